@@ -1,0 +1,1 @@
+//! Protocol adapters: S3 and KMS over HTTP

@@ -1,0 +1,1 @@
+//! Audit trail in the CloudTrail record schema

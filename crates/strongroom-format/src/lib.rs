@@ -1,0 +1,1 @@
+//! Object format at rest: sealed segments, sealed-key records, KMS ciphertext blobs

@@ -1,0 +1,1 @@
+//! Principals, access keys and the only maker of Caller

@@ -1,0 +1,1 @@
+//! Key service: KMS keys, key material, aliases, data keys

@@ -1,0 +1,1 @@
+//! The conductor: buckets, objects, multipart uploads, choice of encryption

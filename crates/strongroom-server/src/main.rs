@@ -1,0 +1,2 @@
+//! The strongroom program: server and command line
+fn main() {}

@@ -1,0 +1,1 @@
+//! Redundant store of sealed blobs and tables on drives

@@ -1,0 +1,1 @@
+//! Simulated drives, fault plans and reference models for tests
