@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The door: an open log hands out one [`Receipt`] per request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use strongroom_store::drive::Drive;
+use strongroom_store::env::Clock;
+
+use crate::error::Error;
+use crate::event::{
+    Category, Durability, EventDetail, EventError, EventId, EventSource, RequestFacts,
+};
+use crate::log::Log;
+use crate::record::{AuditOptions, Origin, render};
+use crate::writer::Writer;
+
+/// The audit log of one server.
+#[derive(Clone)]
+pub struct Audit {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: AuditOptions,
+    clock: Arc<dyn Clock>,
+    writer: Writer,
+}
+
+impl Audit {
+    /// Opens the log on a drive: verifies its newest file and cuts off what a crash left half
+    /// written. Any other damage is an error.
+    pub async fn open(
+        drive: Arc<dyn Drive>,
+        clock: Arc<dyn Clock>,
+        options: AuditOptions,
+    ) -> Result<Audit, Error> {
+        let log = tokio::task::spawn_blocking(move || Log::open(drive))
+            .await
+            .map_err(|_| Error::System("a thread"))??;
+        let writer = Writer::start(log, Arc::clone(&clock))?;
+        Ok(Audit {
+            inner: Arc::new(Inner {
+                options,
+                clock,
+                writer,
+            }),
+        })
+    }
+
+    /// Begins the one receipt of a request.
+    pub fn begin(&self, facts: RequestFacts) -> Receipt {
+        Receipt {
+            audit: self.clone(),
+            facts,
+            ended: false,
+        }
+    }
+
+    /// Waits until everything recorded so far is durable.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.inner.writer.flush().await
+    }
+
+    /// Makes everything durable and ends the log; later records fail.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.inner.writer.close().await
+    }
+
+    /// Queues an event. The queue takes it before the first wait, so a caller that stops waiting
+    /// takes nothing back.
+    async fn append(
+        &self,
+        facts: &RequestFacts,
+        detail: &EventDetail,
+        origin: Origin,
+        durability: Durability,
+    ) -> Result<EventId, Error> {
+        let (event_id, body) = self.body(facts, detail, origin)?;
+        self.inner.writer.append(body, durability).await?;
+        Ok(event_id)
+    }
+
+    fn body(
+        &self,
+        facts: &RequestFacts,
+        detail: &EventDetail,
+        origin: Origin,
+    ) -> Result<(EventId, Vec<u8>), Error> {
+        let mut random = [0; 16];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::System("randomness"))?;
+        let event_id = EventId::from_random(random);
+        let now_ms = self.inner.clock.now_ms();
+        let body = render(&self.inner.options, facts, detail, origin, event_id, now_ms)?;
+        Ok((event_id, body))
+    }
+}
+
+impl fmt::Debug for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit")
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The duty to record how a request ended. Dropping it unfinished (the client went away, the
+/// handler failed to answer) records that the request was aborted.
+#[must_use = "a receipt dropped unfinished records an aborted request"]
+pub struct Receipt {
+    audit: Audit,
+    facts: RequestFacts,
+    ended: bool,
+}
+
+impl Receipt {
+    /// The facts that every event of this receipt repeats.
+    pub fn facts(&self) -> &RequestFacts {
+        &self.facts
+    }
+
+    /// Records an event on the way.
+    pub async fn record(
+        &self,
+        detail: EventDetail,
+        durability: Durability,
+    ) -> Result<EventId, Error> {
+        self.audit
+            .append(&self.facts, &detail, Origin::Client, durability)
+            .await
+    }
+
+    /// Records an event in which one service of this server acted for the caller on another: the
+    /// record says `AWS Internal` where it would show the client's address and agent.
+    pub async fn record_internal(
+        &self,
+        detail: EventDetail,
+        durability: Durability,
+    ) -> Result<EventId, Error> {
+        self.audit
+            .append(&self.facts, &detail, Origin::Internal, durability)
+            .await
+    }
+
+    /// Records the request's own event and ends the receipt.
+    pub async fn finish(
+        mut self,
+        detail: EventDetail,
+        durability: Durability,
+    ) -> Result<EventId, Error> {
+        self.ended = true;
+        self.audit
+            .append(&self.facts, &detail, Origin::Client, durability)
+            .await
+    }
+
+    /// Ends the receipt of a request whose own event went through [`Self::record`] already, as
+    /// the operations of the key service do.
+    pub fn finish_recorded(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut detail = EventDetail::new(
+            EventSource::Strongroom,
+            "AbortRequest",
+            Category::Management,
+            true,
+        );
+        detail.error = Some(EventError {
+            code: "RequestAborted".to_owned(),
+            message: "the request ended before it was answered".to_owned(),
+        });
+        match self.audit.body(&self.facts, &detail, Origin::Client) {
+            Ok((_, body)) => self.audit.inner.writer.append_unheard(body),
+            Err(error) => tracing::error!(%error, "aborted request could not be recorded"),
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt")
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
