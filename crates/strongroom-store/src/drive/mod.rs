@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A drive: the one trait by which stored bytes enter and leave.
+//!
+//! Narrow, blocking and object-safe. Blob shards, the commit log, the audit log and the drive's
+//! superblock all go through it, so the simulated drive of `strongroom-testkit` can fail each of
+//! them. Callers run it on threads that may block.
+//!
+//! # Durability, as callers may rely on it
+//!
+//! - Bytes written are durable after [`DriveFile::sync`] on that file returned.
+//! - A name made by [`Drive::create`] is durable after [`Drive::sync_folder`] on its folder.
+//! - [`Drive::publish`] and [`Drive::replace`] are durable when they return, and all or nothing.
+//! - A removal may come back after a crash until the folder was synced.
+//! - After one failed flush the drive is out of service: every later operation answers
+//!   [`Error::DriveOutOfService`], since the state of the unflushed bytes is unknown.
+
+mod health;
+mod local;
+mod path;
+pub mod small_file;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use health::{Health, HealthEvent, HealthState};
+pub use local::LocalDrive;
+pub use path::{DrivePath, Folder};
+
+use crate::error::Error;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// A place that keeps files.
+pub trait Drive: Send + Sync + fmt::Debug + 'static {
+    /// Names the drive in messages.
+    fn label(&self) -> String;
+
+    /// Whether the drive still serves.
+    fn health(&self) -> HealthState;
+
+    /// Makes a new empty file, open for reading and writing; its folder is made when missing.
+    /// Fails when the name is taken.
+    fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error>;
+
+    /// Opens a file; `None` when there is none.
+    fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error>;
+
+    /// Moves a file to its final name, all or nothing, and makes the move durable. The bytes of
+    /// the file must have been synced before. Fails when the final name is taken.
+    fn publish(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error>;
+
+    /// Removes a file; `false` when there was none. Handles that are open stay readable.
+    fn remove(&self, path: &DrivePath) -> Result<bool, Error>;
+
+    /// The files of a folder in unspecified order; empty when the folder does not exist.
+    fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error>;
+
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, folder: Folder) -> Result<(), Error>;
+
+    /// Reads a whole small file; `None` when there is none.
+    fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Replaces a whole small file, all or nothing, durably.
+    fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error>;
+
+    /// A directory of the operating system in which the table index may keep its files, or
+    /// `None` when the drive has none to give.
+    fn index_dir(&self) -> Option<PathBuf>;
+}
+
+/// An open file of a drive. Positions are explicit, so handles can be shared between threads.
+pub trait DriveFile: Send + Sync + fmt::Debug {
+    /// Fills `buf` from `offset` on as far as the file goes; returns the bytes read.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error>;
+
+    /// Like [`Self::read_at`], but only if it needs no wait for the medium: `None` otherwise.
+    /// Cheap enough for a thread that must not block.
+    fn read_cached_at(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, Error> {
+        let _ = (offset, buf);
+        Ok(None)
+    }
+
+    /// Writes all of `bytes` at `offset`, growing the file when needed. One writer at a time.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Cuts or extends (with zeros) the file.
+    fn truncate(&self, len: u64) -> Result<(), Error>;
+
+    /// Makes the bytes and the length durable.
+    fn sync(&self) -> Result<(), Error>;
+
+    /// Bytes in the file.
+    fn len(&self) -> Result<u64, Error>;
+
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.len()? == 0)
+    }
+}

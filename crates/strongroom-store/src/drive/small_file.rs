@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Small private files that are replaced whole: the superblock here; the key ring, the
+//! certificates and the root credential in the server.
+//!
+//! A replacement is all or nothing: a temporary file beside the target is written and flushed,
+//! renamed over it, and the folder is flushed. Files are made 0600, folders 0700.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Reads a whole small file; `None` when there is none. Refuses files above [`BYTES_MAX`].
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BYTES_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "file is too large",
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+/// Like [`read`], for secrets: refuses a file that group or others can reach.
+pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the file is readable by others: set its mode to 0600",
+        )),
+        Ok(_) => read(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Replaces a whole file with mode 0600, durably and all or nothing.
+pub fn write_private_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_durably(path, bytes, 0o600)
+}
+
+/// Replaces a whole file that others may read (a CA certificate), durably and all or nothing.
+pub fn write_public_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_durably(path, bytes, 0o644)
+}
+
+/// Makes a folder, and those above it, that only the owner may enter; durable on return.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(path);
+    create_private_dir(above)?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    sync_dir(above)
+}
+
+/// Flushes the names in a folder.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// The largest file that is small.
+pub const BYTES_MAX: u64 = 1 << 20;
+
+fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = beside(path)?;
+    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    sync_dir(folder_of(path))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let mut name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "path has no file name"))?
+        .to_owned();
+    name.push(".new");
+    Ok(path.with_file_name(name))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        Some(_) => Path::new("."),
+        None => Path::new("/"),
+    }
+}
