@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Key types, and which key comes from which.
+//!
+//! A key can be read only through `expose_secret`, is wiped on drop, lives on the heap so that
+//! moving it leaves no copy behind, and has no `Clone`, no comparison and no readable `Debug`.
+
+use core::fmt;
+
+use aws_lc_rs::hkdf::Prk;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::body::Layer;
+use crate::kdf;
+
+macro_rules! secret_key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        pub struct $name(Box<Zeroizing<[u8; 32]>>);
+
+        impl $name {
+            /// Takes over key bytes that exist already.
+            #[must_use]
+            pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
+                let mut secret = Box::new(Zeroizing::new([0; 32]));
+                secret.copy_from_slice(&bytes);
+                bytes.zeroize();
+                Self(secret)
+            }
+
+            /// A new key from 32 bytes of the cryptographic module's generator.
+            ///
+            /// The caller must pass bytes that are used for nothing else.
+            #[must_use]
+            pub fn generate(random: [u8; 32]) -> Self {
+                Self::from_bytes(random)
+            }
+
+            /// The key bytes. Every use of this method is a place to review.
+            #[must_use]
+            pub fn expose_secret(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+secret_key! {
+    /// EK: the key from outside the object that wraps its object key (a KMS data key, a bucket key,
+    /// or the customer's key).
+    ExternalKey
+}
+secret_key! {
+    /// OEK: random, one for each object version or multipart upload.
+    ObjectKey
+}
+secret_key! {
+    /// PK: seals one body (the body of a PUT, or one attempt at one part).
+    PayloadKey
+}
+secret_key! {
+    /// SK: seals the plaintext checksums of one object.
+    SumsKey
+}
+secret_key! {
+    /// HBK: one version of the material of a KMS key.
+    KeyMaterial
+}
+
+/// Random identity of the data of an object; never used for other data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectDataId(pub [u8; 16]);
+
+/// Random identity of one attempt at uploading a body or part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartUid(pub [u8; 16]);
+
+impl ObjectKey {
+    /// The key of one body. `part_no` is 0 for a body that is not a part.
+    //= docs/spec/object-format.md#keys-of-an-object
+    //# PK = HKDF-Expand(PRK_o, "strongroom/1/part" || 0x00 || u8 layer || u16 part_no || part_uid, 32)
+    #[must_use]
+    pub fn payload_key(
+        &self,
+        odi: &ObjectDataId,
+        layer: Layer,
+        part_no: u16,
+        part_uid: &PartUid,
+    ) -> PayloadKey {
+        let info: [&[u8]; 4] = [
+            b"strongroom/1/part\0",
+            &[layer.byte()],
+            &part_no.to_be_bytes(),
+            &part_uid.0,
+        ];
+        PayloadKey::from_derived(&kdf::expand(&self.object_prk(odi), &info))
+    }
+
+    /// The key that seals the plaintext checksums of the object.
+    //= docs/spec/object-format.md#keys-of-an-object
+    //# SK = HKDF-Expand(PRK_o, "strongroom/1/sums" || 0x00, 32)
+    #[must_use]
+    pub fn sums_key(&self, odi: &ObjectDataId) -> SumsKey {
+        SumsKey::from_derived(&kdf::expand(
+            &self.object_prk(odi),
+            &[b"strongroom/1/sums\0"],
+        ))
+    }
+
+    //= docs/spec/object-format.md#keys-of-an-object
+    //# PRK_o = HKDF-Extract-SHA-384(salt = "strongroom/1/oek" || odi, IKM = OEK)
+    fn object_prk(&self, odi: &ObjectDataId) -> Prk {
+        let salt = [b"strongroom/1/oek".as_slice(), &odi.0].concat();
+        kdf::extract(&salt, self.expose_secret())
+    }
+}
+
+impl PayloadKey {
+    fn from_derived(bytes: &Zeroizing<[u8; 32]>) -> Self {
+        Self::from_bytes(**bytes)
+    }
+}
+
+impl SumsKey {
+    fn from_derived(bytes: &Zeroizing<[u8; 32]>) -> Self {
+        Self::from_bytes(**bytes)
+    }
+}
