@@ -119,6 +119,12 @@ pub enum Error {
     /// Sealing a value at rest failed.
     #[error("sealing at rest failed")]
     Seal,
+    /// A call that the interface does not allow.
+    #[error("the store was misused: {what}")]
+    Misuse {
+        /// What the caller did.
+        what: &'static str,
+    },
     /// The system's random number generator gave nothing.
     #[error("the system's random number generator failed")]
     Random,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Redundant store of sealed blobs and tables on drives.
 
+pub mod blob;
 pub mod drive;
 pub mod env;
 pub mod error;

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Blobs: sequences of sealed units, each blob a shard file of its own.
+//!
+//! Never sees plaintext, keys or protocols: a unit is bytes with a checksum. See
+//! `docs/spec/shard-format.md` for the file and [`write`] for its life.
+
+mod buffer;
+mod catalog;
+mod orphans;
+mod read;
+mod reclaim;
+mod shard;
+mod workers;
+mod write;
+
+use std::sync::Arc;
+
+pub use buffer::UnitBuffer;
+pub use catalog::CatalogRow;
+pub use orphans::OrphanReport;
+pub use read::{BlobReader, VerifyReport};
+pub use reclaim::BlobReclaimer;
+pub use shard::ShardHeader;
+pub use write::{BlobProof, BlobWriter};
+
+use self::buffer::UnitPool;
+use self::workers::Workers;
+use crate::drive::Drive;
+use crate::error::Error;
+use crate::layout::{BlobId, BlobLocation, UnitLayout};
+
+/// The blobs of a store. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    inner: Arc<Inner>,
+}
+
+/// How the blobs of a store are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct BlobOptions {
+    /// The unit length.
+    pub layout: UnitLayout,
+    /// Threads that may be writing or flushing at once.
+    pub write_workers: usize,
+    /// Threads that may be reading at once.
+    pub read_workers: usize,
+    /// Memory kept for the next buffers.
+    pub pool_bytes_max: usize,
+}
+
+impl Default for BlobOptions {
+    fn default() -> Self {
+        Self {
+            layout: UnitLayout::PRODUCT,
+            write_workers: 32,
+            read_workers: 16,
+            pool_bytes_max: 64 << 20,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    drive: Arc<dyn Drive>,
+    layout: UnitLayout,
+    pool: Arc<UnitPool>,
+    writers: Workers,
+    readers: Workers,
+    reclaimer: BlobReclaimer,
+}
+
+impl Blobs {
+    /// The blobs of a drive whose temporary folder is empty.
+    pub(crate) fn new(
+        drive: Arc<dyn Drive>,
+        reclaimer: BlobReclaimer,
+        options: BlobOptions,
+    ) -> Self {
+        let inner = Inner {
+            drive,
+            layout: options.layout,
+            pool: UnitPool::new(options.layout, options.pool_bytes_max),
+            writers: Workers::new(options.write_workers),
+            readers: Workers::new(options.read_workers),
+            reclaimer,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The unit length of this store.
+    pub fn layout(&self) -> UnitLayout {
+        self.inner.layout
+    }
+
+    /// A buffer of `units` units. It holds what its last user left: fill what you use.
+    pub fn buffer(&self, units: usize) -> UnitBuffer {
+        self.inner.pool.take(units)
+    }
+
+    /// Begins a blob. Touches the drive only with the first write.
+    #[expect(
+        clippy::unused_async,
+        reason = "choosing drives for a blob will have to wait"
+    )]
+    pub async fn create(&self, blob: BlobId) -> Result<BlobWriter, Error> {
+        let Inner {
+            drive,
+            layout,
+            writers,
+            reclaimer,
+            ..
+        } = self.inner.as_ref();
+        let ticket = reclaimer.admit(blob)?;
+        Ok(BlobWriter::new(
+            Arc::clone(drive),
+            *layout,
+            writers.clone(),
+            ticket,
+        ))
+    }
+
+    /// Opens a blob for reading; the reader outlives a release of the blob.
+    pub async fn open(&self, location: &BlobLocation) -> Result<BlobReader, Error> {
+        BlobReader::open(&self.inner, *location).await
+    }
+
+    /// Reads one range of a blob.
+    pub async fn read(
+        &self,
+        location: &BlobLocation,
+        first_unit: u64,
+        units: u32,
+    ) -> Result<UnitBuffer, Error> {
+        self.open(location).await?.read(first_unit, units).await
+    }
+
+    /// Reads a whole blob and compares every byte of its file with a checksum.
+    pub async fn verify(&self, location: &BlobLocation) -> Result<VerifyReport, Error> {
+        read::verify(&self.inner, *location).await
+    }
+
+    /// What the header of a blob's file says.
+    pub async fn header(&self, blob: BlobId) -> Result<ShardHeader, Error> {
+        read::header(&self.inner, blob).await
+    }
+
+    /// The files that hold a blob, by their names on the drive.
+    pub fn files(&self, blob: BlobId) -> Vec<String> {
+        vec![crate::drive::DrivePath::blob(blob).to_string()]
+    }
+
+    /// Bytes of memory kept for the next buffers.
+    pub fn pooled_bytes(&self) -> usize {
+        self.inner.pool.free_bytes()
+    }
+
+    /// Waits until the files of everything dropped or released so far are gone.
+    pub async fn reclaimed(&self) -> Result<(), Error> {
+        let reclaimer = self.inner.reclaimer.clone();
+        let wait = move || {
+            reclaimer.wait();
+            Ok(())
+        };
+        self.inner.writers.run(wait).await
+    }
+
+    /// Removes the files that no row of the catalogue stands for.
+    pub(crate) async fn collect_orphans(
+        &self,
+        is_adopted: impl Fn(BlobId) -> Result<bool, Error> + Send + 'static,
+    ) -> Result<OrphanReport, Error> {
+        let inner = Arc::clone(&self.inner);
+        let collect = move || orphans::collect(inner.drive.as_ref(), &inner.reclaimer, is_adopted);
+        self.inner.readers.run(collect).await
+    }
+}
+
+/// Empties the temporary folder: first step of opening a store, before any writer exists.
+pub(crate) fn clear_temporary(drive: &dyn Drive) -> Result<u64, Error> {
+    orphans::clear_temporary(drive)
+}

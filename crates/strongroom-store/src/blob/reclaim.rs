@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Removing the files of blobs that do not count: abandoned uploads, released blobs, orphans.
+//!
+//! Every blob being written holds a `Ticket`. The ticket is dropped with the writer or with the
+//! proof; unless the blob was adopted by then, its file goes. One thread does all removals, so
+//! that neither a request nor a destructor waits for the drive. What it cannot remove (a crash, a
+//! drive out of service) is found by the orphan collection of the next start.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::drive::{Drive, DrivePath};
+use crate::error::Error;
+use crate::layout::BlobId;
+
+/// Hands files to the removing thread. Clones share the thread, which ends with the last clone.
+#[derive(Clone, Debug)]
+pub struct BlobReclaimer {
+    jobs: Sender<Job>,
+    in_flight: InFlight,
+}
+
+/// One blob between its first byte and its adoption.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    blob: BlobId,
+    stage: AtomicU8,
+    reclaimer: BlobReclaimer,
+}
+
+/// How far a blob came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// In the temporary folder.
+    Writing,
+    /// Under its final name, not adopted.
+    Published,
+    /// In the catalogue: not ours to remove any more.
+    Adopted,
+    /// The commit's outcome is unknown: the next start decides by the log.
+    Undecided,
+}
+
+type InFlight = Arc<Mutex<HashSet<BlobId>>>;
+
+#[derive(Debug)]
+enum Job {
+    /// Remove the file; then the blob is no longer in flight.
+    Abandoned(BlobId, DrivePath),
+    /// Remove the file of a blob that left the catalogue.
+    Released(BlobId),
+    /// Answer when everything before was done.
+    Reached(SyncSender<()>),
+}
+
+impl BlobReclaimer {
+    /// Starts the removing thread.
+    pub fn start(drive: Arc<dyn Drive>) -> Result<Self, Error> {
+        let (jobs, queue) = channel();
+        let in_flight = InFlight::default();
+        let shared = Arc::clone(&in_flight);
+        thread::Builder::new()
+            .name("strongroom-reclaim".to_owned())
+            .spawn(move || remove_all(drive.as_ref(), &queue, &shared))
+            .map_err(|source| Error::from_io("start the thread of", "reclaim", source))?;
+        Ok(Self { jobs, in_flight })
+    }
+
+    /// Removes, some time soon, the file of a blob whose last reference a durable commit
+    /// released. Obligation of the committer: call it only after that commit is on stable
+    /// storage.
+    pub fn released(&self, blob: BlobId) {
+        self.send(Job::Released(blob));
+    }
+
+    /// Waits until everything handed over so far was done. Blocks.
+    pub fn wait(&self) {
+        let (reached, wait) = sync_channel(1);
+        self.send(Job::Reached(reached));
+        // An error means that the thread is gone, and the wait over.
+        let _ = wait.recv();
+    }
+
+    /// Whether a writer or a proof of this process still holds the blob.
+    pub(crate) fn is_in_flight(&self, blob: BlobId) -> bool {
+        lock(&self.in_flight).contains(&blob)
+    }
+
+    /// Registers a blob that is about to be written.
+    pub(crate) fn admit(&self, blob: BlobId) -> Result<Arc<Ticket>, Error> {
+        if !lock(&self.in_flight).insert(blob) {
+            return Err(Error::BlobExists { blob });
+        }
+        let stage = AtomicU8::new(STAGE_WRITING);
+        Ok(Arc::new(Ticket {
+            blob,
+            stage,
+            reclaimer: self.clone(),
+        }))
+    }
+
+    fn send(&self, job: Job) {
+        // The thread ends only after the last sender: a failure cannot happen, and what it would
+        // leave behind is found at the next start.
+        let _ = self.jobs.send(job);
+    }
+}
+
+impl Ticket {
+    pub(crate) fn blob(&self) -> BlobId {
+        self.blob
+    }
+
+    pub(crate) fn reached(&self, stage: Stage) {
+        let stage = match stage {
+            Stage::Writing => STAGE_WRITING,
+            Stage::Published => STAGE_PUBLISHED,
+            Stage::Adopted => STAGE_ADOPTED,
+            Stage::Undecided => STAGE_UNDECIDED,
+        };
+        self.stage.store(stage, Ordering::Release);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let path = match self.stage.load(Ordering::Acquire) {
+            STAGE_WRITING => DrivePath::blob_in_writing(self.blob),
+            STAGE_PUBLISHED => DrivePath::blob(self.blob),
+            STAGE_ADOPTED => {
+                lock(&self.reclaimer.in_flight).remove(&self.blob);
+                return;
+            }
+            // Stays in flight, so that the orphan collection of this process keeps away.
+            _ => return,
+        };
+        self.reclaimer.send(Job::Abandoned(self.blob, path));
+    }
+}
+
+const STAGE_WRITING: u8 = 0;
+const STAGE_PUBLISHED: u8 = 1;
+const STAGE_ADOPTED: u8 = 2;
+const STAGE_UNDECIDED: u8 = 3;
+
+fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &InFlight) {
+    for job in queue {
+        match job {
+            Job::Abandoned(blob, path) => {
+                remove(drive, &path);
+                lock(in_flight).remove(&blob);
+            }
+            Job::Released(blob) => remove(drive, &DrivePath::blob(blob)),
+            // Nobody waits any more: nothing to tell.
+            Job::Reached(reached) => drop(reached.send(())),
+        }
+    }
+}
+
+fn remove(drive: &dyn Drive, path: &DrivePath) {
+    match drive.remove(path) {
+        Ok(true) => metrics::counter!("strongroom_blob_files_removed_total").increment(1),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%path, %error, "cannot remove a blob file; the next start will");
+        }
+    }
+}
+
+fn lock(in_flight: &InFlight) -> MutexGuard<'_, HashSet<BlobId>> {
+    // The set is whole after every statement that changes it.
+    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Writing a blob, once, from its first unit to its last.
+//!
+//! ```text
+//!   create -> write* -> finish -> BlobProof -> Write::AdoptBlob
+//!     |         |          |          |
+//!     +---------+----------+----------+---- dropped: the file goes
+//! ```
+//!
+//! The checksums are computed and the bytes written on a thread that may block, one buffer behind
+//! the caller: while a buffer is on its way to the drive the caller fills the next one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::buffer::UnitBuffer;
+use super::reclaim::{Stage, Ticket};
+use super::shard::{ShardHeader, UnitSums, trailer};
+use super::workers::Workers;
+use crate::drive::{Drive, DriveFile, DrivePath};
+use crate::error::Error;
+use crate::layout::{BlobId, BlobLocation, ShardIndex, UnitLayout};
+
+/// Writes the units of one blob in order.
+pub struct BlobWriter {
+    workers: Workers,
+    /// Empty while a write is on its way, and after one failed.
+    writing: Option<Writing>,
+    pending: Option<JoinHandle<Result<Writing, Error>>>,
+}
+
+/// Proof that every byte of a blob is durable under its final name. To be consumed by the commit
+/// that adopts the blob; dropped instead, the file is removed.
+pub struct BlobProof {
+    location: BlobLocation,
+    ticket: Arc<Ticket>,
+}
+
+/// The file so far. Moves between the writer and the blocking thread.
+struct Writing {
+    drive: Arc<dyn Drive>,
+    layout: UnitLayout,
+    sums: UnitSums,
+    file: Option<Arc<dyn DriveFile>>,
+    units: u64,
+    sealed_bytes: u64,
+    /// INVARIANT: dropped after the last write ended, since its drop removes the file.
+    ticket: Arc<Ticket>,
+}
+
+impl BlobWriter {
+    pub(crate) fn new(
+        drive: Arc<dyn Drive>,
+        layout: UnitLayout,
+        workers: Workers,
+        ticket: Arc<Ticket>,
+    ) -> Self {
+        let writing = Writing {
+            drive,
+            layout,
+            sums: UnitSums::new(ticket.blob(), ShardIndex(0)),
+            file: None,
+            units: 0,
+            sealed_bytes: 0,
+            ticket,
+        };
+        Self {
+            workers,
+            writing: Some(writing),
+            pending: None,
+        }
+    }
+
+    /// Appends the first `used_units` units of `buffer`; only the last unit of the blob may be
+    /// short ([`UnitBuffer::set_last_len`]). Returns when the write *before* this one is done: an
+    /// error belongs to either. After an error the writer is of no more use.
+    pub async fn write(&mut self, mut buffer: UnitBuffer, used_units: usize) -> Result<(), Error> {
+        if used_units > buffer.capacity_units() {
+            return Err(Error::Misuse {
+                what: "more units written than the buffer has",
+            });
+        }
+        self.settle().await?;
+        if used_units == 0 {
+            return Ok(());
+        }
+        buffer.set_units(used_units);
+        let mut writing = self.writing.take().ok_or(FAILED_BEFORE)?;
+        let started = self.workers.start(move || {
+            writing.append(buffer)?;
+            Ok(writing)
+        });
+        self.pending = Some(started.await?);
+        Ok(())
+    }
+
+    /// Makes the blob durable under its final name: trailer, flush of the file, rename, flush of
+    /// the folder.
+    pub async fn finish(mut self) -> Result<BlobProof, Error> {
+        self.settle().await?;
+        let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
+        self.workers.run(move || writing.finish()).await
+    }
+
+    /// Waits for the write on its way.
+    async fn settle(&mut self) -> Result<(), Error> {
+        if let Some(pending) = self.pending.as_mut() {
+            let done = pending.await;
+            self.pending = None;
+            self.writing = Some(done.map_err(|_| Error::WorkerGone)??);
+        }
+        Ok(())
+    }
+}
+
+impl BlobProof {
+    /// Where the blob is: what a version row keeps.
+    pub fn location(&self) -> BlobLocation {
+        self.location
+    }
+
+    /// The blob.
+    pub fn blob(&self) -> BlobId {
+        self.location.blob
+    }
+
+    /// The commit with the blob's catalogue row is durable and visible to readers: the file
+    /// stays.
+    pub fn adopted(self) {
+        self.ticket.reached(Stage::Adopted);
+    }
+
+    /// Whether the commit is durable is not known (its flush failed): the file stays until the
+    /// next start, which has the log to decide by.
+    pub fn undecided(self) {
+        self.ticket.reached(Stage::Undecided);
+    }
+}
+
+impl Writing {
+    fn blob(&self) -> BlobId {
+        self.ticket.blob()
+    }
+
+    fn file(&mut self) -> Result<Arc<dyn DriveFile>, Error> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = self
+            .drive
+            .create(&DrivePath::blob_in_writing(self.blob()))?;
+        file.write_at(0, &ShardHeader::single(self.blob(), self.layout).to_bytes())?;
+        Ok(Arc::clone(self.file.insert(file)))
+    }
+
+    fn append(&mut self, mut buffer: UnitBuffer) -> Result<(), Error> {
+        let full_units = self.layout.unit_count(self.sealed_bytes) == self.units
+            && self
+                .sealed_bytes
+                .is_multiple_of(u64::from(self.layout.unit_bytes()));
+        if !full_units {
+            return Err(Error::Misuse {
+                what: "a unit written behind a short one",
+            });
+        }
+        if buffer.last_len() == 0 {
+            return Err(Error::Misuse {
+                what: "an empty unit",
+            });
+        }
+        let offset = self.layout.file_offset(self.units).ok_or(TOO_LONG)?;
+        let units = u64::try_from(buffer.capacity_units()).map_err(|_| TOO_LONG)?;
+        let sealed = units
+            .checked_sub(1)
+            .and_then(|full| full.checked_mul(u64::from(self.layout.unit_bytes())))
+            .zip(u64::try_from(buffer.last_len()).ok())
+            .and_then(|(full, last)| full.checked_add(last));
+        let sealed_bytes = sealed
+            .and_then(|sealed| self.sealed_bytes.checked_add(sealed))
+            .ok_or(TOO_LONG)?;
+
+        let bytes = buffer.file_bytes_mut();
+        self.sums.write(self.layout, self.units, bytes);
+        self.file()?.write_at(offset, bytes)?;
+        metrics::counter!("strongroom_blob_bytes_written_total")
+            .increment(u64::try_from(bytes.len()).unwrap_or(0));
+        self.units = self.units.checked_add(units).ok_or(TOO_LONG)?;
+        self.sealed_bytes = sealed_bytes;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<BlobProof, Error> {
+        let blob = self.blob();
+        let end = self
+            .layout
+            .slots_bytes(self.sealed_bytes)
+            .and_then(|slots| slots.checked_add(u64::from(crate::layout::HEADER_BYTES)))
+            .ok_or(TOO_LONG)?;
+        let file = self.file()?;
+        file.write_at(end, &trailer(blob, self.sealed_bytes, self.units))?;
+        file.sync()?;
+        self.drive
+            .publish(&DrivePath::blob_in_writing(blob), &DrivePath::blob(blob))?;
+        self.ticket.reached(Stage::Published);
+        let location = BlobLocation {
+            blob,
+            sealed_bytes: self.sealed_bytes,
+        };
+        Ok(BlobProof {
+            location,
+            ticket: self.ticket,
+        })
+    }
+}
+
+impl fmt::Debug for BlobWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobWriter")
+            .field("pending", &self.pending.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BlobProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobProof")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+const FAILED_BEFORE: Error = Error::Misuse {
+    what: "a blob writer used after it failed",
+};
+const TOO_LONG: Error = Error::TooLarge { what: "the blob" };
