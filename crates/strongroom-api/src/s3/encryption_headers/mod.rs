@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Encryption headers: from the request into an [`EncryptionRequest`] or [`CustomerKey`], and
+//! from the stored facts back into the answer.
+//!
+//! Order, codes and messages of each refusal are S3's; the first failure wins.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use md5::{Digest as _, Md5};
+use strongroom_format::{EncryptionContext, ExternalKey};
+use strongroom_object::{CustomerKey, Encryption, EncryptionRequest};
+use zeroize::Zeroizing;
+
+use super::{S3Request, names};
+use crate::error::{S3Code, S3Error};
+
+/// Longest encryption context header, bytes.
+const CONTEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// Which of the two customer-key trios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trio {
+    /// The object itself.
+    Object,
+    /// The source of a copy.
+    CopySource,
+}
+
+impl Trio {
+    /// Algorithm, key and MD5 headers.
+    fn names(self) -> [HeaderName; 3] {
+        match self {
+            Self::Object => [names::SSE_C_ALGORITHM, names::SSE_C_KEY, names::SSE_C_KEY_MD5],
+            Self::CopySource => {
+                [names::COPY_SSE_C_ALGORITHM, names::COPY_SSE_C_KEY, names::COPY_SSE_C_KEY_MD5]
+            }
+        }
+    }
+}
+
+/// What a write (PutObject, CopyObject, CreateMultipartUpload) says about encryption.
+pub(crate) fn for_write(req: &S3Request) -> Result<EncryptionRequest, S3Error> {
+    let headers = Headers { headers: &req.headers, secure: req.secure };
+    for_write_headers(&headers)
+}
+
+/// The customer key of a read, a part or a copy source, if one was sent.
+pub(crate) fn customer_key(req: &S3Request, trio: Trio) -> Result<Option<CustomerKey>, S3Error> {
+    Headers { headers: &req.headers, secure: req.secure }.customer_key(trio)
+}
+
+/// GET and HEAD take no header that chooses an encryption: the object's own is what it is.
+pub(crate) fn refuse_on_read(req: &S3Request) -> Result<(), S3Error> {
+    for name in [names::SSE, names::SSE_KMS_KEY_ID, names::SSE_CONTEXT, names::SSE_BUCKET_KEY] {
+        if let Some(value) = req.headers.get(&name) {
+            let shown = if name == names::SSE { lossy(value) } else { String::new() };
+            return Err(S3Error::invalid_argument(
+                format!("{name} header is not supported for this operation."),
+                name.as_str(),
+                shown,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Reports how an object is sealed; `context` only for answers to writes.
+pub(crate) fn echo(headers: &mut HeaderMap, encryption: &Encryption, with_context: bool) {
+    match encryption {
+        Encryption::S3 => {
+            headers.insert(names::SSE, HeaderValue::from_static("AES256"));
+        }
+        Encryption::Kms { key_arn, context } => {
+            headers.insert(names::SSE, HeaderValue::from_static("aws:kms"));
+            set(headers, names::SSE_KMS_KEY_ID, key_arn);
+            if let Some(context) = context.as_ref().filter(|c| with_context && !c.is_empty()) {
+                set(headers, names::SSE_CONTEXT, &context_header(context));
+            }
+        }
+        Encryption::Customer { md5_base64: Some(md5) } => {
+            headers.insert(names::SSE_C_ALGORITHM, HeaderValue::from_static("AES256"));
+            set(headers, names::SSE_C_KEY_MD5, md5);
+        }
+        Encryption::Customer { md5_base64: None } => {}
+    }
+}
+
+/// `SSEApplied` of the audit event of a write.
+pub(crate) fn sse_applied(asked: &EncryptionRequest) -> &'static str {
+    match asked {
+        EncryptionRequest::Default => "Default_SSE_S3",
+        EncryptionRequest::S3 => "SSE_S3",
+        EncryptionRequest::Kms { .. } => "SSE_KMS",
+        EncryptionRequest::Customer(_) => "SSE_C",
+    }
+}
+
+struct Headers<'h> {
+    headers: &'h HeaderMap,
+    secure: bool,
+}
+
+fn for_write_headers(req: &Headers<'_>) -> Result<EncryptionRequest, S3Error> {
+    req.refuse_insecure_customer_key()?;
+    let sse = req.get(&names::SSE);
+    if req.has_trio(Trio::Object) {
+        if let Some(sse) = sse {
+            return Err(sse_argument(
+                "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
+                lossy(sse),
+            ));
+        }
+        req.refuse_kms_headers()?;
+        let key = req.customer_key(Trio::Object)?;
+        return key
+            .map(EncryptionRequest::Customer)
+            .ok_or_else(|| S3Error::internal("a customer key vanished between two looks"));
+    }
+    let kms = match sse.map(HeaderValue::as_bytes) {
+        None => None,
+        Some(b"AES256") => Some(false),
+        Some(b"aws:kms") => Some(true),
+        Some(b"aws:kms:dsse") => {
+            return Err(S3Error::new(
+                S3Code::NotImplemented,
+                "Dual-layer server-side encryption (aws:kms:dsse) is not implemented.",
+            )
+            .with("Header", names::SSE.as_str()));
+        }
+        Some(_) => {
+            return Err(sse_argument(
+                "The encryption method specified is not supported",
+                sse.map(lossy).unwrap_or_default(),
+            ));
+        }
+    };
+    if kms != Some(true) {
+        req.refuse_kms_headers()?;
+    }
+    req.bucket_key_header()?;
+    match kms {
+        None => Ok(EncryptionRequest::Default),
+        Some(false) => Ok(EncryptionRequest::S3),
+        Some(true) => req.kms_request(),
+    }
+}
+
+impl Headers<'_> {
+    fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.get(name)
+    }
+
+    fn has_trio(&self, trio: Trio) -> bool {
+        trio.names().iter().any(|name| self.headers.contains_key(name))
+    }
+
+    /// A customer key that came in clear is to be taken for lost; nothing is done with it.
+    fn refuse_insecure_customer_key(&self) -> Result<(), S3Error> {
+        if !self.secure && (self.has_trio(Trio::Object) || self.has_trio(Trio::CopySource)) {
+            return Err(S3Error::invalid_request(
+                "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.",
+            ));
+        }
+        Ok(())
+    }
+
+    fn refuse_kms_headers(&self) -> Result<(), S3Error> {
+        if self.get(&names::SSE_KMS_KEY_ID).is_some() || self.get(&names::SSE_CONTEXT).is_some() {
+            return Err(sse_argument(
+                "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms",
+                self.get(&names::SSE).map_or_else(|| "null".to_owned(), lossy),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Bucket keys are accepted and have no effect yet; a value that is neither is refused.
+    fn bucket_key_header(&self) -> Result<(), S3Error> {
+        match self.get(&names::SSE_BUCKET_KEY) {
+            None => Ok(()),
+            Some(value) if value == "true" || value == "false" => Ok(()),
+            Some(value) => Err(S3Error::invalid_argument(
+                "The value of the bucket key header must be true or false.",
+                names::SSE_BUCKET_KEY.as_str(),
+                lossy(value),
+            )),
+        }
+    }
+
+    fn kms_request(&self) -> Result<EncryptionRequest, S3Error> {
+        if !self.secure {
+            return Err(sse_argument(
+                "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.",
+                "aws:kms",
+            ));
+        }
+        let key_id = match self.get(&names::SSE_KMS_KEY_ID) {
+            None => None,
+            Some(value) => Some(
+                value
+                    .to_str()
+                    .map_err(|_| {
+                        S3Error::new(S3Code::KmsNotFound, "Invalid keyId")
+                    })?
+                    .to_owned(),
+            )
+            .filter(|id| !id.is_empty()),
+        };
+        let context = match self.get(&names::SSE_CONTEXT) {
+            None => EncryptionContext::default(),
+            Some(value) => parse_context(value.as_bytes()).ok_or_else(|| {
+                S3Error::invalid_argument(
+                    "The header 'x-amz-server-side-encryption-context' shall be Base64-encoded UTF-8 string holding JSON which represents a string-string map",
+                    names::SSE_CONTEXT.as_str(),
+                    "",
+                )
+            })?,
+        };
+        Ok(EncryptionRequest::Kms { key_id, context })
+    }
+
+    /// Rows 2 to 7 of the order in which S3 checks a customer key.
+    fn customer_key(&self, trio: Trio) -> Result<Option<CustomerKey>, S3Error> {
+        if !self.has_trio(trio) {
+            return Ok(None);
+        }
+        self.refuse_insecure_customer_key()?;
+        let [algorithm, key, md5] = trio.names();
+        let provide = |what: &str| {
+            sse_argument(
+                format!(
+                    "Requests specifying Server Side Encryption with Customer provided keys must provide {what}."
+                ),
+                "null",
+            )
+        };
+        let Some(algorithm) = self.get(&algorithm) else {
+            return Err(provide("a valid encryption algorithm"));
+        };
+        let Some(key) = self.get(&key) else {
+            return Err(provide("an appropriate secret key"));
+        };
+        if algorithm != "AES256" {
+            return Err(S3Error::from_code(S3Code::InvalidEncryptionAlgorithm)
+                .with("ArgumentName", names::SSE.as_str())
+                .with("ArgumentValue", lossy(algorithm)));
+        }
+        let Some(md5) = self.get(&md5) else {
+            return Err(provide("the client calculated MD5 of the secret key"));
+        };
+        let decoded = Zeroizing::new(STANDARD.decode(key.as_bytes()).unwrap_or_default());
+        let computed = STANDARD.encode(Md5::digest(&*decoded));
+        // A key that is no base64 has no MD5 to compare; it is the key that is wrong then.
+        if !decoded.is_empty() && computed.as_bytes() != md5.as_bytes() {
+            return Err(sse_argument(
+                "The calculated MD5 hash of the key did not match the hash that was provided.",
+                "null",
+            ));
+        }
+        let Ok(bytes) = <[u8; 32]>::try_from(decoded.as_slice()).map(Zeroizing::new) else {
+            return Err(sse_argument(
+                "The secret key was invalid for the specified algorithm.",
+                "null",
+            ));
+        };
+        Ok(Some(CustomerKey { secret: ExternalKey::from_bytes(*bytes), md5_base64: computed }))
+    }
+}
+
+fn sse_argument(
+    message: impl Into<std::borrow::Cow<'static, str>>,
+    value: impl Into<String>,
+) -> S3Error {
+    S3Error::invalid_argument(message, names::SSE.as_str(), value)
+}
+
+/// Base64 of a flat JSON object of strings; a name given twice is refused.
+fn parse_context(header: &[u8]) -> Option<EncryptionContext> {
+    if header.len() > CONTEXT_BYTES_MAX {
+        return None;
+    }
+    let json = STANDARD.decode(header).ok()?;
+    let pairs: UniquePairs = serde_json::from_slice(&json).ok()?;
+    let mut context = EncryptionContext::default();
+    for (name, value) in pairs.0 {
+        context.insert(name, value);
+    }
+    Some(context)
+}
+
+/// String pairs of a JSON object in which each name is there once.
+struct UniquePairs(std::collections::BTreeMap<String, String>);
+
+impl<'de> serde::Deserialize<'de> for UniquePairs {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = UniquePairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<UniquePairs, A::Error> {
+                let mut pairs = std::collections::BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    if pairs.insert(name, value).is_some() {
+                        return Err(serde::de::Error::custom("a name is there twice"));
+                    }
+                }
+                Ok(UniquePairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+fn context_header(context: &EncryptionContext) -> String {
+    let map: serde_json::Map<String, serde_json::Value> =
+        context.iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
+    STANDARD.encode(serde_json::Value::Object(map).to_string())
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn lossy(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests;

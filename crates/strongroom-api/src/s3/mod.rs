@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! S3: which operation a request is, and its handler. One file per operation.
+
+pub(crate) mod checksum_headers;
+pub(crate) mod conditions;
+pub(crate) mod copy_source;
+pub(crate) mod encryption_headers;
+pub(crate) mod names;
+pub(crate) mod operation;
+pub(crate) mod properties;
+pub(crate) mod range;
+pub(crate) mod request;
+
+mod abort_multipart_upload;
+mod complete_multipart_upload;
+mod copy_object;
+mod create_bucket;
+mod create_multipart_upload;
+mod delete_bucket;
+mod delete_object;
+mod delete_objects;
+mod get_bucket_location;
+mod get_object;
+mod head_bucket;
+mod head_object;
+mod list_buckets;
+mod list_multipart_uploads;
+mod list_objects;
+mod list_objects_v2;
+mod list_parts;
+mod put_object;
+mod upload_part;
+mod upload_part_copy;
+
+use strongroom_audit::Receipt;
+
+use crate::error::S3Error;
+use crate::response::Answer;
+pub(crate) use operation::Operation;
+pub(crate) use request::S3Request;
+
+/// Runs the operation's handler.
+pub(crate) async fn handle(
+    operation: Operation,
+    req: &mut S3Request,
+    receipt: &Receipt,
+) -> Result<Answer, S3Error> {
+    match operation {
+        Operation::AbortMultipartUpload => abort_multipart_upload::handle(req, receipt).await,
+        Operation::CompleteMultipartUpload => {
+            complete_multipart_upload::handle(req, receipt).await
+        }
+        Operation::CopyObject => copy_object::handle(req, receipt).await,
+        Operation::CreateBucket => create_bucket::handle(req, receipt).await,
+        Operation::CreateMultipartUpload => create_multipart_upload::handle(req, receipt).await,
+        Operation::DeleteBucket => delete_bucket::handle(req, receipt).await,
+        Operation::DeleteObject => delete_object::handle(req, receipt).await,
+        Operation::DeleteObjects => delete_objects::handle(req, receipt).await,
+        Operation::GetBucketLocation => get_bucket_location::handle(req, receipt).await,
+        Operation::GetObject => get_object::handle(req, receipt).await,
+        Operation::HeadBucket => head_bucket::handle(req, receipt).await,
+        Operation::HeadObject => head_object::handle(req, receipt).await,
+        Operation::ListBuckets => list_buckets::handle(req, receipt).await,
+        Operation::ListMultipartUploads => list_multipart_uploads::handle(req, receipt).await,
+        Operation::ListObjects => list_objects::handle(req, receipt).await,
+        Operation::ListObjectsV2 => list_objects_v2::handle(req, receipt).await,
+        Operation::ListParts => list_parts::handle(req, receipt).await,
+        Operation::PutObject => put_object::handle(req, receipt).await,
+        Operation::UploadPart => upload_part::handle(req, receipt).await,
+        Operation::UploadPartCopy => upload_part_copy::handle(req, receipt).await,
+    }
+}

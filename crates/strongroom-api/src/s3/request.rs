@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What every S3 handler is given: an authenticated request, parsed but not yet understood.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method};
+use strongroom_audit::Receipt;
+use strongroom_iam::Caller;
+use strongroom_object::{Objects, Scope};
+
+use crate::body::RequestBody;
+use crate::edge::ApiServices;
+use crate::error::{S3Code, S3Error};
+use crate::query::Query;
+
+/// An authenticated S3 request.
+pub(crate) struct S3Request {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The id the client sees.
+    pub(crate) request_id: String,
+    /// The method.
+    pub(crate) method: Method,
+    /// The bucket, from host or path; not validated yet.
+    pub(crate) bucket: Option<String>,
+    /// The object's name, percent-decoded; not validated yet (`ObjectName::parse` does).
+    pub(crate) object_key: Option<String>,
+    /// The query string.
+    pub(crate) query: Query,
+    /// All headers; security relevant ones are there at most once.
+    pub(crate) headers: HeaderMap,
+    /// Whether the request came over TLS.
+    pub(crate) secure: bool,
+    /// The body until a handler takes it. Nothing is read (and no `100 Continue` is sent) before
+    /// it is polled.
+    pub(crate) body: Option<RequestBody>,
+    /// Rooms below.
+    pub(crate) services: Arc<ApiServices>,
+}
+
+impl S3Request {
+    /// The scope every operation of the object crate wants.
+    pub(crate) fn scope<'a>(&'a self, receipt: &'a Receipt) -> Scope<'a> {
+        Scope { caller: &self.caller, receipt }
+    }
+
+    /// The conductor.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.services.objects
+    }
+
+    /// The bucket's name.
+    pub(crate) fn bucket(&self) -> Result<&str, S3Error> {
+        self.bucket.as_deref().ok_or_else(|| S3Error::from_code(S3Code::InvalidBucketName))
+    }
+
+    /// The object's name.
+    pub(crate) fn object_key(&self) -> Result<&str, S3Error> {
+        self.object_key.as_deref().ok_or_else(|| S3Error::from_code(S3Code::MethodNotAllowed))
+    }
+
+    /// The value of a header as text. A value that is not visible ASCII or UTF-8 is refused.
+    pub(crate) fn header(&self, name: &HeaderName) -> Result<Option<&str>, S3Error> {
+        header_text(&self.headers, name)
+    }
+
+    /// The value of a header by its lower-case name.
+    pub(crate) fn header_named(&self, name: &'static str) -> Result<Option<&str>, S3Error> {
+        header_text(&self.headers, &HeaderName::from_static(name))
+    }
+
+    /// Takes the body for streaming; a second taker gets an error.
+    pub(crate) fn take_body(&mut self) -> Result<RequestBody, S3Error> {
+        self.body.take().ok_or_else(|| S3Error::internal("the request body was taken twice"))
+    }
+
+    /// Reads a small body to its end: framing, signature, length, payload hash and any announced
+    /// checksum (`x-amz-checksum-*`, Content-MD5) are verified before this returns.
+    pub(crate) async fn read_small_body(&mut self, limit_bytes: usize) -> Result<Bytes, S3Error> {
+        let checksum = super::checksum_headers::request(self)?;
+        let body = self.take_body()?;
+        let (bytes, trailing) = body.collect(limit_bytes).await?;
+        super::checksum_headers::verify_small_body(&checksum, trailing.as_ref(), &bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A header as text; bytes that are not UTF-8 or hold control characters are refused.
+pub(crate) fn header_text<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h str>, S3Error> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) if !text.chars().any(char::is_control) => Ok(Some(text)),
+        _ => Err(S3Error::new(S3Code::InvalidArgument, "A header value is not valid.")
+            .with("ArgumentName", name.as_str())),
+    }
+}
