@@ -1,1 +1,22 @@
-//! Simulated drives, fault plans and reference models for tests
+// SPDX-License-Identifier: Apache-2.0
+//! Doubles for tests that are as good as the real thing.
+//!
+//! - [`SimDrive`]: a drive in memory that loses, tears, refuses and rots by a seeded plan, and
+//!   crashes at any operation. [`conformance::check`] holds it and the real drive to one contract.
+//! - [`SimClock`]: time that stands still until it is moved.
+//! - [`SimRng`]: random numbers that come again with the same seed.
+//! - [`TestSealer`]: a sealer for rows with a fixed key.
+//!
+//! A dev-dependency of any crate; never part of the program.
+
+pub mod conformance;
+mod sim_clock;
+mod sim_drive;
+mod sim_image;
+mod sim_rng;
+mod test_sealer;
+
+pub use sim_clock::SimClock;
+pub use sim_drive::{Fault, FaultPlan, SimDrive};
+pub use sim_rng::SimRng;
+pub use test_sealer::TestSealer;

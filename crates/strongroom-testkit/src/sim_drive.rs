@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A drive in memory that fails by plan.
+//!
+//! Operations that change something are counted from 0, reads from 0 on their own; a
+//! [`FaultPlan`] says which of them fail, and how. [`SimDrive::crash`] is the power loss: it
+//! gives the drive that the next process finds. The same seed and the same operations give the
+//! same drive.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use strongroom_store::Error;
+use strongroom_store::drive::{
+    Access, Drive, DriveFile, DrivePath, Folder, Health, HealthEvent, HealthState,
+};
+
+use crate::sim_image::Image;
+use crate::sim_rng::SimRng;
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The power fails in the middle of this operation; nothing answers after it.
+    CrashAt(u64),
+    /// This operation fails with an I/O error: a write, a rename, a removal. A flush that fails
+    /// so takes the drive out of service.
+    FailAt(u64),
+    /// This operation, when it is a flush, reports success and does nothing.
+    LoseFlushAt(u64),
+    /// This read fails with an I/O error.
+    FailReadAt(u64),
+    /// Files take no more than this many bytes together.
+    Capacity(u64),
+}
+
+/// What goes wrong, altogether.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    faults: Vec<Fault>,
+}
+
+/// A simulated drive. Clones are the same drive.
+#[derive(Clone, Debug)]
+pub struct SimDrive {
+    state: Arc<Mutex<State>>,
+    health: Arc<Health>,
+}
+
+#[derive(Debug)]
+struct State {
+    image: Image,
+    plan: FaultPlan,
+    rng: SimRng,
+    operations: u64,
+    reads: u64,
+    crashed: bool,
+}
+
+#[derive(Debug)]
+struct SimFile {
+    drive: SimDrive,
+    path: DrivePath,
+    file: u64,
+    access: Access,
+}
+
+/// What the plan says about one operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Goes,
+    /// The change is made, the power fails before it is durable.
+    Crashes,
+    /// A flush that does nothing.
+    Lost,
+}
+
+impl FaultPlan {
+    /// These faults.
+    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self {
+            faults: faults.into_iter().collect(),
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    fn capacity(&self) -> Option<u64> {
+        self.faults.iter().find_map(|fault| match fault {
+            Fault::Capacity(bytes) => Some(*bytes),
+            _ => None,
+        })
+    }
+}
+
+impl SimDrive {
+    /// An empty drive without faults.
+    pub fn new(seed: u64) -> Self {
+        Self::with_image(Image::default(), SimRng::new(seed))
+    }
+
+    /// Sets what goes wrong from now on; counting starts again at 0.
+    pub fn set_plan(&self, plan: FaultPlan) {
+        let mut state = self.state();
+        state.plan = plan;
+        state.operations = 0;
+        state.reads = 0;
+    }
+
+    /// Changing operations since the plan was set.
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Reads since the plan was set.
+    pub fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
+    /// Whether the planned crash has happened.
+    pub fn has_crashed(&self) -> bool {
+        self.state().crashed
+    }
+
+    /// The power loss: this drive answers nothing any more, and the drive that the next process
+    /// finds is returned. Of what was not synced, each piece is there or not by seeded choice.
+    pub fn crash(&self) -> Self {
+        let mut state = self.state();
+        state.crashed = true;
+        let mut rng = state.rng.clone();
+        let image = state.image.survivor(&mut rng);
+        Self::with_image(image, rng)
+    }
+
+    /// The end of the process without power loss (a kill): the kernel keeps everything written.
+    pub fn kill(&self) -> Self {
+        let mut state = self.state();
+        state.crashed = true;
+        Self::with_image(state.image.clone(), state.rng.clone())
+    }
+
+    /// Flips bits of one byte of a file. `false` when there is no such byte.
+    pub fn rot(&self, path: &DrivePath, offset: usize, mask: u8) -> bool {
+        self.state().image.rot(path, offset, mask)
+    }
+
+    /// The present bytes of a file.
+    pub fn contents(&self, path: &DrivePath) -> Option<Vec<u8>> {
+        let state = self.state();
+        state
+            .image
+            .find(path)
+            .map(|file| state.image.bytes(file).to_vec())
+    }
+
+    /// Puts a file there, durably, outside of any plan.
+    pub fn plant(&self, path: &DrivePath, bytes: &[u8]) {
+        let mut state = self.state();
+        state.image.replace(path, bytes);
+        state.image.sync_folder(path.folder());
+    }
+
+    /// All files.
+    pub fn files(&self) -> Vec<DrivePath> {
+        self.state().image.all()
+    }
+
+    fn with_image(image: Image, rng: SimRng) -> Self {
+        let plan = FaultPlan::default();
+        let state = State {
+            image,
+            plan,
+            rng,
+            operations: 0,
+            reads: 0,
+            crashed: false,
+        };
+        let health = Arc::new(Health::new("simulated".to_owned()));
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            health,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a changing operation.
+    fn change(
+        &self,
+        action: &'static str,
+        path: &impl ToString,
+    ) -> Result<(MutexGuard<'_, State>, Fate), Error> {
+        self.health.serving()?;
+        let mut state = self.state();
+        if state.crashed {
+            return Err(power_loss(action, path));
+        }
+        let at = state.operations;
+        state.operations = at.saturating_add(1);
+        if state.plan.has(Fault::FailAt(at)) {
+            if action == FLUSH || action == PUBLISH || action == REPLACE {
+                self.health.record(HealthEvent::FlushFailed);
+            }
+            return Err(io_failure(action, path));
+        }
+        let fate = if state.plan.has(Fault::CrashAt(at)) {
+            state.crashed = true;
+            Fate::Crashes
+        } else if action == FLUSH && state.plan.has(Fault::LoseFlushAt(at)) {
+            Fate::Lost
+        } else {
+            Fate::Goes
+        };
+        Ok((state, fate))
+    }
+
+    /// Begins a reading operation.
+    fn look(
+        &self,
+        action: &'static str,
+        path: &impl ToString,
+    ) -> Result<MutexGuard<'_, State>, Error> {
+        self.health.serving()?;
+        let mut state = self.state();
+        if state.crashed {
+            return Err(power_loss(action, path));
+        }
+        let at = state.reads;
+        state.reads = at.saturating_add(1);
+        if state.plan.has(Fault::FailReadAt(at)) {
+            return Err(io_failure(action, path));
+        }
+        Ok(state)
+    }
+
+    fn open_file(&self, path: &DrivePath, file: u64, access: Access) -> Arc<dyn DriveFile> {
+        Arc::new(SimFile {
+            drive: self.clone(),
+            path: path.clone(),
+            file,
+            access,
+        })
+    }
+}
+
+impl Drive for SimDrive {
+    fn label(&self) -> String {
+        "simulated".to_owned()
+    }
+
+    fn health(&self) -> HealthState {
+        self.health.state()
+    }
+
+    fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+        let (mut state, fate) = self.change("create", path)?;
+        if state.image.find(path).is_some() {
+            return Err(taken("create", path));
+        }
+        let file = state.image.create(path);
+        if fate == Fate::Crashes {
+            return Err(power_loss("create", path));
+        }
+        drop(state);
+        Ok(self.open_file(path, file, Access::ReadWrite))
+    }
+
+    fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+        let found = self.look("open", path)?.image.find(path);
+        Ok(found.map(|file| self.open_file(path, file, access)))
+    }
+
+    fn publish(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        let (mut state, fate) = self.change(PUBLISH, to)?;
+        if state.image.find(to).is_some() {
+            return Err(taken(PUBLISH, to));
+        }
+        if state.image.find(from).is_none() {
+            return Err(Error::from_io(
+                PUBLISH,
+                from,
+                io::ErrorKind::NotFound.into(),
+            ));
+        }
+        state.image.rename(from, to);
+        if fate == Fate::Crashes {
+            return Err(power_loss(PUBLISH, to));
+        }
+        drop(state);
+        self.sync_folder(to.folder())
+    }
+
+    fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
+        let (mut state, fate) = self.change("remove", path)?;
+        let found = state.image.find(path).is_some();
+        if found {
+            state.image.remove(path);
+        }
+        if fate == Fate::Crashes {
+            return Err(power_loss("remove", path));
+        }
+        Ok(found)
+    }
+
+    fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
+        Ok(self.look("list", &folder.as_text())?.image.list(folder))
+    }
+
+    fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
+        let (mut state, fate) = self.change(FLUSH, &folder.as_text())?;
+        match fate {
+            Fate::Goes => state.image.sync_folder(folder),
+            Fate::Lost => {}
+            Fate::Crashes => return Err(power_loss(FLUSH, &folder.as_text())),
+        }
+        Ok(())
+    }
+
+    fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+        let state = self.look("read", path)?;
+        Ok(state
+            .image
+            .find(path)
+            .map(|file| state.image.bytes(file).to_vec()))
+    }
+
+    fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+        let (mut state, fate) = self.change(REPLACE, path)?;
+        state.image.replace(path, bytes);
+        if fate == Fate::Crashes {
+            return Err(power_loss(REPLACE, path));
+        }
+        state.image.sync_folder(path.folder());
+        Ok(())
+    }
+
+    fn index_dir(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+impl DriveFile for SimFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        let state = self.drive.look("read", &self.path)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = state
+            .image
+            .bytes(self.file)
+            .get(start..)
+            .unwrap_or_default();
+        let read = rest.len().min(buf.len());
+        for (to, from) in buf.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Ok(read)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.writable()?;
+        let (mut state, fate) = self.drive.change("write", &self.path)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let before = state.image.bytes(self.file).len();
+        let growth = start.saturating_add(bytes.len()).saturating_sub(before);
+        let used = state.image.used_bytes();
+        let room = state
+            .plan
+            .capacity()
+            .map(|capacity| capacity.saturating_sub(used));
+        if let Some(room) = room.filter(|room| u64::try_from(growth).is_ok_and(|by| by > *room)) {
+            // As the kernel does it: what fits is written.
+            let fits = bytes.len().saturating_sub(growth);
+            let fits = fits.saturating_add(usize::try_from(room).unwrap_or(0));
+            state
+                .image
+                .write(self.file, start, bytes.get(..fits).unwrap_or_default());
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(Error::from_io("write", &self.path, full));
+        }
+        state.image.write(self.file, start, bytes);
+        if fate == Fate::Crashes {
+            return Err(power_loss("write", &self.path));
+        }
+        Ok(())
+    }
+
+    fn truncate(&self, len: u64) -> Result<(), Error> {
+        self.writable()?;
+        let (mut state, fate) = self.drive.change("truncate", &self.path)?;
+        state
+            .image
+            .truncate(self.file, usize::try_from(len).unwrap_or(usize::MAX));
+        if fate == Fate::Crashes {
+            return Err(power_loss("truncate", &self.path));
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let (mut state, fate) = self.drive.change(FLUSH, &self.path)?;
+        match fate {
+            Fate::Goes => state.image.sync(self.file),
+            Fate::Lost => {}
+            Fate::Crashes => return Err(power_loss(FLUSH, &self.path)),
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> Result<u64, Error> {
+        let state = self.drive.look("measure", &self.path)?;
+        Ok(u64::try_from(state.image.bytes(self.file).len()).unwrap_or(u64::MAX))
+    }
+}
+
+impl SimFile {
+    fn writable(&self) -> Result<(), Error> {
+        if self.access == Access::ReadWrite {
+            return Ok(());
+        }
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        Err(Error::from_io("write", &self.path, denied))
+    }
+}
+
+const FLUSH: &str = "flush";
+const PUBLISH: &str = "publish";
+const REPLACE: &str = "replace";
+
+fn power_loss(action: &'static str, path: &impl ToString) -> Error {
+    Error::from_io(
+        action,
+        path.to_string(),
+        io::Error::other("simulated power loss"),
+    )
+}
+
+fn io_failure(action: &'static str, path: &impl ToString) -> Error {
+    Error::from_io(
+        action,
+        path.to_string(),
+        io::Error::other("simulated I/O error"),
+    )
+}
+
+fn taken(action: &'static str, path: &DrivePath) -> Error {
+    Error::from_io(action, path, io::ErrorKind::AlreadyExists.into())
+}
