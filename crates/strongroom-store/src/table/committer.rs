@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One thread that commits: it takes what waits as a group, decides it, makes it durable, shows
+//! it, answers.
+//!
+//! ```text
+//!   waiting commits -> Planner -> record -> append + sync -> index.apply -> answers
+//!        ^                                      |
+//!        +---- more gather while this runs -----+
+//! ```
+//!
+//! While one sync runs the next group gathers, so the cost of a sync is shared by all who wait.
+//! [`Committer`] is driven by [`Committer::run_group`] alone and holds no thread: tests call it
+//! directly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::anchor::Position;
+use super::batch::{Batch, BatchCost, CommitError, CommitSeq};
+use super::group::{Group, Planner};
+use super::index::Index;
+use super::journal::LogWriter;
+use super::limits::{GROUP_BYTES_FULL, GROUP_COMMITS_MAX, GROUP_ROWS_FULL};
+use super::log::{ChainHash, RecordHeader, encode_record};
+use super::recovery::{Recovered, applied_op};
+use super::stream;
+use crate::at_rest::AtRest;
+use crate::blob::BlobProof;
+use crate::error::Error;
+use crate::layout::BlobId;
+
+/// What becomes of a commit.
+pub(crate) type Outcome = Result<CommitSeq, CommitError>;
+
+/// A commit that waits.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) batch: Batch,
+    pub(crate) cost: BatchCost,
+    pub(crate) answer: oneshot::Sender<Outcome>,
+    /// The room it takes in the queue, given back with the answer.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+/// What the committer's thread is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Commit this.
+    Commit(Pending),
+    /// Finish: leave the log with everything synced, and end.
+    Close(oneshot::Sender<Result<(), Error>>),
+}
+
+/// Called with the blobs that nothing refers to any more, after that is durable.
+pub type ReleasedBlobs = Arc<dyn Fn(BlobId) + Send + Sync>;
+
+/// What the committer, the readers and the checkpointer have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    out_of_service: AtomicBool,
+    drive_label: String,
+    applied: Mutex<Position>,
+}
+
+impl Shared {
+    pub(crate) fn new(drive_label: String, applied: Position) -> Self {
+        Self {
+            out_of_service: AtomicBool::new(false),
+            drive_label,
+            applied: Mutex::new(applied),
+        }
+    }
+
+    /// An error once anything failed that leaves log or index in doubt.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.out_of_service.load(Ordering::Acquire) {
+            return Err(self.refusal());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn refusal(&self) -> Error {
+        Error::DriveOutOfService {
+            drive: self.drive_label.clone(),
+        }
+    }
+
+    pub(crate) fn take_out_of_service(&self, error: &Error, doing: &'static str) {
+        if !self.out_of_service.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, doing, "the tables are out of service");
+        }
+    }
+
+    /// The end of what the index shows.
+    pub(crate) fn applied(&self) -> Position {
+        *self.lock()
+    }
+
+    fn set_applied(&self, position: Position) {
+        *self.lock() = position;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Position> {
+        // A position is replaced as a whole.
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of committing.
+pub(crate) struct Committer {
+    index: Arc<dyn Index>,
+    at_rest: Arc<dyn AtRest>,
+    shared: Arc<Shared>,
+    released: ReleasedBlobs,
+    writer: LogWriter,
+    journal_id: [u8; 16],
+    last_seq: u64,
+    chain: ChainHash,
+    /// Whether the last commit has no witness behind it yet.
+    unmarked: bool,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        recovered: Recovered,
+        index: Arc<dyn Index>,
+        at_rest: Arc<dyn AtRest>,
+        shared: Arc<Shared>,
+        released: ReleasedBlobs,
+    ) -> Self {
+        let Recovered {
+            writer,
+            anchor,
+            last_seq,
+            chain,
+            ..
+        } = recovered;
+        let journal_id = anchor.journal_id;
+        let unmarked = last_seq > 0;
+        Self {
+            index,
+            at_rest,
+            shared,
+            released,
+            writer,
+            journal_id,
+            last_seq,
+            chain,
+            unmarked,
+        }
+    }
+
+    /// The committer's thread: runs until it is closed or nobody can ask any more.
+    pub(crate) fn run(mut self, mut queue: Receiver<Command>) {
+        let _watch = OutOfServiceOnPanic(Arc::clone(&self.shared));
+        loop {
+            let command = match queue.try_recv() {
+                Ok(command) => Some(command),
+                Err(TryRecvError::Empty) => {
+                    self.idle();
+                    queue.blocking_recv()
+                }
+                Err(TryRecvError::Disconnected) => None,
+            };
+            match command {
+                Some(Command::Commit(first)) => {
+                    if let Some(closing) = self.gather_and_run(first, &mut queue) {
+                        return self.close(closing, &mut queue);
+                    }
+                }
+                Some(Command::Close(closing)) => return self.close(closing, &mut queue),
+                None => {
+                    self.idle();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs `first` and what waits behind it as one group. Returns the command to close if it
+    /// came up.
+    fn gather_and_run(
+        &mut self,
+        first: Pending,
+        queue: &mut Receiver<Command>,
+    ) -> Option<oneshot::Sender<Result<(), Error>>> {
+        let (mut rows, mut bytes) = (first.cost.rows, first.cost.bytes);
+        let mut group = vec![first];
+        let mut closing = None;
+        while group.len() < GROUP_COMMITS_MAX && rows < GROUP_ROWS_FULL && bytes < GROUP_BYTES_FULL
+        {
+            match queue.try_recv() {
+                Ok(Command::Commit(next)) => {
+                    rows = rows.saturating_add(next.cost.rows);
+                    bytes = bytes.saturating_add(next.cost.bytes);
+                    group.push(next);
+                }
+                Ok(Command::Close(answer)) => {
+                    closing = Some(answer);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.run_group(group);
+        closing
+    }
+
+    /// Commits a group: every waiting commit is answered when this returns.
+    pub(crate) fn run_group(&mut self, waiting: Vec<Pending>) {
+        metrics::histogram!("strongroom_table_group_commits")
+            .record(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
+        let mut planner = Planner::new(
+            self.index.as_ref(),
+            self.at_rest.as_ref(),
+            self.last_seq.saturating_add(1),
+        );
+        let mut judged = Vec::with_capacity(waiting.len());
+        let mut room = Vec::with_capacity(waiting.len());
+        for pending in waiting {
+            let outcome = match self.shared.check() {
+                Ok(()) => planner.add(pending.batch),
+                Err(refusal) => Err(refusal.into()),
+            };
+            judged.push((pending.answer, outcome));
+            room.push(pending.room);
+        }
+        let group = planner.finish();
+        if group.count > 0 && self.commit(group).is_err() {
+            // What the group changed may be on the drive or not. Refusals were judged against
+            // changes in doubt, so they are not true either.
+            for (answer, outcome) in judged {
+                let outcome = match outcome {
+                    Ok(_) => Err(CommitError::Unknown),
+                    Err(_) => Err(self.shared.refusal().into()),
+                };
+                // Who asked may have gone away meanwhile.
+                let _ = answer.send(outcome);
+            }
+            return;
+        }
+        for (answer, outcome) in judged {
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Makes a group durable and visible. After an error the store is out of service.
+    fn commit(&mut self, group: Group) -> Result<(), ()> {
+        let Group {
+            count,
+            body,
+            mut ops,
+            adopted,
+            released,
+        } = group;
+        let adopted = Adoptions(adopted);
+        let header = RecordHeader {
+            count,
+            first_seq: self.last_seq.saturating_add(1),
+            prev_hash: self.chain,
+        };
+        let done = self.write(&header, &body).and_then(|chain| {
+            self.last_seq = header.last_seq();
+            self.chain = chain;
+            self.unmarked = true;
+            ops.push(applied_op(self.journal_id, self.last_seq));
+            self.index.apply(ops)
+        });
+        if let Err(error) = done {
+            self.shared.take_out_of_service(&error, "committing");
+            return Err(());
+        }
+        self.shared
+            .set_applied(self.writer.position(self.last_seq, self.chain));
+        adopted.succeed();
+        for blob in released {
+            (self.released)(blob);
+        }
+        metrics::counter!("strongroom_table_commits_total").increment(u64::from(count));
+        Ok(())
+    }
+
+    fn write(&mut self, header: &RecordHeader, body: &[u8]) -> Result<ChainHash, Error> {
+        let sealed = self
+            .at_rest
+            .seal(stream::record(header.first_seq), &header.aad(), body)
+            .map_err(|_| Error::Seal)?;
+        let mut record = Vec::new();
+        let chain = encode_record(&mut record, header, &sealed).ok_or(Error::TooLarge {
+            what: "a log record",
+        })?;
+        self.writer
+            .append(header.first_seq, header.prev_hash, &record)?;
+        Ok(chain)
+    }
+
+    /// Nothing waits: leave the witness that the last commit is durable.
+    fn idle(&mut self) {
+        if !self.unmarked || self.shared.check().is_err() {
+            return;
+        }
+        match self.writer.mark(self.last_seq, &self.chain) {
+            Ok(()) => self.unmarked = false,
+            Err(error) => self.shared.take_out_of_service(&error, "marking the log"),
+        }
+    }
+
+    fn close(mut self, closing: oneshot::Sender<Result<(), Error>>, queue: &mut Receiver<Command>) {
+        queue.close();
+        while let Ok(command) = queue.try_recv() {
+            if let Command::Commit(pending) = command {
+                let _ = pending.answer.send(Err(Error::Closed.into()));
+            }
+        }
+        self.idle();
+        let result = self.shared.check().and_then(|()| self.writer.sync());
+        let _ = closing.send(result);
+    }
+}
+
+/// Proofs of blobs whose commit is being written. Until that succeeded their files must stay,
+/// even if this thread ends on the way.
+struct Adoptions(Vec<BlobProof>);
+
+impl Adoptions {
+    fn succeed(mut self) {
+        self.0.drain(..).for_each(BlobProof::adopted);
+    }
+}
+
+impl Drop for Adoptions {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(BlobProof::undecided);
+    }
+}
+
+/// A panic of the committer (ours, or the index's) leaves its state in doubt.
+struct OutOfServiceOnPanic(Arc<Shared>);
+
+impl Drop for OutOfServiceOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.take_out_of_service(&Error::WorkerGone, "committing");
+        }
+    }
+}

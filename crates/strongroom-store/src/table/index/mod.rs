@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The ordered index over the log.
+//!
+//! An index is a cache of the log that survives restarts: it may lose what was applied after the
+//! last [`Index::persist`], in any pattern, because the log is replayed from there. It may not
+//! lose anything older; the tables find that out at the start and refuse.
+
+mod fjall_index;
+mod memory;
+
+use std::fmt;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+pub use fjall_index::FjallIndex;
+pub use memory::MemoryIndex;
+
+use super::body::IndexOp;
+use crate::error::Error;
+
+/// A row of the index: key and stored row.
+pub type IndexRow = (Vec<u8>, Bytes);
+
+/// Keeps stored rows in the order of their index keys.
+pub trait Index: Send + Sync + fmt::Debug + 'static {
+    /// The stored row at `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
+
+    /// Up to `limit` rows between the bounds, from the first on, or from the last on when
+    /// `reverse`. All from one moment. Bounds that cross select nothing.
+    fn range(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<IndexRow>, Error>;
+
+    /// Makes the changes, in order: readers see all of them or none.
+    fn apply(&self, ops: Vec<IndexOp>) -> Result<(), Error>;
+
+    /// Returns when everything applied before the call is durable and complete.
+    fn persist(&self) -> Result<(), Error>;
+}
+
+/// Whether no key can lie between the bounds.
+pub(crate) fn is_empty_range(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+    match (start, end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Excluded(end))
+        | (Bound::Excluded(start), Bound::Included(end)) => start >= end,
+    }
+}

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tables: ordered rows, changed only by [`Tables::commit`].
+//!
+//! The problem: every acknowledged change must survive any crash, in the order of its sequence
+//! number, with nothing readable on the drive but sealed bytes; and a small commit must not cost
+//! a flush of its own. The approach: one log of our own is the truth, and an ordered index makes
+//! it readable.
+//!
+//! ```text
+//!  commit -> queue -> Committer: judge group | seal | append record + sync | index | answer
+//!                                                        |                    ^
+//!                                               log/journal-<first seq>       | replay at start
+//!                                                        +--------------------+
+//!  get, scan -> index (a snapshot) -> open and authenticate each row
+//! ```
+//!
+//! - Strictly serializable: the order of commits is the order of their numbers, and a read sees
+//!   every commit that was answered before it began.
+//! - A record of the log is sealed and chained by hash to the one before. What a crash may leave
+//!   (one torn record at the end) is told from damage, which is an error ([`log`]).
+//! - A failed append or flush takes the tables out of service; commits on their way then are
+//!   [`CommitError::Unknown`].
+//!
+//! Formats: `docs/spec/table-journal.md`.
+
+mod anchor;
+mod batch;
+mod body;
+mod checkpoint;
+mod committer;
+mod group;
+mod index;
+mod journal;
+mod limits;
+mod log;
+mod recovery;
+mod row;
+mod stream;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
+use std::fmt;
+use std::ops::Bound;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::{Semaphore, oneshot};
+
+pub use batch::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Write};
+pub use body::IndexOp;
+pub use committer::ReleasedBlobs;
+pub use index::{FjallIndex, Index, IndexRow, MemoryIndex};
+pub use limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX};
+pub use recovery::RecoveryReport;
+
+use self::checkpoint::Checkpointer;
+use self::committer::{Command, Committer, Pending, Shared};
+use self::limits::{QUEUE_COMMITS_MAX, QUEUE_KIB_MAX};
+use self::row::{INDEX_TABLE, index_key, open_row};
+use crate::at_rest::AtRest;
+use crate::blob::CatalogRow;
+use crate::drive::Drive;
+use crate::error::Error;
+use crate::layout::{BlobId, BlobLocation};
+
+/// How the tables of a store are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct TableOptions {
+    /// A log file that has reached this size is followed by a new one.
+    pub log_file_bytes: u64,
+    /// Bytes of log after which a checkpoint is taken, if no file ended before.
+    pub checkpoint_bytes: u64,
+    /// Log files kept although the index holds everything in them.
+    pub retain_log_files: usize,
+    /// Whether checkpoints are taken in the background. Without, only [`Tables::checkpoint`] and
+    /// [`Tables::close`] take them.
+    pub background_checkpoints: bool,
+    /// Memory for the index's cache.
+    pub index_cache_bytes: u64,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self {
+            log_file_bytes: 64 << 20,
+            checkpoint_bytes: 64 << 20,
+            retain_log_files: 2,
+            background_checkpoints: true,
+            index_cache_bytes: 32 << 20,
+        }
+    }
+}
+
+/// The tables of a store. Clones share everything.
+#[derive(Clone)]
+pub struct Tables {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    index: Arc<dyn Index>,
+    at_rest: Arc<dyn AtRest>,
+    shared: Arc<Shared>,
+    checkpointer: Arc<Checkpointer>,
+    queue: RwLock<Option<Sender<Command>>>,
+    room: Arc<Semaphore>,
+    threads: Mutex<Threads>,
+    report: RecoveryReport,
+}
+
+struct Threads {
+    committer: Option<JoinHandle<()>>,
+    checkpoints: Option<(SyncSender<()>, JoinHandle<()>)>,
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tables")
+            .field("shared", &self.inner.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tables {
+    /// Opens the tables of a drive, with the index that suits it. Blocks while the log is
+    /// verified and replayed.
+    pub fn open(
+        drive: Arc<dyn Drive>,
+        at_rest: Arc<dyn AtRest>,
+        options: TableOptions,
+        released: ReleasedBlobs,
+    ) -> Result<Self, Error> {
+        let index: Arc<dyn Index> = match drive.index_dir() {
+            Some(dir) => Arc::new(FjallIndex::open(&dir, options.index_cache_bytes)?),
+            None => Arc::new(MemoryIndex::open(Arc::clone(&drive))?),
+        };
+        Self::open_with_index(drive, at_rest, index, options, released)
+    }
+
+    /// Opens the tables of a drive with a given index. Blocks.
+    pub fn open_with_index(
+        drive: Arc<dyn Drive>,
+        at_rest: Arc<dyn AtRest>,
+        index: Arc<dyn Index>,
+        options: TableOptions,
+        released: ReleasedBlobs,
+    ) -> Result<Self, Error> {
+        let recovered = recovery::recover(
+            &drive,
+            at_rest.as_ref(),
+            index.as_ref(),
+            options.log_file_bytes,
+        )?;
+        let applied = recovered
+            .writer
+            .position(recovered.last_seq, recovered.chain);
+        let (report, anchor) = (recovered.report, recovered.anchor);
+        let shared = Arc::new(Shared::new(drive.label(), applied));
+        let checkpointer = Arc::new(Checkpointer {
+            drive,
+            index: Arc::clone(&index),
+            at_rest: Arc::clone(&at_rest),
+            shared: Arc::clone(&shared),
+            anchor: Mutex::new(anchor),
+            retain_files: options.retain_log_files,
+            bytes_between: options.checkpoint_bytes,
+        });
+        let committer = Committer::new(
+            recovered,
+            Arc::clone(&index),
+            Arc::clone(&at_rest),
+            Arc::clone(&shared),
+            released,
+        );
+        let (queue, commands) = channel(QUEUE_COMMITS_MAX);
+        let committer = spawn("strongroom-commit", move || committer.run(commands))?;
+        let mut threads = Threads {
+            committer: Some(committer),
+            checkpoints: None,
+        };
+        if options.background_checkpoints {
+            let (stop, stopped) = std::sync::mpsc::sync_channel(1);
+            let background = Arc::clone(&checkpointer);
+            let run = move || background.run_in_background(&stopped);
+            threads.checkpoints = Some((stop, spawn("strongroom-checkpoint", run)?));
+        }
+        let inner = Inner {
+            index,
+            at_rest,
+            shared,
+            checkpointer,
+            queue: RwLock::new(Some(queue)),
+            room: Arc::new(Semaphore::new(
+                usize::try_from(QUEUE_KIB_MAX).unwrap_or(usize::MAX),
+            )),
+            threads: Mutex::new(threads),
+            report,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Commits a batch: returns when it is durable and visible, or says why it did not happen.
+    /// Dropping the future does not take the batch back.
+    pub async fn commit(&self, batch: Batch) -> Result<CommitSeq, CommitError> {
+        let cost = batch.measure()?;
+        self.inner.shared.check()?;
+        let kib = u32::try_from(cost.bytes >> 10)
+            .unwrap_or(u32::MAX)
+            .saturating_add(1);
+        let room = Arc::clone(&self.inner.room).acquire_many_owned(kib.min(QUEUE_KIB_MAX));
+        let room = Some(room.await.map_err(|_| Error::Closed)?);
+        let (answer, outcome) = oneshot::channel();
+        let pending = Pending {
+            batch,
+            cost,
+            answer,
+            room,
+        };
+        let queue = self.inner.queue().ok_or(Error::Closed)?;
+        queue
+            .send(Command::Commit(pending))
+            .await
+            .map_err(|_| self.inner.gone())?;
+        drop(queue);
+        // Without an answer the thread ended in the middle: it may have written or not.
+        outcome.await.unwrap_or(Err(CommitError::Unknown))
+    }
+
+    /// The row at `key`, if there is one.
+    pub fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, Error> {
+        self.inner.shared.check()?;
+        let key = index_key(table, key);
+        let Some(stored) = self.inner.index.get(&key)? else {
+            return Ok(None);
+        };
+        open_row(self.inner.at_rest.as_ref(), &key, &stored).map(Some)
+    }
+
+    /// Up to `limit` rows of a table between the bounds, in the order of their keys (backwards
+    /// from the end with `reverse`), all from one moment.
+    pub fn scan(
+        &self,
+        table: TableId,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
+        self.inner.shared.check()?;
+        if table == INDEX_TABLE {
+            return Err(Error::InvalidBatch {
+                reason: "the table is reserved",
+            });
+        }
+        let start = match start {
+            Bound::Unbounded => Bound::Included(index_key(table, &[])),
+            bound => bound.map(|key| index_key(table, key)),
+        };
+        let end = match end {
+            // The table number is below u16::MAX, so there is a next one.
+            Bound::Unbounded => Bound::Excluded(index_key(TableId(table.0.saturating_add(1)), &[])),
+            bound => bound.map(|key| index_key(table, key)),
+        };
+        let (start, end) = (
+            start.as_ref().map(Vec::as_slice),
+            end.as_ref().map(Vec::as_slice),
+        );
+        let rows = self.inner.index.range(start, end, limit, reverse)?;
+        let open = |(key, stored): IndexRow| {
+            let row = open_row(self.inner.at_rest.as_ref(), &key, &stored)?;
+            Ok((key.get(2..).unwrap_or_default().to_vec(), row))
+        };
+        rows.into_iter().map(open).collect()
+    }
+
+    /// Where a blob of the catalogue is; `None` when the store does not have the blob.
+    pub fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
+        let Some(row) = self.get(TableId::BLOB_CATALOGUE, &blob.0)? else {
+            return Ok(None);
+        };
+        CatalogRow::decode(blob, &row.value).map(|row| Some(row.location(blob)))
+    }
+
+    /// The number of the last commit that reads show.
+    pub fn last_commit(&self) -> CommitSeq {
+        CommitSeq(self.inner.shared.applied().seq)
+    }
+
+    /// What opening found and did.
+    pub fn recovery_report(&self) -> RecoveryReport {
+        self.inner.report
+    }
+
+    /// Whether the tables serve.
+    pub fn is_in_service(&self) -> bool {
+        self.inner.shared.check().is_ok()
+    }
+
+    /// Makes the index durable and lets old log files go. Blocks.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        self.inner.checkpointer.run()
+    }
+
+    /// Commits what waits, takes a checkpoint and ends. Later commits are refused; reads go on.
+    pub async fn close(&self) -> Result<(), Error> {
+        let Some(queue) = self.inner.take_queue() else {
+            return Ok(());
+        };
+        let (answer, closed) = oneshot::channel();
+        queue
+            .send(Command::Close(answer))
+            .await
+            .map_err(|_| self.inner.gone())?;
+        drop(queue);
+        closed.await.map_err(|_| self.inner.gone())??;
+        let inner = Arc::clone(&self.inner);
+        let (answer, checkpointed) = oneshot::channel();
+        let finish = move || {
+            inner.join_threads();
+            // An error means that nobody waits any more.
+            let _ = answer.send(inner.checkpointer.run());
+        };
+        spawn("strongroom-close", finish)?;
+        checkpointed.await.map_err(|_| Error::WorkerGone)?
+    }
+}
+
+impl Inner {
+    fn queue(&self) -> Option<Sender<Command>> {
+        // The option is replaced as a whole.
+        self.queue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn take_queue(&self) -> Option<Sender<Command>> {
+        self.queue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Why the committer does not answer.
+    fn gone(&self) -> Error {
+        match self.shared.check() {
+            Err(refusal) => refusal,
+            Ok(()) => Error::Closed,
+        }
+    }
+
+    fn join_threads(&self) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((stop, checkpoints)) = threads.checkpoints.take() {
+            drop(stop);
+            // A panic there was reported by its own thread.
+            let _ = checkpoints.join();
+        }
+        if let Some(committer) = threads.committer.take() {
+            let _ = committer.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// Waits for the threads, so that the drive can be opened again at once. Commits that wait
+    /// are finished first.
+    fn drop(&mut self) {
+        drop(self.take_queue());
+        self.join_threads();
+    }
+}
+
+fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    builder
+        .spawn(run)
+        .map_err(|source| Error::from_io("start the thread of", name, source))
+}
