@@ -1,1 +1,61 @@
-//! The conductor: buckets, objects, multipart uploads, choice of encryption
+// SPDX-License-Identifier: Apache-2.0
+//! The conductor: buckets, objects, multipart uploads, and which encryption each of them gets.
+//!
+//! Every operation of S3 that Strongroom offers is one file here with one function that reads
+//! from top to bottom; each line enters one lower crate and comes back with a value:
+//!
+//! ```text
+//!  put_object:  bucket record -> authorize -> encryption::begin (key service) -> Sealer
+//!               -> pipeline::write (blob or inline) -> record wrapped over BIND -> commit
+//!  get_object:  version record -> authorize -> encryption::open (key service) -> Opener
+//!               -> pipeline::read (verified segments only) -> bytes
+//! ```
+//!
+//! Bytes reach a drive only through [`pipeline::write`], which cannot be called without a
+//! sealer; rows reach it only through the store's injected at-rest sealer. Nothing here knows a
+//! header name.
+
+mod authorize;
+mod bucket;
+mod complete;
+mod conditions;
+mod copy_object;
+mod delete_object;
+mod digest;
+mod encryption;
+mod error;
+mod get_object;
+mod inspect;
+mod list_objects;
+mod model;
+mod multipart;
+mod objects;
+mod part_store;
+pub mod pipeline;
+mod put_object;
+mod rows;
+mod table_key;
+mod verify;
+mod version;
+
+pub use authorize::{Action, Permit};
+pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
+pub use error::{BodyError, Error};
+pub use get_object::{GetObject, GetObjectOutput};
+pub use inspect::{Inspection, InspectedPart};
+pub use list_objects::{ListObjects, ListObjectsOutput};
+pub use model::{
+    Body, BodySource, BucketInfo, BucketName, ByteRange, Checksum, ChecksumAlgorithm,
+    ChecksumRequest, ChecksumType, CustomerKey, Encryption, EncryptionRequest, ListedObject,
+    OBJECT_BYTES_MAX, ObjectHead, ObjectName, PART_BYTES_MIN, PART_NUMBER_MAX, PUT_BYTES_MAX,
+    Properties, ReadConditions, Scope, Served, WriteConditions,
+};
+pub use multipart::{
+    CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, CreateMultipartUploadOutput,
+    ListMultipartUploads, ListMultipartUploadsOutput, ListParts, ListPartsOutput, ListedPart,
+    ListedUpload, UploadPart, UploadPartCopy, UploadPartOutput,
+};
+pub use objects::{Objects, ObjectsOptions};
+pub use pipeline::read::ObjectBody;
+pub use put_object::{PutObject, PutObjectOutput};
+pub use verify::{VerifyProgress, VerifyReport};

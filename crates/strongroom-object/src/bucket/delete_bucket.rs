@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! DeleteBucket: only an empty one goes.
+
+use strongroom_store::{Batch, CommitError, Precondition, TableId, Write};
+
+use crate::authorize::Action;
+use crate::error::Error;
+use crate::model::Scope;
+use crate::objects::Objects;
+use crate::table_key::{BUCKETS, UPLOADS, VERSIONS, prefix_end};
+use crate::version::bucket_unchanged;
+
+impl Objects {
+    /// Delete an empty bucket. Objects and open uploads both keep it.
+    pub async fn delete_bucket(&self, scope: Scope<'_>, name: &str) -> Result<(), Error> {
+        let bucket = self.bucket(name)?;
+        bucket.authorize(scope, Action::DeleteBucket)?;
+        let start = bucket.uid().to_vec();
+        let end = prefix_end(&start).unwrap_or_else(|| vec![0xFF; 17]);
+        let empty = |table: TableId| Precondition::RangeEmpty {
+            table,
+            start: start.clone(),
+            end: end.clone(),
+        };
+        let batch = Batch {
+            preconditions: vec![bucket_unchanged(&bucket), empty(VERSIONS), empty(UPLOADS)],
+            writes: vec![Write::Delete { table: BUCKETS, key: name.as_bytes().to_vec() }],
+        };
+        match self.tables().commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Precondition { index: 0, .. }) => {
+                Err(Error::NoSuchBucket { bucket: name.to_owned() })
+            }
+            Err(CommitError::Precondition { .. }) => {
+                Err(Error::BucketNotEmpty { bucket: name.to_owned() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

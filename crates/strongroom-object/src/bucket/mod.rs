@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Buckets: one file an operation.
+
+mod create_bucket;
+mod delete_bucket;
+mod head_bucket;
+mod list_buckets;

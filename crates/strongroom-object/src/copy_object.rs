@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//! CopyObject: opened under the source's key, sealed anew under the target's.
+//!
+//! The copy never shares a key with its source: the target's encryption comes from the request
+//! or the target bucket alone, never from the source.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::authorize::Action;
+use crate::conditions::{ReadKind, check_read, check_write};
+use crate::encryption;
+use crate::error::{BodyError, Error};
+use crate::get_object::{GetObject, Opened};
+use crate::model::{
+    Body, BodySource, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey, Encryption,
+    EncryptionRequest, ObjectName, PUT_BYTES_MAX, Properties, ReadConditions, Scope, Served,
+    WriteConditions,
+};
+use crate::objects::Objects;
+use crate::pipeline::read::ObjectBody;
+use crate::put_object::NewObject;
+
+/// Where a copy comes from.
+#[derive(Debug)]
+pub struct CopySource {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// `None` for the current version.
+    pub version_id: Option<String>,
+    /// Conditions on the source.
+    pub conditions: ReadConditions,
+    /// The key of an SSE-C source.
+    pub customer_key: Option<CustomerKey>,
+}
+
+/// Whose properties the copy gets.
+#[derive(Debug)]
+pub enum PropertiesDirective {
+    /// The source's.
+    Copy,
+    /// These.
+    Replace(Properties),
+}
+
+/// A CopyObject request.
+#[derive(Debug)]
+pub struct CopyObject {
+    /// The source.
+    pub source: CopySource,
+    /// Target bucket.
+    pub bucket: String,
+    /// Target name.
+    pub object_key: String,
+    /// Properties of the target.
+    pub directive: PropertiesDirective,
+    /// Encryption of the target.
+    pub encryption: EncryptionRequest,
+    /// Conditions on what the target replaces.
+    pub conditions: WriteConditions,
+    /// Checksum algorithm of the target; `None` keeps the source's.
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+}
+
+/// What was stored.
+#[derive(Debug, Clone)]
+pub struct CopyObjectOutput {
+    /// Without quotes.
+    pub etag: String,
+    /// Unix time in milliseconds.
+    pub last_modified_ms: u64,
+    /// How the copy is sealed.
+    pub encryption: Encryption,
+    /// The checksum stored with it.
+    pub checksum: Option<Checksum>,
+    /// Version of the source, where it was named.
+    pub source_version_id: Option<String>,
+}
+
+/// A source that was opened for copying.
+pub(crate) struct OpenedSource {
+    pub properties: Properties,
+    pub checksum_algorithm: Option<ChecksumAlgorithm>,
+    pub len: u64,
+    pub body: Body,
+}
+
+impl Objects {
+    /// Copy an object.
+    pub async fn copy_object(
+        &self,
+        scope: Scope<'_>,
+        input: CopyObject,
+    ) -> Result<CopyObjectOutput, Error> {
+        ObjectName::parse(&input.object_key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let onto_itself =
+            input.source.bucket == input.bucket && input.source.object_key == input.object_key;
+        let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
+            && matches!(input.directive, PropertiesDirective::Copy);
+        let source_version_id = input.source.version_id.clone();
+        let (opened, request) = self.find_source(scope, input.source)?;
+        let same_mode = opened.row.key.mode()? == strongroom_format::SseMode::S3;
+        if onto_itself && changes_nothing && same_mode {
+            return Err(Error::CopyOntoItself);
+        }
+        if opened.row.size > PUT_BYTES_MAX {
+            let proposed_size = opened.row.size;
+            return Err(Error::EntityTooLarge { proposed_size, max_size: PUT_BYTES_MAX });
+        }
+        let current = self.find_version(&bucket, &input.object_key)?;
+        let etag = current.as_ref().map(|found| found.row.etag.as_str());
+        check_write(&input.conditions, etag, &input.object_key)?;
+        let served = Served { start: 0, len: opened.row.size, partial: false };
+        let source = self.open_source(scope, opened, request, served).await?;
+        let wrap_key =
+            encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
+        let properties = match input.directive {
+            PropertiesDirective::Copy => source.properties,
+            PropertiesDirective::Replace(properties) => properties,
+        };
+        let algorithm = input.checksum_algorithm.or(source.checksum_algorithm);
+        let new = NewObject {
+            bucket: &bucket,
+            object_key: &input.object_key,
+            properties: properties.into(),
+            content_length: source.len,
+            checksum: ChecksumRequest { algorithm, ..ChecksumRequest::default() },
+            conditions: input.conditions,
+        };
+        let stored = self.store_object(new, &wrap_key, source.body).await?;
+        Ok(CopyObjectOutput {
+            etag: stored.etag,
+            last_modified_ms: stored.created_ms,
+            encryption: stored.encryption,
+            checksum: stored.checksum,
+            source_version_id,
+        })
+    }
+
+    /// Find the source of a copy: permission, customer key and conditions, in this order.
+    pub(crate) fn find_source(
+        &self,
+        scope: Scope<'_>,
+        source: CopySource,
+    ) -> Result<(Opened, GetObject), Error> {
+        let request = GetObject {
+            bucket: source.bucket,
+            object_key: source.object_key,
+            version_id: source.version_id,
+            range: None,
+            range_text: String::new(),
+            part_number: None,
+            conditions: ReadConditions::default(),
+            customer_key: source.customer_key,
+            checksum_mode: false,
+        };
+        let opened = self.open_object(scope, &request)?;
+        let row = &opened.row;
+        check_read(&source.conditions, ReadKind::CopySource, &row.etag, row.created_ms)?;
+        Ok((opened, request))
+    }
+
+    /// Open the bytes of a copy source, as the caller.
+    pub(crate) async fn open_source(
+        &self,
+        scope: Scope<'_>,
+        opened: Opened,
+        request: GetObject,
+        served: Served,
+    ) -> Result<OpenedSource, Error> {
+        let Opened { bucket, row, parts, .. } = opened;
+        let wrap_key =
+            encryption::reopen(self, scope, &bucket, &row.key, request.customer_key).await?;
+        let name = &request.object_key;
+        let oek = encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &parts)?;
+        let body = self.open_body(&oek, &row, &parts, served).await?;
+        let checksum_algorithm = row
+            .checksum
+            .as_ref()
+            .map(|sum| ChecksumAlgorithm::from_number(sum.algorithm))
+            .transpose()?;
+        Ok(OpenedSource {
+            properties: row.properties.into(),
+            checksum_algorithm,
+            len: served.len,
+            body: Box::pin(CopyBody(body)),
+        })
+    }
+}
+
+/// A verified body as the body of a write.
+struct CopyBody(ObjectBody);
+
+impl BodySource for CopyBody {
+    fn poll_data(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        Pin::new(&mut self.0)
+            .poll_next(cx)
+            .map(|item| item.map(|piece| piece.map_err(|error| BodyError(Box::new(error)))))
+    }
+
+    fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
+        None
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Digests over plaintext, computed while a body passes by.
+//!
+//! CRCs run at memory speed and are computed in line. MD5 and the SHA family are slower than the
+//! cipher, so a large body hands them to a blocking thread in batches, one batch in flight: they
+//! cost the other core's time and bound the upload only where they are slower than the rest.
+
+use aws_lc_rs::digest as sha;
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, Digest as Crc};
+use md5::{Digest as _, Md5};
+use tokio::task::JoinHandle;
+
+use crate::error::Error;
+use crate::model::ChecksumAlgorithm;
+
+/// Batches smaller than this are digested in line, bytes.
+const OFFLOAD_BYTES_MIN: usize = 128 * 1024;
+
+/// What a finished [`Digester`] knows.
+#[derive(Debug)]
+pub(crate) struct Digests {
+    /// MD5, where it was asked for.
+    pub md5: Option<[u8; 16]>,
+    /// The checksum, big-endian, where one was asked for.
+    pub checksum: Option<(ChecksumAlgorithm, Vec<u8>)>,
+}
+
+/// Digests a body piece by piece.
+pub(crate) struct Digester {
+    crc: Option<(ChecksumAlgorithm, Crc)>,
+    slow: Slow,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+}
+
+enum Slow {
+    None,
+    Here(Box<SlowState>),
+    Away(JoinHandle<Box<SlowState>>),
+}
+
+struct SlowState {
+    md5: Option<Md5>,
+    sha: Option<(ChecksumAlgorithm, sha::Context)>,
+}
+
+impl SlowState {
+    fn update(&mut self, bytes: &[u8]) {
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        if let Some((_, sha)) = &mut self.sha {
+            sha.update(bytes);
+        }
+    }
+}
+
+impl Digester {
+    /// A digester for MD5 if `md5`, and for `checksum` if there is one.
+    pub(crate) fn new(md5: bool, checksum: Option<ChecksumAlgorithm>) -> Self {
+        let crc = checksum.and_then(|a| crc_algorithm(a).map(|crc| (a, Crc::new(crc))));
+        let sha = checksum.and_then(|a| sha_algorithm(a).map(|s| (a, sha::Context::new(s))));
+        let slow = if md5 || sha.is_some() {
+            Slow::Here(Box::new(SlowState { md5: md5.then(Md5::new), sha }))
+        } else {
+            Slow::None
+        };
+        Self { crc, slow, pending: Vec::new(), pending_bytes: 0 }
+    }
+
+    /// Take in the next piece of the body.
+    pub(crate) async fn update(&mut self, piece: &Bytes) -> Result<(), Error> {
+        if let Some((_, crc)) = &mut self.crc {
+            crc.update(piece);
+        }
+        if matches!(self.slow, Slow::None) {
+            return Ok(());
+        }
+        self.pending_bytes = self.pending_bytes.saturating_add(piece.len());
+        self.pending.push(piece.clone());
+        if self.pending_bytes >= OFFLOAD_BYTES_MIN {
+            self.offload().await?;
+        }
+        Ok(())
+    }
+
+    async fn offload(&mut self) -> Result<(), Error> {
+        let Some(mut state) = self.settle().await? else { return Ok(()) };
+        let batch = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        self.slow = Slow::Away(tokio::task::spawn_blocking(move || {
+            for piece in &batch {
+                state.update(piece);
+            }
+            state
+        }));
+        Ok(())
+    }
+
+    /// Wait for the batch in flight and take the state home.
+    async fn settle(&mut self) -> Result<Option<Box<SlowState>>, Error> {
+        match std::mem::replace(&mut self.slow, Slow::None) {
+            Slow::None => Ok(None),
+            Slow::Here(state) => Ok(Some(state)),
+            Slow::Away(task) => {
+                task.await.map(Some).map_err(|_| Error::Internal("a digest task ended early"))
+            }
+        }
+    }
+
+    /// The digests of everything taken in.
+    pub(crate) async fn finish(mut self) -> Result<Digests, Error> {
+        let slow = self.settle().await?.map(|mut state| {
+            for piece in &self.pending {
+                state.update(piece);
+            }
+            state
+        });
+        let mut digests = Digests { md5: None, checksum: None };
+        if let Some(state) = slow {
+            digests.md5 = state.md5.map(|md5| md5.finalize().into());
+            digests.checksum = state.sha.map(|(a, sha)| (a, sha.finish().as_ref().to_vec()));
+        }
+        if let Some((algorithm, crc)) = self.crc {
+            digests.checksum = Some((algorithm, crc_bytes(algorithm, crc.finalize())));
+        }
+        Ok(digests)
+    }
+}
+
+/// Digest length of an algorithm, bytes.
+pub(crate) fn digest_len(algorithm: ChecksumAlgorithm) -> usize {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => 4,
+        ChecksumAlgorithm::Crc64Nvme => 8,
+        ChecksumAlgorithm::Sha1 => 20,
+        ChecksumAlgorithm::Sha256 => 32,
+    }
+}
+
+/// The digest of bytes at hand.
+pub(crate) fn digest(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Vec<u8> {
+    match (crc_algorithm(algorithm), sha_algorithm(algorithm)) {
+        (Some(crc), _) => crc_bytes(algorithm, crc_fast::checksum(crc, bytes)),
+        (None, Some(sha)) => sha::digest(sha, bytes).as_ref().to_vec(),
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Combine the CRCs of two adjacent byte ranges; `None` for algorithms that cannot.
+pub(crate) fn combine(
+    algorithm: ChecksumAlgorithm,
+    first: &[u8],
+    second: &[u8],
+    second_len: u64,
+) -> Option<Vec<u8>> {
+    let crc = crc_algorithm(algorithm)?;
+    let combined =
+        crc_fast::checksum_combine(crc, crc_number(first)?, crc_number(second)?, second_len);
+    Some(crc_bytes(algorithm, combined))
+}
+
+fn crc_algorithm(algorithm: ChecksumAlgorithm) -> Option<CrcAlgorithm> {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+        ChecksumAlgorithm::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
+        ChecksumAlgorithm::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+        ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => None,
+    }
+}
+
+fn sha_algorithm(algorithm: ChecksumAlgorithm) -> Option<&'static sha::Algorithm> {
+    match algorithm {
+        ChecksumAlgorithm::Sha1 => Some(&sha::SHA1_FOR_LEGACY_USE_ONLY),
+        ChecksumAlgorithm::Sha256 => Some(&sha::SHA256),
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c | ChecksumAlgorithm::Crc64Nvme => None,
+    }
+}
+
+fn crc_bytes(algorithm: ChecksumAlgorithm, crc: u64) -> Vec<u8> {
+    let bytes = crc.to_be_bytes();
+    let skip = bytes.len().saturating_sub(digest_len(algorithm));
+    bytes.get(skip..).unwrap_or_default().to_vec()
+}
+
+fn crc_number(bytes: &[u8]) -> Option<u64> {
+    (bytes.len() <= 8).then(|| bytes.iter().fold(0, |n, b| (n << 8) | u64::from(*b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHECK: &[u8] = b"123456789";
+
+    /// The check values of the CRC catalogue (reveng.sourceforge.io) and of FIPS 180-4.
+    #[test]
+    fn known_answers() {
+        let hex = |a| hex::encode(digest(a, CHECK));
+        assert_eq!(hex(ChecksumAlgorithm::Crc32), "cbf43926");
+        assert_eq!(hex(ChecksumAlgorithm::Crc32c), "e3069283");
+        assert_eq!(hex(ChecksumAlgorithm::Crc64Nvme), "ae8b14860a799888");
+        assert_eq!(hex(ChecksumAlgorithm::Sha1), "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
+        assert_eq!(
+            hex(ChecksumAlgorithm::Sha256),
+            "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
+        );
+    }
+
+    #[test]
+    fn combining_equals_digesting_the_whole() {
+        for algorithm in
+            [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme]
+        {
+            let (a, b) = CHECK.split_at(4);
+            let combined = combine(algorithm, &digest(algorithm, a), &digest(algorithm, b), 5);
+            assert_eq!(combined, Some(digest(algorithm, CHECK)));
+        }
+        assert_eq!(combine(ChecksumAlgorithm::Sha1, &[0; 20], &[0; 20], 5), None);
+    }
+
+    #[tokio::test]
+    async fn pieces_of_any_size_digest_alike() {
+        let body: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
+        for algorithm in [ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha256] {
+            for piece in [1_000_000, 65_536, 99_991] {
+                let mut digester = Digester::new(true, Some(algorithm));
+                for part in body.chunks(piece) {
+                    digester.update(&Bytes::copy_from_slice(part)).await.unwrap();
+                }
+                let digests = digester.finish().await.unwrap();
+                assert_eq!(digests.checksum, Some((algorithm, digest(algorithm, &body))));
+                assert_eq!(digests.md5, Some(Md5::digest(&body).into()));
+            }
+        }
+    }
+}

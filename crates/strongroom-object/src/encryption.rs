@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which key wraps an object key, and how to get it back.
+//!
+//! ```text
+//!   EK   from the SSE-S3 hierarchy, the key service, or the customer     (per request)
+//!   OEK  random per object version or upload, wrapped under EK in the sealed-key record
+//! ```
+//!
+//! [`begin`] is called once before the first body byte is read, so that a refusal of the key
+//! service costs nothing and leaves nothing. The record is wrapped last, over BIND, which covers
+//! everything an answer will say about the object (`docs/spec/object-format.md`).
+
+use std::collections::BTreeMap;
+
+use strongroom_format::{
+    Bind, BindChecksum, BindDigest, CompletionKey, ExternalKey, ObjectDataId, ObjectKey,
+    RecordFlags, SealedKeyRecord, SseMode, UnwrapError,
+};
+
+use crate::error::Error;
+use crate::model::{
+    Checksum, CustomerKey, Encryption, EncryptionRequest, Scope,
+};
+use crate::objects::{Bucket, Objects, random_32};
+use crate::rows::{
+    ChecksumRow, KeyRow, PropertiesRow, StoredPart, UploadBindRow, UploadRow, VersionRow,
+    context_from,
+};
+
+/// The pair that Strongroom adds to every context it gives to the key service.
+const S3_ARN: &str = "aws:s3:arn";
+
+/// A key that can wrap object keys, with what is stored to find it again.
+pub(crate) struct WrapKey {
+    external_key: ExternalKey,
+    mode: SseMode,
+    ek_ref: Vec<u8>,
+    kms_arn: String,
+    context: BTreeMap<String, String>,
+    caller_context: BTreeMap<String, String>,
+    customer_md5: Option<String>,
+}
+
+/// Obtain the key for a new object, as the caller.
+pub(crate) async fn begin(
+    objects: &Objects,
+    scope: Scope<'_>,
+    bucket: &Bucket,
+    object_key: &str,
+    request: EncryptionRequest,
+) -> Result<WrapKey, Error> {
+    let plain = |external_key, mode, ek_ref| WrapKey {
+        external_key,
+        mode,
+        ek_ref,
+        kms_arn: String::new(),
+        context: BTreeMap::new(),
+        caller_context: BTreeMap::new(),
+        customer_md5: None,
+    };
+    match request {
+        EncryptionRequest::Default | EncryptionRequest::S3 => {
+            let (external_key, ek_ref) = objects.kms().sse_s3_key(bucket.uid())?;
+            Ok(plain(external_key, SseMode::S3, ek_ref))
+        }
+        EncryptionRequest::Customer(customer) => {
+            let mut key = plain(customer.secret, SseMode::C, Vec::new());
+            key.customer_md5 = Some(customer.md5_base64);
+            Ok(key)
+        }
+        EncryptionRequest::Kms { key_id, context } => {
+            need_secure_transport(scope)?;
+            let caller_context = pairs(&context);
+            let context = with_object_arn(caller_context.clone(), &bucket.name, object_key)?;
+            let data_key = objects
+                .kms()
+                .generate_data_key_for_s3(
+                    scope.caller,
+                    scope.receipt,
+                    key_id.as_deref(),
+                    &context_from(&context)?,
+                )
+                .await?;
+            let mut key = plain(data_key.plaintext, SseMode::Kms, data_key.blob);
+            key.kms_arn = data_key.key_arn;
+            key.context = context;
+            key.caller_context = caller_context;
+            Ok(key)
+        }
+    }
+}
+
+impl WrapKey {
+    /// The mode.
+    pub(crate) fn mode(&self) -> SseMode {
+        self.mode
+    }
+
+    /// What answers say about it.
+    pub(crate) fn encryption(&self) -> Result<Encryption, Error> {
+        Ok(match self.mode {
+            SseMode::S3 => Encryption::S3,
+            SseMode::C => Encryption::Customer { md5_base64: self.customer_md5.clone() },
+            SseMode::Kms | SseMode::Dsse => Encryption::Kms {
+                key_arn: self.kms_arn.clone(),
+                context: if self.caller_context.is_empty() {
+                    None
+                } else {
+                    Some(context_from(&self.caller_context)?)
+                },
+            },
+        })
+    }
+
+    /// The row of the key, the record still to be wrapped by [`Self::wrap`].
+    pub(crate) fn row(&self) -> KeyRow {
+        KeyRow {
+            record: Vec::new(),
+            kms_arn: self.kms_arn.clone(),
+            context: self.context.clone(),
+            caller_context: self.caller_context.clone(),
+            completion_tag: None,
+            upload: None,
+        }
+    }
+
+    /// Wrap an object key over BIND.
+    pub(crate) fn wrap(
+        &self,
+        object_key: &ObjectKey,
+        bind: &BindDigest,
+        flags: RecordFlags,
+    ) -> Result<Vec<u8>, Error> {
+        let salt = random_32()?;
+        strongroom_format::wrap_object_key(
+            &self.external_key,
+            object_key,
+            self.mode,
+            flags,
+            &self.ek_ref,
+            bind,
+            salt,
+        )
+        .map(|record| record.to_bytes())
+        .map_err(|_| Error::Internal("an object key could not be wrapped"))
+    }
+}
+
+/// What a stored object answers about its encryption; `customer` is the key of this request.
+pub(crate) fn describe(key: &KeyRow, customer: Option<&CustomerKey>) -> Result<Encryption, Error> {
+    Ok(match key.mode()? {
+        SseMode::S3 => Encryption::S3,
+        SseMode::C => {
+            Encryption::Customer { md5_base64: customer.map(|c| c.md5_base64.clone()) }
+        }
+        SseMode::Kms | SseMode::Dsse => {
+            Encryption::Kms { key_arn: key.kms_arn.clone(), context: None }
+        }
+    })
+}
+
+/// Decide whether a read carries the customer key that the object needs, before anything else is
+/// looked at. Constant time in the key.
+pub(crate) fn check_customer_key(
+    key: &KeyRow,
+    customer: Option<&CustomerKey>,
+) -> Result<(), Error> {
+    let record = key.sealed_record()?;
+    match (record.mode(), customer) {
+        (SseMode::C, None) => Err(Error::CustomerKeyRequired),
+        (SseMode::C, Some(customer)) => {
+            if strongroom_format::commitment_matches(&customer.secret, &record) {
+                Ok(())
+            } else {
+                Err(Error::CustomerKeyWrong)
+            }
+        }
+        (_, Some(_)) => Err(Error::CustomerKeyNotApplicable),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Get back the key that wraps a stored object key, as the caller.
+pub(crate) async fn reopen(
+    objects: &Objects,
+    scope: Scope<'_>,
+    bucket: &Bucket,
+    key: &KeyRow,
+    customer: Option<CustomerKey>,
+) -> Result<WrapKey, Error> {
+    let record = key.sealed_record()?;
+    let customer_md5 = customer.as_ref().map(|c| c.md5_base64.clone());
+    let external_key = match (record.mode(), customer) {
+        (SseMode::C, Some(customer)) => customer.secret,
+        (SseMode::C, None) => return Err(Error::CustomerKeyRequired),
+        (_, Some(_)) => return Err(Error::CustomerKeyNotApplicable),
+        (SseMode::S3, None) => objects.kms().sse_s3_open(record.ek_ref(), bucket.uid())?,
+        (SseMode::Kms, None) => {
+            need_secure_transport(scope)?;
+            let context = key.kms_context()?;
+            objects
+                .kms()
+                .decrypt_for_s3(scope.caller, scope.receipt, record.ek_ref(), &context)
+                .await?
+        }
+        (SseMode::Dsse, None) => {
+            return Err(Error::Corrupted { what: "sealed-key record of unknown mode".to_owned() });
+        }
+    };
+    Ok(WrapKey {
+        external_key,
+        mode: record.mode(),
+        ek_ref: record.ek_ref().to_vec(),
+        kms_arn: key.kms_arn.clone(),
+        context: key.context.clone(),
+        caller_context: key.caller_context.clone(),
+        customer_md5,
+    })
+}
+
+/// Unwrap the object key of a version: commitment first, then BIND, then the completion tag
+/// where the version has one.
+pub(crate) fn unwrap_version(
+    objects: &Objects,
+    wrap_key: &WrapKey,
+    bucket: &Bucket,
+    object_key: &str,
+    row: &VersionRow,
+    parts: &[StoredPart],
+) -> Result<ObjectKey, Error> {
+    let record = row.key.sealed_record()?;
+    let bind = bind_version(objects, bucket, object_key, row, parts)?;
+    match (&row.key.completion_tag, &row.key.upload) {
+        (None, None) => unwrap(wrap_key, &record, &bind),
+        (Some(tag), Some(upload)) => {
+            let upload_bind =
+                bind_upload(objects, bucket, object_key, upload, &row.key, &row.properties, row.odi)?;
+            let oek = unwrap(wrap_key, &record, &upload_bind)?;
+            oek.completion_key(&row.object_data_id())
+                .verify(&bind, tag)
+                .map_err(|_| Error::Corrupted { what: "completion tag".to_owned() })?;
+            Ok(oek)
+        }
+        _ => Err(Error::Corrupted { what: "completion tag".to_owned() }),
+    }
+}
+
+/// Unwrap the object key of an open upload.
+pub(crate) fn unwrap_upload(
+    objects: &Objects,
+    wrap_key: &WrapKey,
+    bucket: &Bucket,
+    object_key: &str,
+    upload: &UploadRow,
+) -> Result<ObjectKey, Error> {
+    let record = upload.key.sealed_record()?;
+    let bind = bind_upload(
+        objects,
+        bucket,
+        object_key,
+        &upload.bind_row(),
+        &upload.key,
+        &upload.properties,
+        upload.odi,
+    )?;
+    unwrap(wrap_key, &record, &bind)
+}
+
+fn unwrap(
+    wrap_key: &WrapKey,
+    record: &SealedKeyRecord,
+    bind: &BindDigest,
+) -> Result<ObjectKey, Error> {
+    strongroom_format::unwrap_object_key(&wrap_key.external_key, record, bind).map_err(|error| {
+        match (error, wrap_key.mode) {
+            (UnwrapError::WrongKey, SseMode::C) => Error::CustomerKeyWrong,
+            (UnwrapError::WrongKey | UnwrapError::Open(_), _) => {
+                Error::Corrupted { what: "sealed-key record".to_owned() }
+            }
+        }
+    })
+}
+
+/// BIND of a version: everything that an answer will say about it.
+pub(crate) fn bind_version(
+    objects: &Objects,
+    bucket: &Bucket,
+    object_key: &str,
+    row: &VersionRow,
+    parts: &[StoredPart],
+) -> Result<BindDigest, Error> {
+    let part_rows: Vec<_> = parts.iter().map(StoredPart::bound).collect();
+    let part_table = strongroom_format::part_table_bytes(&part_rows);
+    let checksums: Vec<BindChecksum<'_>> = row.checksum.iter().map(bound_checksum).collect();
+    Bind {
+        cluster_id: &objects.cluster_id(),
+        bucket_uid: bucket.uid(),
+        object_key: object_key.as_bytes(),
+        version_uid: &row.version_uid,
+        null_version: row.null_version,
+        odi: &row.object_data_id(),
+        plain_size: row.size,
+        created_ms: row.created_ms,
+        etag: row.etag.as_bytes(),
+        checksums: &checksums,
+        parts: row.parts,
+        part_table_sha384: strongroom_format::sha384(&part_table),
+        properties_sha384: row.properties.digest(),
+        kms_arn: &row.key.kms_arn,
+        context_sha384: row.key.kms_context()?.digest(),
+    }
+    .digest()
+    .map_err(|_| Error::Internal("BIND could not be computed"))
+}
+
+/// BIND of an open upload: the same fields, before there is a body.
+pub(crate) fn bind_upload(
+    objects: &Objects,
+    bucket: &Bucket,
+    object_key: &str,
+    upload: &UploadBindRow,
+    key: &KeyRow,
+    properties: &PropertiesRow,
+    odi: [u8; 16],
+) -> Result<BindDigest, Error> {
+    Bind {
+        cluster_id: &objects.cluster_id(),
+        bucket_uid: bucket.uid(),
+        object_key: object_key.as_bytes(),
+        version_uid: &upload.upload_uid,
+        null_version: false,
+        odi: &ObjectDataId(odi),
+        plain_size: 0,
+        created_ms: upload.initiated_ms,
+        etag: &[],
+        checksums: &[],
+        parts: 0,
+        part_table_sha384: strongroom_format::sha384(&[]),
+        properties_sha384: properties.digest(),
+        kms_arn: &key.kms_arn,
+        context_sha384: key.kms_context()?.digest(),
+    }
+    .digest()
+    .map_err(|_| Error::Internal("BIND could not be computed"))
+}
+
+impl UploadRow {
+    /// What its BIND is made of.
+    pub(crate) fn bind_row(&self) -> UploadBindRow {
+        UploadBindRow { upload_uid: self.upload_uid, initiated_ms: self.initiated_ms }
+    }
+
+    /// The key that tags the finished object, for SSE-C uploads.
+    pub(crate) fn completion(&self) -> Result<Option<CompletionKey>, Error> {
+        let Some(bytes) = &self.completion_key else { return Ok(None) };
+        let bytes = bytes
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::Corrupted { what: "completion key".to_owned() })?;
+        Ok(Some(CompletionKey::from_bytes(bytes)))
+    }
+}
+
+/// Store a checksum: sealed under the object's own key unless the object is under SSE-S3.
+pub(crate) fn seal_checksum(
+    mode: SseMode,
+    oek: &ObjectKey,
+    odi: &ObjectDataId,
+    checksum: &Checksum,
+) -> Result<ChecksumRow, Error> {
+    let mut row = ChecksumRow::clear(checksum);
+    if mode != SseMode::S3 {
+        row.value = oek
+            .sums_key(odi)
+            .seal(&row.value, &checksum_aad(&row))
+            .map_err(|_| Error::Internal("a checksum could not be sealed"))?;
+        row.sealed = true;
+    }
+    Ok(row)
+}
+
+/// The inverse of [`seal_checksum`].
+pub(crate) fn open_checksum(
+    row: &ChecksumRow,
+    oek: &ObjectKey,
+    odi: &ObjectDataId,
+) -> Result<Checksum, Error> {
+    if !row.sealed {
+        return row.with_value(row.value.clone());
+    }
+    let value = oek
+        .sums_key(odi)
+        .open(&row.value, &checksum_aad(row))
+        .map_err(|_| Error::Corrupted { what: "stored checksum".to_owned() })?;
+    row.with_value(value)
+}
+
+fn checksum_aad(row: &ChecksumRow) -> [u8; 2] {
+    [row.algorithm, u8::from(row.composite)]
+}
+
+fn bound_checksum(row: &ChecksumRow) -> BindChecksum<'_> {
+    BindChecksum {
+        algorithm: row.algorithm,
+        kind: if row.composite { 2 } else { 1 },
+        bytes: &row.value,
+    }
+}
+
+fn pairs(context: &strongroom_format::EncryptionContext) -> BTreeMap<String, String> {
+    context.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+}
+
+fn with_object_arn(
+    mut context: BTreeMap<String, String>,
+    bucket: &str,
+    object_key: &str,
+) -> Result<BTreeMap<String, String>, Error> {
+    let arn = format!("arn:aws:s3:::{bucket}/{object_key}");
+    if let Some(given) = context.get(S3_ARN)
+        && *given != arn
+    {
+        return Err(Error::InvalidEncryptionContext {
+            reason: "aws:s3:arn must be the ARN of the object or be left out",
+        });
+    }
+    if context.keys().any(|name| name.starts_with("aws:") && name != S3_ARN) {
+        return Err(Error::InvalidEncryptionContext { reason: "names that begin with aws: are reserved" });
+    }
+    context.insert(S3_ARN.to_owned(), arn);
+    Ok(context)
+}
+
+fn need_secure_transport(scope: Scope<'_>) -> Result<(), Error> {
+    if scope.caller.secure_transport() { Ok(()) } else { Err(Error::KmsNeedsSecureTransport) }
+}

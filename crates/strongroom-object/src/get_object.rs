@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+//! GetObject and HeadObject: verified bytes, or a clean refusal before the first of them.
+
+use std::collections::VecDeque;
+
+use strongroom_format::{BodyContext, Layer, ObjectKey, Opener, SseMode};
+
+use crate::authorize::Action;
+use crate::conditions::{ReadKind, check_read};
+use crate::encryption;
+use crate::error::Error;
+use crate::model::{
+    ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served,
+};
+use crate::objects::{Bucket, Objects};
+use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource};
+use crate::rows::{Place, StoredPart, VersionRow};
+use crate::table_key::BODIES;
+
+/// A GetObject or HeadObject request.
+#[derive(Debug)]
+pub struct GetObject {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// `None` for the current version.
+    pub version_id: Option<String>,
+    /// The range asked for.
+    pub range: Option<ByteRange>,
+    /// The range as it was written, for the error.
+    pub range_text: String,
+    /// The part asked for, from 1.
+    pub part_number: Option<u32>,
+    /// Conditions.
+    pub conditions: ReadConditions,
+    /// The key of an SSE-C object.
+    pub customer_key: Option<CustomerKey>,
+    /// Whether the stored checksum is asked for.
+    pub checksum_mode: bool,
+}
+
+/// An object, or a range of it.
+#[derive(Debug)]
+pub struct GetObjectOutput {
+    /// What is said about it.
+    pub head: ObjectHead,
+    /// Which bytes.
+    pub served: Served,
+    /// The bytes.
+    pub body: ObjectBody,
+}
+
+/// An object found, permitted and conditions met; no key used yet.
+pub(crate) struct Opened {
+    pub bucket: Bucket,
+    pub row: VersionRow,
+    pub served: Served,
+    pub parts: Vec<StoredPart>,
+}
+
+impl Objects {
+    /// Read an object.
+    pub async fn get_object(
+        &self,
+        scope: Scope<'_>,
+        input: GetObject,
+    ) -> Result<GetObjectOutput, Error> {
+        let opened = self.open_object(scope, &input)?;
+        let Opened { bucket, row, served, parts } = opened;
+        let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
+        let wrap_key =
+            encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
+        let oek = encryption::unwrap_version(
+            self,
+            &wrap_key,
+            &bucket,
+            &input.object_key,
+            &row,
+            &parts,
+        )?;
+        let whole = input.range.is_none() && input.part_number.is_none();
+        let checksum = match &row.checksum {
+            Some(sum) if input.checksum_mode && whole => {
+                Some(encryption::open_checksum(sum, &oek, &row.object_data_id())?)
+            }
+            _ => None,
+        };
+        let body = self.open_body(&oek, &row, &parts, served).await?;
+        let mut head = head_of(row, encryption);
+        head.checksum = checksum;
+        Ok(GetObjectOutput { head, served, body })
+    }
+
+    /// Read what is said about an object. The key service is asked only for a stored checksum
+    /// that is sealed under the object's key.
+    pub async fn head_object(
+        &self,
+        scope: Scope<'_>,
+        input: GetObject,
+    ) -> Result<(ObjectHead, Served), Error> {
+        let opened = self.open_object(scope, &input)?;
+        let Opened { bucket, row, served, parts } = opened;
+        let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
+        let whole = input.range.is_none() && input.part_number.is_none();
+        let checksum = match row.checksum.clone() {
+            Some(sum) if input.checksum_mode && whole => {
+                let wrap_key =
+                    encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
+                let name = &input.object_key;
+                let oek =
+                    encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &parts)?;
+                Some(encryption::open_checksum(&sum, &oek, &row.object_data_id())?)
+            }
+            _ => None,
+        };
+        let mut head = head_of(row, encryption);
+        head.checksum = checksum;
+        Ok((head, served))
+    }
+
+    /// Find an object, ask for permission, check the customer key, the conditions and the range,
+    /// in this order.
+    pub(crate) fn open_object(
+        &self,
+        scope: Scope<'_>,
+        input: &GetObject,
+    ) -> Result<Opened, Error> {
+        ObjectName::parse(&input.object_key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let action = match input.version_id {
+            None => Action::GetObject,
+            Some(_) => Action::GetObjectVersion,
+        };
+        bucket.authorize_object(scope, action, &input.object_key)?;
+        let found = self.version(&bucket, &input.object_key, input.version_id.as_deref())?;
+        let row = found.row;
+        encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
+        if row.key.mode()? == SseMode::Kms && !scope.caller.secure_transport() {
+            return Err(Error::KmsNeedsSecureTransport);
+        }
+        check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
+        let parts = self.parts(&row)?;
+        let served = serve(input, &row, &parts)?;
+        Ok(Opened { bucket, row, served, parts })
+    }
+
+    /// The bytes of a range of an object whose key is at hand.
+    pub(crate) async fn open_body(
+        &self,
+        oek: &ObjectKey,
+        row: &VersionRow,
+        parts: &[StoredPart],
+        served: Served,
+    ) -> Result<ObjectBody, Error> {
+        if served.len == 0 && row.size > 0 {
+            return Ok(ObjectBody::empty());
+        }
+        let mut sealed = VecDeque::new();
+        for (part, start, len) in spans(parts, served) {
+            sealed.push_back(self.sealed_part(oek, row, part, start, len)?);
+        }
+        ObjectBody::open(self.blobs().clone(), sealed).await
+    }
+
+    fn sealed_part(
+        &self,
+        oek: &ObjectKey,
+        row: &VersionRow,
+        part: &StoredPart,
+        start: u64,
+        len: u64,
+    ) -> Result<SealedPart, Error> {
+        let damaged = || Error::Corrupted { what: "body of the object".to_owned() };
+        let context = BodyContext {
+            layer: Layer::Inner,
+            odi: row.object_data_id(),
+            part_no: part.part_number,
+            part_uid: part.uid(),
+        };
+        let key =
+            oek.payload_key(&context.odi, context.layer, context.part_no, &context.part_uid);
+        let opener = Opener::new(&key, &context, &part.header(), part.plain_len)
+            .map_err(|_| damaged())?;
+        let span = strongroom_format::span(part.plain_len, start, len).ok_or_else(damaged)?;
+        let source = match &part.place {
+            Place::Inline => {
+                let row = self.tables().get(BODIES, &part.part_uid)?.ok_or_else(damaged)?;
+                SealedSource::Inline(row.value)
+            }
+            Place::Blob(location) => SealedSource::Blob(location.clone()),
+        };
+        Ok(SealedPart { opener, span, source })
+    }
+}
+
+/// What an answer says about a version.
+pub(crate) fn head_of(row: VersionRow, encryption: crate::model::Encryption) -> ObjectHead {
+    ObjectHead {
+        etag: row.etag,
+        size: row.size,
+        last_modified_ms: row.created_ms,
+        properties: row.properties.into(),
+        encryption,
+        checksum: None,
+        parts_count: (row.parts > 0).then(|| u32::from(row.parts)),
+    }
+}
+
+/// Which bytes a request asks for.
+fn serve(input: &GetObject, row: &VersionRow, parts: &[StoredPart]) -> Result<Served, Error> {
+    if let Some(requested) = input.part_number {
+        return serve_part(requested, parts);
+    }
+    let Some(range) = input.range else {
+        return Ok(Served { start: 0, len: row.size, partial: false });
+    };
+    let (start, len) = resolve_range(range, row.size).ok_or_else(|| Error::InvalidRange {
+        actual_size: row.size,
+        requested: input.range_text.clone(),
+    })?;
+    Ok(Served { start, len, partial: true })
+}
+
+fn serve_part(requested: u32, parts: &[StoredPart]) -> Result<Served, Error> {
+    let mut start = 0_u64;
+    for (index, part) in parts.iter().enumerate() {
+        if u32::try_from(index + 1) == Ok(requested) {
+            return Ok(Served { start, len: part.plain_len, partial: true });
+        }
+        start = start.saturating_add(part.plain_len);
+    }
+    let actual_count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    Err(Error::InvalidPartNumber { actual_count, requested })
+}
+
+/// First byte and length of a range of an object of `size` bytes; `None`: unsatisfiable.
+pub(crate) fn resolve_range(range: ByteRange, size: u64) -> Option<(u64, u64)> {
+    match range {
+        ByteRange::FromTo(first, last) if first <= last && first < size => {
+            Some((first, last.min(size - 1) - first + 1))
+        }
+        ByteRange::From(first) if first < size => Some((first, size - first)),
+        ByteRange::Suffix(len) if len > 0 && size > 0 => {
+            let len = len.min(size);
+            Some((size - len, len))
+        }
+        _ => None,
+    }
+}
+
+/// Each part's share of a range: part, offset in it, length. An empty object has one empty share,
+/// so that its emptiness is authenticated.
+fn spans(parts: &[StoredPart], served: Served) -> Vec<(&StoredPart, u64, u64)> {
+    let mut shares = Vec::new();
+    let end = served.start.saturating_add(served.len);
+    let mut part_start = 0_u64;
+    for part in parts {
+        let part_end = part_start.saturating_add(part.plain_len);
+        let from = served.start.max(part_start);
+        let to = end.min(part_end);
+        if from < to || (served.len == 0 && parts.len() == 1) {
+            shares.push((part, from.saturating_sub(part_start), to.saturating_sub(from)));
+        }
+        part_start = part_end;
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(plain_len: u64) -> StoredPart {
+        StoredPart {
+            part_number: 0,
+            part_uid: [0; 16],
+            plain_len,
+            floe_header: [0; 74],
+            place: Place::Inline,
+        }
+    }
+
+    #[test]
+    fn range_table() {
+        use ByteRange::{From, FromTo, Suffix};
+        let cases = [
+            (FromTo(0, 0), 10, Some((0, 1))),
+            (FromTo(0, 9), 10, Some((0, 10))),
+            (FromTo(0, u64::MAX), 10, Some((0, 10))),
+            (FromTo(9, 9), 10, Some((9, 1))),
+            (FromTo(10, 10), 10, None),
+            (FromTo(5, 4), 10, None),
+            (FromTo(0, 0), 0, None),
+            (From(0), 10, Some((0, 10))),
+            (From(9), 10, Some((9, 1))),
+            (From(10), 10, None),
+            (From(u64::MAX), 10, None),
+            (From(0), 0, None),
+            (Suffix(0), 10, None),
+            (Suffix(3), 10, Some((7, 3))),
+            (Suffix(u64::MAX), 10, Some((0, 10))),
+            (Suffix(1), 0, None),
+        ];
+        for (range, size, expected) in cases {
+            assert_eq!(resolve_range(range, size), expected, "{range:?} of {size}");
+        }
+    }
+
+    #[test]
+    fn shares_of_parts_add_up_to_the_range() {
+        let parts = [part(5), part(1), part(7)];
+        for start in 0..13 {
+            for len in 1..=(13 - start) {
+                let served = Served { start, len, partial: true };
+                let shares = spans(&parts, served);
+                let total: u64 = shares.iter().map(|(_, _, len)| len).sum();
+                assert_eq!(total, len);
+                for (part, from, len) in shares {
+                    assert!(len > 0 && from + len <= part.plain_len);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_object_has_one_empty_share() {
+        let served = Served { start: 0, len: 0, partial: false };
+        assert_eq!(spans(&[part(0)], served).len(), 1);
+    }
+
+    #[test]
+    fn part_numbers_outside_the_object_are_refused() {
+        let parts = [part(5), part(1)];
+        let second = serve_part(2, &parts).unwrap();
+        assert_eq!(second, Served { start: 5, len: 1, partial: true });
+        for number in [0, 3, 10_001] {
+            let refused = serve_part(number, &parts);
+            assert!(matches!(refused, Err(Error::InvalidPartNumber { actual_count: 2, .. })));
+        }
+    }
+}

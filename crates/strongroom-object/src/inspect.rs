@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How an object is sealed, for the operator: no secret, no byte of the object.
+
+use strongroom_format::SseMode;
+
+use crate::error::Error;
+use crate::objects::Objects;
+use crate::rows::Place;
+
+/// What can be said about a stored object without a key.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Without quotes.
+    pub etag: String,
+    /// Unix time in milliseconds.
+    pub created_ms: u64,
+    /// `SSE-S3`, `SSE-KMS`, `SSE-C`.
+    pub mode: &'static str,
+    /// KMS key ARN, empty for other modes.
+    pub kms_key_arn: String,
+    /// Names and values of the encryption context.
+    pub encryption_context: Vec<(String, String)>,
+    /// Size of the sealed-key record.
+    pub record_bytes: usize,
+    /// Hexadecimal object-data id.
+    pub object_data_id: String,
+    /// Whether the object was made by a multipart upload.
+    pub multipart: bool,
+    /// Its bodies.
+    pub parts: Vec<InspectedPart>,
+}
+
+/// One sealed body.
+#[derive(Debug, Clone)]
+pub struct InspectedPart {
+    /// 0 for an object made by one PUT.
+    pub part_number: u16,
+    /// Plaintext bytes.
+    pub plain_bytes: u64,
+    /// Sealed bytes.
+    pub sealed_bytes: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Names of its files relative to the drive; empty when the body lives in the tables.
+    pub files: Vec<String>,
+}
+
+impl Objects {
+    /// Say how an object is sealed.
+    #[expect(clippy::unused_async, reason = "remote tables will be asked over a network")]
+    pub async fn inspect(&self, bucket: &str, object_key: &str) -> Result<Inspection, Error> {
+        let bucket = self.bucket(bucket)?;
+        let found = self.version(&bucket, object_key, None)?;
+        let row = found.row;
+        let record = row.key.sealed_record()?;
+        let parts = self
+            .parts(&row)?
+            .into_iter()
+            .map(|part| InspectedPart {
+                part_number: part.part_number,
+                plain_bytes: part.plain_len,
+                sealed_bytes: strongroom_format::sealed_bytes(part.plain_len).unwrap_or(0),
+                segments: strongroom_format::segment_count(part.plain_len),
+                files: match &part.place {
+                    Place::Inline => Vec::new(),
+                    Place::Blob(location) => self.blobs().file_names(location),
+                },
+            })
+            .collect();
+        Ok(Inspection {
+            bucket: bucket.name,
+            object_key: object_key.to_owned(),
+            size: row.size,
+            etag: row.etag,
+            created_ms: row.created_ms,
+            mode: match record.mode() {
+                SseMode::S3 => "SSE-S3",
+                SseMode::Kms => "SSE-KMS",
+                SseMode::C => "SSE-C",
+                SseMode::Dsse => "DSSE-KMS",
+            },
+            kms_key_arn: row.key.kms_arn,
+            encryption_context: row.key.context.into_iter().collect(),
+            record_bytes: row.key.record.len(),
+            object_data_id: hex::encode(row.odi),
+            multipart: row.parts > 0,
+            parts,
+        })
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! AbortMultipartUpload: the upload's wrapped key and all of its parts go together.
+
+use strongroom_store::CommitError;
+
+use crate::authorize::Action;
+use crate::error::Error;
+use crate::model::{ObjectName, PART_NUMBER_MAX, Scope};
+use crate::objects::Objects;
+use crate::version::remove_body;
+
+/// How often the abort is tried again while parts still come in.
+const COMMIT_TRIES_MAX: usize = 64;
+
+impl Objects {
+    /// Give up an upload. Needs no key.
+    pub async fn abort_multipart_upload(
+        &self,
+        scope: Scope<'_>,
+        bucket: &str,
+        object_key: &str,
+        upload_id: &str,
+    ) -> Result<(), Error> {
+        ObjectName::parse(object_key)?;
+        let bucket = self.bucket(bucket)?;
+        bucket.authorize_object(scope, Action::AbortMultipartUpload, object_key)?;
+        for _ in 0..COMMIT_TRIES_MAX {
+            let upload = self.find_upload(&bucket, object_key, upload_id)?;
+            let parts =
+                self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
+            let mut batch = upload.removal(&parts);
+            batch.writes.extend(parts.iter().map(|part| remove_body(&part.row.part)));
+            match self.tables().commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Precondition { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Internal("too many writers of one upload"))
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+//! CompleteMultipartUpload: the parts become one object, in one commit, without touching data.
+
+use std::collections::HashSet;
+
+use md5::{Digest as _, Md5};
+use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
+use strongroom_store::Batch;
+
+use super::upload::{OpenPart, OpenUpload};
+use crate::authorize::Action;
+use crate::conditions::check_write;
+use crate::digest;
+use crate::encryption::{self, WrapKey};
+use crate::error::Error;
+use crate::model::{
+    Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, Encryption, OBJECT_BYTES_MAX,
+    ObjectName, PART_BYTES_MIN, PART_NUMBER_MAX, Scope, WriteConditions,
+};
+use crate::objects::{Bucket, Objects, random_uid};
+use crate::put_object::PutObjectOutput;
+use crate::rows::{StoredPart, VersionRow};
+use crate::version::{NewVersion, remove_body};
+
+/// A part as Complete names it.
+#[derive(Debug, Clone)]
+pub struct CompletedPart {
+    /// Its number.
+    pub part_number: u32,
+    /// Its ETag, without quotes.
+    pub etag: String,
+    /// Its checksum, where it is named.
+    pub checksum: Option<(ChecksumAlgorithm, Vec<u8>)>,
+}
+
+/// A CompleteMultipartUpload request.
+#[derive(Debug)]
+pub struct CompleteMultipartUpload {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// The upload.
+    pub upload_id: String,
+    /// The parts, in order.
+    pub parts: Vec<CompletedPart>,
+    /// The object's checksum, where it is named.
+    pub checksum: Option<(ChecksumAlgorithm, Vec<u8>)>,
+    /// The checksum's type, where it is named.
+    pub checksum_type: Option<ChecksumType>,
+    /// The object's size, where it is named.
+    pub object_size: Option<u64>,
+    /// Conditions on what is there.
+    pub conditions: WriteConditions,
+    /// The key of an SSE-C upload; needed only where a checksum has to be stored.
+    pub customer_key: Option<CustomerKey>,
+}
+
+impl Objects {
+    /// Make the parts of an upload an object.
+    pub async fn complete_multipart_upload(
+        &self,
+        scope: Scope<'_>,
+        input: CompleteMultipartUpload,
+    ) -> Result<PutObjectOutput, Error> {
+        ObjectName::parse(&input.object_key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
+        let found =
+            self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
+        let chosen = choose(&input, &found)?;
+        let size = chosen_size(&input, &chosen)?;
+        let checksum = object_checksum(&input, &upload, &chosen)?;
+        let current = self.find_version(&bucket, &input.object_key)?;
+        let etag = current.as_ref().map(|found| found.row.etag.as_str());
+        check_write(&input.conditions, etag, &input.object_key)?;
+
+        let mode = upload.row.key.mode()?;
+        let key = self.key_to_complete(scope, &bucket, &upload, input.customer_key).await?;
+        if key.is_none() && checksum.is_some() {
+            return Err(Error::CustomerKeyRequired);
+        }
+        let parts: Vec<StoredPart> = chosen.iter().map(|part| part.row.part.clone()).collect();
+        let odi = ObjectDataId(upload.row.odi);
+        let opened = match &key {
+            Some(key) => {
+                let name = &input.object_key;
+                let oek = encryption::unwrap_upload(self, key, &bucket, name, &upload.row)?;
+                Some((key, oek))
+            }
+            None => None,
+        };
+        let sealed_checksum = match (&opened, &checksum) {
+            (Some((_, oek)), Some(sum)) => Some(encryption::seal_checksum(mode, oek, &odi, sum)?),
+            _ => None,
+        };
+        let mut row = VersionRow {
+            version_uid: random_uid()?,
+            odi: upload.row.odi,
+            size,
+            created_ms: self.now_ms(),
+            etag: multipart_etag(&chosen),
+            properties: upload.row.properties.clone(),
+            key: upload.row.key.clone(),
+            checksum: sealed_checksum,
+            parts: u16::try_from(parts.len()).map_err(|_| Error::InvalidPartList)?,
+            body: None,
+            null_version: true,
+        };
+        self.rewrap(&bucket, &input.object_key, &upload, opened.as_ref(), &mut row, &parts)?;
+        let etag = row.etag.clone();
+        let encryption = match &key {
+            Some(key) => key.encryption()?,
+            None => Encryption::Customer { md5_base64: None },
+        };
+        let batch = adopt(&upload, found, &parts);
+        let version = NewVersion { row, part_table: parts, batch };
+        self.store_version(&bucket, &input.object_key, version, &input.conditions)
+            .await
+            .map_err(|error| match error {
+                // A part or the upload changed while this was under way.
+                Error::ConditionalConflict
+                    if self.find_upload(&bucket, &input.object_key, &input.upload_id).is_err() =>
+                {
+                    Error::NoSuchUpload { upload_id: input.upload_id.clone() }
+                }
+                other => other,
+            })?;
+        Ok(PutObjectOutput { etag, size, encryption, checksum })
+    }
+
+    /// The key of the upload; `None` for an SSE-C upload completed without its key.
+    async fn key_to_complete(
+        &self,
+        scope: Scope<'_>,
+        bucket: &Bucket,
+        upload: &OpenUpload,
+        customer: Option<CustomerKey>,
+    ) -> Result<Option<WrapKey>, Error> {
+        if upload.row.key.mode()? == SseMode::C && customer.is_none() {
+            return Ok(None);
+        }
+        self.reopen_upload(scope, bucket, upload, customer).await.map(Some)
+    }
+
+    /// Bind the finished object: by wrapping its key again where the key is at hand, else by the
+    /// completion tag.
+    fn rewrap(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        upload: &OpenUpload,
+        opened: Option<&(&WrapKey, ObjectKey)>,
+        row: &mut VersionRow,
+        parts: &[StoredPart],
+    ) -> Result<(), Error> {
+        let bind = encryption::bind_version(self, bucket, object_key, row, parts)?;
+        if let Some((key, oek)) = opened {
+            let flags = RecordFlags { multipart: true, ..RecordFlags::default() };
+            row.key.record = key.wrap(oek, &bind, flags)?;
+            return Ok(());
+        }
+        let completion = upload
+            .row
+            .completion()?
+            .ok_or_else(|| Error::Corrupted { what: "upload row".to_owned() })?;
+        row.key.completion_tag = Some(completion.tag(&bind).to_vec());
+        row.key.upload = Some(upload.row.bind_row());
+        Ok(())
+    }
+}
+
+/// The parts that Complete names, as they are stored.
+fn choose<'a>(
+    input: &CompleteMultipartUpload,
+    found: &'a [OpenPart],
+) -> Result<Vec<&'a OpenPart>, Error> {
+    if input.parts.is_empty() || input.parts.len() > usize::from(PART_NUMBER_MAX) {
+        return Err(Error::InvalidPartList);
+    }
+    let in_order = input.parts.windows(2).all(|pair| match pair {
+        [a, b] => a.part_number < b.part_number,
+        _ => true,
+    });
+    if !in_order {
+        return Err(Error::InvalidPartOrder { upload_id: input.upload_id.clone() });
+    }
+    let last = input.parts.last().map(|part| part.part_number);
+    let mut chosen = Vec::with_capacity(input.parts.len());
+    for named in &input.parts {
+        let invalid = || Error::InvalidPart {
+            part_number: named.part_number,
+            etag: named.etag.clone(),
+            upload_id: input.upload_id.clone(),
+        };
+        let part = found
+            .binary_search_by_key(&named.part_number, |p| u32::from(p.row.part.part_number))
+            .ok()
+            .and_then(|index| found.get(index))
+            .ok_or_else(invalid)?;
+        let sum_differs = match (&named.checksum, &part.row.checksum) {
+            (Some((algorithm, value)), Some(stored)) => {
+                stored.algorithm != algorithm.number() || stored.value != *value
+            }
+            _ => false,
+        };
+        if part.row.etag != named.etag || sum_differs {
+            return Err(invalid());
+        }
+        if part.row.part.plain_len < PART_BYTES_MIN && Some(named.part_number) != last {
+            return Err(Error::EntityTooSmall {
+                part_number: named.part_number,
+                proposed_size: part.row.part.plain_len,
+                min_size: PART_BYTES_MIN,
+                etag: named.etag.clone(),
+            });
+        }
+        chosen.push(part);
+    }
+    Ok(chosen)
+}
+
+fn chosen_size(input: &CompleteMultipartUpload, chosen: &[&OpenPart]) -> Result<u64, Error> {
+    let size = chosen.iter().fold(0_u64, |sum, p| sum.saturating_add(p.row.part.plain_len));
+    match input.object_size {
+        Some(expected) if expected != size => {
+            Err(Error::MultipartSizeMismatch { actual: size, expected })
+        }
+        _ if size > OBJECT_BYTES_MAX => {
+            Err(Error::EntityTooLarge { proposed_size: size, max_size: OBJECT_BYTES_MAX })
+        }
+        _ => Ok(size),
+    }
+}
+
+/// The object's checksum from those of its parts.
+fn object_checksum(
+    input: &CompleteMultipartUpload,
+    upload: &OpenUpload,
+    chosen: &[&OpenPart],
+) -> Result<Option<Checksum>, Error> {
+    let fixed = upload.checksum_algorithm()?;
+    if let (Some(_), Some(wanted)) = (fixed, input.checksum_type)
+        && wanted != upload.checksum_type()
+    {
+        return Err(Error::ChecksumTypeMismatch { expected: upload.checksum_type() });
+    }
+    let algorithm = fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
+    let composite = fixed.is_some() && upload.checksum_type() == ChecksumType::Composite;
+    let checksum = if composite {
+        Some(composite_checksum(input, algorithm, chosen)?)
+    } else {
+        full_checksum(algorithm, chosen)
+    };
+    match (&input.checksum, &checksum) {
+        (Some((algorithm, value)), Some(sum))
+            if *algorithm != sum.algorithm || *value != sum.value =>
+        {
+            Err(Error::ChecksumMismatch { algorithm: *algorithm })
+        }
+        _ => Ok(checksum),
+    }
+}
+
+fn composite_checksum(
+    input: &CompleteMultipartUpload,
+    algorithm: ChecksumAlgorithm,
+    chosen: &[&OpenPart],
+) -> Result<Checksum, Error> {
+    let unnamed = input.parts.iter().find(|part| part.checksum.is_none());
+    if let Some(part) = unnamed {
+        return Err(Error::ChecksumMissingForPart { part_number: part.part_number, algorithm });
+    }
+    let mut all = Vec::new();
+    for part in chosen {
+        let stored = part.row.checksum.as_ref().ok_or_else(|| Error::ChecksumMissingForPart {
+            part_number: u32::from(part.row.part.part_number),
+            algorithm,
+        })?;
+        all.extend_from_slice(&stored.value);
+    }
+    Ok(Checksum {
+        algorithm,
+        checksum_type: ChecksumType::Composite,
+        value: digest::digest(algorithm, &all),
+        parts: u32::try_from(chosen.len()).ok(),
+    })
+}
+
+/// CRC of the whole object out of the CRCs of its parts; `None` when a part has none.
+fn full_checksum(algorithm: ChecksumAlgorithm, chosen: &[&OpenPart]) -> Option<Checksum> {
+    let mut value: Option<Vec<u8>> = None;
+    for part in chosen {
+        let stored = part.row.checksum.as_ref()?;
+        if stored.algorithm != algorithm.number() {
+            return None;
+        }
+        value = Some(match value {
+            None => stored.value.clone(),
+            Some(sum) => {
+                digest::combine(algorithm, &sum, &stored.value, part.row.part.plain_len)?
+            }
+        });
+    }
+    Some(Checksum {
+        algorithm,
+        checksum_type: ChecksumType::FullObject,
+        value: value?,
+        parts: None,
+    })
+}
+
+/// MD5 over the parts' binary ETags, and their number.
+fn multipart_etag(chosen: &[&OpenPart]) -> String {
+    let mut md5 = Md5::new();
+    for part in chosen {
+        md5.update(hex::decode(&part.row.etag).unwrap_or_default());
+    }
+    format!("{}-{}", hex::encode(md5.finalize()), chosen.len())
+}
+
+/// The upload and its part rows go; bodies of parts that were not chosen go with them.
+fn adopt(upload: &OpenUpload, found: Vec<OpenPart>, chosen: &[StoredPart]) -> Batch {
+    let kept: HashSet<[u8; 16]> = chosen.iter().map(|part| part.part_uid).collect();
+    let mut batch = upload.removal(&found);
+    for part in found {
+        if !kept.contains(&part.row.part.part_uid) {
+            batch.writes.push(remove_body(&part.row.part));
+        }
+    }
+    batch
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rows of an open upload, as every multipart operation finds them.
+
+use std::ops::Bound;
+
+use strongroom_format::SseMode;
+use strongroom_store::{Batch, Precondition, Write};
+
+use crate::encryption::{self, WrapKey};
+use crate::error::Error;
+use crate::model::{ChecksumAlgorithm, ChecksumType, CustomerKey, Scope};
+use crate::objects::{Bucket, Objects};
+use crate::rows::{self, PartRowStored, UploadRow};
+use crate::table_key::{self, PARTS, UPLOADS};
+
+/// An open upload and where its row stands.
+pub(crate) struct OpenUpload {
+    pub table_key: Vec<u8>,
+    pub row: UploadRow,
+    pub seq: u64,
+}
+
+/// A part of an open upload and where its row stands.
+pub(crate) struct OpenPart {
+    pub table_key: Vec<u8>,
+    pub row: PartRowStored,
+    pub seq: u64,
+}
+
+impl OpenUpload {
+    /// The upload must still be the one that was found.
+    pub(crate) fn unchanged(&self) -> Precondition {
+        Precondition::SeqIs { table: UPLOADS, key: self.table_key.clone(), seq: self.seq }
+    }
+
+    /// The batch that ends the upload: its row and those of its parts go, if these are still all
+    /// of its parts. A part that came in meanwhile would otherwise be left behind for ever.
+    pub(crate) fn removal(&self, found: &[OpenPart]) -> Batch {
+        let mut batch = Batch {
+            preconditions: vec![self.unchanged()],
+            writes: vec![Write::Delete { table: UPLOADS, key: self.table_key.clone() }],
+        };
+        let mut next = 0_u32;
+        for part in found {
+            let number = u32::from(part.row.part.part_number);
+            batch.preconditions.extend(self.no_parts(next, Some(number)));
+            batch.preconditions.push(Precondition::SeqIs {
+                table: PARTS,
+                key: part.table_key.clone(),
+                seq: part.seq,
+            });
+            batch.writes.push(Write::Delete { table: PARTS, key: part.table_key.clone() });
+            next = number + 1;
+        }
+        batch.preconditions.extend(self.no_parts(next, None));
+        batch
+    }
+
+    /// There are no parts from `first` up to but not including `end`.
+    fn no_parts(&self, first: u32, end: Option<u32>) -> Option<Precondition> {
+        let uid = &self.row.upload_uid;
+        let key = |number: u32| u16::try_from(number).ok().map(|n| table_key::part(uid, n));
+        if end == Some(first) {
+            return None;
+        }
+        let end = match end {
+            Some(end) => key(end)?,
+            None => table_key::prefix_end(uid).unwrap_or_else(|| vec![0xFF; 17]),
+        };
+        Some(Precondition::RangeEmpty { table: PARTS, start: key(first)?, end })
+    }
+
+    /// Checksum algorithm that Create fixed.
+    pub(crate) fn checksum_algorithm(&self) -> Result<Option<ChecksumAlgorithm>, Error> {
+        self.row.checksum_algorithm.map(ChecksumAlgorithm::from_number).transpose()
+    }
+
+    /// Checksum type that Create fixed.
+    pub(crate) fn checksum_type(&self) -> ChecksumType {
+        if self.row.composite { ChecksumType::Composite } else { ChecksumType::FullObject }
+    }
+}
+
+impl Objects {
+    /// Find an open upload by its id.
+    pub(crate) fn find_upload(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        upload_id: &str,
+    ) -> Result<OpenUpload, Error> {
+        let unknown = || Error::NoSuchUpload { upload_id: upload_id.to_owned() };
+        let uid = parse_upload_id(upload_id).ok_or_else(unknown)?;
+        let table_key = table_key::upload(bucket.uid(), object_key, &uid);
+        let found = self.tables().get(UPLOADS, &table_key)?.ok_or_else(unknown)?;
+        let row: UploadRow = rows::decode(&found.value, "upload row")?;
+        Ok(OpenUpload { table_key, row, seq: found.seq })
+    }
+
+    /// Parts of an open upload in order, from behind `after`.
+    pub(crate) fn find_parts(
+        &self,
+        upload_uid: &[u8; 16],
+        after: u16,
+        limit: usize,
+    ) -> Result<Vec<OpenPart>, Error> {
+        let start = table_key::part(upload_uid, after);
+        let end = table_key::prefix_end(upload_uid);
+        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self.tables().scan(PARTS, Bound::Excluded(&start), end, limit, false)?;
+        found
+            .into_iter()
+            .map(|(table_key, row)| {
+                let seq = row.seq;
+                let row = rows::decode(&row.value, "part row")?;
+                Ok(OpenPart { table_key, row, seq })
+            })
+            .collect()
+    }
+
+    /// Get back the key of an upload for one of its parts: an SSE-C upload wants its key with
+    /// every part, the others want none.
+    pub(crate) async fn reopen_upload(
+        &self,
+        scope: Scope<'_>,
+        bucket: &Bucket,
+        upload: &OpenUpload,
+        customer: Option<CustomerKey>,
+    ) -> Result<WrapKey, Error> {
+        let mode = upload.row.key.mode()?;
+        if (mode == SseMode::C) != customer.is_some() {
+            return Err(Error::MultipartEncryptionMissing);
+        }
+        encryption::check_customer_key(&upload.row.key, customer.as_ref()).map_err(|error| {
+            match error {
+                Error::CustomerKeyWrong => Error::MultipartEncryptionMismatch,
+                other => other,
+            }
+        })?;
+        encryption::reopen(self, scope, bucket, &upload.row.key, customer).await
+    }
+}
+
+/// The id that clients see.
+pub(crate) fn upload_id(uid: &[u8; 16]) -> String {
+    hex::encode(uid)
+}
+
+/// The inverse of [`upload_id`]; one spelling only.
+pub(crate) fn parse_upload_id(id: &str) -> Option<[u8; 16]> {
+    let bytes: [u8; 16] = hex::decode(id).ok()?.try_into().ok()?;
+    (upload_id(&bytes) == id).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upload_ids_have_one_spelling() {
+        let id = upload_id(&[0xAB; 16]);
+        assert_eq!(parse_upload_id(&id), Some([0xAB; 16]));
+        for bad in ["", "ab", &id.to_uppercase(), &format!("{id}00"), "../../etc/passwd"] {
+            assert_eq!(parse_upload_id(bad), None, "{bad}");
+        }
+    }
+}

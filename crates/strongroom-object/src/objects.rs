@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The conductor's state: the lower rooms it calls, and nothing of its own.
+
+use std::sync::Arc;
+
+use strongroom_kms::Kms;
+use strongroom_store::env::Clock;
+use strongroom_store::{Blobs, Store, Tables};
+
+use crate::authorize::{Action, Permit, Resource, authorize};
+use crate::error::Error;
+use crate::model::Scope;
+use crate::rows::{self, BucketRow};
+use crate::table_key;
+
+/// What the conductor needs to know of its deployment.
+#[derive(Debug, Clone)]
+pub struct ObjectsOptions {
+    /// AWS region name of the deployment.
+    pub region: String,
+    /// Twelve-digit account id that owns the buckets.
+    pub account_id: String,
+}
+
+/// All object operations. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    kms: Kms,
+    clock: Arc<dyn Clock>,
+    options: ObjectsOptions,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}
+
+impl Objects {
+    /// Open the conductor over an open store and key service.
+    #[expect(clippy::unused_async, reason = "opening will read policies from the tables")]
+    pub async fn open(
+        store: &Store,
+        kms: &Kms,
+        clock: Arc<dyn Clock>,
+        options: ObjectsOptions,
+    ) -> Result<Self, Error> {
+        let inner = Inner { store: store.clone(), kms: kms.clone(), clock, options };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        self.inner.store.tables()
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        self.inner.store.blobs()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn kms(&self) -> &Kms {
+        &self.inner.kms
+    }
+
+    pub(crate) fn options(&self) -> &ObjectsOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn cluster_id(&self) -> [u8; 16] {
+        self.inner.store.cluster_id()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    /// Open a bucket's record.
+    pub(crate) fn bucket(&self, name: &str) -> Result<Bucket, Error> {
+        self.find_bucket(name)?.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })
+    }
+
+    /// A bucket's record, if there is one.
+    pub(crate) fn find_bucket(&self, name: &str) -> Result<Option<Bucket>, Error> {
+        let Some(found) = self.tables().get(table_key::BUCKETS, name.as_bytes())? else {
+            return Ok(None);
+        };
+        let row: BucketRow = rows::decode(&found.value, "bucket row")?;
+        Ok(Some(Bucket { name: name.to_owned(), row, seq: found.seq }))
+    }
+}
+
+/// An open bucket record.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    pub name: String,
+    pub row: BucketRow,
+    pub seq: u64,
+}
+
+impl Bucket {
+    /// The bucket's uid: names can be reused, uids cannot.
+    pub(crate) fn uid(&self) -> &[u8; 16] {
+        &self.row.uid
+    }
+
+    /// Ask for an action on the bucket itself.
+    pub(crate) fn authorize(&self, scope: Scope<'_>, action: Action) -> Result<Permit, Error> {
+        authorize(scope.caller, action, Resource::Bucket(&self.name), &self.row.owner_account)
+    }
+
+    /// Ask for an action on one of its objects.
+    pub(crate) fn authorize_object(
+        &self,
+        scope: Scope<'_>,
+        action: Action,
+        object_key: &str,
+    ) -> Result<Permit, Error> {
+        let resource = Resource::Object(&self.name, object_key);
+        authorize(scope.caller, action, resource, &self.row.owner_account)
+    }
+}
+
+/// Sixteen random bytes for an id.
+pub(crate) fn random_uid() -> Result<[u8; 16], Error> {
+    let mut uid = [0; 16];
+    aws_lc_rs::rand::fill(&mut uid).map_err(|_| Error::Internal("no randomness"))?;
+    Ok(uid)
+}
+
+/// Thirty-two random bytes.
+pub(crate) fn random_32() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Internal("no randomness"))?;
+    Ok(bytes)
+}

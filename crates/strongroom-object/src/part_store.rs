@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One body, sealed and written: what PutObject, UploadPart and the copies share.
+
+use strongroom_format::{BodyContext, Layer, ObjectDataId, ObjectKey, PartUid, Sealer};
+use strongroom_store::{BlobId, Write};
+
+use crate::digest::{Digester, digest_len};
+use crate::error::Error;
+use crate::model::{Body, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
+use crate::objects::{Objects, random_32, random_uid};
+use crate::pipeline::write::write;
+use crate::rows::StoredPart;
+use crate::version::store_body;
+
+/// A body to be written.
+pub(crate) struct Incoming<'a> {
+    /// The object's key.
+    pub oek: &'a ObjectKey,
+    /// The object-data id.
+    pub odi: ObjectDataId,
+    /// 0 for a PUT.
+    pub part_number: u16,
+    /// Plaintext bytes to come.
+    pub plain_len: u64,
+    /// What was announced about them.
+    pub checksum: &'a ChecksumRequest,
+    /// What is computed when the request names no algorithm.
+    pub default_algorithm: Option<ChecksumAlgorithm>,
+    /// Whether the ETag is the MD5 of the bytes.
+    pub md5_etag: bool,
+}
+
+/// A body that was written, checked against all that was announced.
+pub(crate) struct Written {
+    /// Row of the part.
+    pub part: StoredPart,
+    /// Stores its bytes.
+    pub write: Write,
+    /// Without quotes.
+    pub etag: String,
+    /// The checksum of the bytes.
+    pub checksum: Option<Checksum>,
+}
+
+impl Objects {
+    /// Read, seal and write one body. Nothing stays behind when this fails.
+    pub(crate) async fn write_part(
+        &self,
+        incoming: Incoming<'_>,
+        mut body: Body,
+    ) -> Result<Written, Error> {
+        let part_uid = random_uid()?;
+        let context = BodyContext {
+            layer: Layer::Inner,
+            odi: incoming.odi,
+            part_no: incoming.part_number,
+            part_uid: PartUid(part_uid),
+        };
+        let payload_key = incoming.oek.payload_key(
+            &context.odi,
+            context.layer,
+            context.part_no,
+            &context.part_uid,
+        );
+        let sealer = Sealer::new(&payload_key, &context, random_32()?);
+        let request = incoming.checksum;
+        let algorithm = request.algorithm.or(incoming.default_algorithm);
+        check_expected_len(request)?;
+        let md5 = incoming.md5_etag || request.content_md5.is_some();
+        let mut digester = Digester::new(md5, algorithm);
+        let sealed = write(
+            self.blobs(),
+            BlobId(part_uid),
+            &sealer,
+            &mut body,
+            incoming.plain_len,
+            &mut digester,
+        )
+        .await?;
+        let digests = digester.finish().await?;
+        check_md5(request, digests.md5)?;
+        let trailing = body.trailing_checksum();
+        let checksum = check_checksum(request, trailing.as_ref(), digests.checksum)?;
+        let etag = match digests.md5 {
+            Some(md5) if incoming.md5_etag => hex::encode(md5),
+            _ => hex::encode(random_uid()?),
+        };
+        let floe_header = *sealer.header().as_bytes();
+        let (write, place) = store_body(part_uid, sealed);
+        let part = StoredPart {
+            part_number: incoming.part_number,
+            part_uid,
+            plain_len: incoming.plain_len,
+            floe_header,
+            place,
+        };
+        Ok(Written { part, write, etag, checksum })
+    }
+}
+
+fn check_expected_len(request: &ChecksumRequest) -> Result<(), Error> {
+    match (request.algorithm, &request.expected) {
+        (Some(algorithm), Some(value)) if value.len() != digest_len(algorithm) => {
+            Err(Error::ChecksumMismatch { algorithm })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_md5(request: &ChecksumRequest, calculated: Option<[u8; 16]>) -> Result<(), Error> {
+    match (request.content_md5, calculated) {
+        (Some(expected), Some(calculated)) if expected != calculated => {
+            Err(Error::BadDigest { expected, calculated })
+        }
+        (Some(_), None) => Err(Error::Internal("the MD5 was not computed")),
+        _ => Ok(()),
+    }
+}
+
+fn check_checksum(
+    request: &ChecksumRequest,
+    trailing: Option<&(ChecksumAlgorithm, Vec<u8>)>,
+    calculated: Option<(ChecksumAlgorithm, Vec<u8>)>,
+) -> Result<Option<Checksum>, Error> {
+    let Some((algorithm, value)) = calculated else {
+        return match trailing {
+            Some((algorithm, _)) => Err(Error::ChecksumMismatch { algorithm: *algorithm }),
+            None => Ok(None),
+        };
+    };
+    if request.expected.as_ref().is_some_and(|expected| *expected != value) {
+        return Err(Error::ChecksumMismatch { algorithm });
+    }
+    if let Some((announced, expected)) = trailing
+        && (*announced != algorithm || *expected != value)
+    {
+        return Err(Error::ChecksumMismatch { algorithm: *announced });
+    }
+    Ok(Some(Checksum { algorithm, checksum_type: ChecksumType::FullObject, value, parts: None }))
+}

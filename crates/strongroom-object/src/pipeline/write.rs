@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A body into sealed bytes: a few in memory, or a blob on the drives.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use strongroom_format::{
+    SEGMENT_OVERHEAD_BYTES, SEGMENT_PLAIN_BYTES, SEGMENT_PREFIX_BYTES, SEGMENT_SEALED_BYTES,
+};
+use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
+
+use super::SegmentSealer;
+use crate::digest::Digester;
+use crate::error::Error;
+use crate::model::Body;
+
+/// Sealed bodies up to this size live in the tables, bytes.
+pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
+/// Segments written with one call.
+const UNITS_PER_WRITE: usize = 8;
+const SEGMENT_PLAIN: usize = 65_536;
+const SEGMENT_OVERHEAD: usize = 32;
+
+const _: () = {
+    assert!(SEGMENT_PLAIN_BYTES == 65_536 && SEGMENT_OVERHEAD_BYTES == 32);
+    assert!(SEGMENT_SEALED_BYTES == SEGMENT_PLAIN_BYTES + SEGMENT_OVERHEAD_BYTES);
+    assert!(INLINE_SEALED_BYTES_MAX < 65_568, "an inline body is one segment");
+};
+
+/// A sealed body, durable or about to become so with its row.
+#[derive(Debug)]
+pub enum SealedBody {
+    /// For the table of small bodies.
+    Inline(Vec<u8>),
+    /// On the drives, to be adopted by a commit; removed when dropped.
+    Blob(BlobProof),
+}
+
+/// Read `body` to its end, which must come after exactly `plain_len` bytes, and seal it.
+///
+/// Nothing stays behind when this fails.
+pub(crate) async fn write<S: SegmentSealer>(
+    blobs: &Blobs,
+    blob: BlobId,
+    sealer: &S,
+    body: &mut Body,
+    plain_len: u64,
+    digester: &mut Digester,
+) -> Result<SealedBody, Error> {
+    let sealed_len =
+        strongroom_format::sealed_bytes(plain_len).ok_or(Error::Internal("impossible length"))?;
+    if sealed_len <= INLINE_SEALED_BYTES_MAX {
+        write_inline(sealer, body, plain_len, digester).await.map(SealedBody::Inline)
+    } else {
+        write_blob(blobs, blob, sealer, body, plain_len, digester).await.map(SealedBody::Blob)
+    }
+}
+
+async fn write_inline<S: SegmentSealer>(
+    sealer: &S,
+    body: &mut Body,
+    plain_len: u64,
+    digester: &mut Digester,
+) -> Result<Vec<u8>, Error> {
+    let plain = usize::try_from(plain_len).map_err(|_| Error::Internal("impossible length"))?;
+    let mut slot = vec![0; plain + SEGMENT_OVERHEAD];
+    let mut filled = 0;
+    while let Some(piece) = next(body).await? {
+        digester.update(&piece).await?;
+        let start = SEGMENT_PREFIX_BYTES + filled;
+        let room = slot
+            .get_mut(start..start + piece.len())
+            .filter(|_| filled + piece.len() <= plain)
+            .ok_or(Error::IncompleteBody)?;
+        room.copy_from_slice(&piece);
+        filled += piece.len();
+    }
+    if filled != plain {
+        return Err(Error::IncompleteBody);
+    }
+    sealer.seal_segment(0, true, &mut slot).map_err(|_| Error::Internal("sealing failed"))?;
+    Ok(slot)
+}
+
+async fn write_blob<S: SegmentSealer>(
+    blobs: &Blobs,
+    blob: BlobId,
+    sealer: &S,
+    body: &mut Body,
+    plain_len: u64,
+    digester: &mut Digester,
+) -> Result<BlobProof, Error> {
+    let mut segments =
+        Segments { blobs, sealer, writer: blobs.create(blob).await?, buffer: None, next: 0 };
+    let last = strongroom_format::segment_count(plain_len).saturating_sub(1);
+    let mut left = plain_len;
+    while let Some(mut piece) = next(body).await? {
+        digester.update(&piece).await?;
+        let len = u64::try_from(piece.len()).map_err(|_| Error::IncompleteBody)?;
+        left = left.checked_sub(len).ok_or(Error::IncompleteBody)?;
+        while !piece.is_empty() {
+            segments.fill(&mut piece, last, left).await?;
+        }
+    }
+    if left != 0 {
+        return Err(Error::IncompleteBody);
+    }
+    segments.finish().await
+}
+
+/// Segments under way: a buffer of slots that fills up, is sealed slot by slot and written.
+struct Segments<'a, S> {
+    blobs: &'a Blobs,
+    sealer: &'a S,
+    writer: BlobWriter,
+    buffer: Option<Filling>,
+    /// Index of the segment being filled.
+    next: u64,
+}
+
+struct Filling {
+    buffer: UnitBuffer,
+    slot: usize,
+    filled: usize,
+}
+
+impl<S: SegmentSealer> Segments<'_, S> {
+    /// Move as much of `piece` as fits into the current slot; seal the slot when it is full.
+    /// `left` is what the body still holds after `piece`.
+    async fn fill(&mut self, piece: &mut Bytes, last: u64, left: u64) -> Result<(), Error> {
+        let mut filling = match self.buffer.take() {
+            Some(filling) => filling,
+            None => Filling { buffer: self.blobs.buffer(UNITS_PER_WRITE), slot: 0, filled: 0 },
+        };
+        let take = piece.len().min(SEGMENT_PLAIN - filling.filled);
+        let from = piece.split_to(take);
+        let start = SEGMENT_PREFIX_BYTES + filling.filled;
+        filling
+            .buffer
+            .slot_mut(filling.slot)
+            .get_mut(start..start + take)
+            .ok_or(Error::Internal("a slot is too short"))?
+            .copy_from_slice(&from);
+        filling.filled += take;
+        let body_ends = left == 0 && piece.is_empty();
+        if filling.filled == SEGMENT_PLAIN || body_ends {
+            self.seal(&mut filling, self.next == last)?;
+        }
+        if filling.slot == UNITS_PER_WRITE || body_ends {
+            self.writer.write(filling.buffer, filling.slot).await?;
+        } else {
+            self.buffer = Some(filling);
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, filling: &mut Filling, is_final: bool) -> Result<(), Error> {
+        let sealed = filling.filled + SEGMENT_OVERHEAD;
+        let slot = filling
+            .buffer
+            .slot_mut(filling.slot)
+            .get_mut(..sealed)
+            .ok_or(Error::Internal("a slot is too short"))?;
+        self.sealer
+            .seal_segment(self.next, is_final, slot)
+            .map_err(|_| Error::Internal("sealing failed"))?;
+        if is_final {
+            let len = u32::try_from(sealed).map_err(|_| Error::Internal("a slot is too long"))?;
+            filling.buffer.set_last_len(len);
+        }
+        self.next += 1;
+        filling.slot += 1;
+        filling.filled = 0;
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<BlobProof, Error> {
+        Ok(self.writer.finish().await?)
+    }
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Error> {
+    match poll_fn(|cx| body.as_mut().poll_data(cx)).await {
+        Some(Ok(piece)) => Ok(Some(piece)),
+        Some(Err(error)) => Err(Error::Body(error)),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PutObject: one body, sealed, durable, then visible.
+
+use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
+use strongroom_store::Batch;
+
+use crate::authorize::Action;
+use crate::conditions::check_write;
+use crate::encryption::{self, WrapKey};
+use crate::error::Error;
+use crate::model::{
+    Body, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest, ObjectName,
+    PUT_BYTES_MAX, Properties, Scope, WriteConditions,
+};
+use crate::objects::{Bucket, Objects, random_32, random_uid};
+use crate::part_store::Incoming;
+use crate::rows::{PropertiesRow, VersionRow};
+use crate::version::NewVersion;
+
+/// A PutObject request.
+pub struct PutObject {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// System and user properties.
+    pub properties: Properties,
+    /// Encryption asked for.
+    pub encryption: EncryptionRequest,
+    /// Conditions on what is there.
+    pub conditions: WriteConditions,
+    /// Plaintext bytes to come.
+    pub content_length: u64,
+    /// What is announced about them.
+    pub checksum: ChecksumRequest,
+    /// The bytes.
+    pub body: Body,
+}
+
+impl std::fmt::Debug for PutObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PutObject")
+            .field("bucket", &self.bucket)
+            .field("object_key", &self.object_key)
+            .field("content_length", &self.content_length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was stored.
+#[derive(Debug, Clone)]
+pub struct PutObjectOutput {
+    /// Without quotes.
+    pub etag: String,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// How it is sealed.
+    pub encryption: Encryption,
+    /// The checksum stored with it.
+    pub checksum: Option<Checksum>,
+}
+
+/// A body to be stored as a whole object: of a PUT, or of a copy.
+pub(crate) struct NewObject<'a> {
+    pub bucket: &'a Bucket,
+    pub object_key: &'a str,
+    pub properties: PropertiesRow,
+    pub content_length: u64,
+    pub checksum: ChecksumRequest,
+    pub conditions: WriteConditions,
+}
+
+/// An object that was stored.
+pub(crate) struct StoredObject {
+    pub etag: String,
+    pub created_ms: u64,
+    pub encryption: Encryption,
+    pub checksum: Option<Checksum>,
+}
+
+impl Objects {
+    /// Store an object.
+    pub async fn put_object(
+        &self,
+        scope: Scope<'_>,
+        input: PutObject,
+    ) -> Result<PutObjectOutput, Error> {
+        ObjectName::parse(&input.object_key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        if input.content_length > PUT_BYTES_MAX {
+            let proposed_size = input.content_length;
+            return Err(Error::EntityTooLarge { proposed_size, max_size: PUT_BYTES_MAX });
+        }
+        let current = self.find_version(&bucket, &input.object_key)?;
+        let etag = current.as_ref().map(|found| found.row.etag.as_str());
+        check_write(&input.conditions, etag, &input.object_key)?;
+        let wrap_key =
+            encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
+        let new = NewObject {
+            bucket: &bucket,
+            object_key: &input.object_key,
+            properties: input.properties.into(),
+            content_length: input.content_length,
+            checksum: input.checksum,
+            conditions: input.conditions,
+        };
+        let stored = self.store_object(new, &wrap_key, input.body).await?;
+        Ok(PutObjectOutput {
+            etag: stored.etag,
+            size: input.content_length,
+            encryption: stored.encryption,
+            checksum: stored.checksum,
+        })
+    }
+
+    /// Seal and store a whole body under a fresh object key.
+    pub(crate) async fn store_object(
+        &self,
+        new: NewObject<'_>,
+        wrap_key: &WrapKey,
+        body: Body,
+    ) -> Result<StoredObject, Error> {
+        let oek = ObjectKey::generate(random_32()?);
+        let odi = ObjectDataId(random_uid()?);
+        let mode = wrap_key.mode();
+        let incoming = Incoming {
+            oek: &oek,
+            odi,
+            part_number: 0,
+            plain_len: new.content_length,
+            checksum: &new.checksum,
+            default_algorithm: Some(ChecksumAlgorithm::Crc64Nvme),
+            md5_etag: mode == SseMode::S3,
+        };
+        let written = self.write_part(incoming, body).await?;
+        let mut row = VersionRow {
+            version_uid: random_uid()?,
+            odi: odi.0,
+            size: new.content_length,
+            created_ms: self.now_ms(),
+            etag: written.etag.clone(),
+            properties: new.properties,
+            key: wrap_key.row(),
+            checksum: written
+                .checksum
+                .as_ref()
+                .map(|sum| encryption::seal_checksum(mode, &oek, &odi, sum))
+                .transpose()?,
+            parts: 0,
+            body: Some(written.part.clone()),
+            null_version: true,
+        };
+        let bind = encryption::bind_version(self, new.bucket, new.object_key, &row, &[written.part])?;
+        row.key.record = wrap_key.wrap(&oek, &bind, RecordFlags::default())?;
+        let created_ms = row.created_ms;
+        let batch = Batch { preconditions: Vec::new(), writes: vec![written.write] };
+        let version = NewVersion { row, part_table: Vec::new(), batch };
+        self.store_version(new.bucket, new.object_key, version, &new.conditions).await?;
+        Ok(StoredObject {
+            etag: written.etag,
+            created_ms,
+            encryption: wrap_key.encryption()?,
+            checksum: written.checksum,
+        })
+    }
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the object tables hold: CBOR maps with numbered fields, sealed by the store.
+//!
+//! Numbers are never reused; a new field gets a new number and a default.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+use strongroom_format::{
+    EncryptionContext, FloeHeader, ObjectDataId, PartRow, PartUid, SealedKeyRecord, SseMode,
+};
+use strongroom_store::BlobLocation;
+
+use crate::error::Error;
+use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, Properties};
+
+/// A bucket.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct BucketRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub uid: [u8; 16],
+    #[n(1)]
+    pub created_ms: u64,
+    #[n(2)]
+    pub owner_account: String,
+    #[n(3)]
+    pub region: String,
+}
+
+/// One version of an object.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct VersionRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub version_uid: [u8; 16],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub odi: [u8; 16],
+    #[n(2)]
+    pub size: u64,
+    #[n(3)]
+    pub created_ms: u64,
+    #[n(4)]
+    pub etag: String,
+    #[n(5)]
+    pub properties: PropertiesRow,
+    #[n(6)]
+    pub key: KeyRow,
+    #[n(7)]
+    pub checksum: Option<ChecksumRow>,
+    /// Parts of a multipart object, else 0.
+    #[n(8)]
+    pub parts: u16,
+    /// The only part of an object made by one PUT; multipart objects have a part table.
+    #[n(9)]
+    pub body: Option<StoredPart>,
+    #[n(10)]
+    pub null_version: bool,
+}
+
+/// How the object key is wrapped.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct KeyRow {
+    /// The sealed-key record.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub record: Vec<u8>,
+    /// Full KMS key ARN, empty for other modes.
+    #[n(1)]
+    pub kms_arn: String,
+    /// The encryption context given to the key service, with what Strongroom added.
+    #[n(2)]
+    pub context: BTreeMap<String, String>,
+    /// Which of its pairs the caller gave.
+    #[n(3)]
+    pub caller_context: BTreeMap<String, String>,
+    /// For uploads completed without the customer key at hand: the tag that binds the finished
+    /// object to the record of the upload.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub completion_tag: Option<Vec<u8>>,
+    /// The upload whose BIND the record was wrapped over, where there is a completion tag.
+    #[n(5)]
+    pub upload: Option<UploadBindRow>,
+}
+
+/// What BIND of an upload was made of.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct UploadBindRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub upload_uid: [u8; 16],
+    #[n(1)]
+    pub initiated_ms: u64,
+}
+
+/// Where the sealed bytes of a part are.
+#[derive(Debug, Clone, Encode, Decode)]
+pub(crate) enum Place {
+    /// In the table of small bodies, under the part's uid.
+    #[n(0)]
+    Inline,
+    /// In a blob.
+    #[n(1)]
+    Blob(#[n(0)] BlobLocation),
+}
+
+/// One sealed body: of a PUT, or of a part.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct StoredPart {
+    #[n(0)]
+    pub part_number: u16,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub part_uid: [u8; 16],
+    #[n(2)]
+    pub plain_len: u64,
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub floe_header: [u8; 74],
+    #[n(4)]
+    pub place: Place,
+}
+
+impl StoredPart {
+    pub(crate) fn uid(&self) -> PartUid {
+        PartUid(self.part_uid)
+    }
+
+    pub(crate) fn header(&self) -> FloeHeader {
+        FloeHeader::from_bytes(self.floe_header)
+    }
+
+    /// The row that BIND covers.
+    pub(crate) fn bound(&self) -> PartRow {
+        PartRow {
+            part_no: self.part_number,
+            part_uid: self.uid(),
+            plain_len: self.plain_len,
+            header: self.header(),
+        }
+    }
+}
+
+/// All parts of a multipart object, in order.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct PartTableRow {
+    #[n(0)]
+    pub parts: Vec<StoredPart>,
+}
+
+/// A checksum: sealed under the object's own key where a plaintext digest would be an oracle.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct ChecksumRow {
+    #[n(0)]
+    pub algorithm: u8,
+    #[n(1)]
+    pub composite: bool,
+    #[n(2)]
+    pub parts: Option<u32>,
+    #[n(3)]
+    pub sealed: bool,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub value: Vec<u8>,
+}
+
+/// An open multipart upload.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct UploadRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub upload_uid: [u8; 16],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub odi: [u8; 16],
+    #[n(2)]
+    pub initiated_ms: u64,
+    #[n(3)]
+    pub properties: PropertiesRow,
+    #[n(4)]
+    pub key: KeyRow,
+    #[n(5)]
+    pub checksum_algorithm: Option<u8>,
+    #[n(6)]
+    pub composite: bool,
+    /// For SSE-C: the key that tags the finished object (it opens nothing).
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub completion_key: Option<Vec<u8>>,
+}
+
+/// A part of an open upload.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct PartRowStored {
+    #[n(0)]
+    pub part: StoredPart,
+    #[n(1)]
+    pub etag: String,
+    #[n(2)]
+    pub modified_ms: u64,
+    /// Kept in clear inside the sealed row until the upload is completed.
+    #[n(3)]
+    pub checksum: Option<ChecksumRow>,
+}
+
+/// System and user properties.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct PropertiesRow {
+    #[n(0)]
+    pub content_type: Option<String>,
+    #[n(1)]
+    pub content_encoding: Option<String>,
+    #[n(2)]
+    pub content_disposition: Option<String>,
+    #[n(3)]
+    pub content_language: Option<String>,
+    #[n(4)]
+    pub cache_control: Option<String>,
+    #[n(5)]
+    pub expires: Option<String>,
+    #[n(6)]
+    pub website_redirect_location: Option<String>,
+    #[n(7)]
+    pub user: BTreeMap<String, String>,
+}
+
+impl PropertiesRow {
+    /// SHA-384 over the canonical set; part of BIND.
+    pub(crate) fn digest(&self) -> [u8; 48] {
+        let system = [
+            ("content-type", &self.content_type),
+            ("content-encoding", &self.content_encoding),
+            ("content-disposition", &self.content_disposition),
+            ("content-language", &self.content_language),
+            ("cache-control", &self.cache_control),
+            ("expires", &self.expires),
+            ("website-redirect-location", &self.website_redirect_location),
+        ];
+        let user: Vec<(String, &str)> =
+            self.user.iter().map(|(n, v)| (format!("user:{n}"), v.as_str())).collect();
+        let mut pairs: Vec<(&str, &str)> =
+            system.iter().filter_map(|(n, v)| v.as_deref().map(|v| (*n, v))).collect();
+        pairs.extend(user.iter().map(|(n, v)| (n.as_str(), *v)));
+        strongroom_format::properties_digest(&pairs)
+    }
+}
+
+impl From<Properties> for PropertiesRow {
+    fn from(p: Properties) -> Self {
+        Self {
+            content_type: p.content_type,
+            content_encoding: p.content_encoding,
+            content_disposition: p.content_disposition,
+            content_language: p.content_language,
+            cache_control: p.cache_control,
+            expires: p.expires,
+            website_redirect_location: p.website_redirect_location,
+            user: p.user,
+        }
+    }
+}
+
+impl From<PropertiesRow> for Properties {
+    fn from(p: PropertiesRow) -> Self {
+        Self {
+            content_type: p.content_type,
+            content_encoding: p.content_encoding,
+            content_disposition: p.content_disposition,
+            content_language: p.content_language,
+            cache_control: p.cache_control,
+            expires: p.expires,
+            website_redirect_location: p.website_redirect_location,
+            user: p.user,
+        }
+    }
+}
+
+impl KeyRow {
+    /// The parsed record.
+    pub(crate) fn sealed_record(&self) -> Result<SealedKeyRecord, Error> {
+        SealedKeyRecord::parse(&self.record)
+            .map_err(|_| Error::Corrupted { what: "sealed-key record".to_owned() })
+    }
+
+    /// The mode, read from the record.
+    pub(crate) fn mode(&self) -> Result<SseMode, Error> {
+        Ok(self.sealed_record()?.mode())
+    }
+
+    /// The context as the key service wants it.
+    pub(crate) fn kms_context(&self) -> Result<EncryptionContext, Error> {
+        context_from(&self.context)
+    }
+}
+
+impl VersionRow {
+    /// The object-data id.
+    pub(crate) fn object_data_id(&self) -> ObjectDataId {
+        ObjectDataId(self.odi)
+    }
+}
+
+/// An encryption context from stored pairs.
+pub(crate) fn context_from(pairs: &BTreeMap<String, String>) -> Result<EncryptionContext, Error> {
+    let mut context = EncryptionContext::new();
+    for (name, value) in pairs {
+        context
+            .insert(name.clone(), value.clone())
+            .map_err(|_| Error::Corrupted { what: "encryption context".to_owned() })?;
+    }
+    Ok(context)
+}
+
+impl ChecksumAlgorithm {
+    /// Stable number in rows and in BIND.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Crc32 => 1,
+            Self::Crc32c => 2,
+            Self::Crc64Nvme => 3,
+            Self::Sha1 => 4,
+            Self::Sha256 => 5,
+        }
+    }
+
+    /// The inverse of [`Self::number`].
+    pub(crate) fn from_number(number: u8) -> Result<Self, Error> {
+        match number {
+            1 => Ok(Self::Crc32),
+            2 => Ok(Self::Crc32c),
+            3 => Ok(Self::Crc64Nvme),
+            4 => Ok(Self::Sha1),
+            5 => Ok(Self::Sha256),
+            _ => Err(Error::Corrupted { what: "checksum algorithm".to_owned() }),
+        }
+    }
+}
+
+impl ChecksumRow {
+    /// A row with the digest in clear.
+    pub(crate) fn clear(checksum: &Checksum) -> Self {
+        Self {
+            algorithm: checksum.algorithm.number(),
+            composite: checksum.checksum_type == ChecksumType::Composite,
+            parts: checksum.parts,
+            sealed: false,
+            value: checksum.value.clone(),
+        }
+    }
+
+    /// The checksum with the given (opened) digest.
+    pub(crate) fn with_value(&self, value: Vec<u8>) -> Result<Checksum, Error> {
+        Ok(Checksum {
+            algorithm: ChecksumAlgorithm::from_number(self.algorithm)?,
+            checksum_type: self.checksum_type(),
+            value,
+            parts: self.parts,
+        })
+    }
+
+    /// What it covers.
+    pub(crate) fn checksum_type(&self) -> ChecksumType {
+        if self.composite { ChecksumType::Composite } else { ChecksumType::FullObject }
+    }
+}
+
+/// Encode a row.
+pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Error> {
+    minicbor::to_vec(row).map_err(|_| Error::Internal("a row could not be encoded"))
+}
+
+/// Decode a row; `what` names it when it is damaged.
+pub(crate) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8], what: &str) -> Result<T, Error> {
+    minicbor::decode(bytes).map_err(|_| Error::Corrupted { what: what.to_owned() })
+}
