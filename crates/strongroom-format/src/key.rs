@@ -68,6 +68,10 @@ secret_key! {
     SumsKey
 }
 secret_key! {
+    /// CK: tags a finished object that cannot be wrapped again; opens nothing.
+    CompletionKey
+}
+secret_key! {
     /// HBK: one version of the material of a KMS key.
     KeyMaterial
 }
@@ -114,7 +118,7 @@ impl ObjectKey {
 
     //= docs/spec/object-format.md#keys-of-an-object
     //# PRK_o = HKDF-Extract-SHA-384(salt = "strongroom/1/oek" || odi, IKM = OEK)
-    fn object_prk(&self, odi: &ObjectDataId) -> Prk {
+    pub(crate) fn object_prk(&self, odi: &ObjectDataId) -> Prk {
         let salt = [b"strongroom/1/oek".as_slice(), &odi.0].concat();
         kdf::extract(&salt, self.expose_secret())
     }

@@ -21,6 +21,7 @@
 mod aead;
 mod bind;
 mod body;
+mod completion;
 mod context;
 mod cursor;
 mod error;
@@ -42,7 +43,8 @@ pub use body::{BodyContext, FloeHeader, Layer};
 pub use context::EncryptionContext;
 pub use error::{ContextError, OpenError, ParseError, SealError, UnwrapError};
 pub use kdf::sha384;
-pub use key::{ExternalKey, KeyMaterial, ObjectDataId, ObjectKey, PartUid, PayloadKey, SumsKey};
+pub use completion::COMPLETION_TAG_BYTES;
+pub use key::{CompletionKey, ExternalKey, KeyMaterial, ObjectDataId, ObjectKey, PartUid, PayloadKey, SumsKey};
 pub use kms_blob::{
     KMS_BLOB_BYTES_MAX, KMS_BLOB_OVERHEAD_BYTES, KmsBlobHeader, KmsBlobRandom, kms_blob_open,
     kms_blob_parse, kms_blob_seal,
