@@ -112,7 +112,9 @@ impl Bind<'_> {
 }
 
 impl BindDigest {
-    pub(crate) fn as_bytes(&self) -> &[u8; 48] {
+    /// The digest. Not a secret.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 48] {
         &self.0
     }
 }

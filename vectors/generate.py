@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the vectors: valid values sealed by reproduce.py, and the same values with one defect each.
+
+Every byte comes from a label through SHAKE-256, so that a second run writes the same files.
+"""
+import copy, hashlib, json
+
+import reproduce as r
+from reproduce import HERE, u
+
+
+def rnd(label, length):
+    return hashlib.shake_256(b"strongroom vectors 1: " + label.encode()).digest(length)
+
+
+def flip(data, bit):
+    out = bytearray(data)
+    out[bit // 8] ^= 1 << bit % 8
+    return bytes(out)
+
+
+def write(file, comment, groups):
+    document = {"comment": comment}
+    for group, vectors in groups.items():
+        function = r.FILES[file][group]
+        document[group] = [{**v, **r.outcome(function, v)} for v in vectors]
+    (HERE / file).write_text(json.dumps(document, indent=1) + "\n")
+
+
+OEK, ODI = rnd("oek", 32), rnd("odi", 16)
+UIDS = [rnd(f"part uid {n}", 16) for n in range(4)]
+
+
+# Keys and bodies.
+
+def key_case(name, layer, part_no, uid, odi=ODI, oek=OEK):
+    return {"name": name, "oek": oek.hex(), "odi": odi.hex(), "layer": layer, "part_no": part_no, "part_uid": uid.hex()}
+
+
+KEYS = [
+    key_case("single_put", 1, 0, UIDS[0]), key_case("part_1", 1, 1, UIDS[1]), key_case("part_10000", 1, 10000, UIDS[2]),
+    key_case("second_attempt_at_part_1", 1, 1, UIDS[3]), key_case("outer_layer", 2, 0, UIDS[0]),
+    key_case("other_object", 1, 0, UIDS[0], odi=rnd("other odi", 16)),
+    key_case("other_object_key", 1, 0, UIDS[0], oek=rnd("other oek", 32)),
+]
+
+
+def body_case(name, size, layer=1, part_no=0, uid=UIDS[0], plain=None):
+    v = {"name": name, "pk": r.payload_key(OEK, ODI, layer, part_no, uid).hex(), "odi": ODI.hex(), "layer": layer,
+         "part_no": part_no, "part_uid": uid.hex(), "plain_size": size, "iv": rnd(f"iv {name}", 32).hex()}
+    message = r.body_message(v)
+    plain = r.pattern(size) if plain is None else plain
+    v["header"] = message.header.hex()
+    v["segments"] = [message.seal(0, True, rnd(f"nonce {name}", 12), plain).hex()]
+    del v["iv"]
+    return v
+
+
+def bodies():
+    good = [body_case("empty", 0), body_case("one_byte", 1), body_case("hundred_bytes_part_7", 100, part_no=7, uid=UIDS[1])]
+    base = good[2]
+    bad = []
+
+    def defect(name, **changes):
+        bad.append({**copy.deepcopy(base), **changes, "name": name})
+
+    header, segment = bytes.fromhex(base["header"]), bytes.fromhex(base["segments"][0])
+    defect("header_aead_unknown", header=flip(header, 0).hex())
+    defect("header_kdf_unknown", header=flip(header, 8).hex())
+    defect("header_segment_length_changed", header=flip(header, 47).hex())
+    defect("header_iv_length_changed", header=flip(header, 79).hex())
+    defect("header_iv_bit_flipped", header=flip(header, 100).hex())
+    defect("header_tag_bit_flipped", header=flip(header, 591).hex())
+    defect("header_of_other_body", header=good[1]["header"])
+    defect("payload_key_of_other_part", pk=good[1]["pk"])
+    defect("layer_swapped", layer=2)
+    defect("part_no_changed", part_no=8)
+    defect("part_uid_of_earlier_attempt", part_uid=UIDS[3].hex())
+    defect("object_data_id_of_other_object", odi=rnd("other odi", 16).hex())
+    defect("size_one_more", plain_size=101)
+    defect("size_one_less", plain_size=99)
+    defect("size_zero", plain_size=0)
+    defect("size_beyond_5_gib", plain_size=(5 << 30) + 1)
+    defect("segment_missing", segments=[])
+    defect("segment_appended", segments=base["segments"] * 2)
+    defect("segment_of_other_body", segments=good[1]["segments"])
+    defect("segment_cut_by_one", segments=[segment[:-1].hex()])
+    defect("segment_one_byte_longer", segments=[(segment + b"\0").hex()])
+    defect("segment_marker_not_final", segments=[(b"\xff" * 4 + segment[4:]).hex()])
+    defect("segment_marker_length_wrong", segments=[flip(segment, 24).hex()])
+    defect("segment_nonce_bit_flipped", segments=[flip(segment, 32).hex()])
+    defect("segment_ciphertext_bit_flipped", segments=[flip(segment, 128).hex()])
+    defect("segment_tag_bit_flipped", segments=[flip(segment, len(segment) * 8 - 1).hex()])
+    message = r.body_message(base)
+    nonce, plain = rnd("defect nonce", 12), r.pattern(100)
+    sealed_as_inner = r.AESGCM(message.segment_key(0)).encrypt(nonce, plain, u(64, 0) + b"\0")
+    defect("final_segment_sealed_as_inner", segments=[(u(32, 132) + nonce + sealed_as_inner).hex()])
+    defect("segment_of_index_1_at_0", segments=[message.seal(1, True, nonce, plain).hex()])
+    return good + bad
+
+
+def large_bodies():
+    out = []
+    for size in (65535, 65536, 65537, 200000):
+        v = {**key_case(f"{size}_bytes", 1, 0, UIDS[0]), "plain_size": size, "iv": rnd(f"iv {size}", 32).hex(),
+             "pk": r.payload_key(OEK, ODI, 1, 0, UIDS[0]).hex(),
+             "nonces": [rnd(f"nonce {size} {i}", 12).hex() for i in range(-(-size // 65536))]}
+        del v["oek"]
+        out.append(v)
+    return out
+
+
+# BIND, part table, properties.
+
+def row(number, uid, size):
+    v = {"odi": ODI.hex(), "layer": 1, "part_no": number, "part_uid": uid.hex(), "iv": rnd(f"row iv {number} {uid}", 32).hex(),
+         "pk": r.payload_key(OEK, ODI, 1, number, uid).hex()}
+    return u(16, number) + uid + u(64, size) + r.body_message(v).header
+
+
+ROWS = [row(1, UIDS[1], 5 << 20), row(2, UIDS[2], 5 << 20), row(10000, UIDS[3], 1)]
+SINGLE_ROW = row(0, UIDS[0], 65537)
+CONTEXT = {"aws:s3:arn": "arn:aws:s3:::records/2026/report.pdf", "department": "x-ray"}
+
+
+def part_tables():
+    table = lambda name, data: {"name": name, "table": data.hex()}
+    return [
+        table("single_put", SINGLE_ROW), table("three_parts", b"".join(ROWS)), table("pending_upload_no_row", b""),
+        table("part_of_5_gib", row(1, UIDS[1], 5 << 30)),
+        table("row_cut_by_one", SINGLE_ROW[:-1]), table("byte_after_last_row", SINGLE_ROW + b"\0"),
+        table("parts_reordered", ROWS[1] + ROWS[0]), table("part_repeated", ROWS[0] + ROWS[0]),
+        table("part_number_repeated", ROWS[0] + row(1, UIDS[3], 1)), table("part_number_0_beside_another", SINGLE_ROW + ROWS[0]),
+        table("part_number_10001", row(10001, UIDS[1], 1)), table("part_number_65535", row(65535, UIDS[1], 1)),
+        table("part_larger_than_5_gib", row(1, UIDS[1], (5 << 30) + 1)), table("part_size_all_ones", row(1, UIDS[1], (1 << 64) - 1)),
+    ]
+
+
+def properties():
+    cases = {
+        "none": [], "system_and_user": [["content-type", "application/pdf"], ["x-amz-meta-ward", "7b"]],
+        "given_in_other_order": [["x-amz-meta-ward", "7b"], ["content-type", "application/pdf"]],
+        "name_takes_byte_of_value": [["content-typea", "pplication/pdf"], ["x-amz-meta-ward", "7b"]],
+        "empty_pair": [["", ""]], "pair_repeated": [["a", "b"], ["a", "b"]], "names_and_values_swapped": [["application/pdf", "content-type"], ["7b", "x-amz-meta-ward"]],
+        "unicode_in_byte_order": [["\u00e9", "1"], ["z", "2"], ["\U0001f512", "3"], ["\uffee", "4"]],
+    }
+    return [{"name": name, "pairs": pairs} for name, pairs in cases.items()]
+
+
+BIND = {
+    "name": "single_put_sse_kms", "cluster_id": rnd("cluster", 16).hex(), "bucket_uid": rnd("bucket", 16).hex(),
+    "object_key": b"2026/report.pdf".hex(), "version_uid": rnd("version", 16).hex(), "null_version": False, "odi": ODI.hex(),
+    "plain_size": 65537, "created_ms": 1767225600000, "etag": b"6f5902ac237024bdd0c176cb93063dc4".hex(),
+    "checksums": [{"alg": 1, "type": 1, "bytes": rnd("crc32", 33).hex()}, {"alg": 6, "type": 1, "bytes": rnd("md5", 45).hex()}],
+    "parts": 0, "part_table_sha384": r.sha384(SINGLE_ROW).hex(),
+    "properties_sha384": r.properties_compute({"pairs": [["content-type", "application/pdf"]]})["sha384"],
+    "kms_arn": "arn:aws:kms:us-east-1:000000000000:key/5f0c1f62-5f3e-4d37-9d3c-0d9e5a4f2f10",
+    "context_sha384": r.sha384(r.context_bytes(CONTEXT)).hex(),
+}
+EMPTY = {"kms_arn": "", "context_sha384": r.sha384(b"").hex(), "checksums": []}
+
+
+def binds():
+    out = [
+        BIND, {**BIND, **EMPTY, "name": "single_put_sse_s3"},
+        {**BIND, "name": "null_version_multipart", "null_version": True, "parts": 3, "plain_size": (10 << 20) + 1,
+         "part_table_sha384": r.sha384(b"".join(ROWS)).hex(), "version_uid": "00" * 16},
+        {**BIND, **EMPTY, "name": "longest_fields", "object_key": "61" * 1024, "etag": "62" * 255, "kms_arn": "a" * 2048},
+        {**BIND, **EMPTY, "name": "pending_upload_empty_fields", "object_key": "", "etag": "", "plain_size": 0, "created_ms": 0,
+         "part_table_sha384": r.sha384(b"").hex()},
+    ]
+    # A changed fact must change the digest: these carry `must_differ`.
+    differs = {
+        "cluster_changed": {"cluster_id": rnd("other cluster", 16).hex()},
+        "bucket_recreated_under_same_name": {"bucket_uid": rnd("other bucket", 16).hex()},
+        "object_renamed": {"object_key": b"2026/report.pdg".hex()},
+        "object_key_one_byte_shorter": {"object_key": b"2026/report.pd".hex()},
+        "version_swapped": {"version_uid": rnd("other version", 16).hex()},
+        "null_version_flipped": {"null_version": True},
+        "object_data_id_swapped": {"odi": rnd("other odi", 16).hex()},
+        "size_one_more": {"plain_size": 65538}, "size_one_less": {"plain_size": 65536},
+        "creation_time_changed": {"created_ms": 1767225600001},
+        "etag_changed": {"etag": b"6f5902ac237024bdd0c176cb93063dc5".hex()}, "etag_dropped": {"etag": ""},
+        "checksum_dropped": {"checksums": BIND["checksums"][:1]},
+        "checksum_type_changed": {"checksums": [{**BIND["checksums"][0], "type": 2}, BIND["checksums"][1]]},
+        "checksum_algorithm_changed": {"checksums": [{**BIND["checksums"][0], "alg": 2}, BIND["checksums"][1]]},
+        "checksum_bytes_exchanged": {"checksums": [{**BIND["checksums"][i], "bytes": BIND["checksums"][1 - i]["bytes"]} for i in (0, 1)]},
+        "part_count_changed": {"parts": 1},
+        "part_table_of_other_object": {"part_table_sha384": r.sha384(b"".join(ROWS)).hex()},
+        "properties_changed": {"properties_sha384": r.sha384(b"other").hex()},
+        "kms_key_changed": {"kms_arn": BIND["kms_arn"][:-1] + "1"},
+        "context_changed": {"context_sha384": r.sha384(b"").hex()},
+    }
+    out += [{**BIND, **changes, "name": name, "must_differ": True} for name, changes in differs.items()]
+    errors = {
+        "etag_of_256_bytes": {"etag": "61" * 256},
+        "checksum_given_twice": {"checksums": [BIND["checksums"][0]] * 2},
+    }
+    return out + [{**BIND, **changes, "name": name} for name, changes in errors.items()]
+
+
+# OSK1.
+
+EK = {mode: rnd(f"ek {mode}", 32) for mode in (1, 2, 3)}
+EK_REF = {1: rnd("sse-s3 reference", 20), 2: rnd("kms blob", 98), 3: b""}
+
+
+def records():
+    digests = {b["name"]: r.bind_compute(b)["sha384"] for b in binds() if r.outcome(r.bind_compute, b)["expect"] == "ok"}
+
+    def case(name, mode, flags=0, bind="single_put_sse_kms", ek_ref=None):
+        ek_ref = EK_REF[mode] if ek_ref is None else ek_ref
+        record = r.osk1_wrap(EK[mode], OEK, mode, flags, ek_ref, bytes.fromhex(digests[bind]), rnd(f"salt {name}", 32), rnd(f"wrap nonce {name}", 12))
+        return {"name": name, "ek": EK[mode].hex(), "bind": bind, "bind_sha384": digests[bind], "record": record.hex()}
+
+    good = [
+        case("sse_s3", 1, bind="single_put_sse_s3"), case("sse_kms", 2), case("sse_kms_bucket_key", 2, 1), case("sse_c", 3),
+        case("sse_c_multipart", 3, 2, "null_version_multipart"), case("sse_kms_pending_upload", 2, 6, "pending_upload_empty_fields"),
+        case("sse_s3_longest_reference", 1, ek_ref=rnd("longest", 6144)), case("sse_s3_shortest_reference", 1, ek_ref=b"\0"),
+    ]
+    base, bad = good[1], []
+    record = bytes.fromhex(base["record"])
+
+    def defect(name, data=record, **changes):
+        bad.append({**base, "record": data.hex(), **changes, "name": name})
+
+    def patched(at, data):
+        return record[:at] + data + record[at + len(data):]
+
+    for name, data in {
+        "empty": b"", "magic_only": b"OSK1", "magic_changed": patched(0, b"OSK2"), "version_0": patched(4, b"\0"),
+        "version_2": patched(4, b"\2"), "suite_0": patched(5, b"\0"), "suite_2": patched(5, b"\2"), "mode_0": patched(6, b"\0"),
+        "mode_dsse_reserved": patched(6, b"\4"), "mode_5": patched(6, b"\5"), "mode_255": patched(6, b"\xff"),
+        "flag_bit_3_set": patched(7, b"\x08"), "flag_bit_7_set": patched(7, b"\x80"), "cut_before_reference_length": record[:132],
+        "cut_in_reference_length": record[:133], "cut_in_reference": record[:-1], "byte_after_reference": record + b"\0",
+        "second_record_appended": record + record, "reference_length_one_less": patched(132, u(16, 97)),
+        "reference_length_one_more": patched(132, u(16, 99)), "reference_length_0_without_reference": patched(132, b"\0\0")[:134],
+        "reference_longer_than_6144": patched(132, u(16, 6145)) + bytes(6145 - 98), "reference_length_65535": patched(132, b"\xff\xff"),
+        "sse_c_with_reference": patched(6, b"\3"), "sse_c_with_bucket_key_flag": patched(6, b"\3\1")[:132] + b"\0\0",
+    }.items():
+        defect(name, data)
+    for name, data in {
+        "mode_s3_for_kms": patched(6, b"\1"), "mode_c_for_kms": patched(6, b"\3")[:132] + b"\0\0", "salt_bit_flipped": flip(record, 64),
+        "commitment_bit_flipped": flip(record, 575), "salt_of_other_record": patched(8, bytes.fromhex(good[2]["record"])[8:40]),
+    }.items():
+        defect(name, data)
+    defect("other_external_key", ek=EK[1].hex())
+    for name, data in {
+        "bucket_key_flag_set": patched(7, b"\1"), "multipart_flag_set": patched(7, b"\2"), "pending_flag_set": patched(7, b"\4"),
+        "nonce_bit_flipped": flip(record, 576), "wrapped_key_bit_flipped": flip(record, 672), "tag_bit_flipped": flip(record, 1055),
+        "reference_bit_flipped": flip(record, 1072), "reference_cut_with_its_length": patched(132, u(16, 97))[:-1],
+    }.items():
+        defect(name, data)
+    for name in ("object_renamed", "size_one_more", "bucket_recreated_under_same_name", "version_swapped", "part_table_of_other_object", "kms_key_changed"):
+        defect("bound_to_other_" + name, bind=name, bind_sha384=digests[name])
+    return good + bad
+
+
+# Sums and KMS blobs.
+
+def sums():
+    def case(name, plain, aad, odi=ODI):
+        sealed = r.sums_seal(r.sums_key(OEK, odi), plain, aad, rnd(f"sums nonce {name}", 12))
+        return {"name": name, "oek": OEK.hex(), "odi": odi.hex(), "aad": aad.hex(), "sealed": sealed.hex()}
+
+    good = [case("crc32", rnd("crc", 4), b"\1\1"), case("sha256", rnd("sha", 32), b"\5\1"), case("empty_value", b"", b""), case("long_value", rnd("long", 300), b"etag")]
+    base = good[1]
+    sealed = bytes.fromhex(base["sealed"])
+    bad = {
+        "empty": {"sealed": ""}, "shorter_than_overhead": {"sealed": sealed[:28].hex()}, "cut_by_one": {"sealed": sealed[:-1].hex()},
+        "byte_appended": {"sealed": (sealed + b"\0").hex()}, "version_0": {"sealed": (b"\0" + sealed[1:]).hex()},
+        "version_2": {"sealed": (b"\2" + sealed[1:]).hex()}, "nonce_bit_flipped": {"sealed": flip(sealed, 8).hex()},
+        "ciphertext_bit_flipped": {"sealed": flip(sealed, 104).hex()}, "tag_bit_flipped": {"sealed": flip(sealed, len(sealed) * 8 - 1).hex()},
+        "used_as_other_checksum": {"aad": b"\4\1".hex()}, "aad_dropped": {"aad": ""}, "of_other_object": {"odi": rnd("other odi", 16).hex()},
+        "under_other_object_key": {"oek": rnd("other oek", 32).hex()},
+    }
+    return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
+
+
+def blobs():
+    material, uid = rnd("material", 32), rnd("kms key", 16)
+
+    def case(name, plain, context, version=1):
+        blob = r.blob_seal(material, uid, version, rnd(f"n {name}", 16), rnd(f"blob nonce {name}", 12), plain, context)
+        return {"name": name, "material": material.hex(), "context": context, "blob": blob.hex()}
+
+    good = [
+        case("data_key", rnd("data key", 32), CONTEXT), case("no_context", b"plaintext", {}), case("empty_plaintext", b"", {"a": ""}),
+        case("latest_version", b"\0", {"a": "b"}, (1 << 32) - 1), case("longest", bytes(6078), {}),
+        case("context_in_byte_order", b"x", {"\U0001f512": "4", "z": "2", "\u00e9": "3", "Z": "1", "\uffee": "5"}),
+    ]
+    base = good[0]
+    blob = bytes.fromhex(base["blob"])
+    bad = {
+        "empty": {"blob": ""}, "shorter_than_overhead": {"blob": blob[:65].hex()}, "version_byte_0": {"blob": (b"\0" + blob[1:]).hex()},
+        "version_byte_2": {"blob": (b"\2" + blob[1:]).hex()}, "algorithm_0": {"blob": (blob[:1] + b"\0" + blob[2:]).hex()},
+        "algorithm_2": {"blob": (blob[:1] + b"\2" + blob[2:]).hex()}, "longer_than_6144": {"blob": (blob + bytes(6145 - len(blob))).hex()},
+        "key_uid_bit_flipped": {"blob": flip(blob, 16).hex()}, "key_version_bit_flipped": {"blob": flip(blob, 168).hex()},
+        "n_bit_flipped": {"blob": flip(blob, 176).hex()}, "nonce_bit_flipped": {"blob": flip(blob, 304).hex()},
+        "ciphertext_bit_flipped": {"blob": flip(blob, 400).hex()}, "tag_bit_flipped": {"blob": flip(blob, len(blob) * 8 - 1).hex()},
+        "cut_by_one": {"blob": blob[:-1].hex()}, "byte_appended": {"blob": (blob + b"\0").hex()},
+        "nothing_but_head_and_tag": {"blob": (blob[:50] + blob[-16:]).hex()}, "other_material": {"material": rnd("other material", 32).hex()},
+        "context_dropped": {"context": {}}, "context_value_changed": {"context": {**CONTEXT, "department": "x-raz"}},
+        "context_name_changed": {"context": {"aws:s3:arn": CONTEXT["aws:s3:arn"], "departmenu": "x-ray"}},
+        "context_pair_dropped": {"context": {"department": "x-ray"}}, "context_pair_added": {"context": {**CONTEXT, "z": ""}},
+        "context_name_takes_byte_of_value": {"context": {"aws:s3:arn": CONTEXT["aws:s3:arn"], "departmentx": "-ray"}},
+        "context_values_exchanged": {"context": {"aws:s3:arn": "x-ray", "department": CONTEXT["aws:s3:arn"]}},
+        "context_in_other_case": {"context": {"aws:s3:arn": CONTEXT["aws:s3:arn"], "Department": "x-ray"}},
+    }
+    return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
+
+
+write("body.json", "Keys of an object, and bodies; docs/spec/object-format.md. Plaintext byte j of a large body is (31 j + floor(j / 65536)) mod 251.",
+      {"keys": KEYS, "bodies": bodies(), "large_bodies": large_bodies()})
+write("bind.json", "BIND, part table and properties; docs/spec/object-format.md", {"binds": binds(), "part_tables": part_tables(), "properties": properties()})
+write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records()})
+write("sums.json", "Sealed checksums; docs/spec/object-format.md", {"sums": sums()})
+write("kms-blob.json", "Ciphertexts of the key service; docs/spec/kms-ciphertext.md", {"blobs": blobs()})
