@@ -145,6 +145,8 @@ pub enum CommitError {
     Precondition {
         /// Which one, counted from 0.
         index: usize,
+        /// The batch as it was given, blob proofs and all, to be tried again on other conditions.
+        batch: Box<Batch>,
     },
     /// The commit was on its way to the drive when the drive failed. It may be there after the
     /// next start, or not; until then the store is out of service.

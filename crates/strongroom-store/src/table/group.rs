@@ -79,11 +79,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Judges a batch and takes it into the group if it may happen. Refused batches leave no
-    /// trace, and their blob proofs are dropped.
+    /// trace; their blob proofs go back with the answer or are dropped.
     pub(crate) fn add(&mut self, batch: Batch) -> Result<CommitSeq, CommitError> {
         for (index, precondition) in batch.preconditions.iter().enumerate() {
             if !self.holds(precondition)? {
-                return Err(CommitError::Precondition { index });
+                return Err(CommitError::Precondition {
+                    index,
+                    batch: Box::new(batch),
+                });
             }
         }
         let seq = self.next_seq;
