@@ -33,7 +33,9 @@ impl CompletionKey {
     //# tag = HMAC-SHA-384(CK, "strongroom/1/completion-tag" || SHA-384(BIND))
     #[must_use]
     pub fn tag(&self, bind: &BindDigest) -> Vec<u8> {
-        hmac::sign(&self.hmac_key(), &message(bind)).as_ref().to_vec()
+        hmac::sign(&self.hmac_key(), &message(bind))
+            .as_ref()
+            .to_vec()
     }
 
     /// Checks a tag in constant time.
@@ -86,8 +88,17 @@ mod tests {
         assert_eq!(tag.len(), COMPLETION_TAG_BYTES);
         assert!(key.verify(&bind(10), &tag).is_ok());
         assert!(key.verify(&bind(11), &tag).is_err(), "another object");
-        assert!(oek.completion_key(&ObjectDataId([5; 16])).verify(&bind(10), &tag).is_err());
-        assert!(ObjectKey::from_bytes([8; 32]).completion_key(&odi).verify(&bind(10), &tag).is_err());
+        assert!(
+            oek.completion_key(&ObjectDataId([5; 16]))
+                .verify(&bind(10), &tag)
+                .is_err()
+        );
+        assert!(
+            ObjectKey::from_bytes([8; 32])
+                .completion_key(&odi)
+                .verify(&bind(10), &tag)
+                .is_err()
+        );
         assert!(key.verify(&bind(10), &tag[..47]).is_err(), "a short tag");
         assert!(key.verify(&bind(10), &[]).is_err(), "no tag");
         for bit in 0..tag.len() * 8 {

@@ -40,11 +40,13 @@ mod sums;
 
 pub use bind::{Bind, BindChecksum, BindDigest, properties_digest};
 pub use body::{BodyContext, FloeHeader, Layer};
+pub use completion::COMPLETION_TAG_BYTES;
 pub use context::EncryptionContext;
 pub use error::{ContextError, OpenError, ParseError, SealError, UnwrapError};
 pub use kdf::sha384;
-pub use completion::COMPLETION_TAG_BYTES;
-pub use key::{CompletionKey, ExternalKey, KeyMaterial, ObjectDataId, ObjectKey, PartUid, PayloadKey, SumsKey};
+pub use key::{
+    CompletionKey, ExternalKey, KeyMaterial, ObjectDataId, ObjectKey, PartUid, PayloadKey, SumsKey,
+};
 pub use kms_blob::{
     KMS_BLOB_BYTES_MAX, KMS_BLOB_OVERHEAD_BYTES, KmsBlobHeader, KmsBlobRandom, kms_blob_open,
     kms_blob_parse, kms_blob_seal,

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The published known answers, and every way to damage a message, at parameters small enough to
 //! try each bit.
-#![allow(clippy::as_conversions, reason = "indices of small test data")]
+#![allow(
+    clippy::as_conversions,
+    clippy::similar_names,
+    reason = "indices of small test data; opener and opened are the words"
+)]
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde_json::Value;

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A key type shows nothing of its bytes.
+
+use strongroom_format::{
+    BodyContext, ExternalKey, KeyMaterial, Layer, ObjectDataId, ObjectKey, Opener, PartUid,
+    PayloadKey, Sealer, SumsKey,
+};
+
+#[test]
+fn debug_shows_the_type_only() {
+    let bytes = [0xab; 32];
+    let texts = [
+        format!("{:?}", ExternalKey::from_bytes(bytes)),
+        format!("{:?}", ObjectKey::generate(bytes)),
+        format!("{:?}", PayloadKey::from_bytes(bytes)),
+        format!("{:?}", SumsKey::from_bytes(bytes)),
+        format!("{:#?}", KeyMaterial::from_bytes(bytes)),
+    ];
+    let names = [
+        "ExternalKey",
+        "ObjectKey",
+        "PayloadKey",
+        "SumsKey",
+        "KeyMaterial",
+    ];
+    for (text, name) in texts.iter().zip(names) {
+        assert_eq!(text, &format!("{name}(..)"));
+    }
+    let ctx = BodyContext {
+        layer: Layer::Inner,
+        odi: ObjectDataId([1; 16]),
+        part_no: 0,
+        part_uid: PartUid([2; 16]),
+    };
+    let key = PayloadKey::from_bytes(bytes);
+    let sealer = Sealer::new(&key, &ctx, [3; 32]);
+    let opener = Opener::new(&key, &ctx, sealer.header(), 0).unwrap();
+    assert_eq!(format!("{sealer:?} {opener:?}"), "Sealer(..) Opener(..)");
+}
+
+#[test]
+fn states_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Sealer>();
+    shared::<Opener>();
+    shared::<ExternalKey>();
+    shared::<KeyMaterial>();
+}
+
+#[test]
+fn keys_of_places_are_all_different() {
+    let oek = ObjectKey::from_bytes([5; 32]);
+    let odi = |byte| ObjectDataId([byte; 16]);
+    let uid = |byte| PartUid([byte; 16]);
+    let keys = [
+        oek.payload_key(&odi(1), Layer::Inner, 0, &uid(1)),
+        oek.payload_key(&odi(2), Layer::Inner, 0, &uid(1)),
+        oek.payload_key(&odi(1), Layer::Outer, 0, &uid(1)),
+        oek.payload_key(&odi(1), Layer::Inner, 1, &uid(1)),
+        oek.payload_key(&odi(1), Layer::Inner, 256, &uid(1)),
+        oek.payload_key(&odi(1), Layer::Inner, 0, &uid(2)),
+        PayloadKey::from_bytes(*oek.sums_key(&odi(1)).expose_secret()),
+        PayloadKey::from_bytes(*oek.sums_key(&odi(2)).expose_secret()),
+    ];
+    for (at, key) in keys.iter().enumerate() {
+        assert!(
+            keys[at + 1..]
+                .iter()
+                .all(|other| other.expose_secret() != key.expose_secret())
+        );
+    }
+}
