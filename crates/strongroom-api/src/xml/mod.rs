@@ -10,8 +10,17 @@
 mod read;
 mod write;
 
+use crate::error::{S3Code, S3Error};
+
 pub(crate) use read::{Element, Limits, Malformed};
 pub(crate) use write::{Xml, iso8601, url_encoded};
 
 /// The one namespace of S3 documents.
 pub(crate) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+impl From<Malformed> for S3Error {
+    fn from(malformed: Malformed) -> Self {
+        tracing::debug!(%malformed, "a request document was refused");
+        S3Error::from_code(S3Code::MalformedXml)
+    }
+}

@@ -47,8 +47,13 @@ impl Xml {
     /// An element that holds text.
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         self.open(name);
-        escape_into(&mut self.out, value);
+        self.content(value);
         self.close();
+    }
+
+    /// Text of the element opened last.
+    pub(crate) fn content(&mut self, value: &str) {
+        escape_into(&mut self.out, value);
     }
 
     /// An element that holds text, where there is some.

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `POST /bucket?delete`: DeleteObjects, up to 1,000 names in one request.
+//!
+//! Every name is its own delete: authorized, carried out, answered and recorded by itself.
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::HeaderMap;
+use serde_json::json;
+use strongroom_audit::{
+    Category, Durability, EventDetail, EventError, EventSource, Receipt, Resource,
+};
+
+use super::{S3Request, checksum_headers, names};
+use crate::error::{S3Code, S3Error};
+use crate::response::Answer;
+use crate::xml::{Element, Limits, Malformed, Xml};
+
+pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    if req.headers.contains_key(names::MFA) {
+        return Err(S3Error::not_implemented(format!("The header `{}`", names::MFA)));
+    }
+    require_checksum(&req.headers)?;
+    let body = req.read_small_body(LIMITS.bytes).await?;
+    let asked = Asked::parse(&body)?;
+    let bucket = req.bucket()?.to_owned();
+    let req: &S3Request = req;
+    let bucket = &bucket;
+    let mut outcomes: Vec<Outcome> = stream::iter(asked.objects)
+        .map(|object| delete_one(req, receipt, bucket, object))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    if let Some(at) = outcomes.iter().position(Outcome::is_about_the_bucket) {
+        outcomes.swap_remove(at).result?;
+    }
+    for outcome in &outcomes {
+        let detail = event(bucket, outcome);
+        // The request's own event follows and is durable before the answer, and the log keeps
+        // the order, so these are durable by then too.
+        receipt.record(detail, Durability::Buffered).await.map_err(S3Error::internal)?;
+    }
+    let mut answer = Answer::xml(document(&outcomes, asked.quiet));
+    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+    answer.audit.additional.insert("objectsAsked".to_owned(), json!(outcomes.len()));
+    answer.audit.additional.insert("objectsFailed".to_owned(), json!(failed));
+    Ok(answer)
+}
+
+async fn delete_one(
+    req: &S3Request,
+    receipt: &Receipt,
+    bucket: &str,
+    object: ObjectToDelete,
+) -> Outcome {
+    let result = if object.conditional {
+        Err(S3Error::not_implemented("A condition on a deletion"))
+    } else {
+        req.objects()
+            .delete_object(
+                req.scope(receipt),
+                bucket,
+                &object.object_key,
+                object.version_id.as_deref(),
+            )
+            .await
+            .map_err(S3Error::from)
+    };
+    if let Err(S3Error { internal: Some(cause), .. }) = &result {
+        tracing::error!(%cause, "an object could not be deleted");
+    }
+    Outcome { object, result }
+}
+
+/// One object in the request.
+#[derive(Debug, PartialEq, Eq)]
+struct ObjectToDelete {
+    object_key: String,
+    version_id: Option<String>,
+    /// Whether it names an ETag, a size or a time that must hold.
+    conditional: bool,
+}
+
+struct Outcome {
+    object: ObjectToDelete,
+    result: Result<(), S3Error>,
+}
+
+impl Outcome {
+    /// Whether the refusal is not about this object: then it answers the whole request.
+    fn is_about_the_bucket(&self) -> bool {
+        let code = self.result.as_ref().err().map(|error| error.code);
+        matches!(code, Some(S3Code::NoSuchBucket | S3Code::InvalidBucketName))
+    }
+}
+
+/// The document.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    objects: Vec<ObjectToDelete>,
+    quiet: bool,
+}
+
+impl Asked {
+    fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let document = Element::parse(body, "Delete", &LIMITS)?;
+        document.expect_children(&["Quiet"], &["Object"])?;
+        let objects = document
+            .children("Object")
+            .map(|object| {
+                object.expect_children(
+                    &["Key", "VersionId", "ETag", "LastModifiedTime", "Size"],
+                    &[],
+                )?;
+                let conditional = ["ETag", "LastModifiedTime", "Size"]
+                    .iter()
+                    .any(|name| object.child(name).is_some());
+                Ok(ObjectToDelete {
+                    object_key: object.required("Key")?.to_owned(),
+                    version_id: object
+                        .text_of("VersionId")?
+                        .filter(|id| !id.is_empty())
+                        .map(str::to_owned),
+                    conditional,
+                })
+            })
+            .collect::<Result<Vec<_>, Malformed>>()?;
+        if objects.is_empty() || objects.len() > OBJECTS_MAX {
+            return Err(Malformed("no object, or more than a thousand"));
+        }
+        Ok(Self { objects, quiet: document.boolean("Quiet")?.unwrap_or(false) })
+    }
+}
+
+/// A damaged list would delete other objects than the caller meant: S3 wants a checksum of it.
+fn require_checksum(headers: &HeaderMap) -> Result<(), S3Error> {
+    let trailer = headers
+        .get(names::TRAILER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(checksum_headers::trailer_algorithm);
+    let there = headers.contains_key(names::CONTENT_MD5)
+        || trailer.is_some()
+        || checksum_headers::value(headers)?.is_some();
+    if there {
+        return Ok(());
+    }
+    Err(S3Error::invalid_request(
+        "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+    ))
+}
+
+fn document(outcomes: &[Outcome], quiet: bool) -> Bytes {
+    let mut xml = Xml::document("DeleteResult");
+    for Outcome { object, result } in outcomes {
+        match result {
+            Ok(()) if quiet => {}
+            Ok(()) => {
+                xml.open("Deleted");
+                xml.text("Key", &object.object_key);
+                xml.optional("VersionId", object.version_id.as_deref());
+                xml.close();
+            }
+            Err(error) => {
+                xml.open("Error");
+                xml.text("Key", &object.object_key);
+                xml.optional("VersionId", object.version_id.as_deref());
+                xml.text("Code", error.code.as_str());
+                xml.text("Message", &error.message);
+                xml.close();
+            }
+        }
+    }
+    xml.finish()
+}
+
+fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
+    let object = &outcome.object;
+    let mut detail =
+        EventDetail::new(EventSource::S3, "DeleteObject", Category::Data, false);
+    detail.request_parameters = match &object.version_id {
+        Some(id) => json!({"bucketName": bucket, "key": object.object_key, "versionId": id}),
+        None => json!({"bucketName": bucket, "key": object.object_key}),
+    };
+    detail.resources = vec![
+        Resource {
+            type_name: "AWS::S3::Object",
+            arn: format!("arn:aws:s3:::{bucket}/{}", object.object_key),
+        },
+        Resource { type_name: "AWS::S3::Bucket", arn: format!("arn:aws:s3:::{bucket}") },
+    ];
+    detail.error = outcome.result.as_ref().err().map(|error| EventError {
+        code: error.code.as_str().to_owned(),
+        message: error.message.to_string(),
+    });
+    detail
+}
+
+const OBJECTS_MAX: usize = 1_000;
+/// Deletes under way at the same time; their commits share one flush.
+const AT_ONCE: usize = 32;
+pub(crate) const LIMITS: Limits = Limits { bytes: 2 * 1024 * 1024, elements: 6 * OBJECTS_MAX + 8 };
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Asked, Malformed> {
+        Asked::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn documents_of_stock_clients_are_read() {
+        let asked = parse(
+            "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Object><Key> a </Key>\
+             </Object><Object><Key>b&#xD;</Key><VersionId>null</VersionId></Object>\
+             <Quiet>true</Quiet></Delete>",
+        )
+        .unwrap();
+        assert!(asked.quiet);
+        assert_eq!(asked.objects[0].object_key, " a ");
+        assert_eq!(asked.objects[1].object_key, "b\r");
+        assert_eq!(asked.objects[1].version_id.as_deref(), Some("null"));
+        assert!(asked.objects.iter().all(|object| !object.conditional));
+        let asked = parse("<Delete><Object><Key>a</Key><ETag>e</ETag></Object></Delete>").unwrap();
+        assert!(asked.objects[0].conditional && !asked.quiet);
+    }
+
+    #[test]
+    fn sec_n45_a_thousand_objects_are_the_most() {
+        let list = |count| format!("<Delete>{}</Delete>", "<Object><Key>a</Key></Object>".repeat(count));
+        assert_eq!(parse(&list(1_000)).unwrap().objects.len(), 1_000);
+        for count in [0, 1_001, 2_000, 10_000] {
+            assert!(parse(&list(count)).is_err(), "{count}");
+        }
+    }
+
+    #[test]
+    fn sec_n54_other_documents_are_refused() {
+        for bad in [
+            "",
+            "<Delete>",
+            "<delete><Object><Key>a</Key></Object></delete>",
+            "<Delete><Object/></Delete>",
+            "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
+            "<Delete><Object><Name>a</Name></Object></Delete>",
+            "<Delete><Object><key>a</key></Object></Delete>",
+            "<Delete><Object><Key><b/></Key></Object></Delete>",
+            "<Delete><Object>a</Object></Delete>",
+            "<Delete><Key>a</Key></Delete>",
+            "<Delete><Object><Key>a</Key></Object><Quiet>maybe</Quiet></Delete>",
+            "<Delete><Object><Key>a</Key></Object><Quiet>true</Quiet><Quiet>false</Quiet></Delete>",
+            "<Delete><Object><Key>a</Key></Object><Other/></Delete>",
+            "<!DOCTYPE Delete><Delete><Object><Key>a</Key></Object></Delete>",
+            "<Delete><Object><Key>\u{1}</Key></Object></Delete>",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sec_n59_a_checksum_is_required() {
+        let headers = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            headers
+        };
+        for (name, value) in [
+            ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+            ("x-amz-checksum-crc32", "y/Q5Jg=="),
+            ("x-amz-trailer", "x-amz-checksum-crc64nvme"),
+        ] {
+            require_checksum(&headers(name, value)).unwrap();
+        }
+        for (name, value) in [
+            ("x-other", ""),
+            ("x-amz-sdk-checksum-algorithm", "CRC32"),
+            ("x-amz-checksum-mode", "ENABLED"),
+            ("x-amz-trailer", "x-amz-meta-a"),
+            ("x-amz-checksum-crc32", "AAAA"),
+            ("x-amz-checksum-sha512", "AAAA"),
+            ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        ] {
+            let error = require_checksum(&headers(name, value)).unwrap_err();
+            assert_eq!(error.code.as_str(), "InvalidRequest", "{name}");
+        }
+    }
+
+    #[test]
+    fn each_name_is_answered_and_recorded_by_itself() {
+        let outcome = |object_key: &str, result| Outcome {
+            object: ObjectToDelete {
+                object_key: object_key.to_owned(),
+                version_id: None,
+                conditional: false,
+            },
+            result,
+        };
+        let outcomes = [
+            outcome("a&b", Ok(())),
+            outcome("c", Err(S3Error::from_code(S3Code::AccessDenied))),
+        ];
+        let text = String::from_utf8(document(&outcomes, false).to_vec()).unwrap();
+        assert!(text.contains(
+            "<Deleted><Key>a&amp;b</Key></Deleted><Error><Key>c</Key><Code>AccessDenied</Code>\
+             <Message>Access Denied</Message></Error></DeleteResult>"
+        ));
+        let text = String::from_utf8(document(&outcomes, true).to_vec()).unwrap();
+        assert!(!text.contains("Deleted>") && text.contains("<Key>c</Key>"));
+        assert!(event("b", &outcomes[0]).error.is_none());
+        assert_eq!(event("b", &outcomes[1]).error.unwrap().code, "AccessDenied");
+    }
+}
