@@ -37,6 +37,12 @@ pub enum Error {
         /// What was too large.
         what: &'static str,
     },
+    /// A commit that makes no sense whatever the rows are.
+    #[error("the commit is not possible: {reason}")]
+    InvalidBatch {
+        /// What was asked for.
+        reason: &'static str,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crate::drive::{Drive, DrivePath};
 use crate::error::Error;
@@ -19,8 +19,15 @@ use crate::layout::BlobId;
 /// Hands files to the removing thread. Clones share the thread, which ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct BlobReclaimer {
-    jobs: Sender<Job>,
+    remover: Arc<Remover>,
     in_flight: InFlight,
+}
+
+/// The removing thread. Dropping it waits for the thread, so that the drive is let go by then.
+#[derive(Debug)]
+struct Remover {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// One blob between its first byte and its adoption.
@@ -31,11 +38,9 @@ pub(crate) struct Ticket {
     reclaimer: BlobReclaimer,
 }
 
-/// How far a blob came.
+/// How far a blob came after it was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
-    /// In the temporary folder.
-    Writing,
     /// Under its final name, not adopted.
     Published,
     /// In the catalogue: not ours to remove any more.
@@ -62,11 +67,18 @@ impl BlobReclaimer {
         let (jobs, queue) = channel();
         let in_flight = InFlight::default();
         let shared = Arc::clone(&in_flight);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("strongroom-reclaim".to_owned())
             .spawn(move || remove_all(drive.as_ref(), &queue, &shared))
             .map_err(|source| Error::from_io("start the thread of", "reclaim", source))?;
-        Ok(Self { jobs, in_flight })
+        let remover = Remover {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        };
+        Ok(Self {
+            remover: Arc::new(remover),
+            in_flight,
+        })
     }
 
     /// Removes, some time soon, the file of a blob whose last reference a durable commit
@@ -105,7 +117,19 @@ impl BlobReclaimer {
     fn send(&self, job: Job) {
         // The thread ends only after the last sender: a failure cannot happen, and what it would
         // leave behind is found at the next start.
-        let _ = self.jobs.send(job);
+        if let Some(jobs) = &self.remover.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Remover {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by its own thread.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -116,7 +140,6 @@ impl Ticket {
 
     pub(crate) fn reached(&self, stage: Stage) {
         let stage = match stage {
-            Stage::Writing => STAGE_WRITING,
             Stage::Published => STAGE_PUBLISHED,
             Stage::Adopted => STAGE_ADOPTED,
             Stage::Undecided => STAGE_UNDECIDED,
