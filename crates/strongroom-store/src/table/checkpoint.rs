@@ -2,6 +2,7 @@
 //! Checkpoints: make the index durable up to some commit, move the anchor there, let old log
 //! files go. Runs beside the committer, which goes on meanwhile.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,14 @@ pub(crate) struct Checkpointer {
     pub(crate) anchor: Mutex<Anchor>,
     pub(crate) retain_files: usize,
     pub(crate) bytes_between: u64,
+}
+
+impl fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpointer")
+            .field("anchor", &self.anchor)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Checkpointer {

@@ -9,9 +9,9 @@
 //! ```
 //!
 //! While one sync runs the next group gathers, so the cost of a sync is shared by all who wait.
-//! [`Committer`] is driven by [`Committer::run_group`] alone and holds no thread: tests call it
-//! directly.
+//! [`Committer::run_group`] needs no thread: [`super::Engine`] calls it directly.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -123,6 +123,14 @@ pub(crate) struct Committer {
     chain: ChainHash,
     /// Whether the last commit has no witness behind it yet.
     unmarked: bool,
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer")
+            .field("last_seq", &self.last_seq)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Committer {
@@ -300,7 +308,7 @@ impl Committer {
     }
 
     /// Nothing waits: leave the witness that the last commit is durable.
-    fn idle(&mut self) {
+    pub(crate) fn idle(&mut self) {
         if !self.unmarked || self.shared.check().is_err() {
             return;
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The files of the log on a drive: names, appending, removing.
 //!
-//! At most one entry is not synced at any time, and it is the last: the judgement of a torn tail
-//! rests on that (see [`super::log`]). Files grow by appending. Zeros written ahead would spare
+//! At most one record is not synced at any time, and it is the last: the judgement of a torn tail
+//! rests on that (see [`super::log`]). A mark lies where the next record will go. Files grow by appending. Zeros written ahead would spare
 //! the file system a length update, but then the end of the log could not be told from zeros
 //! that a damaged sector reads as.
 
@@ -92,7 +92,7 @@ pub(crate) struct LogWriter {
 pub(crate) struct OpenFile {
     pub(crate) handle: Arc<dyn DriveFile>,
     pub(crate) first_seq: u64,
-    /// Bytes in it, all of them valid entries.
+    /// Where the next record goes: behind the valid ones. A mark may lie there.
     pub(crate) len: u64,
     /// Whether a mark was written after the last sync.
     pub(crate) unsynced_mark: bool,
@@ -145,10 +145,8 @@ impl LogWriter {
         let Some(file) = self.file.as_mut() else {
             return Ok(());
         };
-        let mark = encode_mark(seq, chain);
-        file.handle.write_at(file.len, &mark)?;
+        file.handle.write_at(file.len, &encode_mark(seq, chain))?;
         file.unsynced_mark = true;
-        file.len = file.len.saturating_add(len_u64(&mark));
         Ok(())
     }
 
@@ -161,7 +159,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Where the next entry goes.
+    /// where the next record goes.
     pub(crate) fn position(&self, seq: u64, chain: ChainHash) -> Position {
         let (file, offset) = self
             .file

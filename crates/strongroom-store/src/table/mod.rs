@@ -28,11 +28,13 @@ mod batch;
 mod body;
 mod checkpoint;
 mod committer;
+mod engine;
 mod group;
 mod index;
 mod journal;
 mod limits;
 mod log;
+mod reader;
 mod recovery;
 mod row;
 mod stream;
@@ -52,16 +54,16 @@ use tokio::sync::{Semaphore, oneshot};
 pub use batch::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Write};
 pub use body::IndexOp;
 pub use committer::ReleasedBlobs;
+pub use engine::Engine;
 pub use index::{FjallIndex, Index, IndexRow, MemoryIndex};
 pub use limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX};
 pub use recovery::RecoveryReport;
 
 use self::checkpoint::Checkpointer;
-use self::committer::{Command, Committer, Pending, Shared};
+use self::committer::{Command, Pending};
 use self::limits::{QUEUE_COMMITS_MAX, QUEUE_KIB_MAX};
-use self::row::{INDEX_TABLE, index_key, open_row};
+use self::reader::Reader;
 use crate::at_rest::AtRest;
-use crate::blob::CatalogRow;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
@@ -101,9 +103,7 @@ pub struct Tables {
 }
 
 struct Inner {
-    index: Arc<dyn Index>,
-    at_rest: Arc<dyn AtRest>,
-    shared: Arc<Shared>,
+    reader: Reader,
     checkpointer: Arc<Checkpointer>,
     queue: RwLock<Option<Sender<Command>>>,
     room: Arc<Semaphore>,
@@ -119,7 +119,7 @@ struct Threads {
 impl fmt::Debug for Tables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tables")
-            .field("shared", &self.inner.shared)
+            .field("reader", &self.inner.reader)
             .finish_non_exhaustive()
     }
 }
@@ -148,33 +148,13 @@ impl Tables {
         options: TableOptions,
         released: ReleasedBlobs,
     ) -> Result<Self, Error> {
-        let recovered = recovery::recover(
-            &drive,
-            at_rest.as_ref(),
-            index.as_ref(),
-            options.log_file_bytes,
-        )?;
-        let applied = recovered
-            .writer
-            .position(recovered.last_seq, recovered.chain);
-        let (report, anchor) = (recovered.report, recovered.anchor);
-        let shared = Arc::new(Shared::new(drive.label(), applied));
-        let checkpointer = Arc::new(Checkpointer {
-            drive,
-            index: Arc::clone(&index),
-            at_rest: Arc::clone(&at_rest),
-            shared: Arc::clone(&shared),
-            anchor: Mutex::new(anchor),
-            retain_files: options.retain_log_files,
-            bytes_between: options.checkpoint_bytes,
-        });
-        let committer = Committer::new(
-            recovered,
-            Arc::clone(&index),
-            Arc::clone(&at_rest),
-            Arc::clone(&shared),
-            released,
-        );
+        let engine = Engine::open(drive, at_rest, index, options, released)?;
+        let Engine {
+            reader,
+            committer,
+            checkpointer,
+            report,
+        } = engine;
         let (queue, commands) = channel(QUEUE_COMMITS_MAX);
         let committer = spawn("strongroom-commit", move || committer.run(commands))?;
         let mut threads = Threads {
@@ -188,9 +168,7 @@ impl Tables {
             threads.checkpoints = Some((stop, spawn("strongroom-checkpoint", run)?));
         }
         let inner = Inner {
-            index,
-            at_rest,
-            shared,
+            reader,
             checkpointer,
             queue: RwLock::new(Some(queue)),
             room: Arc::new(Semaphore::new(
@@ -208,7 +186,7 @@ impl Tables {
     /// Dropping the future does not take the batch back.
     pub async fn commit(&self, batch: Batch) -> Result<CommitSeq, CommitError> {
         let cost = batch.measure()?;
-        self.inner.shared.check()?;
+        self.inner.reader.shared.check()?;
         let kib = u32::try_from(cost.bytes >> 10)
             .unwrap_or(u32::MAX)
             .saturating_add(1);
@@ -233,12 +211,7 @@ impl Tables {
 
     /// The row at `key`, if there is one.
     pub fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, Error> {
-        self.inner.shared.check()?;
-        let key = index_key(table, key);
-        let Some(stored) = self.inner.index.get(&key)? else {
-            return Ok(None);
-        };
-        open_row(self.inner.at_rest.as_ref(), &key, &stored).map(Some)
+        self.inner.reader.get(table, key)
     }
 
     /// Up to `limit` rows of a table between the bounds, in the order of their keys (backwards
@@ -251,44 +224,17 @@ impl Tables {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
-        self.inner.shared.check()?;
-        if table == INDEX_TABLE {
-            return Err(Error::InvalidBatch {
-                reason: "the table is reserved",
-            });
-        }
-        let start = match start {
-            Bound::Unbounded => Bound::Included(index_key(table, &[])),
-            bound => bound.map(|key| index_key(table, key)),
-        };
-        let end = match end {
-            // The table number is below u16::MAX, so there is a next one.
-            Bound::Unbounded => Bound::Excluded(index_key(TableId(table.0.saturating_add(1)), &[])),
-            bound => bound.map(|key| index_key(table, key)),
-        };
-        let (start, end) = (
-            start.as_ref().map(Vec::as_slice),
-            end.as_ref().map(Vec::as_slice),
-        );
-        let rows = self.inner.index.range(start, end, limit, reverse)?;
-        let open = |(key, stored): IndexRow| {
-            let row = open_row(self.inner.at_rest.as_ref(), &key, &stored)?;
-            Ok((key.get(2..).unwrap_or_default().to_vec(), row))
-        };
-        rows.into_iter().map(open).collect()
+        self.inner.reader.scan(table, start, end, limit, reverse)
     }
 
     /// Where a blob of the catalogue is; `None` when the store does not have the blob.
     pub fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
-        let Some(row) = self.get(TableId::BLOB_CATALOGUE, &blob.0)? else {
-            return Ok(None);
-        };
-        CatalogRow::decode(blob, &row.value).map(|row| Some(row.location(blob)))
+        self.inner.reader.blob(blob)
     }
 
     /// The number of the last commit that reads show.
     pub fn last_commit(&self) -> CommitSeq {
-        CommitSeq(self.inner.shared.applied().seq)
+        self.inner.reader.last_commit()
     }
 
     /// What opening found and did.
@@ -298,7 +244,7 @@ impl Tables {
 
     /// Whether the tables serve.
     pub fn is_in_service(&self) -> bool {
-        self.inner.shared.check().is_ok()
+        self.inner.reader.shared.check().is_ok()
     }
 
     /// Makes the index durable and lets old log files go. Blocks.
@@ -348,7 +294,7 @@ impl Inner {
 
     /// Why the committer does not answer.
     fn gone(&self) -> Error {
-        match self.shared.check() {
+        match self.reader.shared.check() {
             Err(refusal) => refusal,
             Ok(()) => Error::Closed,
         }

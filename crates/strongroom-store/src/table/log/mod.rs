@@ -5,13 +5,12 @@
 //! not at all, and must be dropped quietly when it is incomplete; a record that was acknowledged
 //! must never be dropped quietly, however its bytes look now. The approach: the writer never has
 //! more than one unsynced record, and after it learned that a record is durable it leaves
-//! witnesses: the next record, or a *mark*, or the index's applied number, or the anchor.
-//! [`Scanner`] reads valid entries; whatever follows the last valid entry goes to
-//! [`judge_tail`], which says `Torn` only if no witness speaks against it.
+//! witnesses: the next record, or a *mark* (which the next record overwrites), or the index's
+//! applied number, or the anchor. [`Scanner`] reads valid records; whatever follows the last one
+//! goes to [`judge_tail`], which says `Torn` only if no witness speaks against it.
 //!
 //! ```text
-//! file    = file-header (72) entry*
-//! entry   = record | mark
+//! file    = file-header (72) record* [mark]
 //! record  = "SRJR" count first_seq prev_hash body_len 0 header_sum | sealed body | sum
 //! mark    = "SRJM" 0 seq chain_hash sum                "everything up to seq is synced"
 //! ```
@@ -158,7 +157,7 @@ pub(crate) struct ScannedRecord<'a> {
     pub(crate) offset: usize,
 }
 
-/// Reads the entries of a file one after the other, as long as they are valid and continue the
+/// Reads the records of a file one after the other, as long as they are valid and continue the
 /// chain.
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {
@@ -169,7 +168,7 @@ pub(crate) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Starts at `offset`, where the entry of `next_seq` is expected and the chain is `chain`.
+    /// Starts at `offset`, where the record of `next_seq` is expected and the chain is `chain`.
     pub(crate) fn new(bytes: &'a [u8], offset: usize, next_seq: u64, chain: ChainHash) -> Self {
         Self {
             bytes,
@@ -179,41 +178,32 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next record, stepping over marks; `None` where nothing valid follows.
+    /// The next record; `None` where nothing valid follows.
     pub(crate) fn next_record(&mut self) -> Option<ScannedRecord<'a>> {
-        loop {
-            let rest = self.bytes.get(self.offset..)?;
-            if let Some((seq, chain)) = parse_mark(rest) {
-                if seq.checked_add(1) != Some(self.next_seq) || chain != self.chain {
-                    return None;
-                }
-                self.offset = self.offset.checked_add(MARK_BYTES)?;
-                continue;
-            }
-            let (header, body_len) = parse_record_header(rest)?;
-            if header.first_seq != self.next_seq || header.prev_hash != self.chain {
-                return None;
-            }
-            let sum_at = RECORD_HEADER_BYTES.checked_add(body_len)?;
-            let len = sum_at.checked_add(RECORD_SUM_BYTES)?;
-            summed(rest, len)?;
-            let sealed_body = rest.get(RECORD_HEADER_BYTES..sum_at)?;
-            self.chain = digest(&SHA256, rest.get(..sum_at)?)
-                .as_ref()
-                .try_into()
-                .ok()?;
-            let offset = self.offset;
-            self.offset = offset.checked_add(len)?;
-            self.next_seq = header.last_seq().checked_add(1)?;
-            return Some(ScannedRecord {
-                header,
-                sealed_body,
-                offset,
-            });
+        let rest = self.bytes.get(self.offset..)?;
+        let (header, body_len) = parse_record_header(rest)?;
+        if header.first_seq != self.next_seq || header.prev_hash != self.chain {
+            return None;
         }
+        let sum_at = RECORD_HEADER_BYTES.checked_add(body_len)?;
+        let len = sum_at.checked_add(RECORD_SUM_BYTES)?;
+        summed(rest, len)?;
+        let sealed_body = rest.get(RECORD_HEADER_BYTES..sum_at)?;
+        self.chain = digest(&SHA256, rest.get(..sum_at)?)
+            .as_ref()
+            .try_into()
+            .ok()?;
+        let offset = self.offset;
+        self.offset = offset.checked_add(len)?;
+        self.next_seq = header.last_seq().checked_add(1)?;
+        Some(ScannedRecord {
+            header,
+            sealed_body,
+            offset,
+        })
     }
 
-    /// Where the scan stands: behind the last valid entry.
+    /// Where the scan stands: behind the last valid record.
     pub(crate) fn offset(&self) -> usize {
         self.offset
     }
@@ -238,10 +228,10 @@ pub(crate) struct Witnesses {
     pub(crate) later_file: bool,
 }
 
-/// What the bytes behind the last valid entry are.
+/// What the bytes behind the last valid record are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tail {
-    /// There are none.
+    /// Nothing, or the mark of that record.
     Clean,
     /// The remains of one record that was never acknowledged: cut them off.
     Torn,
@@ -251,9 +241,9 @@ pub(crate) enum Tail {
 
 /// Judges the bytes from `offset` on, where a [`Scanner`] stopped and expects `next_seq`.
 ///
-/// A crash leaves at most one unsynced entry, and it is the last. Its bytes may be anything.
-/// So the tail is damage as soon as one witness shows that the entry had been synced, or that
-/// more than one entry is missing.
+/// A crash leaves at most one unsynced record, at the place where the mark was; its bytes may be
+/// anything, and so may the mark's. So the tail is damage as soon as one witness shows that the
+/// record had been synced, or that there was more than one.
 pub(crate) fn judge_tail(
     bytes: &[u8],
     offset: usize,
@@ -261,29 +251,35 @@ pub(crate) fn judge_tail(
     chain: &ChainHash,
     witnesses: Witnesses,
 ) -> Tail {
-    let rest = bytes.get(offset..).unwrap_or_default();
     if witnesses.acknowledged >= next_seq {
         return Tail::Damaged;
     }
-    if rest.is_empty() {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    let mut behind_mark = rest;
+    if let Some((seq, marked_chain)) = parse_mark(rest) {
+        // A whole mark of another place was not written here by a torn append.
+        if seq.checked_add(1) != Some(next_seq) || marked_chain != *chain {
+            return Tail::Damaged;
+        }
+        behind_mark = rest.get(MARK_BYTES..).unwrap_or_default();
+    }
+    if behind_mark.is_empty() {
         return Tail::Clean;
     }
     if witnesses.later_file {
         return Tail::Damaged;
     }
-    let longest = RECORD_HEADER_BYTES + RECORD_SUM_BYTES;
-    let longest = usize::try_from(BODY_BYTES_MAX)
-        .unwrap_or(usize::MAX)
-        .saturating_add(longest);
-    let len_max = match parse_record_header(rest) {
-        // A whole header with the wrong place in the chain was not written by a torn append.
+    let body_len_max = usize::try_from(BODY_BYTES_MAX).unwrap_or(usize::MAX);
+    let body_len = match parse_record_header(rest) {
+        // Nor was a whole header of another place.
         Some((header, _)) if header.first_seq != next_seq || header.prev_hash != *chain => {
             return Tail::Damaged;
         }
-        Some((_, body_len)) => body_len.saturating_add(RECORD_HEADER_BYTES + RECORD_SUM_BYTES),
-        None => longest,
+        Some((_, body_len)) => body_len,
+        None => body_len_max,
     };
-    if rest.len() > len_max || parse_mark(rest).is_some() || synced_entry_follows(rest, next_seq) {
+    let len_max = body_len.saturating_add(RECORD_HEADER_BYTES + RECORD_SUM_BYTES);
+    if rest.len() > len_max || synced_entry_follows(rest, next_seq) {
         return Tail::Damaged;
     }
     Tail::Torn

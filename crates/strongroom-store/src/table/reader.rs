@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading rows: the index says what is stored, the seal says whether to believe it.
+
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::batch::{CommitSeq, Row, TableId};
+use super::committer::Shared;
+use super::index::{Index, IndexRow};
+use super::row::{INDEX_TABLE, index_key, open_row};
+use crate::at_rest::AtRest;
+use crate::blob::CatalogRow;
+use crate::error::Error;
+use crate::layout::{BlobId, BlobLocation};
+
+/// Reads what was committed.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) at_rest: Arc<dyn AtRest>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, Error> {
+        self.shared.check()?;
+        if table == INDEX_TABLE {
+            return Err(Error::InvalidBatch {
+                reason: "the table is reserved",
+            });
+        }
+        let key = index_key(table, key);
+        let Some(stored) = self.index.get(&key)? else {
+            return Ok(None);
+        };
+        open_row(self.at_rest.as_ref(), &key, &stored).map(Some)
+    }
+
+    pub(crate) fn scan(
+        &self,
+        table: TableId,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
+        self.shared.check()?;
+        if table == INDEX_TABLE {
+            return Err(Error::InvalidBatch {
+                reason: "the table is reserved",
+            });
+        }
+        let start = match start {
+            Bound::Unbounded => Bound::Included(index_key(table, &[])),
+            bound => bound.map(|key| index_key(table, key)),
+        };
+        let end = match end {
+            // The table's number is below u16::MAX, so there is a next one.
+            Bound::Unbounded => Bound::Excluded(index_key(TableId(table.0.saturating_add(1)), &[])),
+            bound => bound.map(|key| index_key(table, key)),
+        };
+        let (start, end) = (
+            start.as_ref().map(Vec::as_slice),
+            end.as_ref().map(Vec::as_slice),
+        );
+        let rows = self.index.range(start, end, limit, reverse)?;
+        let open = |(key, stored): IndexRow| {
+            let row = open_row(self.at_rest.as_ref(), &key, &stored)?;
+            Ok((key.get(2..).unwrap_or_default().to_vec(), row))
+        };
+        rows.into_iter().map(open).collect()
+    }
+
+    pub(crate) fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
+        let Some(row) = self.get(TableId::BLOB_CATALOGUE, &blob.0)? else {
+            return Ok(None);
+        };
+        CatalogRow::decode(blob, &row.value).map(|row| Some(row.location(blob)))
+    }
+
+    pub(crate) fn last_commit(&self) -> CommitSeq {
+        CommitSeq(self.shared.applied().seq)
+    }
+}
