@@ -1,1 +1,67 @@
-//! Key service: KMS keys, key material, aliases, data keys
+// SPDX-License-Identifier: Apache-2.0
+//! Key service: KMS keys, key material, aliases, data keys; and the keyring at the root of all.
+//!
+//! ```text
+//!   root secret --root::unseal--> Keyring --at_rest--> store      (rows, log)
+//!                                    |
+//!   Caller, Receipt, Input           | kms-wrap key
+//!        |                           v
+//!     operation --find--> KeyRow --authorize--> Permit --unwrap--> material --> answer
+//!        |                                                                        |
+//!        `---------------- Receipt::record (success or refusal, durable) <--------'
+//! ```
+//!
+//! One function for each operation, used by the wire and by S3 alike. Key material is reachable
+//! only with a `Permit`, a permit only through `authorize`, and no public function returns either.
+//! The state of a key is read from the table at each use: disabling stops use at once.
+
+mod aead;
+mod alias;
+mod authorize;
+mod create_alias;
+mod create_key;
+mod data_key;
+mod decrypt;
+mod delete_alias;
+mod describe_key;
+mod disable_key;
+mod enable_key;
+mod encrypt;
+mod error;
+mod event;
+mod generate_data_key;
+mod generate_data_key_without_plaintext;
+mod kdf;
+mod key_id;
+mod key_state;
+mod list_aliases;
+mod list_keys;
+mod material;
+mod model;
+mod page;
+pub mod root;
+mod rows;
+mod s3;
+mod service;
+mod sse_s3;
+
+pub use create_alias::CreateAliasInput;
+pub use create_key::CreateKeyInput;
+pub use data_key::DataKeySpec;
+pub use decrypt::{DecryptInput, DecryptOutput};
+pub use delete_alias::DeleteAliasInput;
+pub use describe_key::DescribeKeyInput;
+pub use disable_key::DisableKeyInput;
+pub use enable_key::EnableKeyInput;
+pub use encrypt::{EncryptInput, EncryptOutput};
+pub use error::Error;
+pub use generate_data_key::{GenerateDataKeyInput, GenerateDataKeyOutput};
+pub use generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintextOutput;
+pub use list_aliases::{AliasListEntry, ListAliasesInput, ListAliasesOutput};
+pub use list_keys::{KeyListEntry, ListKeysInput, ListKeysOutput};
+pub use model::{
+    CiphertextBlob, KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Plaintext, Tag,
+};
+pub use root::Keyring;
+pub use s3::S3DataKey;
+pub use service::Kms;

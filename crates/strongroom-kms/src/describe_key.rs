@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! DescribeKey.
+
+use serde_json::json;
+use strongroom_audit::Receipt;
+use strongroom_iam::Caller;
+
+use crate::authorize::{KmsAction, authorize};
+use crate::error::Error;
+use crate::event::{Event, asked};
+use crate::model::KeyMetadata;
+use crate::service::Kms;
+
+/// Parameters of DescribeKey.
+#[derive(Clone, Debug)]
+pub struct DescribeKeyInput {
+    /// Any of the four key identifiers. `alias/aws/s3` makes S3's key when there is none yet, as
+    /// at AWS.
+    pub key_id: String,
+}
+
+impl Kms {
+    /// What there is to say about a key.
+    pub async fn describe_key(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        input: DescribeKeyInput,
+    ) -> Result<KeyMetadata, Error> {
+        let parameters = json!({ "keyId": asked(&input.key_id) });
+        let mut event = Event::new("DescribeKey", true, parameters);
+        let result = self.try_describe_key(caller, receipt, &input.key_id, &mut event).await;
+        event.close(receipt, result).await
+    }
+
+    async fn try_describe_key(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        key_id: &str,
+        event: &mut Event,
+    ) -> Result<KeyMetadata, Error> {
+        let found = self.find_or_make(receipt, key_id).await?;
+        event.touches(&found.row.arn(self.place()));
+        authorize(caller, event.via(), KmsAction::DescribeKey, &found.row, self.place())?;
+        Ok(found.row.describe(self.place()))
+    }
+}

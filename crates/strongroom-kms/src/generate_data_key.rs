@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! GenerateDataKey.
+
+use serde_json::json;
+use strongroom_audit::Receipt;
+use strongroom_format::EncryptionContext;
+use strongroom_iam::Caller;
+
+use crate::authorize::KmsAction;
+use crate::data_key::{DataKey, DataKeySpec, Use};
+use crate::error::Error;
+use crate::event::{Event, asked};
+use crate::model::{CiphertextBlob, Plaintext};
+use crate::service::Kms;
+
+/// Parameters of GenerateDataKey and GenerateDataKeyWithoutPlaintext.
+#[derive(Clone, Debug)]
+pub struct GenerateDataKeyInput {
+    /// Any of the four key identifiers.
+    pub key_id: String,
+    /// How long the data key is.
+    pub spec: DataKeySpec,
+    /// What the encrypted data key is bound to.
+    pub context: EncryptionContext,
+    /// Only say whether it would succeed.
+    pub dry_run: bool,
+}
+
+/// Answer of GenerateDataKey.
+#[derive(Debug)]
+pub struct GenerateDataKeyOutput {
+    /// The data key.
+    pub plaintext: Plaintext,
+    /// The data key, encrypted.
+    pub ciphertext_blob: CiphertextBlob,
+    /// Key ARN (`KeyId` on the wire).
+    pub key_arn: String,
+    /// The material that encrypted it.
+    pub key_material_id: String,
+}
+
+impl Kms {
+    /// A new data key, in clear and encrypted.
+    pub async fn generate_data_key(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        input: GenerateDataKeyInput,
+    ) -> Result<GenerateDataKeyOutput, Error> {
+        let mut event = input.event("GenerateDataKey");
+        let result =
+            self.wire_data_key(caller, KmsAction::GenerateDataKey, &input, &mut event);
+        let DataKey { plaintext, encrypted } = event.close(receipt, result).await?;
+        Ok(GenerateDataKeyOutput {
+            plaintext,
+            ciphertext_blob: encrypted.blob,
+            key_arn: encrypted.key_arn,
+            key_material_id: encrypted.key_material_id,
+        })
+    }
+
+    pub(crate) fn wire_data_key(
+        &self,
+        caller: &Caller,
+        action: KmsAction,
+        input: &GenerateDataKeyInput,
+        event: &mut Event,
+    ) -> Result<DataKey, Error> {
+        let found = self.find(&input.key_id)?;
+        let wish = Use { caller, action, context: &input.context, dry_run: input.dry_run };
+        self.make_data_key(wish, &found, input.spec, event)
+    }
+}
+
+impl GenerateDataKeyInput {
+    pub(crate) fn event(&self, name: &'static str) -> Event {
+        let mut event = Event::new(name, true, json!({ "keyId": asked(&self.key_id) }));
+        self.spec.tell(&mut event);
+        event.context(&self.context);
+        event
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The four ways to name a key: key id, key ARN, alias name, alias ARN.
+
+use std::fmt;
+
+use crate::error::Error;
+
+/// Identity of a key, never used again; its UUID text is the key id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct KeyUid(pub(crate) [u8; 16]);
+
+impl KeyUid {
+    /// A version 4 UUID of these random bytes.
+    pub(crate) fn from_random(mut random: [u8; 16]) -> KeyUid {
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut random;
+        *version = (*version & 0x0f) | 0x40;
+        *variant = (*variant & 0x3f) | 0x80;
+        KeyUid(random)
+    }
+
+    /// Reads the text form, in either case.
+    fn parse(text: &str) -> Option<KeyUid> {
+        let bytes = text.as_bytes();
+        let dashed = bytes.len() == 36
+            && bytes.iter().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => *byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            });
+        let mut uid = [0; 16];
+        hex::decode_to_slice(text.replace('-', ""), &mut uid).ok()?;
+        dashed.then_some(KeyUid(uid))
+    }
+}
+
+impl fmt::Display for KeyUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where this key service stands: the middle of its ARNs.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) region: String,
+    pub(crate) account_id: String,
+}
+
+impl Place {
+    pub(crate) fn key_arn(&self, uid: KeyUid) -> String {
+        format!("arn:aws:kms:{}:{}:key/{uid}", self.region, self.account_id)
+    }
+
+    /// `alias` with its prefix `alias/`.
+    pub(crate) fn alias_arn(&self, alias: &str) -> String {
+        format!("arn:aws:kms:{}:{}:{alias}", self.region, self.account_id)
+    }
+
+    /// Reads a key identifier. The account of an ARN is not looked at here: a key of another
+    /// account is a key that does not exist.
+    pub(crate) fn parse(&self, text: &str) -> Result<KeyName, Error> {
+        if text.is_empty() {
+            return Err(Error::constraint(
+                "",
+                "keyId",
+                "have length greater than or equal to 1",
+            ));
+        }
+        if text.len() > KEY_ID_BYTES_MAX {
+            return Err(Error::constraint(
+                shortened(text),
+                "keyId",
+                "have length less than or equal to 2048",
+            ));
+        }
+        if !text.starts_with("arn:") {
+            return self.parse_local(text, text);
+        }
+        let invalid = || Error::InvalidArn(format!("Invalid arn {text}"));
+        let mut parts = text.splitn(6, ':').skip(1);
+        let (Some("aws"), Some("kms")) = (parts.next(), parts.next()) else {
+            return Err(invalid());
+        };
+        let (Some(region), Some(account_id), Some(resource)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(invalid());
+        };
+        if region != self.region {
+            return Err(Error::NotFound(format!("Invalid arn {region}")));
+        }
+        let local = match resource.strip_prefix("key/") {
+            Some(id) => id,
+            None if resource.starts_with("alias/") => resource,
+            None => return Err(invalid()),
+        };
+        if account_id != self.account_id {
+            return Err(match local.starts_with("alias/") {
+                true => Error::NotFound(format!("Alias {text} is not found.")),
+                false => Error::NotFound(format!("Key '{text}' does not exist")),
+            });
+        }
+        self.parse_local(local, text)
+    }
+
+    fn parse_local(&self, local: &str, whole: &str) -> Result<KeyName, Error> {
+        if local.starts_with("alias/") {
+            return Ok(KeyName::Alias(local.to_owned()));
+        }
+        if let Some(uid) = KeyUid::parse(local) {
+            return Ok(KeyName::Key(uid));
+        }
+        if is_multi_region(local) {
+            let arn = format!("arn:aws:kms:{}:{}:key/{local}", self.region, self.account_id);
+            return Err(Error::NotFound(format!("Key '{arn}' does not exist")));
+        }
+        Err(invalid_key_id(whole))
+    }
+
+    pub(crate) fn key_not_found(&self, uid: KeyUid) -> Error {
+        Error::NotFound(format!("Key '{}' does not exist", self.key_arn(uid)))
+    }
+
+    pub(crate) fn alias_not_found(&self, alias: &str) -> Error {
+        Error::NotFound(format!("Alias {} is not found.", self.alias_arn(alias)))
+    }
+}
+
+/// A key identifier, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyName {
+    Key(KeyUid),
+    /// With its prefix `alias/`.
+    Alias(String),
+}
+
+pub(crate) fn invalid_key_id(text: &str) -> Error {
+    Error::NotFound(format!("Invalid keyId '{text}'"))
+}
+
+/// `mrk-` and 32 digits: multi-Region keys, of which there are none yet.
+fn is_multi_region(text: &str) -> bool {
+    text.strip_prefix("mrk-")
+        .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The beginning of a text that is too long to be repeated in a message.
+pub(crate) fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(256)).unwrap_or_default()
+}
+
+const KEY_ID_BYTES_MAX: usize = 2048;

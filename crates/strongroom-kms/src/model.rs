@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a KMS key is: the words of the interface, and how they are stored.
+
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
+
+/// Where a key is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeyState {
+    /// In use.
+    #[n(0)]
+    Enabled,
+    /// Not usable until enabled again.
+    #[n(1)]
+    Disabled,
+    /// Waiting to be destroyed.
+    #[n(2)]
+    PendingDeletion,
+    /// Waiting for imported material.
+    #[n(3)]
+    PendingImport,
+    /// Its material cannot be reached.
+    #[n(4)]
+    Unavailable,
+}
+
+impl KeyState {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyState::Enabled => "Enabled",
+            KeyState::Disabled => "Disabled",
+            KeyState::PendingDeletion => "PendingDeletion",
+            KeyState::PendingImport => "PendingImport",
+            KeyState::Unavailable => "Unavailable",
+        }
+    }
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeyUsage {
+    /// Encrypting data and data keys.
+    #[n(0)]
+    EncryptDecrypt,
+    /// Signatures.
+    #[n(1)]
+    SignVerify,
+    /// Message authentication codes.
+    #[n(2)]
+    GenerateVerifyMac,
+    /// Shared secrets.
+    #[n(3)]
+    KeyAgreement,
+}
+
+impl KeyUsage {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyUsage::EncryptDecrypt => "ENCRYPT_DECRYPT",
+            KeyUsage::SignVerify => "SIGN_VERIFY",
+            KeyUsage::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
+            KeyUsage::KeyAgreement => "KEY_AGREEMENT",
+        }
+    }
+}
+
+/// Which algorithm a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeySpec {
+    /// AES-256-GCM.
+    #[n(0)]
+    SymmetricDefault,
+}
+
+impl KeySpec {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeySpec::SymmetricDefault => "SYMMETRIC_DEFAULT",
+        }
+    }
+}
+
+/// Where the key material comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Origin {
+    /// Made here.
+    #[n(0)]
+    AwsKms,
+    /// Imported.
+    #[n(1)]
+    External,
+}
+
+impl Origin {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::AwsKms => "AWS_KMS",
+            Origin::External => "EXTERNAL",
+        }
+    }
+}
+
+/// Who manages a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum KeyManager {
+    /// The account.
+    #[n(0)]
+    Customer,
+    /// A service of this server, like `aws/s3`: the account may use the key through that service
+    /// and look at it, nothing else.
+    #[n(1)]
+    Aws,
+}
+
+impl KeyManager {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyManager::Customer => "CUSTOMER",
+            KeyManager::Aws => "AWS",
+        }
+    }
+}
+
+/// A name and a value that the account puts on a key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Tag {
+    /// Name.
+    #[n(0)]
+    pub key: String,
+    /// Value.
+    #[n(1)]
+    pub value: String,
+}
+
+/// What DescribeKey and CreateKey tell about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyMetadata {
+    /// Account that owns the key.
+    pub account_id: String,
+    /// UUID.
+    pub key_id: String,
+    /// ARN.
+    pub arn: String,
+    /// Creation, Unix time in milliseconds.
+    pub created_ms: u64,
+    /// Whether `state` is Enabled.
+    pub enabled: bool,
+    /// The account's words.
+    pub description: String,
+    /// What it is for.
+    pub usage: KeyUsage,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// When its material is destroyed.
+    pub deletion_ms: Option<u64>,
+    /// When imported material expires.
+    pub valid_to_ms: Option<u64>,
+    /// Where the material comes from.
+    pub origin: Origin,
+    /// Who manages it.
+    pub manager: KeyManager,
+    /// Algorithm.
+    pub spec: KeySpec,
+    /// The algorithms of Encrypt and Decrypt.
+    pub encryption_algorithms: &'static [&'static str],
+    /// Whether other regions may hold it too.
+    pub multi_region: bool,
+    /// 64 hexadecimal digits.
+    pub current_key_material_id: Option<String>,
+}
+
+/// Bytes that the caller encrypts or gets back: wiped on drop, no `Clone`, no readable `Debug`.
+pub struct Plaintext(Zeroizing<Vec<u8>>);
+
+impl Plaintext {
+    /// Takes over the bytes.
+    pub fn new(bytes: Vec<u8>) -> Plaintext {
+        Plaintext(Zeroizing::new(bytes))
+    }
+
+    /// The bytes. Every use of this method is a place to review.
+    pub fn expose_secret(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Zeroizing<Vec<u8>>> for Plaintext {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Plaintext {
+        Plaintext(bytes)
+    }
+}
+
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Plaintext(..)")
+    }
+}
+
+/// Opaque result of encryption; not secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CiphertextBlob(pub Vec<u8>);

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the tables hold: keys, their material (wrapped), and aliases.
+//!
+//! | table | key | row |
+//! |---|---|---|
+//! | `kms_keys` | key uid | [`KeyRow`] |
+//! | `kms_materials` | key uid, version as u32 | [`MaterialRow`] |
+//! | `kms_aliases` | account id, alias name with its prefix | [`AliasRow`] |
+//!
+//! Fields are numbered, and readers skip numbers they do not know, so later operations add fields
+//! without a new format.
+
+use minicbor::{Decode, Encode};
+use strongroom_store::TableId;
+
+use crate::error::Error;
+use crate::key_id::{KeyUid, Place};
+use crate::model::{KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Tag};
+
+/// A KMS key.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct KeyRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) uid: [u8; 16],
+    #[n(1)]
+    pub(crate) account_id: String,
+    #[n(2)]
+    pub(crate) state: KeyState,
+    /// Counts the changes of `state`.
+    #[n(3)]
+    pub(crate) state_epoch: u64,
+    #[n(4)]
+    pub(crate) description: String,
+    #[n(5)]
+    pub(crate) usage: KeyUsage,
+    #[n(6)]
+    pub(crate) spec: KeySpec,
+    #[n(7)]
+    pub(crate) origin: Origin,
+    #[n(8)]
+    pub(crate) manager: KeyManager,
+    #[n(9)]
+    pub(crate) created_ms: u64,
+    #[n(10)]
+    pub(crate) tags: Vec<Tag>,
+    /// The key policy as it was given.
+    #[n(11)]
+    pub(crate) key_policy: Option<String>,
+    /// The version new encryptions use; 0 while there is no material.
+    #[n(12)]
+    pub(crate) current_version: u32,
+    #[cbor(n(13), with = "minicbor::bytes")]
+    pub(crate) current_material_id: [u8; 32],
+    #[n(14)]
+    pub(crate) deletion_ms: Option<u64>,
+    #[n(15)]
+    pub(crate) valid_to_ms: Option<u64>,
+    #[n(16)]
+    pub(crate) multi_region: bool,
+}
+
+impl KeyRow {
+    pub(crate) fn uid(&self) -> KeyUid {
+        KeyUid(self.uid)
+    }
+
+    pub(crate) fn arn(&self, place: &Place) -> String {
+        place.key_arn(self.uid())
+    }
+
+    pub(crate) fn describe(&self, place: &Place) -> KeyMetadata {
+        KeyMetadata {
+            account_id: self.account_id.clone(),
+            key_id: self.uid().to_string(),
+            arn: self.arn(place),
+            created_ms: self.created_ms,
+            enabled: self.state == KeyState::Enabled,
+            description: self.description.clone(),
+            usage: self.usage,
+            state: self.state,
+            deletion_ms: self.deletion_ms,
+            valid_to_ms: self.valid_to_ms,
+            origin: self.origin,
+            manager: self.manager,
+            spec: self.spec,
+            encryption_algorithms: match self.usage {
+                KeyUsage::EncryptDecrypt => &["SYMMETRIC_DEFAULT"],
+                KeyUsage::SignVerify | KeyUsage::GenerateVerifyMac | KeyUsage::KeyAgreement => &[],
+            },
+            multi_region: self.multi_region,
+            current_key_material_id: (self.current_version > 0)
+                .then(|| hex::encode(self.current_material_id)),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        minicbor::to_vec(self).map_err(|_| Error::Internal("encoding a key row"))
+    }
+
+    pub(crate) fn decode(uid: KeyUid, bytes: &[u8]) -> Result<KeyRow, Error> {
+        let wrong = || Error::Corrupted { what: format!("KMS key {uid}") };
+        let row: KeyRow = minicbor::decode(bytes).map_err(|_| wrong())?;
+        if row.uid != uid.0 { Err(wrong()) } else { Ok(row) }
+    }
+}
+
+/// One version of the material of a key, wrapped.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct MaterialRow {
+    /// Epoch of the domain key that wraps it.
+    #[n(0)]
+    pub(crate) wrap_epoch: u32,
+    /// EKT.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) wrapped: Vec<u8>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) material_id: [u8; 32],
+    #[n(3)]
+    pub(crate) created_ms: u64,
+}
+
+impl MaterialRow {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        minicbor::to_vec(self).map_err(|_| Error::Internal("encoding a material row"))
+    }
+
+    pub(crate) fn decode(uid: KeyUid, bytes: &[u8]) -> Result<MaterialRow, Error> {
+        minicbor::decode(bytes)
+            .map_err(|_| Error::Corrupted { what: format!("material of KMS key {uid}") })
+    }
+}
+
+/// An alias.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct AliasRow {
+    /// The key it stands for.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub(crate) target: [u8; 16],
+    #[n(1)]
+    pub(crate) created_ms: u64,
+    #[n(2)]
+    pub(crate) updated_ms: u64,
+}
+
+impl AliasRow {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        minicbor::to_vec(self).map_err(|_| Error::Internal("encoding an alias row"))
+    }
+
+    pub(crate) fn decode(alias: &str, bytes: &[u8]) -> Result<AliasRow, Error> {
+        minicbor::decode(bytes).map_err(|_| Error::Corrupted { what: format!("KMS {alias}") })
+    }
+}
+
+/// Key of a material row.
+pub(crate) fn material_key(uid: KeyUid, version: u32) -> Vec<u8> {
+    [uid.0.as_slice(), &version.to_be_bytes()].concat()
+}
+
+/// Key of an alias row; account ids have one length, so no two accounts overlap.
+pub(crate) fn alias_key(account_id: &str, alias: &str) -> Vec<u8> {
+    [account_id.as_bytes(), alias.as_bytes()].concat()
+}
+
+pub(crate) const KEYS: TableId = TableId(1);
+pub(crate) const MATERIALS: TableId = TableId(2);
+pub(crate) const ALIASES: TableId = TableId(3);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The key service as S3 uses it, for the caller of S3: the same functions as on the wire, with
+//! events that say so, and with the key `aws/s3` of the account.
+
+use serde_json::json;
+use strongroom_audit::Receipt;
+use strongroom_format::{EncryptionContext, ExternalKey};
+use strongroom_iam::Caller;
+use strongroom_store::{Precondition, Write};
+
+use crate::authorize::KmsAction;
+use crate::create_key::NewKey;
+use crate::data_key::{DataKey, DataKeySpec, Decrypted, Use};
+use crate::error::Error;
+use crate::event::{Event, asked};
+use crate::key_id::KeyName;
+use crate::model::{CiphertextBlob, KeyManager, Plaintext};
+use crate::rows::{ALIASES, AliasRow, alias_key};
+use crate::service::{Found, Kms};
+
+/// A data key for an object or a bucket.
+#[derive(Debug)]
+pub struct S3DataKey {
+    /// The data key: the EK of an object.
+    pub plaintext: ExternalKey,
+    /// The data key, encrypted: the reference to EK in the object's sealed-key record.
+    pub blob: Vec<u8>,
+    /// ARN of the KMS key.
+    pub key_arn: String,
+    /// The material that encrypted it.
+    pub key_material_id: String,
+}
+
+impl Kms {
+    /// A data key under `key`, or under `alias/aws/s3`, which is made on first use.
+    pub async fn generate_data_key_for_s3(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        key: Option<&str>,
+        context: &EncryptionContext,
+    ) -> Result<S3DataKey, Error> {
+        let key_id = key.unwrap_or(AWS_S3_ALIAS);
+        let parameters = json!({ "keyId": asked(key_id) });
+        let mut event = Event::new("GenerateDataKey", true, parameters).via_s3(self.place());
+        DataKeySpec::Aes256.tell(&mut event);
+        event.context(context);
+        let result = match self.find_or_make(receipt, key_id).await {
+            Err(error) => Err(error),
+            Ok(found) => {
+                event.parameter("keyId", found.row.arn(self.place()).into());
+                let action = KmsAction::GenerateDataKey;
+                let wish = Use { caller, action, context, dry_run: false };
+                self.make_data_key(wish, &found, DataKeySpec::Aes256, &mut event)
+            }
+        };
+        let DataKey { plaintext, encrypted } = event.close(receipt, result).await?;
+        Ok(S3DataKey {
+            plaintext: external_key(&plaintext).ok_or(Error::Internal("a data key's length"))?,
+            blob: encrypted.blob.0,
+            key_arn: encrypted.key_arn,
+            key_material_id: encrypted.key_material_id,
+        })
+    }
+
+    /// The data key in a blob that [`Kms::generate_data_key_for_s3`] made.
+    pub async fn decrypt_for_s3(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        blob: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<ExternalKey, Error> {
+        let parameters = json!({ "encryptionAlgorithm": crate::encrypt::ALGORITHM });
+        let mut event = Event::new("Decrypt", true, parameters).via_s3(self.place());
+        event.context(context);
+        let wish = Use { caller, action: KmsAction::Decrypt, context, dry_run: false };
+        let blob = CiphertextBlob(blob.to_vec());
+        let result = self.decrypt_blob(wish, &blob, None, &mut event);
+        let Decrypted { plaintext, .. } = event.close(receipt, result).await?;
+        external_key(&plaintext).ok_or(Error::InvalidCiphertext)
+    }
+
+    /// Like [`Kms::find`], but the alias of S3's key always exists.
+    pub(crate) async fn find_or_make(
+        &self,
+        receipt: &Receipt,
+        key_id: &str,
+    ) -> Result<Found, Error> {
+        let name = self.place().parse(key_id)?;
+        if name != KeyName::Alias(AWS_S3_ALIAS.to_owned()) {
+            return self.find(key_id);
+        }
+        if let Some(uid) = self.alias(AWS_S3_ALIAS)? {
+            return self.target(uid, AWS_S3_ALIAS);
+        }
+        self.make_aws_s3_key(receipt).await?;
+        self.find(AWS_S3_ALIAS)
+    }
+
+    /// Makes S3's key; of several first uses one makes it and the others find it.
+    async fn make_aws_s3_key(&self, receipt: &Receipt) -> Result<(), Error> {
+        let new = NewKey {
+            description: AWS_S3_DESCRIPTION.to_owned(),
+            manager: KeyManager::Aws,
+            key_policy: None,
+            tags: Vec::new(),
+        };
+        let made = self.new_key(new)?;
+        let arn = made.row.arn(self.place());
+        let mut event = Event::new("CreateKey", false, made.parameters()).via_s3(self.place());
+        event.parameter("aliasName", AWS_S3_ALIAS.into());
+        event.touches(&arn);
+        event.response(json!({ "keyId": arn }));
+        let now_ms = made.row.created_ms;
+        let alias = AliasRow { target: made.row.uid, created_ms: now_ms, updated_ms: now_ms };
+        let alias_key = alias_key(&self.place().account_id, AWS_S3_ALIAS);
+        let (mut preconditions, mut writes) = made.batch()?;
+        preconditions.push(Precondition::Absent { table: ALIASES, key: alias_key.clone() });
+        writes.push(Write::Put { table: ALIASES, key: alias_key, value: alias.encode()? });
+        match self.commit(preconditions, writes).await? {
+            Ok(()) => event.close(receipt, Ok(())).await,
+            // Somebody else made it.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn external_key(plaintext: &Plaintext) -> Option<ExternalKey> {
+    let bytes: &[u8; 32] = plaintext.expose_secret().try_into().ok()?;
+    Some(ExternalKey::from_bytes(*bytes))
+}
+
+pub(crate) const AWS_S3_ALIAS: &str = "alias/aws/s3";
+const AWS_S3_DESCRIPTION: &str =
+    "Default key that protects my S3 objects when no other key is defined";
