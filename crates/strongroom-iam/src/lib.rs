@@ -1,1 +1,39 @@
-//! Principals, access keys and the only maker of Caller
+// SPDX-License-Identifier: Apache-2.0
+//! Principals and access keys; the only maker of [`Caller`].
+//!
+//! ```text
+//!  ParsedAuth + RequestToVerify (strongroom-wire)
+//!        |
+//!   Iam::authenticate --- directory: access key id -> principal, secret --- tables 10, 11
+//!        |                (in memory, written through)
+//!   Authenticated { caller: Caller, chunk_seed }
+//!        |
+//!   every operation of S3 and KMS asks for a Caller, and there is no other way to get one
+//! ```
+//!
+//! First form: one root user, whose access key the server hands in at start, and further users
+//! with full access. Policies come later, at each operation's `authorize`.
+
+mod access_key;
+mod add_user;
+mod authenticate;
+mod caller;
+mod credential;
+mod directory;
+mod error;
+mod event;
+mod iam;
+mod identifier;
+mod list_users;
+mod remove_user;
+mod row;
+mod user;
+
+pub use authenticate::{Authenticated, claimed_identity};
+#[cfg(feature = "testing")]
+pub use caller::dangerous_caller_for_tests;
+pub use caller::{AuthMethod, Caller};
+pub use credential::{RootCredential, generate_root_credential};
+pub use error::{AuthError, CredentialError, Error};
+pub use iam::{Iam, IamOptions};
+pub use user::{AccessKey, NewAccessKey, User};
