@@ -1,2 +1,74 @@
-//! The one front door.
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0
+//! The one front door: everything that CI runs, a developer runs with the same words.
+
+mod bench;
+mod check;
+mod e2e;
+mod install;
+mod step;
+mod tidy;
+
+use std::process::ExitCode;
+
+use step::Outcome;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  check          formatting, clippy with warnings denied, tidy
+  tidy           the rules of the house: floors, file length, words, banned calls, licences
+  test [ARGS]    all Rust tests; ARGS go to cargo test, e.g. `-p strongroom-format`
+  e2e [ARGS]     builds the server and drives it with real clients; ARGS go to pytest
+  bench [ARGS]   builds the server and prints the table of measurements
+  ci             all that CI runs, in this order: check, test, e2e, a short bench
+
+`test`, `e2e` and `ci` install what they need: Debian packages when run as root or with sudo, and
+a Python environment under e2e/.venv.
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match command.as_str() {
+        "check" => check::run(),
+        "tidy" => tidy::run(),
+        "test" => test(&rest),
+        "e2e" => e2e::run(&rest),
+        "bench" => bench::run(&rest),
+        "ci" => ci(),
+        "" | "help" | "--help" | "-h" => {
+            step::say(HELP);
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!(
+            "there is no command `{other}`; try `cargo xtask help`"
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            step::say(&format!("\nxtask {command}: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(args: &[String]) -> Outcome {
+    install::for_tests()?;
+    let mut command = step::cargo(&["test", "--locked"]);
+    if args.is_empty() {
+        command.arg("--workspace");
+    }
+    command.args(args);
+    step::run("test", &mut command)
+}
+
+fn ci() -> Outcome {
+    step::timed("check", check::run)?;
+    step::timed("test", || test(&[]))?;
+    step::timed("e2e", || e2e::run(&[]))?;
+    step::timed("bench", || bench::run(&["--smoke".to_owned()]))?;
+    step::say("\nci: all steps passed");
+    Ok(())
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The floor rule: a crate uses only the crates that ARCHITECTURE.md allows it.
+
+use cargo_metadata::{DependencyKind, Metadata};
+
+/// Product crates and what each may use. Tests may use the test kit besides.
+const ALLOWED: [(&str, &[&str]); 11] = [
+    ("strongroom-format", &[]),
+    ("strongroom-wire", &[]),
+    ("strongroom-store", &[]),
+    ("strongroom-audit", &["store"]),
+    ("strongroom-iam", &["audit", "store", "wire"]),
+    ("strongroom-kms", &["iam", "audit", "store", "format"]),
+    (
+        "strongroom-object",
+        &["kms", "iam", "audit", "store", "format"],
+    ),
+    (
+        "strongroom-api",
+        &["object", "kms", "iam", "wire", "audit", "store", "format"],
+    ),
+    (
+        "strongroom-server",
+        &[
+            "api", "object", "kms", "iam", "audit", "store", "format", "wire",
+        ],
+    ),
+    ("strongroom-testkit", &["store"]),
+    ("strongroom-bench", &["object", "store", "format", "wire"]),
+];
+
+pub(crate) fn check(metadata: &Metadata, findings: &mut Vec<String>) {
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        if name == "xtask" {
+            continue;
+        }
+        let Some((_, allowed)) = ALLOWED.iter().find(|(crate_name, _)| *crate_name == name) else {
+            findings.push(format!(
+                "{name}: not in the table of floors (xtask/src/tidy/floors.rs)"
+            ));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let Some(short) = dependency.name.strip_prefix("strongroom-") else {
+                continue;
+            };
+            let for_tests = dependency.kind == DependencyKind::Development;
+            if !allowed.contains(&short) && !for_tests {
+                findings.push(format!("{name}: may not use {}", dependency.name));
+            }
+        }
+    }
+}
