@@ -22,7 +22,9 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn is_rust(&self) -> bool {
-        self.path.ends_with(".rs")
+        self.path
+            .rsplit_once('.')
+            .is_some_and(|(_, extension)| extension == "rs")
     }
 
     /// Whether it is only compiled for tests, benchmarks or tools.
