@@ -168,6 +168,7 @@ codes! {
     KmsInvalidState, "KMS.KMSInvalidStateException", BAD_REQUEST, "The state of the KMS key does not allow this operation.";
     KmsNotFound, "KMS.NotFoundException", BAD_REQUEST, "The KMS key does not exist.";
     MalformedXml, "MalformedXML", BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
+    MalformedTrailer, "MalformedTrailerError", BAD_REQUEST, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MaxMessageLengthExceeded, "MaxMessageLengthExceeded", BAD_REQUEST, "Your request was too big.";
     MetadataTooLarge, "MetadataTooLarge", BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed, "MethodNotAllowed", METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";

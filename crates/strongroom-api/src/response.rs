@@ -162,3 +162,17 @@ impl Body for ResponseBody {
         SizeHint::with_exact(self.len())
     }
 }
+
+/// What the key service's adapter hands back.
+#[derive(Debug)]
+pub(crate) struct KmsAnswer {
+    /// Status, headers and body; the edge adds the request id.
+    pub(crate) response: Response<ResponseBody>,
+    /// The operation, for metrics and audit: `Encrypt`; `Unknown` where there is none.
+    pub(crate) operation: &'static str,
+    /// Type and message of the fault, if it is one.
+    pub(crate) fault: Option<(String, String)>,
+    /// Whether the key service recorded the audit event already (it does for every operation it
+    /// was asked for, refused or not). The edge records the rest.
+    pub(crate) recorded: bool,
+}

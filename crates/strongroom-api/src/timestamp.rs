@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Times on the wire: HTTP dates in headers, ISO 8601 in XML.
+//! HTTP dates in headers (RFC 9110, 5.6.7).
 
 use jiff::Timestamp;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 pub(crate) fn http_date(unix_ms: u64) -> String {
     at(unix_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// `2009-10-12T17:50:30.000Z`
-pub(crate) fn iso8601(unix_ms: u64) -> String {
-    at(unix_ms).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// An HTTP date as Unix seconds: IMF-fixdate, RFC 850 or asctime (RFC 9110, 5.6.7). Anything else
@@ -46,7 +41,6 @@ mod tests {
             assert_eq!(parse_http_date(text), Some(784_111_777), "{text}");
         }
         assert_eq!(http_date(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(iso8601(784_111_777_009), "1994-11-06T08:49:37.009Z");
     }
 
     #[test]

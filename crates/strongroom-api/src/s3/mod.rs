@@ -28,7 +28,10 @@ mod list_multipart_uploads;
 mod list_objects;
 mod list_objects_v2;
 mod list_parts;
+mod listing;
+mod object_error;
 mod put_object;
+mod upload;
 mod upload_part;
 mod upload_part_copy;
 

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Headers that a presigned URL carries as query parameters.
+//!
+//! SDKs may sign `x-amz-*` headers into the URL. They count as headers then; the signature covers
+//! the query. A header of the same name with another value is refused, as are customer keys: a
+//! key in a URL ends up in logs.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::S3Error;
+use crate::query::Query;
+use crate::s3::names;
+
+/// Parameters of the signature itself.
+const SIGNING: [&str; 9] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-amz-user-agent",
+];
+
+/// Adds the query's headers to the request's.
+pub(super) fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
+    for (name, value) in query.iter() {
+        let lower = name.to_ascii_lowercase();
+        // AWS ignores the encryption context of a URL.
+        if !lower.starts_with("x-amz-")
+            || SIGNING.contains(&lower.as_str())
+            || lower == names::SSE_CONTEXT.as_str()
+        {
+            continue;
+        }
+        let refused = |message: &'static str| S3Error::invalid_argument(message, name, "");
+        if lower.contains("customer-key") {
+            return Err(refused("A customer key must not be part of a URL."));
+        }
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(&lower), HeaderValue::from_str(value))
+        else {
+            return Err(refused("A query parameter is not a valid header."));
+        };
+        match headers.get(&name) {
+            None => {
+                headers.insert(name, value);
+            }
+            Some(known) if *known == value => {}
+            Some(_) => return Err(refused("A header and a query parameter differ.")),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hoisted(query: &str, headers: &[(&'static str, &'static str)]) -> Result<HeaderMap, S3Error> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_static(value));
+        }
+        hoist(&Query::parse(query).unwrap(), &mut map)?;
+        Ok(map)
+    }
+
+    #[test]
+    fn query_parameters_become_headers() {
+        let map = hoisted("X-Amz-Server-Side-Encryption=aws%3Akms&x-amz-meta-a=1&k=v", &[]).unwrap();
+        assert_eq!(map.get(names::SSE).unwrap(), "aws:kms");
+        assert_eq!(map.get("x-amz-meta-a").unwrap(), "1");
+        assert_eq!(map.len(), 2);
+    }
+
+    #[test]
+    fn the_signature_is_no_header() {
+        assert!(hoisted("X-Amz-Date=1&X-Amz-Signature=2&X-Amz-Expires=3", &[]).unwrap().is_empty());
+        let context = "x-amz-server-side-encryption-context=e30%3D";
+        assert!(hoisted(context, &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn sec_n13_contradictions_and_keys_are_refused() {
+        assert!(hoisted("x-amz-acl=private", &[("x-amz-acl", "private")]).is_ok());
+        assert!(hoisted("x-amz-acl=private", &[("x-amz-acl", "public-read")]).is_err());
+        assert!(hoisted("x-amz-meta-a=%0d%0ax:y", &[]).is_err());
+        for name in ["", "-md5"] {
+            let own = format!("x-amz-server-side-encryption-customer-key{name}=x");
+            assert!(hoisted(&own, &[]).is_err());
+            let source = format!("x-amz-copy-source-server-side-encryption-customer-key{name}=x");
+            assert!(hoisted(&source, &[]).is_err());
+        }
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The edge: every request comes in here, and every answer goes out here.
+//!
+//! Before a handler runs, the request was limited, addressed, authenticated and given a receipt;
+//! after it ran, the receipt is finished, and only then is there an answer.
+
+mod address;
+mod authenticate;
+mod finish;
+mod hoist;
+mod kms;
+mod limits;
+mod s3;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use strongroom_audit::{Audit, RequestFacts, TlsFacts, UserIdentity};
+use strongroom_iam::Iam;
+use strongroom_kms::Kms;
+use strongroom_object::Objects;
+
+use crate::body::Frames;
+use crate::response::ResponseBody;
+pub(crate) use address::Address;
+pub use address::fuzz_address;
+pub(crate) use kms::KmsRequest;
+
+/// The time, Unix milliseconds.
+pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The rooms below, and what this server is called.
+pub struct ApiServices {
+    /// Objects and buckets.
+    pub objects: Objects,
+    /// The key service.
+    pub kms: Kms,
+    /// Principals.
+    pub iam: Iam,
+    /// The audit log.
+    pub audit: Audit,
+    /// The clock.
+    pub now: Now,
+    /// AWS region name of the deployment.
+    pub region: String,
+    /// Twelve-digit account id.
+    pub account_id: String,
+    /// Domains under which `bucket.domain` addresses a bucket.
+    pub domains: Vec<String>,
+}
+
+impl fmt::Debug for ApiServices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServices")
+            .field("region", &self.region)
+            .field("account_id", &self.account_id)
+            .field("domains", &self.domains)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the listener knows of a connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionFacts {
+    /// The peer.
+    pub peer: SocketAddr,
+    /// The TLS session; `None` over plain HTTP.
+    pub tls: Option<TlsFacts>,
+}
+
+/// All protocol adapters on one endpoint. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Api {
+    services: Arc<ApiServices>,
+}
+
+impl Api {
+    /// The adapters over these services.
+    pub fn new(mut services: ApiServices) -> Self {
+        for domain in &mut services.domains {
+            domain.make_ascii_lowercase();
+        }
+        Self { services: Arc::new(services) }
+    }
+
+    /// Answers one request.
+    pub async fn handle<B>(&self, req: Request<B>, conn: ConnectionFacts) -> Response<ResponseBody>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = req.into_parts();
+        let waits_for_continue = parts.headers.contains_key(header::EXPECT);
+        let frames = Frames::new(body, waits_for_continue);
+        let speaks_kms = authenticate::speaks_kms(&parts);
+        let exchange = match Exchange::begin(&parts, &conn, speaks_kms) {
+            Ok(exchange) => exchange,
+            Err(()) => return finish::no_randomness(),
+        };
+        if speaks_kms {
+            kms::answer(&self.services, exchange, parts, frames).await
+        } else {
+            s3::answer(&self.services, exchange, parts, frames).await
+        }
+    }
+}
+
+/// One request and its answer: what both protocols know before they read anything.
+pub(crate) struct Exchange {
+    /// Facts with an unknown identity.
+    pub(crate) facts: RequestFacts,
+    /// `x-amz-id-2`.
+    pub(crate) host_id: String,
+    /// When it began.
+    pub(crate) started: Instant,
+    /// Whether it came over TLS.
+    pub(crate) secure: bool,
+}
+
+impl Exchange {
+    fn begin(parts: &Parts, conn: &ConnectionFacts, uuid: bool) -> Result<Self, ()> {
+        let mut random = [0; 40];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| ())?;
+        let (id, host) = random.split_at(16);
+        let request_id = if uuid { uuid_text(id) } else { hex::encode_upper(id.get(..8).unwrap_or(id)) };
+        let text = |name| {
+            let value = parts.headers.get(name).map(|value: &http::HeaderValue| value.as_bytes());
+            String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+        };
+        Ok(Self {
+            facts: RequestFacts {
+                request_id,
+                source_ip: conn.peer.ip().to_canonical().to_string(),
+                user_agent: text(header::USER_AGENT),
+                host: text(header::HOST),
+                tls: conn.tls.clone(),
+                identity: UserIdentity::Unknown { access_key_id: None },
+            },
+            host_id: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, host),
+            started: Instant::now(),
+            secure: conn.tls.is_some(),
+        })
+    }
+}
+
+/// RFC 9562 version 4.
+fn uuid_text(random: &[u8]) -> String {
+    let mut id = [0_u8; 16];
+    for (to, from) in id.iter_mut().zip(random) {
+        *to = *from;
+    }
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
+    let text = hex::encode(id);
+    let mut out = String::with_capacity(36);
+    for (at, digit) in text.chars().enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            out.push('-');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which operation a request is.
+//!
+//! A query parameter that the operation does not know is refused with 501: a sub-resource
+//! (`?acl`, `?encryption`, `?tagging`) that nobody here understands must never fall through to
+//! the operation without it. `DELETE /b?encryption` is not DeleteBucket.
+
+use http::Method;
+use strongroom_audit::Category;
+
+use crate::error::{S3Code, S3Error};
+use crate::query::Query;
+
+/// The operations of S3 on offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the S3 operation of that name")]
+pub(crate) enum Operation {
+    AbortMultipartUpload,
+    CompleteMultipartUpload,
+    CopyObject,
+    CreateBucket,
+    CreateMultipartUpload,
+    DeleteBucket,
+    DeleteObject,
+    DeleteObjects,
+    GetBucketLocation,
+    GetObject,
+    HeadBucket,
+    HeadObject,
+    ListBuckets,
+    ListMultipartUploads,
+    ListObjects,
+    ListObjectsV2,
+    ListParts,
+    PutObject,
+    UploadPart,
+    UploadPartCopy,
+}
+
+/// What a route is decided on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) bucket: bool,
+    pub(crate) object_key: bool,
+    pub(crate) query: &'a Query,
+    pub(crate) copy_source: bool,
+}
+
+impl Operation {
+    /// Decides the operation, or refuses the request.
+    pub(crate) fn route(route: Route<'_>) -> Result<Self, S3Error> {
+        let operation = match (route.bucket, route.object_key) {
+            (false, _) => Self::of_service(route)?,
+            (true, false) => Self::of_bucket(route)?,
+            (true, true) => Self::of_object(route)?,
+        };
+        for (name, value) in route.query.iter() {
+            if !operation.takes(name) {
+                return Err(refused_parameter(operation, name, value));
+            }
+        }
+        Ok(operation)
+    }
+
+    fn of_service(route: Route<'_>) -> Result<Self, S3Error> {
+        match *route.method {
+            Method::GET => Ok(Self::ListBuckets),
+            _ => Err(not_allowed(route.method)),
+        }
+    }
+
+    fn of_bucket(route: Route<'_>) -> Result<Self, S3Error> {
+        let query = route.query;
+        match *route.method {
+            Method::GET if query.has("location") => Ok(Self::GetBucketLocation),
+            Method::GET if query.has("uploads") => Ok(Self::ListMultipartUploads),
+            Method::GET => match query.get("list-type") {
+                None => Ok(Self::ListObjects),
+                Some("2") => Ok(Self::ListObjectsV2),
+                Some(other) => Err(S3Error::invalid_argument(
+                    "Invalid List Type specified in Request",
+                    "list-type",
+                    other,
+                )),
+            },
+            Method::HEAD => Ok(Self::HeadBucket),
+            Method::PUT => Ok(Self::CreateBucket),
+            Method::DELETE => Ok(Self::DeleteBucket),
+            Method::POST if query.has("delete") => Ok(Self::DeleteObjects),
+            Method::POST => {
+                Err(S3Error::not_implemented("POST to a bucket without a known sub-resource"))
+            }
+            _ => Err(not_allowed(route.method)),
+        }
+    }
+
+    fn of_object(route: Route<'_>) -> Result<Self, S3Error> {
+        let query = route.query;
+        match *route.method {
+            Method::GET if query.has("uploadId") => Ok(Self::ListParts),
+            Method::GET => Ok(Self::GetObject),
+            Method::HEAD => Ok(Self::HeadObject),
+            Method::PUT => {
+                let part = query.has("partNumber") || query.has("uploadId");
+                Ok(match (part, route.copy_source) {
+                    (true, true) => Self::UploadPartCopy,
+                    (true, false) => Self::UploadPart,
+                    (false, true) => Self::CopyObject,
+                    (false, false) => Self::PutObject,
+                })
+            }
+            Method::POST if query.has("uploads") => Ok(Self::CreateMultipartUpload),
+            Method::POST if query.has("uploadId") => Ok(Self::CompleteMultipartUpload),
+            Method::POST => {
+                Err(S3Error::not_implemented("POST to an object without a known sub-resource"))
+            }
+            Method::DELETE if query.has("uploadId") => Ok(Self::AbortMultipartUpload),
+            Method::DELETE => Ok(Self::DeleteObject),
+            _ => Err(not_allowed(route.method)),
+        }
+    }
+
+    /// Whether the operation knows the query parameter.
+    fn takes(self, name: &str) -> bool {
+        // `x-id` is the operation's name, sent by some SDKs; `x-amz-*` are credentials and
+        // headers of presigned URLs.
+        let signing = name == "x-id" || name.get(..6).is_some_and(|p| p.eq_ignore_ascii_case("x-amz-"));
+        signing || self.parameters().contains(&name)
+    }
+
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::CreateBucket
+            | Self::CopyObject
+            | Self::DeleteBucket
+            | Self::HeadBucket
+            | Self::PutObject => &[],
+            Self::AbortMultipartUpload | Self::CompleteMultipartUpload => &["uploadId"],
+            Self::CreateMultipartUpload => &["uploads"],
+            Self::DeleteObject => &["versionId"],
+            Self::DeleteObjects => &["delete"],
+            Self::GetBucketLocation => &["location"],
+            Self::GetObject | Self::HeadObject => &[
+                "versionId",
+                "partNumber",
+                "response-cache-control",
+                "response-content-disposition",
+                "response-content-encoding",
+                "response-content-language",
+                "response-content-type",
+                "response-expires",
+            ],
+            Self::ListBuckets => &["max-buckets", "continuation-token", "prefix", "bucket-region"],
+            Self::ListMultipartUploads => &[
+                "uploads",
+                "delimiter",
+                "encoding-type",
+                "key-marker",
+                "max-uploads",
+                "prefix",
+                "upload-id-marker",
+            ],
+            Self::ListObjects => &["delimiter", "encoding-type", "marker", "max-keys", "prefix"],
+            Self::ListObjectsV2 => &[
+                "list-type",
+                "continuation-token",
+                "delimiter",
+                "encoding-type",
+                "fetch-owner",
+                "max-keys",
+                "prefix",
+                "start-after",
+            ],
+            Self::ListParts => &["uploadId", "max-parts", "part-number-marker", "encoding-type"],
+            Self::UploadPart | Self::UploadPartCopy => &["partNumber", "uploadId"],
+        }
+    }
+
+    /// The name in audit events and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AbortMultipartUpload => "AbortMultipartUpload",
+            Self::CompleteMultipartUpload => "CompleteMultipartUpload",
+            Self::CopyObject => "CopyObject",
+            Self::CreateBucket => "CreateBucket",
+            Self::CreateMultipartUpload => "CreateMultipartUpload",
+            Self::DeleteBucket => "DeleteBucket",
+            Self::DeleteObject => "DeleteObject",
+            Self::DeleteObjects => "DeleteObjects",
+            Self::GetBucketLocation => "GetBucketLocation",
+            Self::GetObject => "GetObject",
+            Self::HeadBucket => "HeadBucket",
+            Self::HeadObject => "HeadObject",
+            Self::ListBuckets => "ListBuckets",
+            Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::ListObjects | Self::ListObjectsV2 => "ListObjects",
+            Self::ListParts => "ListParts",
+            Self::PutObject => "PutObject",
+            Self::UploadPart => "UploadPart",
+            Self::UploadPartCopy => "UploadPartCopy",
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub(crate) fn read_only(self) -> bool {
+        match self {
+            Self::GetBucketLocation
+            | Self::GetObject
+            | Self::HeadBucket
+            | Self::HeadObject
+            | Self::ListBuckets
+            | Self::ListMultipartUploads
+            | Self::ListObjects
+            | Self::ListObjectsV2
+            | Self::ListParts => true,
+            Self::AbortMultipartUpload
+            | Self::CompleteMultipartUpload
+            | Self::CopyObject
+            | Self::CreateBucket
+            | Self::CreateMultipartUpload
+            | Self::DeleteBucket
+            | Self::DeleteObject
+            | Self::DeleteObjects
+            | Self::PutObject
+            | Self::UploadPart
+            | Self::UploadPartCopy => false,
+        }
+    }
+
+    /// CloudTrail's family: object level operations are data events.
+    pub(crate) fn category(self) -> Category {
+        match self {
+            Self::CreateBucket
+            | Self::DeleteBucket
+            | Self::GetBucketLocation
+            | Self::ListBuckets => Category::Management,
+            Self::AbortMultipartUpload
+            | Self::CompleteMultipartUpload
+            | Self::CopyObject
+            | Self::CreateMultipartUpload
+            | Self::DeleteObject
+            | Self::DeleteObjects
+            | Self::GetObject
+            | Self::HeadBucket
+            | Self::HeadObject
+            | Self::ListMultipartUploads
+            | Self::ListObjects
+            | Self::ListObjectsV2
+            | Self::ListParts
+            | Self::PutObject
+            | Self::UploadPart
+            | Self::UploadPartCopy => Category::Data,
+        }
+    }
+
+    /// Whether a body streams into the store (its length must be known).
+    pub(crate) fn streams_body(self) -> bool {
+        matches!(self, Self::PutObject | Self::UploadPart)
+    }
+}
+
+fn refused_parameter(operation: Operation, name: &str, value: &str) -> S3Error {
+    match name {
+        "versionId" => S3Error::invalid_argument(
+            "This operation does not accept a version-id.",
+            "versionId",
+            value,
+        ),
+        name if name.starts_with("response-") => S3Error::invalid_request(format!(
+            "{name} is not supported for {}.",
+            operation.name()
+        )),
+        name => S3Error::not_implemented("A query parameter you provided")
+            .with("Parameter", name.chars().take(128).collect::<String>()),
+    }
+}
+
+fn not_allowed(method: &Method) -> S3Error {
+    S3Error::from_code(S3Code::MethodNotAllowed)
+        .with("Method", method.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(method: &Method, path: &str, copy_source: bool) -> Result<Operation, S3Error> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut names = path.splitn(3, '/').skip(1).map(|name| !name.is_empty());
+        Operation::route(Route {
+            method,
+            bucket: names.next() == Some(true),
+            object_key: names.next() == Some(true),
+            query: &Query::parse(query).unwrap(),
+            copy_source,
+        })
+    }
+
+    #[test]
+    fn every_operation_has_its_route() {
+        use Operation as O;
+        let table = [
+            (Method::GET, "/", O::ListBuckets),
+            (Method::GET, "/?x-id=ListBuckets", O::ListBuckets),
+            (Method::PUT, "/b", O::CreateBucket),
+            (Method::HEAD, "/b", O::HeadBucket),
+            (Method::DELETE, "/b/", O::DeleteBucket),
+            (Method::GET, "/b?location", O::GetBucketLocation),
+            (Method::GET, "/b?uploads&prefix=a", O::ListMultipartUploads),
+            (Method::GET, "/b", O::ListObjects),
+            (Method::GET, "/b?prefix=a&max-keys=1", O::ListObjects),
+            (Method::GET, "/b?list-type=2&start-after=x", O::ListObjectsV2),
+            (Method::POST, "/b?delete", O::DeleteObjects),
+            (Method::POST, "/b?delete=", O::DeleteObjects),
+            (Method::PUT, "/b/k", O::PutObject),
+            (Method::PUT, "/b/k?x-id=PutObject", O::PutObject),
+            (Method::GET, "/b/k?versionId=null&response-expires=x", O::GetObject),
+            (Method::GET, "/b/k?X-Amz-Signature=0&x-amz-date=1", O::GetObject),
+            (Method::HEAD, "/b/k?partNumber=1", O::HeadObject),
+            (Method::DELETE, "/b/k", O::DeleteObject),
+            (Method::POST, "/b/k?uploads", O::CreateMultipartUpload),
+            (Method::PUT, "/b/k?partNumber=1&uploadId=u", O::UploadPart),
+            (Method::POST, "/b/k?uploadId=u", O::CompleteMultipartUpload),
+            (Method::DELETE, "/b/k?uploadId=u", O::AbortMultipartUpload),
+            (Method::GET, "/b/k?uploadId=u", O::ListParts),
+        ];
+        for (method, path, operation) in table {
+            assert_eq!(route(&method, path, false).unwrap(), operation, "{method} {path}");
+        }
+        assert_eq!(route(&Method::PUT, "/b/k", true).unwrap(), O::CopyObject);
+        let part = "/b/k?partNumber=1&uploadId=u";
+        assert_eq!(route(&Method::PUT, part, true).unwrap(), O::UploadPartCopy);
+    }
+
+    /// ceph#36264: `DELETE /b?encryption` deleted the bucket.
+    #[test]
+    fn unknown_sub_resources_never_fall_through() {
+        const SUB_RESOURCES: [&str; 39] = [
+            "acl", "policy", "policyStatus", "versioning", "versions", "encryption", "tagging",
+            "cors", "lifecycle", "replication", "website", "logging", "notification", "accelerate",
+            "requestPayment", "analytics", "inventory", "metrics", "intelligent-tiering",
+            "ownershipControls", "publicAccessBlock", "object-lock", "legal-hold", "retention",
+            "torrent", "restore", "select", "attributes", "renameObject", "session", "abac",
+            "metadataTable", "metadataConfiguration", "metadataInventoryTable", "annotation",
+            "append", "Location", "Delete", "anything",
+        ];
+        for name in SUB_RESOURCES {
+            for method in [Method::GET, Method::PUT, Method::HEAD, Method::DELETE, Method::POST] {
+                for path in ["/", "/b", "/b/k"] {
+                    for form in ["", "=", "=x", "&list-type=2", "&uploadId=u", "&delete"] {
+                        let path = format!("{path}?{name}{form}");
+                        let error = route(&method, &path, false).expect_err(&path);
+                        let status = error.status().as_u16();
+                        assert!(status == 501 || status == 405, "{method} {path}: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_of_other_operations_are_refused() {
+        for (method, path) in [
+            (Method::PUT, "/b/k?versionId=x"),
+            (Method::PUT, "/b?location"),
+            (Method::DELETE, "/b?location"),
+            (Method::DELETE, "/b?uploads"),
+            (Method::DELETE, "/b/k?uploads"),
+            (Method::DELETE, "/b/k?partNumber=1"),
+            (Method::PUT, "/b/k?uploads"),
+            (Method::PUT, "/b/k?delete"),
+            (Method::PUT, "/b/k?response-expires=x"),
+            (Method::POST, "/b/k?delete"),
+            (Method::POST, "/b?uploads"),
+            (Method::GET, "/b/k?list-type=2"),
+            (Method::GET, "/b?list-type=3"),
+            (Method::GET, "/b?marker=a&list-type=2"),
+            (Method::PATCH, "/b/k"),
+            (Method::OPTIONS, "/b/k"),
+            (Method::TRACE, "/b/k"),
+            (Method::PUT, "/"),
+            (Method::DELETE, "/"),
+        ] {
+            assert!(route(&method, path, false).is_err(), "{method} {path}");
+        }
+    }
+}
