@@ -257,6 +257,21 @@ def records():
     return good + bad
 
 
+def completion_tags():
+    def case(name, bind):
+        digest = next(r.bind_compute(b)["sha384"] for b in binds() if b["name"] == bind)
+        return {"name": name, "oek": OEK.hex(), "odi": ODI.hex(), "bind": bind, "bind_sha384": digest}
+
+    base = case("completed_without_the_key", "null_version_multipart")
+    base["tag"] = tag = r.completion_verify(base)["tag"]
+    bad = {
+        "no_tag": {"tag": ""}, "tag_cut": {"tag": tag[:-2]}, "tag_longer": {"tag": tag + "00"}, "tag_bit_flipped": {"tag": flip(bytes.fromhex(tag), 383).hex()},
+        "tag_of_other_object_key": {"oek": rnd("other oek", 32).hex()}, "tag_of_other_data": {"odi": rnd("other odi", 16).hex()},
+        "tag_of_other_object": {**case("", "single_put_sse_kms")}, "tag_of_other_part_table": {**case("", "part_table_of_other_object")},
+    }
+    return [base] + [{**base, **changes, "name": name} for name, changes in bad.items()]
+
+
 # Sums and KMS blobs.
 
 def sums():
@@ -264,7 +279,7 @@ def sums():
         sealed = r.sums_seal(r.sums_key(OEK, odi), plain, aad, rnd(f"sums nonce {name}", 12))
         return {"name": name, "oek": OEK.hex(), "odi": odi.hex(), "aad": aad.hex(), "sealed": sealed.hex()}
 
-    good = [case("crc32", rnd("crc", 4), b"\1\1"), case("sha256", rnd("sha", 32), b"\5\1"), case("empty_value", b"", b""), case("long_value", rnd("long", 300), b"etag")]
+    good = [case("crc32", rnd("crc", 4), b"\1\0"), case("sha256", rnd("sha", 32), b"\5\0"), case("empty_value", b"", b""), case("long_value", rnd("long", 300), b"etag")]
     base = good[1]
     sealed = bytes.fromhex(base["sealed"])
     bad = {
@@ -272,7 +287,7 @@ def sums():
         "byte_appended": {"sealed": (sealed + b"\0").hex()}, "version_0": {"sealed": (b"\0" + sealed[1:]).hex()},
         "version_2": {"sealed": (b"\2" + sealed[1:]).hex()}, "nonce_bit_flipped": {"sealed": flip(sealed, 8).hex()},
         "ciphertext_bit_flipped": {"sealed": flip(sealed, 104).hex()}, "tag_bit_flipped": {"sealed": flip(sealed, len(sealed) * 8 - 1).hex()},
-        "used_as_other_checksum": {"aad": b"\4\1".hex()}, "aad_dropped": {"aad": ""}, "of_other_object": {"odi": rnd("other odi", 16).hex()},
+        "used_as_other_checksum": {"aad": b"\4\0".hex()}, "aad_dropped": {"aad": ""}, "of_other_object": {"odi": rnd("other odi", 16).hex()},
         "under_other_object_key": {"oek": rnd("other oek", 32).hex()},
     }
     return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
@@ -314,6 +329,6 @@ def blobs():
 write("body.json", "Keys of an object, and bodies; docs/spec/object-format.md. Plaintext byte j of a large body is (31 j + floor(j / 65536)) mod 251.",
       {"keys": KEYS, "bodies": bodies(), "large_bodies": large_bodies()})
 write("bind.json", "BIND, part table and properties; docs/spec/object-format.md", {"binds": binds(), "part_tables": part_tables(), "properties": properties()})
-write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records()})
+write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records(), "completion_tags": completion_tags()})
 write("sums.json", "Sealed checksums; docs/spec/object-format.md", {"sums": sums()})
 write("kms-blob.json", "Ciphertexts of the key service; docs/spec/kms-ciphertext.md", {"blobs": blobs()})

@@ -197,6 +197,13 @@ def osk1_open(v):
     return {"oek": oek.hex(), "mode": r[6], "flags": r[7], "ek_ref": ek_ref.hex()}
 
 
+def completion_verify(v):
+    ck = expand(extract(b"strongroom/1/oek" + bytes.fromhex(v["odi"]), bytes.fromhex(v["oek"])), b"strongroom/1/completion\0", 32)
+    tag = hmac.new(ck, b"strongroom/1/completion-tag" + bytes.fromhex(v["bind_sha384"]), hashlib.sha384).digest()
+    need(hmac.compare_digest(tag.hex(), v.get("tag", tag.hex())), "open")
+    return {"ck": ck.hex(), "tag": tag.hex()}
+
+
 # Sums and KMS blobs.
 
 def sums_seal(key, plain, aad, nonce):
@@ -252,7 +259,7 @@ def large_body_compute(v):
 FILES = {
     "body.json": {"keys": keys_compute, "bodies": body_open, "large_bodies": large_body_compute},
     "bind.json": {"binds": bind_compute, "part_tables": part_table_parse, "properties": properties_compute},
-    "osk1.json": {"records": osk1_open},
+    "osk1.json": {"records": osk1_open, "completion_tags": completion_verify},
     "sums.json": {"sums": sums_open},
     "kms-blob.json": {"blobs": blob_open},
 }

@@ -18,7 +18,7 @@ pub const COMPLETION_TAG_BYTES: usize = 48;
 
 impl ObjectKey {
     /// The key that tags the finished object.
-    //= docs/spec/object-format.md#completion-tag
+    //= docs/spec/object-format.md#keys-of-an-object
     //# CK = HKDF-Expand(PRK_o, "strongroom/1/completion" || 0x00, 32)
     #[must_use]
     pub fn completion_key(&self, odi: &ObjectDataId) -> CompletionKey {

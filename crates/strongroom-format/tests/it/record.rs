@@ -254,3 +254,26 @@ fn debug_of_a_record_holds_no_object_key() {
     let record = wrapped(SseMode::S3, PLAIN, b"x").unwrap();
     assert!(!format!("{record:?}").contains("119, 119, 119"));
 }
+
+#[test]
+fn vectors_of_completion_tags() {
+    let binds: BTreeMap<_, _> = load("bind.json", "binds")
+        .into_iter()
+        .filter_map(|v| Some((v.name().to_owned(), digest_of(&v).ok()?)))
+        .collect();
+    for v in load("osk1.json", "completion_tags") {
+        let bind = &binds[v.text("bind")];
+        let odi = ObjectDataId(v.array("odi"));
+        let key = ObjectKey::from_bytes(v.array("oek")).completion_key(&odi);
+        let verified = key.verify(bind, &v.bytes("tag"));
+        match v.expect() {
+            "ok" => {
+                assert_eq!(verified, Ok(()), "{}", v.name());
+                assert_eq!(key.expose_secret().to_vec(), v.bytes("ck"));
+                assert_eq!(key.tag(bind), v.bytes("tag"));
+            }
+            "open" => assert_eq!(verified, Err(OpenError), "{}", v.name()),
+            other => panic!("{other}"),
+        }
+    }
+}
