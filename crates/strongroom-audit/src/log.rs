@@ -271,9 +271,9 @@ impl Tail {
         }
     }
 
-    fn follow(&self, link: Option<Link>, line: &[u8]) -> Result<ChainHead, ChainFault> {
+    fn follow(&self, link: Option<Link>, text: &[u8]) -> Result<ChainHead, ChainFault> {
         let link = link.ok_or(ChainFault::Unreadable)?;
-        link.follow(self.head.unwrap_or(link.before()), line)
+        link.follow(self.head.unwrap_or(link.before()), text)
     }
 }
 

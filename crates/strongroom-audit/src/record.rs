@@ -84,7 +84,7 @@ pub(crate) fn render(
             Category::Data => "Data",
         },
         tls_details: facts.tls.as_ref().filter(|_| !internal).map(|tls| Tls {
-            tls_version: &tls.version,
+            version: &tls.version,
             cipher_suite: &tls.cipher_suite,
             client_provided_host_header: clipped(&facts.host),
         }),
@@ -178,7 +178,8 @@ impl<'a> Touched<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Tls<'a> {
-    tls_version: &'a str,
+    #[serde(rename = "tlsVersion")]
+    version: &'a str,
     cipher_suite: &'a str,
     client_provided_host_header: &'a str,
 }

@@ -15,7 +15,9 @@ pub(crate) struct AeadError;
 
 impl AeadKey {
     pub(crate) fn new(key: &[u8; 32]) -> Result<AeadKey, AeadError> {
-        RandomizedNonceKey::new(&AES_256_GCM, key).map(AeadKey).map_err(|_| AeadError)
+        RandomizedNonceKey::new(&AES_256_GCM, key)
+            .map(AeadKey)
+            .map_err(|_| AeadError)
     }
 
     /// Appends the sealed form of `plain` to `out`. The copy of `plain` that is turned into
@@ -48,8 +50,11 @@ impl AeadKey {
         let (nonce, text) = sealed.split_at_checked(NONCE_BYTES).ok_or(AeadError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| AeadError)?;
         let mut text = Zeroizing::new(text.to_vec());
-        let len =
-            self.0.open_in_place(nonce, Aad::from(aad), &mut text).map_err(|_| AeadError)?.len();
+        let len = self
+            .0
+            .open_in_place(nonce, Aad::from(aad), &mut text)
+            .map_err(|_| AeadError)?
+            .len();
         text.truncate(len);
         Ok(text)
     }

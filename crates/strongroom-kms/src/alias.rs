@@ -73,17 +73,32 @@ impl Kms {
         let mut start = alias_key(account_id, after.unwrap_or_default());
         let mut found = Vec::new();
         loop {
-            let range = (Bound::Excluded(start.as_slice()), Bound::Excluded(end.as_slice()));
-            let rows = self.store().tables().scan(ALIASES, range.0, range.1, LIMIT_MAX, false)?;
+            let range = (
+                Bound::Excluded(start.as_slice()),
+                Bound::Excluded(end.as_slice()),
+            );
+            let rows = self
+                .store()
+                .tables()
+                .scan(ALIASES, range.0, range.1, LIMIT_MAX, false)?;
             let all = rows.len() < LIMIT_MAX;
-            let Some((last, _)) = rows.last() else { return Ok(found) };
+            let Some((last, _)) = rows.last() else {
+                return Ok(found);
+            };
             start.clone_from(last);
             for (key, stored) in rows {
-                let name = key.get(account_id.len()..).and_then(|name| str::from_utf8(name).ok());
-                let name = name.ok_or_else(|| Error::Corrupted { what: "KMS alias".to_owned() })?;
+                let name = key
+                    .get(account_id.len()..)
+                    .and_then(|name| str::from_utf8(name).ok());
+                let name = name.ok_or_else(|| Error::Corrupted {
+                    what: "KMS alias".to_owned(),
+                })?;
                 let row = AliasRow::decode(name, &stored.value)?;
                 if target.is_none_or(|target| target.0 == row.target) {
-                    found.push(StoredAlias { name: name.to_owned(), row });
+                    found.push(StoredAlias {
+                        name: name.to_owned(),
+                        row,
+                    });
                 }
                 if found.len() >= count {
                     return Ok(found);

@@ -97,7 +97,10 @@ pub(crate) fn authorize(
         KeyManager::Aws => via == Via::S3 || action.allowed_on_managed_keys(),
     };
     if own && direct {
-        return Ok(Permit { key: key.uid(), action });
+        return Ok(Permit {
+            key: key.uid(),
+            action,
+        });
     }
     Err(denied(caller, action, key.arn(place)))
 }
@@ -115,5 +118,9 @@ pub(crate) fn authorize_account(
 }
 
 fn denied(caller: &Caller, action: KmsAction, resource: String) -> Error {
-    Error::AccessDenied { caller: caller.arn().to_owned(), action: action.name(), resource }
+    Error::AccessDenied {
+        caller: caller.arn().to_owned(),
+        action: action.name(),
+        resource,
+    }
 }

@@ -53,7 +53,9 @@ impl Kms {
     ) -> Result<(), Error> {
         let alias = AliasName::parse(&input.alias_name)?;
         if let KeyName::Alias(_) = self.place().parse(&input.target_key_id)? {
-            return Err(Error::Validation("Aliases must refer to keys. Not aliases".to_owned()));
+            return Err(Error::Validation(
+                "Aliases must refer to keys. Not aliases".to_owned(),
+            ));
         }
         let found = self.find_without_alias(&input.target_key_id)?;
         let uid = found.row.uid();
@@ -61,7 +63,13 @@ impl Kms {
         let alias_arn = self.place().alias_arn(alias.as_str());
         event.touches_alias(&alias_arn);
         event.touches(&arn);
-        authorize(caller, event.via(), KmsAction::CreateAlias, &found.row, self.place())?;
+        authorize(
+            caller,
+            event.via(),
+            KmsAction::CreateAlias,
+            &found.row,
+            self.place(),
+        )?;
         if found.row.state == KeyState::PendingDeletion {
             let error = refusal(&arn, found.row.state);
             return Err(error.unwrap_or(Error::Internal("a state without a refusal")));
@@ -72,13 +80,27 @@ impl Kms {
             )));
         }
         let now_ms = self.now_ms();
-        let row = AliasRow { target: uid.0, created_ms: now_ms, updated_ms: now_ms };
+        let row = AliasRow {
+            target: uid.0,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+        };
         let key = alias_key(&self.place().account_id, alias.as_str());
         let preconditions = vec![
-            Precondition::Absent { table: ALIASES, key: key.clone() },
-            Precondition::Present { table: KEYS, key: uid.0.to_vec() },
+            Precondition::Absent {
+                table: ALIASES,
+                key: key.clone(),
+            },
+            Precondition::Present {
+                table: KEYS,
+                key: uid.0.to_vec(),
+            },
         ];
-        let write = Write::Put { table: ALIASES, key, value: row.encode()? };
+        let write = Write::Put {
+            table: ALIASES,
+            key,
+            value: row.encode()?,
+        };
         match self.commit(preconditions, vec![write]).await? {
             Ok(()) => Ok(()),
             Err(conflict) if conflict.index == 0 => Err(Error::AlreadyExists(format!(

@@ -145,10 +145,21 @@ impl MadeKey {
     pub(crate) fn batch(&self) -> Result<(Vec<Precondition>, Vec<Write>), Error> {
         let key = self.row.uid.to_vec();
         let material_key = material_key(self.row.uid(), FIRST_VERSION);
-        let absent = Precondition::Absent { table: KEYS, key: key.clone() };
+        let absent = Precondition::Absent {
+            table: KEYS,
+            key: key.clone(),
+        };
         let writes = vec![
-            Write::Put { table: KEYS, key, value: self.row.encode()? },
-            Write::Put { table: MATERIALS, key: material_key, value: self.material.encode()? },
+            Write::Put {
+                table: KEYS,
+                key,
+                value: self.row.encode()?,
+            },
+            Write::Put {
+                table: MATERIALS,
+                key: material_key,
+                value: self.material.encode()?,
+            },
         ];
         Ok((vec![absent], writes))
     }
@@ -166,7 +177,9 @@ impl MadeKey {
 
 /// Tells a word that is not offered yet from one that does not exist.
 fn supported(word: Option<&str>, member: &str, words: &[&str]) -> Result<(), Error> {
-    let (Some(word), Some(only)) = (word, words.first()) else { return Ok(()) };
+    let (Some(word), Some(only)) = (word, words.first()) else {
+        return Ok(());
+    };
     if word == *only {
         return Ok(());
     }
@@ -185,7 +198,9 @@ fn check_tags(tags: &[Tag]) -> Result<(), Error> {
     }
     for (at, tag) in tags.iter().enumerate() {
         if tag.key.starts_with("aws:") {
-            return Err(Error::Tag("Tags beginning with aws: are reserved".to_owned()));
+            return Err(Error::Tag(
+                "Tags beginning with aws: are reserved".to_owned(),
+            ));
         }
         if tags.iter().take(at).any(|earlier| earlier.key == tag.key) {
             return Err(Error::Tag("Duplicate tag keys".to_owned()));
@@ -211,14 +226,15 @@ fn check_policy(policy: &str) -> Result<(), Error> {
     }
     match serde_json::from_str(policy) {
         Ok(Value::Object(_)) => Ok(()),
-        _ => Err(malformed("Policy contains a statement that is not valid JSON")),
+        _ => Err(malformed(
+            "Policy contains a statement that is not valid JSON",
+        )),
     }
 }
 
 fn asked(input: &CreateKeyInput) -> Value {
-    let word = |word: &Option<String>, default: &str| {
-        json!(word.as_deref().map_or(default, shortened))
-    };
+    let word =
+        |word: &Option<String>, default: &str| json!(word.as_deref().map_or(default, shortened));
     let tags = input.tags.iter().take(TAGS_MAX);
     let tags = tags.map(|tag| json!({ "tagKey": shortened(&tag.key) }));
     json!({
@@ -275,6 +291,10 @@ const KEY_SPECS: &[&str] = &[
     "ML_DSA_65",
     "ML_DSA_87",
 ];
-const KEY_USAGES: &[&str] =
-    &["ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"];
+const KEY_USAGES: &[&str] = &[
+    "ENCRYPT_DECRYPT",
+    "SIGN_VERIFY",
+    "GENERATE_VERIFY_MAC",
+    "KEY_AGREEMENT",
+];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];

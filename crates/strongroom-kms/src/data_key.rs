@@ -127,7 +127,10 @@ impl Kms {
         let mut plaintext = Zeroizing::new(vec![0; len]);
         material::fill(&mut plaintext)?;
         let encrypted = self.encrypt_under(&permit, wish, &found.row, &plaintext, event)?;
-        Ok(DataKey { plaintext: Plaintext::from(plaintext), encrypted })
+        Ok(DataKey {
+            plaintext: Plaintext::from(plaintext),
+            encrypted,
+        })
     }
 
     /// Encrypts the caller's bytes under `found`.
@@ -160,7 +163,9 @@ impl Kms {
             return Err(Error::IncorrectKey);
         }
         let permit = self.permit(wish, &row, event)?;
-        let stored = self.material(uid, header.version)?.ok_or(Error::InvalidCiphertext)?;
+        let stored = self
+            .material(uid, header.version)?
+            .ok_or(Error::InvalidCiphertext)?;
         let key = material::unwrap(&permit, self.keyring(), &row, header.version, &stored)?;
         let plaintext =
             kms_blob_open(&key, blob, wish.context).map_err(|_| Error::InvalidCiphertext)?;
@@ -207,8 +212,9 @@ impl Kms {
             return Err(Error::DryRun);
         }
         let version = row.current_version;
-        let missing =
-            || Error::Corrupted { what: format!("material {version} of KMS key {}", row.uid()) };
+        let missing = || Error::Corrupted {
+            what: format!("material {version} of KMS key {}", row.uid()),
+        };
         let stored = self.material(row.uid(), version)?.ok_or_else(missing)?;
         let key = material::unwrap(permit, self.keyring(), row, version, &stored)?;
         let mut random = KmsBlobRandom { n: [0; 16] };
@@ -227,7 +233,10 @@ impl Kms {
 
 /// Names and values of an encryption context may not be empty, nor the whole too long.
 fn check_context(context: &EncryptionContext) -> Result<(), Error> {
-    if context.iter().any(|(name, value)| name.is_empty() || value.is_empty()) {
+    if context
+        .iter()
+        .any(|(name, value)| name.is_empty() || value.is_empty())
+    {
         return Err(Error::Validation(
             "1 validation error detected: Value at 'encryptionContext' failed to satisfy \
              constraint: Map keys and values must satisfy constraint: [Member must have length \

@@ -52,16 +52,23 @@ impl Kms {
         input: DecryptInput,
     ) -> Result<DecryptOutput, Error> {
         let algorithm = input.algorithm.as_deref().map_or(ALGORITHM, shortened);
-        let mut event =
-            Event::new("Decrypt", true, json!({ "encryptionAlgorithm": algorithm }));
+        let mut event = Event::new("Decrypt", true, json!({ "encryptionAlgorithm": algorithm }));
         if let Some(key_id) = &input.key_id {
             event.parameter("keyId", asked(key_id));
         }
         event.context(&input.context);
         let result = self.try_decrypt(caller, &input, &mut event);
-        let Decrypted { plaintext, key_arn, key_material_id } =
-            event.close(receipt, result).await?;
-        Ok(DecryptOutput { plaintext, key_arn, key_material_id, algorithm: ALGORITHM })
+        let Decrypted {
+            plaintext,
+            key_arn,
+            key_material_id,
+        } = event.close(receipt, result).await?;
+        Ok(DecryptOutput {
+            plaintext,
+            key_arn,
+            key_material_id,
+            algorithm: ALGORITHM,
+        })
     }
 
     fn try_decrypt(
@@ -87,7 +94,12 @@ impl Kms {
             None => None,
         };
         let action = KmsAction::Decrypt;
-        let wish = Use { caller, action, context: &input.context, dry_run: input.dry_run };
+        let wish = Use {
+            caller,
+            action,
+            context: &input.context,
+            dry_run: input.dry_run,
+        };
         self.decrypt_blob(wish, &input.ciphertext_blob, expected, event)
     }
 }

@@ -43,15 +43,37 @@ impl Kms {
         let alias = AliasName::parse(&input.alias_name)?;
         let key = alias_key(&self.place().account_id, alias.as_str());
         let not_found = || self.place().alias_not_found(alias.as_str());
-        let stored = self.store().tables().get(ALIASES, &key)?.ok_or_else(not_found)?;
+        let stored = self
+            .store()
+            .tables()
+            .get(ALIASES, &key)?
+            .ok_or_else(not_found)?;
         let row = AliasRow::decode(alias.as_str(), &stored.value)?;
         let found = self.target(crate::key_id::KeyUid(row.target), alias.as_str())?;
         event.touches_alias(&self.place().alias_arn(alias.as_str()));
         event.touches(&found.row.arn(self.place()));
-        authorize(caller, event.via(), KmsAction::DeleteAlias, &found.row, self.place())?;
-        let unchanged =
-            Precondition::SeqIs { table: ALIASES, key: key.clone(), seq: stored.seq };
-        match self.commit(vec![unchanged], vec![Write::Delete { table: ALIASES, key }]).await? {
+        authorize(
+            caller,
+            event.via(),
+            KmsAction::DeleteAlias,
+            &found.row,
+            self.place(),
+        )?;
+        let unchanged = Precondition::SeqIs {
+            table: ALIASES,
+            key: key.clone(),
+            seq: stored.seq,
+        };
+        match self
+            .commit(
+                vec![unchanged],
+                vec![Write::Delete {
+                    table: ALIASES,
+                    key,
+                }],
+            )
+            .await?
+        {
             Ok(()) => Ok(()),
             // Somebody else deleted it first.
             Err(_) => Err(not_found()),

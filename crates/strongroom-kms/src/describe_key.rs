@@ -29,7 +29,9 @@ impl Kms {
     ) -> Result<KeyMetadata, Error> {
         let parameters = json!({ "keyId": asked(&input.key_id) });
         let mut event = Event::new("DescribeKey", true, parameters);
-        let result = self.try_describe_key(caller, receipt, &input.key_id, &mut event).await;
+        let result = self
+            .try_describe_key(caller, receipt, &input.key_id, &mut event)
+            .await;
         event.close(receipt, result).await
     }
 
@@ -42,7 +44,13 @@ impl Kms {
     ) -> Result<KeyMetadata, Error> {
         let found = self.find_or_make(receipt, key_id).await?;
         event.touches(&found.row.arn(self.place()));
-        authorize(caller, event.via(), KmsAction::DescribeKey, &found.row, self.place())?;
+        authorize(
+            caller,
+            event.via(),
+            KmsAction::DescribeKey,
+            &found.row,
+            self.place(),
+        )?;
         Ok(found.row.describe(self.place()))
     }
 }

@@ -25,7 +25,12 @@ impl Kms {
         receipt: &Receipt,
         input: DisableKeyInput,
     ) -> Result<(), Error> {
-        let event = Event::new("DisableKey", false, json!({ "keyId": asked(&input.key_id) }));
-        self.change_state(caller, receipt, &input.key_id, StateChange::Disable, event).await
+        let event = Event::new(
+            "DisableKey",
+            false,
+            json!({ "keyId": asked(&input.key_id) }),
+        );
+        self.change_state(caller, receipt, &input.key_id, StateChange::Disable, event)
+            .await
     }
 }

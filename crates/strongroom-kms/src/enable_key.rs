@@ -26,6 +26,7 @@ impl Kms {
         input: EnableKeyInput,
     ) -> Result<(), Error> {
         let event = Event::new("EnableKey", false, json!({ "keyId": asked(&input.key_id) }));
-        self.change_state(caller, receipt, &input.key_id, StateChange::Enable, event).await
+        self.change_state(caller, receipt, &input.key_id, StateChange::Enable, event)
+            .await
     }
 }

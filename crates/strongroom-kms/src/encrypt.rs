@@ -49,13 +49,16 @@ impl Kms {
         input: EncryptInput,
     ) -> Result<EncryptOutput, Error> {
         let algorithm = input.algorithm.as_deref().map_or(ALGORITHM, shortened);
-        let parameters =
-            json!({ "keyId": asked(&input.key_id), "encryptionAlgorithm": algorithm });
+        let parameters = json!({ "keyId": asked(&input.key_id), "encryptionAlgorithm": algorithm });
         let mut event = Event::new("Encrypt", true, parameters);
         event.context(&input.context);
         let result = self.try_encrypt(caller, &input, &mut event);
         let Encrypted { blob, key_arn, .. } = event.close(receipt, result).await?;
-        Ok(EncryptOutput { ciphertext_blob: blob, key_arn, algorithm: ALGORITHM })
+        Ok(EncryptOutput {
+            ciphertext_blob: blob,
+            key_arn,
+            algorithm: ALGORITHM,
+        })
     }
 
     fn try_encrypt(
@@ -75,7 +78,12 @@ impl Kms {
         let found = self.find(&input.key_id)?;
         algorithm.suits(found.row.spec)?;
         let action = KmsAction::Encrypt;
-        let wish = Use { caller, action, context: &input.context, dry_run: input.dry_run };
+        let wish = Use {
+            caller,
+            action,
+            context: &input.context,
+            dry_run: input.dry_run,
+        };
         self.encrypt_bytes(wish, &found, &input.plaintext, event)
     }
 }
@@ -98,11 +106,15 @@ pub(crate) enum Algorithm {
 
 impl Algorithm {
     pub(crate) fn parse(text: Option<&str>) -> Result<Algorithm, Error> {
-        let Some(text) = text else { return Ok(Algorithm::Symmetric) };
+        let Some(text) = text else {
+            return Ok(Algorithm::Symmetric);
+        };
         if text == ALGORITHM {
             return Ok(Algorithm::Symmetric);
         }
-        let other = OTHER_ALGORITHMS.into_iter().find(|algorithm| *algorithm == text);
+        let other = OTHER_ALGORITHMS
+            .into_iter()
+            .find(|algorithm| *algorithm == text);
         other.map(Algorithm::Other).ok_or_else(|| {
             Error::constraint(
                 shortened(text),

@@ -113,10 +113,9 @@ impl Error {
             Error::DryRun => "DryRunOperationException",
             Error::Validation(_) => "ValidationException",
             Error::AccessDenied { .. } => "AccessDeniedException",
-            Error::Corrupted { .. }
-            | Error::Store(_)
-            | Error::Audit(_)
-            | Error::Internal(_) => "KMSInternalException",
+            Error::Corrupted { .. } | Error::Store(_) | Error::Audit(_) | Error::Internal(_) => {
+                "KMSInternalException"
+            }
         }
     }
 

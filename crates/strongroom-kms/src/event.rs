@@ -22,17 +22,21 @@ pub(crate) struct Event {
 impl Event {
     /// `parameters` is a JSON object.
     pub(crate) fn new(name: &'static str, read_only: bool, parameters: Value) -> Event {
-        let mut detail =
-            EventDetail::new(EventSource::Kms, name, Category::Management, read_only);
+        let mut detail = EventDetail::new(EventSource::Kms, name, Category::Management, read_only);
         detail.request_parameters = parameters;
-        Event { detail, additional: Map::new(), via: Via::Wire }
+        Event {
+            detail,
+            additional: Map::new(),
+            via: Via::Wire,
+        }
     }
 
     /// Marks the event as S3's, for the caller of S3.
     pub(crate) fn via_s3(mut self, place: &Place) -> Event {
         self.via = Via::S3;
         let service = format!("s3.{}.amazonaws.com", place.region);
-        self.additional.insert("kms:ViaService".to_owned(), Value::String(service));
+        self.additional
+            .insert("kms:ViaService".to_owned(), Value::String(service));
         self
     }
 
@@ -50,27 +54,32 @@ impl Event {
     /// Adds the encryption context, if there is one.
     pub(crate) fn context(&mut self, context: &EncryptionContext) {
         if !context.is_empty() {
-            let pairs = context.iter().map(|(name, value)| (name.to_owned(), json!(value)));
+            let pairs = context
+                .iter()
+                .map(|(name, value)| (name.to_owned(), json!(value)));
             self.parameter("encryptionContext", Value::Object(pairs.collect()));
         }
     }
 
     /// Names a key that the operation is about.
     pub(crate) fn touches(&mut self, arn: &str) {
-        self.detail
-            .resources
-            .push(Resource { type_name: "AWS::KMS::Key", arn: arn.to_owned() });
+        self.detail.resources.push(Resource {
+            type_name: "AWS::KMS::Key",
+            arn: arn.to_owned(),
+        });
     }
 
     /// Names an alias that the operation is about.
     pub(crate) fn touches_alias(&mut self, arn: &str) {
-        self.detail
-            .resources
-            .push(Resource { type_name: "AWS::KMS::Alias", arn: arn.to_owned() });
+        self.detail.resources.push(Resource {
+            type_name: "AWS::KMS::Alias",
+            arn: arn.to_owned(),
+        });
     }
 
     pub(crate) fn material_id(&mut self, id: &str) {
-        self.additional.insert("keyMaterialId".to_owned(), json!(id));
+        self.additional
+            .insert("keyMaterialId".to_owned(), json!(id));
     }
 
     pub(crate) fn response(&mut self, elements: Value) {
@@ -93,9 +102,10 @@ impl Event {
                     other => other.code(),
                 }
                 .to_owned(),
-                message: match error.is_internal() {
-                    true => "internal error".to_owned(),
-                    false => error.to_string(),
+                message: if error.is_internal() {
+                    "internal error".to_owned()
+                } else {
+                    error.to_string()
                 },
             });
         }
@@ -104,7 +114,11 @@ impl Event {
         }
         match self.via {
             Via::Wire => receipt.record(self.detail, Durability::Durable).await?,
-            Via::S3 => receipt.record_internal(self.detail, Durability::Durable).await?,
+            Via::S3 => {
+                receipt
+                    .record_internal(self.detail, Durability::Durable)
+                    .await?
+            }
         };
         result
     }

@@ -48,9 +48,11 @@ impl Kms {
         input: GenerateDataKeyInput,
     ) -> Result<GenerateDataKeyOutput, Error> {
         let mut event = input.event("GenerateDataKey");
-        let result =
-            self.wire_data_key(caller, KmsAction::GenerateDataKey, &input, &mut event);
-        let DataKey { plaintext, encrypted } = event.close(receipt, result).await?;
+        let result = self.wire_data_key(caller, KmsAction::GenerateDataKey, &input, &mut event);
+        let DataKey {
+            plaintext,
+            encrypted,
+        } = event.close(receipt, result).await?;
         Ok(GenerateDataKeyOutput {
             plaintext,
             ciphertext_blob: encrypted.blob,
@@ -67,7 +69,12 @@ impl Kms {
         event: &mut Event,
     ) -> Result<DataKey, Error> {
         let found = self.find(&input.key_id)?;
-        let wish = Use { caller, action, context: &input.context, dry_run: input.dry_run };
+        let wish = Use {
+            caller,
+            action,
+            context: &input.context,
+            dry_run: input.dry_run,
+        };
         self.make_data_key(wish, &found, input.spec, event)
     }
 }

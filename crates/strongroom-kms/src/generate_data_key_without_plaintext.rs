@@ -33,7 +33,10 @@ impl Kms {
         let mut event = input.event("GenerateDataKeyWithoutPlaintext");
         let action = KmsAction::GenerateDataKeyWithoutPlaintext;
         let result = self.wire_data_key(caller, action, &input, &mut event);
-        let DataKey { plaintext: _, encrypted } = event.close(receipt, result).await?;
+        let DataKey {
+            plaintext: _,
+            encrypted,
+        } = event.close(receipt, result).await?;
         Ok(GenerateDataKeyWithoutPlaintextOutput {
             ciphertext_blob: encrypted.blob,
             key_arn: encrypted.key_arn,

@@ -100,9 +100,10 @@ impl Place {
             None => return Err(invalid()),
         };
         if account_id != self.account_id {
-            return Err(match local.starts_with("alias/") {
-                true => Error::NotFound(format!("Alias {text} is not found.")),
-                false => Error::NotFound(format!("Key '{text}' does not exist")),
+            return Err(if local.starts_with("alias/") {
+                Error::NotFound(format!("Alias {text} is not found."))
+            } else {
+                Error::NotFound(format!("Key '{text}' does not exist"))
             });
         }
         self.parse_local(local, text)
@@ -116,7 +117,10 @@ impl Place {
             return Ok(KeyName::Key(uid));
         }
         if is_multi_region(local) {
-            let arn = format!("arn:aws:kms:{}:{}:key/{local}", self.region, self.account_id);
+            let arn = format!(
+                "arn:aws:kms:{}:{}:key/{local}",
+                self.region, self.account_id
+            );
             return Err(Error::NotFound(format!("Key '{arn}' does not exist")));
         }
         Err(invalid_key_id(whole))
@@ -151,7 +155,8 @@ fn is_multi_region(text: &str) -> bool {
 
 /// The beginning of a text that is too long to be repeated in a message.
 pub(crate) fn shortened(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(256)).unwrap_or_default()
+    text.get(..text.floor_char_boundary(256))
+        .unwrap_or_default()
 }
 
 const KEY_ID_BYTES_MAX: usize = 2048;

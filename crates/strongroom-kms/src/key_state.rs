@@ -48,7 +48,9 @@ impl StateChange {
 pub(crate) fn refusal(arn: &str, state: KeyState) -> Option<Error> {
     match state {
         KeyState::Enabled => None,
-        KeyState::Disabled => Some(Error::Disabled { arn: arn.to_owned() }),
+        KeyState::Disabled => Some(Error::Disabled {
+            arn: arn.to_owned(),
+        }),
         KeyState::PendingDeletion => Some(invalid(arn, "pending deletion")),
         KeyState::PendingImport => Some(invalid(arn, "pending import")),
         KeyState::Unavailable => Some(invalid(arn, "unavailable")),
@@ -65,7 +67,9 @@ impl Kms {
         change: StateChange,
         mut event: Event,
     ) -> Result<(), Error> {
-        let result = self.try_change_state(caller, key_id, change, &mut event).await;
+        let result = self
+            .try_change_state(caller, key_id, change, &mut event)
+            .await;
         event.close(receipt, result).await
     }
 
@@ -84,7 +88,13 @@ impl Kms {
                 named = true;
                 event.touches(&arn);
             }
-            authorize(caller, event.via(), change.action(), &found.row, self.place())?;
+            authorize(
+                caller,
+                event.via(),
+                change.action(),
+                &found.row,
+                self.place(),
+            )?;
             let Some(state) = change.from(found.row.state) else {
                 let error = refusal(&arn, found.row.state);
                 return Err(error.unwrap_or(Error::Internal("a state without a change")));
@@ -96,9 +106,16 @@ impl Kms {
             found.row.state = state;
             found.row.state_epoch = found.row.state_epoch.saturating_add(1);
             let key = found.row.uid.to_vec();
-            let unchanged =
-                Precondition::SeqIs { table: KEYS, key: key.clone(), seq: found.seq };
-            let write = Write::Put { table: KEYS, key, value: found.row.encode()? };
+            let unchanged = Precondition::SeqIs {
+                table: KEYS,
+                key: key.clone(),
+                seq: found.seq,
+            };
+            let write = Write::Put {
+                table: KEYS,
+                key,
+                value: found.row.encode()?,
+            };
             if self.commit(vec![unchanged], vec![write]).await?.is_ok() {
                 return Ok(());
             }

@@ -69,18 +69,15 @@ impl Kms {
         input: &ListAliasesInput,
         event: &mut Event,
     ) -> Result<ListAliasesOutput, Error> {
-        let target = match &input.key_id {
-            Some(key_id) => {
-                let found = self.find_without_alias(key_id)?;
-                event.touches(&found.row.arn(self.place()));
-                let action = KmsAction::ListAliases;
-                authorize(caller, event.via(), action, &found.row, self.place())?;
-                Some(found.row.uid())
-            }
-            None => {
-                authorize_account(caller, KmsAction::ListAliases, self.place())?;
-                None
-            }
+        let action = KmsAction::ListAliases;
+        let target = if let Some(key_id) = &input.key_id {
+            let found = self.find_without_alias(key_id)?;
+            event.touches(&found.row.arn(self.place()));
+            authorize(caller, event.via(), action, &found.row, self.place())?;
+            Some(found.row.uid())
+        } else {
+            authorize_account(caller, action, self.place())?;
+            None
         };
         let limit = page::limit(input.limit, LIMIT_DEFAULT)?;
         let after = match &input.marker {
@@ -102,7 +99,10 @@ impl Kms {
             created_ms: alias.row.created_ms,
             updated_ms: alias.row.updated_ms,
         });
-        Ok(ListAliasesOutput { aliases: aliases.collect(), next_marker })
+        Ok(ListAliasesOutput {
+            aliases: aliases.collect(),
+            next_marker,
+        })
     }
 }
 

@@ -69,19 +69,32 @@ impl Kms {
             }
             None => None,
         };
-        let start = after.as_ref().map_or(Bound::Unbounded, |uid| Bound::Excluded(uid.as_slice()));
+        let start = after
+            .as_ref()
+            .map_or(Bound::Unbounded, |uid| Bound::Excluded(uid.as_slice()));
         let more = limit.saturating_add(1);
-        let rows = self.store().tables().scan(KEYS, start, Bound::Unbounded, more, false)?;
+        let rows = self
+            .store()
+            .tables()
+            .scan(KEYS, start, Bound::Unbounded, more, false)?;
         let mut keys = Vec::new();
         let mut last = None;
         for (key, _) in rows.iter().take(limit) {
             let uid = key.as_slice().try_into().map(KeyUid);
-            let uid = uid.map_err(|_| Error::Corrupted { what: "key of a KMS key".to_owned() })?;
-            keys.push(KeyListEntry { key_id: uid.to_string(), key_arn: self.place().key_arn(uid) });
+            let uid = uid.map_err(|_| Error::Corrupted {
+                what: "key of a KMS key".to_owned(),
+            })?;
+            keys.push(KeyListEntry {
+                key_id: uid.to_string(),
+                key_arn: self.place().key_arn(uid),
+            });
             last = Some(key);
         }
         let next = last.filter(|_| rows.len() > limit);
-        Ok(ListKeysOutput { keys, next_marker: next.map(|key| page::marker(LISTING, key)) })
+        Ok(ListKeysOutput {
+            keys,
+            next_marker: next.map(|key| page::marker(LISTING, key)),
+        })
     }
 }
 

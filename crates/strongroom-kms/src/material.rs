@@ -31,7 +31,12 @@ pub(crate) fn generate(
     let wrapped = wrap
         .seal(&aad, material.as_slice())
         .map_err(|_| Error::Internal("wrapping key material"))?;
-    Ok(MaterialRow { wrap_epoch, wrapped, material_id, created_ms })
+    Ok(MaterialRow {
+        wrap_epoch,
+        wrapped,
+        material_id,
+        created_ms,
+    })
 }
 
 /// Unwraps a version of the material of the key that the permit is about.
@@ -46,7 +51,9 @@ pub(crate) fn unwrap(
     if !permit.covers_material_of(row.uid()) {
         return Err(Error::Internal("a permit for something else"));
     }
-    let damaged = || Error::Corrupted { what: format!("material of KMS key {}", row.uid()) };
+    let damaged = || Error::Corrupted {
+        what: format!("material of KMS key {}", row.uid()),
+    };
     let aad = aad(row, version, &material.material_id);
     let opened = keyring
         .kms_wrap(material.wrap_epoch)

@@ -8,13 +8,21 @@ use crate::error::Error;
 
 /// `Limit`, from 1 to 1,000.
 pub(crate) fn limit(asked: Option<i64>, default: usize) -> Result<usize, Error> {
-    let Some(asked) = asked else { return Ok(default) };
+    let Some(asked) = asked else {
+        return Ok(default);
+    };
     match usize::try_from(asked) {
         Ok(limit @ 1..=LIMIT_MAX) => Ok(limit),
-        _ if asked < 1 => {
-            Err(Error::constraint(asked, "limit", "have value greater than or equal to 1"))
-        }
-        _ => Err(Error::constraint(asked, "limit", "have value less than or equal to 1000")),
+        _ if asked < 1 => Err(Error::constraint(
+            asked,
+            "limit",
+            "have value greater than or equal to 1",
+        )),
+        _ => Err(Error::constraint(
+            asked,
+            "limit",
+            "have value less than or equal to 1000",
+        )),
     }
 }
 

@@ -98,9 +98,15 @@ impl KeyRow {
     }
 
     pub(crate) fn decode(uid: KeyUid, bytes: &[u8]) -> Result<KeyRow, Error> {
-        let wrong = || Error::Corrupted { what: format!("KMS key {uid}") };
+        let wrong = || Error::Corrupted {
+            what: format!("KMS key {uid}"),
+        };
         let row: KeyRow = minicbor::decode(bytes).map_err(|_| wrong())?;
-        if row.uid != uid.0 { Err(wrong()) } else { Ok(row) }
+        if row.uid == uid.0 {
+            Ok(row)
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -125,8 +131,9 @@ impl MaterialRow {
     }
 
     pub(crate) fn decode(uid: KeyUid, bytes: &[u8]) -> Result<MaterialRow, Error> {
-        minicbor::decode(bytes)
-            .map_err(|_| Error::Corrupted { what: format!("material of KMS key {uid}") })
+        minicbor::decode(bytes).map_err(|_| Error::Corrupted {
+            what: format!("material of KMS key {uid}"),
+        })
     }
 }
 
@@ -148,7 +155,9 @@ impl AliasRow {
     }
 
     pub(crate) fn decode(alias: &str, bytes: &[u8]) -> Result<AliasRow, Error> {
-        minicbor::decode(bytes).map_err(|_| Error::Corrupted { what: format!("KMS {alias}") })
+        minicbor::decode(bytes).map_err(|_| Error::Corrupted {
+            what: format!("KMS {alias}"),
+        })
     }
 }
 

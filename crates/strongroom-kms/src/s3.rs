@@ -50,11 +50,19 @@ impl Kms {
             Ok(found) => {
                 event.parameter("keyId", found.row.arn(self.place()).into());
                 let action = KmsAction::GenerateDataKey;
-                let wish = Use { caller, action, context, dry_run: false };
+                let wish = Use {
+                    caller,
+                    action,
+                    context,
+                    dry_run: false,
+                };
                 self.make_data_key(wish, &found, DataKeySpec::Aes256, &mut event)
             }
         };
-        let DataKey { plaintext, encrypted } = event.close(receipt, result).await?;
+        let DataKey {
+            plaintext,
+            encrypted,
+        } = event.close(receipt, result).await?;
         Ok(S3DataKey {
             plaintext: external_key(&plaintext).ok_or(Error::Internal("a data key's length"))?,
             blob: encrypted.blob.0,
@@ -74,7 +82,12 @@ impl Kms {
         let parameters = json!({ "encryptionAlgorithm": crate::encrypt::ALGORITHM });
         let mut event = Event::new("Decrypt", true, parameters).via_s3(self.place());
         event.context(context);
-        let wish = Use { caller, action: KmsAction::Decrypt, context, dry_run: false };
+        let wish = Use {
+            caller,
+            action: KmsAction::Decrypt,
+            context,
+            dry_run: false,
+        };
         let blob = CiphertextBlob(blob.to_vec());
         let result = self.decrypt_blob(wish, &blob, None, &mut event);
         let Decrypted { plaintext, .. } = event.close(receipt, result).await?;
@@ -113,11 +126,22 @@ impl Kms {
         event.touches(&arn);
         event.response(json!({ "keyId": arn }));
         let now_ms = made.row.created_ms;
-        let alias = AliasRow { target: made.row.uid, created_ms: now_ms, updated_ms: now_ms };
+        let alias = AliasRow {
+            target: made.row.uid,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+        };
         let alias_key = alias_key(&self.place().account_id, AWS_S3_ALIAS);
         let (mut preconditions, mut writes) = made.batch()?;
-        preconditions.push(Precondition::Absent { table: ALIASES, key: alias_key.clone() });
-        writes.push(Write::Put { table: ALIASES, key: alias_key, value: alias.encode()? });
+        preconditions.push(Precondition::Absent {
+            table: ALIASES,
+            key: alias_key.clone(),
+        });
+        writes.push(Write::Put {
+            table: ALIASES,
+            key: alias_key,
+            value: alias.encode()?,
+        });
         match self.commit(preconditions, writes).await? {
             Ok(()) => event.close(receipt, Ok(())).await,
             // Somebody else made it.

@@ -10,7 +10,9 @@ use strongroom_store::{Batch, CommitError, Precondition, Store, Write};
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
 use crate::root::Keyring;
-use crate::rows::{ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, alias_key, material_key};
+use crate::rows::{
+    ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, alias_key, material_key,
+};
 
 /// The key service of one region and account.
 #[derive(Clone)]
@@ -34,7 +36,10 @@ pub(crate) struct Found {
 
 impl Kms {
     /// Opens the key service over a store.
-    #[expect(clippy::unused_async, reason = "opening may have to wait for the store later")]
+    #[expect(
+        clippy::unused_async,
+        reason = "opening may have to wait for the store later"
+    )]
     pub async fn open(
         store: &Store,
         keyring: Arc<Keyring>,
@@ -43,7 +48,14 @@ impl Kms {
         account_id: String,
     ) -> Result<Kms, Error> {
         let place = Place { region, account_id };
-        Ok(Kms { inner: Arc::new(Inner { store: store.clone(), keyring, clock, place }) })
+        Ok(Kms {
+            inner: Arc::new(Inner {
+                store: store.clone(),
+                keyring,
+                clock,
+                place,
+            }),
+        })
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -65,10 +77,15 @@ impl Kms {
     /// The key that any of the four identifiers names.
     pub(crate) fn find(&self, key_id: &str) -> Result<Found, Error> {
         match self.place().parse(key_id)? {
-            KeyName::Key(uid) => self.key(uid)?.ok_or_else(|| self.place().key_not_found(uid)),
+            KeyName::Key(uid) => self
+                .key(uid)?
+                .ok_or_else(|| self.place().key_not_found(uid)),
             KeyName::Alias(alias) => {
                 let target = self.alias(&alias)?;
-                self.target(target.ok_or_else(|| self.place().alias_not_found(&alias))?, &alias)
+                self.target(
+                    target.ok_or_else(|| self.place().alias_not_found(&alias))?,
+                    &alias,
+                )
             }
         }
     }
@@ -76,30 +93,43 @@ impl Kms {
     /// The key that a key id or key ARN names; operations that manage keys take no alias.
     pub(crate) fn find_without_alias(&self, key_id: &str) -> Result<Found, Error> {
         match self.place().parse(key_id)? {
-            KeyName::Key(uid) => self.key(uid)?.ok_or_else(|| self.place().key_not_found(uid)),
+            KeyName::Key(uid) => self
+                .key(uid)?
+                .ok_or_else(|| self.place().key_not_found(uid)),
             KeyName::Alias(_) => Err(invalid_key_id(key_id)),
         }
     }
 
     /// The key an alias stands for. It exists as long as the alias does.
     pub(crate) fn target(&self, uid: KeyUid, alias: &str) -> Result<Found, Error> {
-        self.key(uid)?.ok_or_else(|| Error::Corrupted { what: format!("target of KMS {alias}") })
+        self.key(uid)?.ok_or_else(|| Error::Corrupted {
+            what: format!("target of KMS {alias}"),
+        })
     }
 
     pub(crate) fn key(&self, uid: KeyUid) -> Result<Option<Found>, Error> {
-        let Some(stored) = self.store().tables().get(KEYS, &uid.0)? else { return Ok(None) };
-        Ok(Some(Found { row: KeyRow::decode(uid, &stored.value)?, seq: stored.seq }))
+        let Some(stored) = self.store().tables().get(KEYS, &uid.0)? else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            row: KeyRow::decode(uid, &stored.value)?,
+            seq: stored.seq,
+        }))
     }
 
     pub(crate) fn alias(&self, alias: &str) -> Result<Option<KeyUid>, Error> {
         let key = alias_key(&self.place().account_id, alias);
-        let Some(stored) = self.store().tables().get(ALIASES, &key)? else { return Ok(None) };
+        let Some(stored) = self.store().tables().get(ALIASES, &key)? else {
+            return Ok(None);
+        };
         Ok(Some(KeyUid(AliasRow::decode(alias, &stored.value)?.target)))
     }
 
     pub(crate) fn material(&self, uid: KeyUid, version: u32) -> Result<Option<MaterialRow>, Error> {
         let key = material_key(uid, version);
-        let Some(stored) = self.store().tables().get(MATERIALS, &key)? else { return Ok(None) };
+        let Some(stored) = self.store().tables().get(MATERIALS, &key)? else {
+            return Ok(None);
+        };
         MaterialRow::decode(uid, &stored.value).map(Some)
     }
 
@@ -109,9 +139,20 @@ impl Kms {
         preconditions: Vec<Precondition>,
         writes: Vec<Write>,
     ) -> Result<Result<(), Conflict>, Error> {
-        match self.store().tables().commit(Batch { preconditions, writes }).await {
+        match self
+            .store()
+            .tables()
+            .commit(Batch {
+                preconditions,
+                writes,
+            })
+            .await
+        {
             Ok(_) => Ok(Ok(())),
-            Err(CommitError::Precondition { index }) => Ok(Err(Conflict { index })),
+            Err(CommitError::Precondition { index, .. }) => Ok(Err(Conflict { index })),
+            Err(CommitError::Unknown) => Err(Error::Internal(
+                "the drive failed while committing: the outcome is unknown",
+            )),
             Err(CommitError::Store(error)) => Err(Error::Store(error)),
         }
     }
@@ -119,7 +160,9 @@ impl Kms {
 
 impl fmt::Debug for Kms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kms").field("place", &self.inner.place).finish_non_exhaustive()
+        f.debug_struct("Kms")
+            .field("place", &self.inner.place)
+            .finish_non_exhaustive()
     }
 }
 

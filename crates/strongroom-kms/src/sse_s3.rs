@@ -10,18 +10,16 @@ use crate::service::Kms;
 impl Kms {
     /// The SSE-S3 key of a bucket for new objects, and the reference to store with them:
     /// `u8 version 1 || u32 epoch || bucket uid`.
-    pub fn sse_s3_key(&self, bucket_uid: &[u8; 16]) -> (ExternalKey, Vec<u8>) {
+    pub fn sse_s3_key(&self, bucket_uid: &[u8; 16]) -> Result<(ExternalKey, Vec<u8>), Error> {
         let (epoch, key) = self.keyring().newest_sse_s3(bucket_uid);
-        (key, reference(epoch, bucket_uid))
+        Ok((key, reference(epoch, bucket_uid)))
     }
 
     /// The SSE-S3 key that a stored reference names, for an object of the bucket.
-    pub fn sse_s3_open(
-        &self,
-        ek_ref: &[u8],
-        bucket_uid: &[u8; 16],
-    ) -> Result<ExternalKey, Error> {
-        let damaged = || Error::Corrupted { what: "reference to an SSE-S3 key".to_owned() };
+    pub fn sse_s3_open(&self, ek_ref: &[u8], bucket_uid: &[u8; 16]) -> Result<ExternalKey, Error> {
+        let damaged = || Error::Corrupted {
+            what: "reference to an SSE-S3 key".to_owned(),
+        };
         let epoch = ek_ref.get(1..5).and_then(|epoch| epoch.try_into().ok());
         let epoch = u32::from_be_bytes(epoch.ok_or_else(damaged)?);
         if ek_ref != reference(epoch, bucket_uid) {
@@ -32,7 +30,12 @@ impl Kms {
 }
 
 fn reference(epoch: u32, bucket_uid: &[u8; 16]) -> Vec<u8> {
-    [[REFERENCE_VERSION].as_slice(), &epoch.to_be_bytes(), bucket_uid].concat()
+    [
+        [REFERENCE_VERSION].as_slice(),
+        &epoch.to_be_bytes(),
+        bucket_uid,
+    ]
+    .concat()
 }
 
 const REFERENCE_VERSION: u8 = 1;

@@ -33,7 +33,11 @@ type StreamKey = (u32, u64);
 
 impl RowSealer {
     pub(super) fn new(roots: BTreeMap<u32, Prk>, newest: u32) -> RowSealer {
-        RowSealer { roots, newest, keys: RwLock::default() }
+        RowSealer {
+            roots,
+            newest,
+            keys: RwLock::default(),
+        }
     }
 
     /// The key of a stream; `None` for an epoch that is not in the keyring.
@@ -48,12 +52,11 @@ impl RowSealer {
         }
         let root = self.roots.get(&epoch)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let key = match keys.old.remove(&id) {
-            Some(key) => key,
-            None => {
-                let key = kdf::expand(root, &[b"strongroom/1/stream\0", &stream.to_be_bytes()]);
-                Arc::new(AeadKey::new(&key).ok()?)
-            }
+        let key = if let Some(key) = keys.old.remove(&id) {
+            key
+        } else {
+            let key = kdf::expand(root, &[b"strongroom/1/stream\0", &stream.to_be_bytes()]);
+            Arc::new(AeadKey::new(&key).ok()?)
         };
         if keys.young.len() >= GENERATION_KEYS_MAX {
             keys.old = mem::take(&mut keys.young);
@@ -70,20 +73,25 @@ impl AtRest for RowSealer {
         let capacity = HEAD_BYTES + OVERHEAD_BYTES;
         let mut sealed = Vec::with_capacity(plain.len().saturating_add(capacity));
         sealed.extend_from_slice(&head);
-        key.seal_to(&bound(&head, stream, aad), plain, &mut sealed)
+        key.seal_to(&bound(head, stream, aad), plain, &mut sealed)
             .map_err(|_| AtRestError::Seal)?;
         Ok(sealed)
     }
 
     fn open(&self, stream: u64, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, AtRestError> {
-        let (head, rest) = sealed.split_first_chunk::<HEAD_BYTES>().ok_or(AtRestError::Open)?;
+        let (head, rest) = sealed
+            .split_first_chunk::<HEAD_BYTES>()
+            .ok_or(AtRestError::Open)?;
         let [version, epoch @ ..] = *head;
         if version != VERSION {
             return Err(AtRestError::Open);
         }
-        let key = self.key(u32::from_be_bytes(epoch), stream).ok_or(AtRestError::Open)?;
-        let mut plain =
-            key.open(&bound(head, stream, aad), rest).map_err(|_| AtRestError::Open)?;
+        let key = self
+            .key(u32::from_be_bytes(epoch), stream)
+            .ok_or(AtRestError::Open)?;
+        let mut plain = key
+            .open(&bound(*head, stream, aad), rest)
+            .map_err(|_| AtRestError::Open)?;
         Ok(mem::take(&mut *plain))
     }
 }
@@ -93,7 +101,7 @@ fn head(epoch: u32) -> [u8; HEAD_BYTES] {
     [VERSION, a, b, c, d]
 }
 
-fn bound(head: &[u8; HEAD_BYTES], stream: u64, aad: &[u8]) -> Vec<u8> {
+fn bound(head: [u8; HEAD_BYTES], stream: u64, aad: &[u8]) -> Vec<u8> {
     [head.as_slice(), &stream.to_be_bytes(), aad].concat()
 }
 

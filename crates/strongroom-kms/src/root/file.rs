@@ -80,8 +80,9 @@ pub(super) fn open(file: &[u8], secret: &RootSecret) -> Result<Vec<DomainKey>, R
     }
     let head = header.bytes();
     let root = header.root(secret)?;
-    let (committed, sealed) =
-        body.split_at_checked(32).ok_or(RootError::Corrupted("its length"))?;
+    let (committed, sealed) = body
+        .split_at_checked(32)
+        .ok_or(RootError::Corrupted("its length"))?;
     let own = commitment(&root, &head);
     verify_slices_are_equal(committed, own.as_slice())
         .map_err(|_| RootError::WrongSecret(header.provider))?;
@@ -93,7 +94,9 @@ pub(super) fn open(file: &[u8], secret: &RootSecret) -> Result<Vec<DomainKey>, R
     if rows.is_empty() || !rest.is_empty() {
         return Err(RootError::Corrupted("its list of keys"));
     }
-    rows.iter().map(|row| parse_key(row).ok_or(RootError::Corrupted("its list of keys"))).collect()
+    rows.iter()
+        .map(|row| parse_key(row).ok_or(RootError::Corrupted("its list of keys")))
+        .collect()
 }
 
 /// The provider named by a file whose checksum is right.
@@ -104,21 +107,22 @@ pub(super) fn provider(file: &[u8]) -> Result<Provider, RootError> {
 fn parse_key(row: &[u8; KEY_ROW_BYTES]) -> Option<DomainKey> {
     let (epoch, rest) = row.split_first_chunk()?;
     let (created_ms, secret) = rest.split_first_chunk()?;
-    let mut key =
-        DomainKey::empty(u32::from_be_bytes(*epoch), u64::from_be_bytes(*created_ms));
+    let mut key = DomainKey::empty(u32::from_be_bytes(*epoch), u64::from_be_bytes(*created_ms));
     key.secret.copy_from_slice(secret);
     Some(key)
 }
 
 /// Splits a file with a right checksum into header and the rest without the checksum.
 fn verified(file: &[u8]) -> Result<(Header, &[u8]), RootError> {
-    let (rest, sum) =
-        file.split_last_chunk::<32>().ok_or(RootError::Corrupted("its length"))?;
+    let (rest, sum) = file
+        .split_last_chunk::<32>()
+        .ok_or(RootError::Corrupted("its length"))?;
     if digest(&SHA256, rest).as_ref() != sum {
         return Err(RootError::Corrupted("its checksum"));
     }
-    let (head, body) =
-        rest.split_first_chunk().ok_or(RootError::Corrupted("its length"))?;
+    let (head, body) = rest
+        .split_first_chunk()
+        .ok_or(RootError::Corrupted("its length"))?;
     Ok((Header::parse(head)?, body))
 }
 
@@ -140,7 +144,11 @@ impl Header {
                 Cost::NEW
             }
         };
-        Ok(Header { provider, cost, salt })
+        Ok(Header {
+            provider,
+            cost,
+            salt,
+        })
     }
 
     fn bytes(&self) -> [u8; HEAD_BYTES] {
@@ -149,7 +157,13 @@ impl Header {
             Provider::Passphrase => 2,
         };
         let mut bytes = [0; HEAD_BYTES];
-        let all = [MAGIC.as_slice(), &[VERSION, provider], &self.cost.bytes(), &self.salt].concat();
+        let all = [
+            MAGIC.as_slice(),
+            &[VERSION, provider],
+            &self.cost.bytes(),
+            &self.salt,
+        ]
+        .concat();
         bytes.copy_from_slice(&all);
         bytes
     }
@@ -172,7 +186,11 @@ impl Header {
             2 if cost.is_bearable() => Provider::Passphrase,
             _ => return Err(wrong),
         };
-        Ok(Header { provider, cost, salt })
+        Ok(Header {
+            provider,
+            cost,
+            salt,
+        })
     }
 
     fn root(&self, secret: &RootSecret) -> Result<Prk, RootError> {
@@ -228,4 +246,8 @@ const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 50;
 const KEY_ROW_BYTES: usize = 44;
 const AAD_LABEL: &[u8] = b"strongroom/1/keyring";
-const NO_COST: Cost = Cost { memory_kib: 0, passes: 0, lanes: 0 };
+const NO_COST: Cost = Cost {
+    memory_kib: 0,
+    passes: 0,
+    lanes: 0,
+};

@@ -35,14 +35,22 @@ impl Keyring {
                 return Err(RootError::Corrupted("an epoch is there twice"));
             }
         }
-        let (newest_epoch, newest) =
-            domains.pop_last().ok_or(RootError::Corrupted("it holds no key"))?;
-        Ok(Keyring { newest_epoch, newest, older: domains })
+        let (newest_epoch, newest) = domains
+            .pop_last()
+            .ok_or(RootError::Corrupted("it holds no key"))?;
+        Ok(Keyring {
+            newest_epoch,
+            newest,
+            older: domains,
+        })
     }
 
     /// The sealer of rows and log records, for the store.
     pub fn at_rest(&self) -> Arc<dyn AtRest> {
-        let older = self.older.iter().map(|(epoch, domain)| (*epoch, domain.rows.clone()));
+        let older = self
+            .older
+            .iter()
+            .map(|(epoch, domain)| (*epoch, domain.rows.clone()));
         let roots = older.chain([(self.newest_epoch, self.newest.rows.clone())]);
         Arc::new(RowSealer::new(roots.collect(), self.newest_epoch))
     }
@@ -61,13 +69,18 @@ impl Keyring {
 
     /// Opens what [`Keyring::seal_private`] made.
     pub fn open_private(&self, label: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let wrong = || Error::Corrupted { what: format!("private file `{label}`") };
+        let wrong = || Error::Corrupted {
+            what: format!("private file `{label}`"),
+        };
         let (head, rest) = sealed.split_first_chunk::<5>().ok_or_else(wrong)?;
         let [version, epoch @ ..] = *head;
         let epoch = u32::from_be_bytes(epoch);
         let domain = self.domain(epoch).filter(|_| version == PRIVATE_VERSION);
         let domain = domain.ok_or_else(wrong)?;
-        domain.private.open(&private_aad(head, label), rest).map_err(|_| wrong())
+        domain
+            .private
+            .open(&private_aad(head, label), rest)
+            .map_err(|_| wrong())
     }
 
     /// The epoch that wraps new key material, and its key for that.
@@ -91,13 +104,19 @@ impl Keyring {
     }
 
     fn domain(&self, epoch: u32) -> Option<&Domain> {
-        if epoch == self.newest_epoch { Some(&self.newest) } else { self.older.get(&epoch) }
+        if epoch == self.newest_epoch {
+            Some(&self.newest)
+        } else {
+            self.older.get(&epoch)
+        }
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("newest_epoch", &self.newest_epoch).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("newest_epoch", &self.newest_epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +129,11 @@ pub(super) struct DomainKey {
 
 impl DomainKey {
     pub(super) fn empty(epoch: u32, created_ms: u64) -> DomainKey {
-        DomainKey { epoch, created_ms, secret: Box::new(Zeroizing::new([0; 32])) }
+        DomainKey {
+            epoch,
+            created_ms,
+            secret: Box::new(Zeroizing::new([0; 32])),
+        }
     }
 
     pub(super) fn generate(epoch: u32, created_ms: u64) -> Result<DomainKey, RootError> {
@@ -133,9 +156,8 @@ impl Domain {
         let root = kdf::extract(b"strongroom/1/domain", &key.secret);
         let epoch = key.epoch.to_be_bytes();
         let derive = |label: &[u8]| kdf::expand(&root, &[label, &[0], &epoch]);
-        let aead = |label: &[u8]| {
-            AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"))
-        };
+        let aead =
+            |label: &[u8]| AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"));
         Ok(Domain {
             rows: kdf::extract(b"strongroom/1/at-rest", &derive(b"strongroom/1/meta")),
             sse_s3: kdf::extract(b"strongroom/1/sse-s3", &derive(b"strongroom/1/sse-s3-root")),

@@ -61,7 +61,9 @@ impl Passphrase {
     pub fn new(text: String) -> Result<Passphrase, RootError> {
         let text = Zeroizing::new(text);
         if text.chars().count() < Passphrase::CHARACTERS_MIN {
-            return Err(RootError::PassphraseTooShort { min: Passphrase::CHARACTERS_MIN });
+            return Err(RootError::PassphraseTooShort {
+                min: Passphrase::CHARACTERS_MIN,
+            });
         }
         Ok(Passphrase(text))
     }
@@ -86,7 +88,11 @@ pub(super) struct Cost {
 
 impl Cost {
     /// 64 MiB and three passes: about a fifth of a second, once per start.
-    pub(super) const NEW: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+    pub(super) const NEW: Cost = Cost {
+        memory_kib: 64 * 1024,
+        passes: 3,
+        lanes: 1,
+    };
 
     /// The file is not authenticated before the passphrase is stretched, so it may not name a
     /// cost that would hang or starve the machine.
