@@ -2,8 +2,8 @@
 //! A key type shows nothing of its bytes.
 
 use strongroom_format::{
-    BodyContext, ExternalKey, KeyMaterial, Layer, ObjectDataId, ObjectKey, Opener, PartUid,
-    PayloadKey, Sealer, SumsKey,
+    BodyContext, CompletionKey, ExternalKey, KeyMaterial, Layer, ObjectDataId, ObjectKey, Opener,
+    PartUid, PayloadKey, Sealer, SumsKey,
 };
 
 #[test]
@@ -70,3 +70,40 @@ fn keys_of_places_are_all_different() {
         );
     }
 }
+
+/// Compiles only if the type does not implement the trait: otherwise the `_` has two answers.
+macro_rules! assert_not_implemented {
+    ($($kind:ty),+ => $bound:path) => {$(
+        const _: fn() = || {
+            trait Answer<A> {
+                fn answer() {}
+            }
+            struct Implemented;
+            impl<T> Answer<()> for T {}
+            impl<T: $bound> Answer<Implemented> for T {}
+            let _ = <$kind as Answer<_>>::answer;
+        };
+    )+};
+}
+
+macro_rules! assert_closed {
+    ($($bound:path),+ $(,)?) => {$(
+        assert_not_implemented!(
+            ExternalKey, ObjectKey, PayloadKey, SumsKey, CompletionKey, KeyMaterial => $bound
+        );
+    )+};
+}
+
+assert_closed!(
+    Clone,
+    PartialEq,
+    PartialOrd,
+    std::hash::Hash,
+    std::fmt::Display,
+    std::fmt::LowerHex,
+    AsRef<[u8]>,
+    std::ops::Deref,
+    std::borrow::Borrow<[u8]>,
+    Into<Vec<u8>>,
+    serde::Serialize,
+);
