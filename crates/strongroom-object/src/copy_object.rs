@@ -112,12 +112,19 @@ impl Objects {
         }
         if opened.row.size > PUT_BYTES_MAX {
             let proposed_size = opened.row.size;
-            return Err(Error::EntityTooLarge { proposed_size, max_size: PUT_BYTES_MAX });
+            return Err(Error::EntityTooLarge {
+                proposed_size,
+                max_size: PUT_BYTES_MAX,
+            });
         }
         let current = self.find_version(&bucket, &input.object_key)?;
         let etag = current.as_ref().map(|found| found.row.etag.as_str());
         check_write(&input.conditions, etag, &input.object_key)?;
-        let served = Served { start: 0, len: opened.row.size, partial: false };
+        let served = Served {
+            start: 0,
+            len: opened.row.size,
+            partial: false,
+        };
         let source = self.open_source(scope, opened, request, served).await?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
@@ -131,7 +138,10 @@ impl Objects {
             object_key: &input.object_key,
             properties: properties.into(),
             content_length: source.len,
-            checksum: ChecksumRequest { algorithm, ..ChecksumRequest::default() },
+            checksum: ChecksumRequest {
+                algorithm,
+                ..ChecksumRequest::default()
+            },
             conditions: input.conditions,
         };
         let stored = self.store_object(new, &wrap_key, source.body).await?;
@@ -163,7 +173,12 @@ impl Objects {
         };
         let opened = self.open_object(scope, &request)?;
         let row = &opened.row;
-        check_read(&source.conditions, ReadKind::CopySource, &row.etag, row.created_ms)?;
+        check_read(
+            &source.conditions,
+            ReadKind::CopySource,
+            &row.etag,
+            row.created_ms,
+        )?;
         Ok((opened, request))
     }
 
@@ -175,7 +190,9 @@ impl Objects {
         request: GetObject,
         served: Served,
     ) -> Result<OpenedSource, Error> {
-        let Opened { bucket, row, parts, .. } = opened;
+        let Opened {
+            bucket, row, parts, ..
+        } = opened;
         let wrap_key =
             encryption::reopen(self, scope, &bucket, &row.key, request.customer_key).await?;
         let name = &request.object_key;

@@ -62,11 +62,19 @@ impl Digester {
         let crc = checksum.and_then(|a| crc_algorithm(a).map(|crc| (a, Crc::new(crc))));
         let sha = checksum.and_then(|a| sha_algorithm(a).map(|s| (a, sha::Context::new(s))));
         let slow = if md5 || sha.is_some() {
-            Slow::Here(Box::new(SlowState { md5: md5.then(Md5::new), sha }))
+            Slow::Here(Box::new(SlowState {
+                md5: md5.then(Md5::new),
+                sha,
+            }))
         } else {
             Slow::None
         };
-        Self { crc, slow, pending: Vec::new(), pending_bytes: 0 }
+        Self {
+            crc,
+            slow,
+            pending: Vec::new(),
+            pending_bytes: 0,
+        }
     }
 
     /// Take in the next piece of the body.
@@ -86,7 +94,9 @@ impl Digester {
     }
 
     async fn offload(&mut self) -> Result<(), Error> {
-        let Some(mut state) = self.settle().await? else { return Ok(()) };
+        let Some(mut state) = self.settle().await? else {
+            return Ok(());
+        };
         let batch = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         self.slow = Slow::Away(tokio::task::spawn_blocking(move || {
@@ -103,9 +113,10 @@ impl Digester {
         match std::mem::replace(&mut self.slow, Slow::None) {
             Slow::None => Ok(None),
             Slow::Here(state) => Ok(Some(state)),
-            Slow::Away(task) => {
-                task.await.map(Some).map_err(|_| Error::Internal("a digest task ended early"))
-            }
+            Slow::Away(task) => task
+                .await
+                .map(Some)
+                .map_err(|_| Error::Internal("a digest task ended early")),
         }
     }
 
@@ -117,10 +128,15 @@ impl Digester {
             }
             state
         });
-        let mut digests = Digests { md5: None, checksum: None };
+        let mut digests = Digests {
+            md5: None,
+            checksum: None,
+        };
         if let Some(state) = slow {
             digests.md5 = state.md5.map(|md5| md5.finalize().into());
-            digests.checksum = state.sha.map(|(a, sha)| (a, sha.finish().as_ref().to_vec()));
+            digests.checksum = state
+                .sha
+                .map(|(a, sha)| (a, sha.finish().as_ref().to_vec()));
         }
         if let Some((algorithm, crc)) = self.crc {
             digests.checksum = Some((algorithm, crc_bytes(algorithm, crc.finalize())));
@@ -201,7 +217,10 @@ mod tests {
         assert_eq!(hex(ChecksumAlgorithm::Crc32), "cbf43926");
         assert_eq!(hex(ChecksumAlgorithm::Crc32c), "e3069283");
         assert_eq!(hex(ChecksumAlgorithm::Crc64Nvme), "ae8b14860a799888");
-        assert_eq!(hex(ChecksumAlgorithm::Sha1), "f7c3bc1d808e04732adf679965ccc34ca7ae3441");
+        assert_eq!(
+            hex(ChecksumAlgorithm::Sha1),
+            "f7c3bc1d808e04732adf679965ccc34ca7ae3441"
+        );
         assert_eq!(
             hex(ChecksumAlgorithm::Sha256),
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
@@ -210,14 +229,19 @@ mod tests {
 
     #[test]
     fn combining_equals_digesting_the_whole() {
-        for algorithm in
-            [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme]
-        {
+        for algorithm in [
+            ChecksumAlgorithm::Crc32,
+            ChecksumAlgorithm::Crc32c,
+            ChecksumAlgorithm::Crc64Nvme,
+        ] {
             let (a, b) = CHECK.split_at(4);
             let combined = combine(algorithm, &digest(algorithm, a), &digest(algorithm, b), 5);
             assert_eq!(combined, Some(digest(algorithm, CHECK)));
         }
-        assert_eq!(combine(ChecksumAlgorithm::Sha1, &[0; 20], &[0; 20], 5), None);
+        assert_eq!(
+            combine(ChecksumAlgorithm::Sha1, &[0; 20], &[0; 20], 5),
+            None
+        );
     }
 
     #[tokio::test]
@@ -227,10 +251,16 @@ mod tests {
             for piece in [1_000_000, 65_536, 99_991] {
                 let mut digester = Digester::new(true, Some(algorithm));
                 for part in body.chunks(piece) {
-                    digester.update(&Bytes::copy_from_slice(part)).await.unwrap();
+                    digester
+                        .update(&Bytes::copy_from_slice(part))
+                        .await
+                        .unwrap();
                 }
                 let digests = digester.finish().await.unwrap();
-                assert_eq!(digests.checksum, Some((algorithm, digest(algorithm, &body))));
+                assert_eq!(
+                    digests.checksum,
+                    Some((algorithm, digest(algorithm, &body)))
+                );
                 assert_eq!(digests.md5, Some(Md5::digest(&body).into()));
             }
         }

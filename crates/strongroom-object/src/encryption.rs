@@ -18,9 +18,7 @@ use strongroom_format::{
 };
 
 use crate::error::Error;
-use crate::model::{
-    Checksum, CustomerKey, Encryption, EncryptionRequest, Scope,
-};
+use crate::model::{Checksum, CustomerKey, Encryption, EncryptionRequest, Scope};
 use crate::objects::{Bucket, Objects, random_32};
 use crate::rows::{
     ChecksumRow, KeyRow, PropertiesRow, StoredPart, UploadBindRow, UploadRow, VersionRow,
@@ -100,7 +98,9 @@ impl WrapKey {
     pub(crate) fn encryption(&self) -> Result<Encryption, Error> {
         Ok(match self.mode {
             SseMode::S3 => Encryption::S3,
-            SseMode::C => Encryption::Customer { md5_base64: self.customer_md5.clone() },
+            SseMode::C => Encryption::Customer {
+                md5_base64: self.customer_md5.clone(),
+            },
             SseMode::Kms | SseMode::Dsse => Encryption::Kms {
                 key_arn: self.kms_arn.clone(),
                 context: if self.caller_context.is_empty() {
@@ -150,12 +150,13 @@ impl WrapKey {
 pub(crate) fn describe(key: &KeyRow, customer: Option<&CustomerKey>) -> Result<Encryption, Error> {
     Ok(match key.mode()? {
         SseMode::S3 => Encryption::S3,
-        SseMode::C => {
-            Encryption::Customer { md5_base64: customer.map(|c| c.md5_base64.clone()) }
-        }
-        SseMode::Kms | SseMode::Dsse => {
-            Encryption::Kms { key_arn: key.kms_arn.clone(), context: None }
-        }
+        SseMode::C => Encryption::Customer {
+            md5_base64: customer.map(|c| c.md5_base64.clone()),
+        },
+        SseMode::Kms | SseMode::Dsse => Encryption::Kms {
+            key_arn: key.kms_arn.clone(),
+            context: None,
+        },
     })
 }
 
@@ -204,7 +205,9 @@ pub(crate) async fn reopen(
                 .await?
         }
         (SseMode::Dsse, None) => {
-            return Err(Error::Corrupted { what: "sealed-key record of unknown mode".to_owned() });
+            return Err(Error::Corrupted {
+                what: "sealed-key record of unknown mode".to_owned(),
+            });
         }
     };
     Ok(WrapKey {
@@ -233,15 +236,26 @@ pub(crate) fn unwrap_version(
     match (&row.key.completion_tag, &row.key.upload) {
         (None, None) => unwrap(wrap_key, &record, &bind),
         (Some(tag), Some(upload)) => {
-            let upload_bind =
-                bind_upload(objects, bucket, object_key, upload, &row.key, &row.properties, row.odi)?;
+            let upload_bind = bind_upload(
+                objects,
+                bucket,
+                object_key,
+                upload,
+                &row.key,
+                &row.properties,
+                row.odi,
+            )?;
             let oek = unwrap(wrap_key, &record, &upload_bind)?;
             oek.completion_key(&row.object_data_id())
                 .verify(&bind, tag)
-                .map_err(|_| Error::Corrupted { what: "completion tag".to_owned() })?;
+                .map_err(|_| Error::Corrupted {
+                    what: "completion tag".to_owned(),
+                })?;
             Ok(oek)
         }
-        _ => Err(Error::Corrupted { what: "completion tag".to_owned() }),
+        _ => Err(Error::Corrupted {
+            what: "completion tag".to_owned(),
+        }),
     }
 }
 
@@ -274,9 +288,9 @@ fn unwrap(
     strongroom_format::unwrap_object_key(&wrap_key.external_key, record, bind).map_err(|error| {
         match (error, wrap_key.mode) {
             (UnwrapError::WrongKey, SseMode::C) => Error::CustomerKeyWrong,
-            (UnwrapError::WrongKey | UnwrapError::Open(_), _) => {
-                Error::Corrupted { what: "sealed-key record".to_owned() }
-            }
+            (UnwrapError::WrongKey | UnwrapError::Open(_), _) => Error::Corrupted {
+                what: "sealed-key record".to_owned(),
+            },
         }
     })
 }
@@ -347,16 +361,20 @@ pub(crate) fn bind_upload(
 impl UploadRow {
     /// What its BIND is made of.
     pub(crate) fn bind_row(&self) -> UploadBindRow {
-        UploadBindRow { upload_uid: self.upload_uid, initiated_ms: self.initiated_ms }
+        UploadBindRow {
+            upload_uid: self.upload_uid,
+            initiated_ms: self.initiated_ms,
+        }
     }
 
     /// The key that tags the finished object, for SSE-C uploads.
     pub(crate) fn completion(&self) -> Result<Option<CompletionKey>, Error> {
-        let Some(bytes) = &self.completion_key else { return Ok(None) };
-        let bytes = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::Corrupted { what: "completion key".to_owned() })?;
+        let Some(bytes) = &self.completion_key else {
+            return Ok(None);
+        };
+        let bytes = bytes.as_slice().try_into().map_err(|_| Error::Corrupted {
+            what: "completion key".to_owned(),
+        })?;
         Ok(Some(CompletionKey::from_bytes(bytes)))
     }
 }
@@ -391,7 +409,9 @@ pub(crate) fn open_checksum(
     let value = oek
         .sums_key(odi)
         .open(&row.value, &checksum_aad(row))
-        .map_err(|_| Error::Corrupted { what: "stored checksum".to_owned() })?;
+        .map_err(|_| Error::Corrupted {
+            what: "stored checksum".to_owned(),
+        })?;
     row.with_value(value)
 }
 
@@ -408,7 +428,10 @@ fn bound_checksum(row: &ChecksumRow) -> BindChecksum<'_> {
 }
 
 fn pairs(context: &strongroom_format::EncryptionContext) -> BTreeMap<String, String> {
-    context.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+    context
+        .iter()
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect()
 }
 
 fn with_object_arn(
@@ -424,13 +447,22 @@ fn with_object_arn(
             reason: "aws:s3:arn must be the ARN of the object or be left out",
         });
     }
-    if context.keys().any(|name| name.starts_with("aws:") && name != S3_ARN) {
-        return Err(Error::InvalidEncryptionContext { reason: "names that begin with aws: are reserved" });
+    if context
+        .keys()
+        .any(|name| name.starts_with("aws:") && name != S3_ARN)
+    {
+        return Err(Error::InvalidEncryptionContext {
+            reason: "names that begin with aws: are reserved",
+        });
     }
     context.insert(S3_ARN.to_owned(), arn);
     Ok(context)
 }
 
 fn need_secure_transport(scope: Scope<'_>) -> Result<(), Error> {
-    if scope.caller.secure_transport() { Ok(()) } else { Err(Error::KmsNeedsSecureTransport) }
+    if scope.caller.secure_transport() {
+        Ok(())
+    } else {
+        Err(Error::KmsNeedsSecureTransport)
+    }
 }

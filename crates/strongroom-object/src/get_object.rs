@@ -9,9 +9,7 @@ use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read};
 use crate::encryption;
 use crate::error::Error;
-use crate::model::{
-    ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served,
-};
+use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served};
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource};
 use crate::rows::{Place, StoredPart, VersionRow};
@@ -67,18 +65,17 @@ impl Objects {
         input: GetObject,
     ) -> Result<GetObjectOutput, Error> {
         let opened = self.open_object(scope, &input)?;
-        let Opened { bucket, row, served, parts } = opened;
+        let Opened {
+            bucket,
+            row,
+            served,
+            parts,
+        } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let wrap_key =
             encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
-        let oek = encryption::unwrap_version(
-            self,
-            &wrap_key,
-            &bucket,
-            &input.object_key,
-            &row,
-            &parts,
-        )?;
+        let oek =
+            encryption::unwrap_version(self, &wrap_key, &bucket, &input.object_key, &row, &parts)?;
         let whole = input.range.is_none() && input.part_number.is_none();
         let checksum = match &row.checksum {
             Some(sum) if input.checksum_mode && whole => {
@@ -100,7 +97,12 @@ impl Objects {
         input: GetObject,
     ) -> Result<(ObjectHead, Served), Error> {
         let opened = self.open_object(scope, &input)?;
-        let Opened { bucket, row, served, parts } = opened;
+        let Opened {
+            bucket,
+            row,
+            served,
+            parts,
+        } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let whole = input.range.is_none() && input.part_number.is_none();
         let checksum = match row.checksum.clone() {
@@ -108,9 +110,12 @@ impl Objects {
                 let wrap_key =
                     encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
                 let name = &input.object_key;
-                let oek =
-                    encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &parts)?;
-                Some(encryption::open_checksum(&sum, &oek, &row.object_data_id())?)
+                let oek = encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &parts)?;
+                Some(encryption::open_checksum(
+                    &sum,
+                    &oek,
+                    &row.object_data_id(),
+                )?)
             }
             _ => None,
         };
@@ -121,11 +126,7 @@ impl Objects {
 
     /// Find an object, ask for permission, check the customer key, the conditions and the range,
     /// in this order.
-    pub(crate) fn open_object(
-        &self,
-        scope: Scope<'_>,
-        input: &GetObject,
-    ) -> Result<Opened, Error> {
+    pub(crate) fn open_object(&self, scope: Scope<'_>, input: &GetObject) -> Result<Opened, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
         let action = match input.version_id {
@@ -142,7 +143,12 @@ impl Objects {
         check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
         let parts = self.parts(&row)?;
         let served = serve(input, &row, &parts)?;
-        Ok(Opened { bucket, row, served, parts })
+        Ok(Opened {
+            bucket,
+            row,
+            served,
+            parts,
+        })
     }
 
     /// The bytes of a range of an object whose key is at hand.
@@ -171,26 +177,39 @@ impl Objects {
         start: u64,
         len: u64,
     ) -> Result<SealedPart, Error> {
-        let damaged = || Error::Corrupted { what: "body of the object".to_owned() };
+        let damaged = || Error::Corrupted {
+            what: "body of the object".to_owned(),
+        };
         let context = BodyContext {
             layer: Layer::Inner,
             odi: row.object_data_id(),
             part_no: part.part_number,
             part_uid: part.uid(),
         };
-        let key =
-            oek.payload_key(&context.odi, context.layer, context.part_no, &context.part_uid);
-        let opener = Opener::new(&key, &context, &part.header(), part.plain_len)
-            .map_err(|_| damaged())?;
+        let key = oek.payload_key(
+            &context.odi,
+            context.layer,
+            context.part_no,
+            &context.part_uid,
+        );
+        let opener =
+            Opener::new(&key, &context, &part.header(), part.plain_len).map_err(|_| damaged())?;
         let span = strongroom_format::span(part.plain_len, start, len).ok_or_else(damaged)?;
         let source = match &part.place {
             Place::Inline => {
-                let row = self.tables().get(BODIES, &part.part_uid)?.ok_or_else(damaged)?;
+                let row = self
+                    .tables()
+                    .get(BODIES, &part.part_uid)?
+                    .ok_or_else(damaged)?;
                 SealedSource::Inline(row.value)
             }
-            Place::Blob(location) => SealedSource::Blob(location.clone()),
+            Place::Blob(location) => SealedSource::Blob(*location),
         };
-        Ok(SealedPart { opener, span, source })
+        Ok(SealedPart {
+            opener,
+            span,
+            source,
+        })
     }
 }
 
@@ -213,25 +232,40 @@ fn serve(input: &GetObject, row: &VersionRow, parts: &[StoredPart]) -> Result<Se
         return serve_part(requested, parts);
     }
     let Some(range) = input.range else {
-        return Ok(Served { start: 0, len: row.size, partial: false });
+        return Ok(Served {
+            start: 0,
+            len: row.size,
+            partial: false,
+        });
     };
     let (start, len) = resolve_range(range, row.size).ok_or_else(|| Error::InvalidRange {
         actual_size: row.size,
         requested: input.range_text.clone(),
     })?;
-    Ok(Served { start, len, partial: true })
+    Ok(Served {
+        start,
+        len,
+        partial: true,
+    })
 }
 
 fn serve_part(requested: u32, parts: &[StoredPart]) -> Result<Served, Error> {
     let mut start = 0_u64;
     for (index, part) in parts.iter().enumerate() {
         if u32::try_from(index + 1) == Ok(requested) {
-            return Ok(Served { start, len: part.plain_len, partial: true });
+            return Ok(Served {
+                start,
+                len: part.plain_len,
+                partial: true,
+            });
         }
         start = start.saturating_add(part.plain_len);
     }
     let actual_count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-    Err(Error::InvalidPartNumber { actual_count, requested })
+    Err(Error::InvalidPartNumber {
+        actual_count,
+        requested,
+    })
 }
 
 /// First byte and length of a range of an object of `size` bytes; `None`: unsatisfiable.
@@ -260,7 +294,11 @@ fn spans(parts: &[StoredPart], served: Served) -> Vec<(&StoredPart, u64, u64)> {
         let from = served.start.max(part_start);
         let to = end.min(part_end);
         if from < to || (served.len == 0 && parts.len() == 1) {
-            shares.push((part, from.saturating_sub(part_start), to.saturating_sub(from)));
+            shares.push((
+                part,
+                from.saturating_sub(part_start),
+                to.saturating_sub(from),
+            ));
         }
         part_start = part_end;
     }
@@ -312,7 +350,11 @@ mod tests {
         let parts = [part(5), part(1), part(7)];
         for start in 0..13 {
             for len in 1..=(13 - start) {
-                let served = Served { start, len, partial: true };
+                let served = Served {
+                    start,
+                    len,
+                    partial: true,
+                };
                 let shares = spans(&parts, served);
                 let total: u64 = shares.iter().map(|(_, _, len)| len).sum();
                 assert_eq!(total, len);
@@ -325,7 +367,11 @@ mod tests {
 
     #[test]
     fn an_empty_object_has_one_empty_share() {
-        let served = Served { start: 0, len: 0, partial: false };
+        let served = Served {
+            start: 0,
+            len: 0,
+            partial: false,
+        };
         assert_eq!(spans(&[part(0)], served).len(), 1);
     }
 
@@ -333,10 +379,23 @@ mod tests {
     fn part_numbers_outside_the_object_are_refused() {
         let parts = [part(5), part(1)];
         let second = serve_part(2, &parts).unwrap();
-        assert_eq!(second, Served { start: 5, len: 1, partial: true });
+        assert_eq!(
+            second,
+            Served {
+                start: 5,
+                len: 1,
+                partial: true
+            }
+        );
         for number in [0, 3, 10_001] {
             let refused = serve_part(number, &parts);
-            assert!(matches!(refused, Err(Error::InvalidPartNumber { actual_count: 2, .. })));
+            assert!(matches!(
+                refused,
+                Err(Error::InvalidPartNumber {
+                    actual_count: 2,
+                    ..
+                })
+            ));
         }
     }
 }

@@ -53,7 +53,10 @@ pub struct InspectedPart {
 
 impl Objects {
     /// Say how an object is sealed.
-    #[expect(clippy::unused_async, reason = "remote tables will be asked over a network")]
+    #[expect(
+        clippy::unused_async,
+        reason = "remote tables will be asked over a network"
+    )]
     pub async fn inspect(&self, bucket: &str, object_key: &str) -> Result<Inspection, Error> {
         let bucket = self.bucket(bucket)?;
         let found = self.version(&bucket, object_key, None)?;
@@ -69,7 +72,7 @@ impl Objects {
                 segments: strongroom_format::segment_count(part.plain_len),
                 files: match &part.place {
                     Place::Inline => Vec::new(),
-                    Place::Blob(location) => self.blobs().file_names(location),
+                    Place::Blob(location) => self.blobs().files(location.blob),
                 },
             })
             .collect();

@@ -17,7 +17,6 @@
 
 mod authorize;
 mod bucket;
-mod complete;
 mod conditions;
 mod copy_object;
 mod delete_object;
@@ -42,7 +41,7 @@ pub use authorize::{Action, Permit};
 pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
 pub use error::{BodyError, Error};
 pub use get_object::{GetObject, GetObjectOutput};
-pub use inspect::{Inspection, InspectedPart};
+pub use inspect::{InspectedPart, Inspection};
 pub use list_objects::{ListObjects, ListObjectsOutput};
 pub use model::{
     Body, BodySource, BucketInfo, BucketName, ByteRange, Checksum, ChecksumAlgorithm,

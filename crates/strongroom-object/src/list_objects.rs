@@ -43,7 +43,10 @@ pub struct ListObjectsOutput {
 
 impl Objects {
     /// List names of a bucket.
-    #[expect(clippy::unused_async, reason = "remote tables will be asked over a network")]
+    #[expect(
+        clippy::unused_async,
+        reason = "remote tables will be asked over a network"
+    )]
     pub async fn list_objects(
         &self,
         scope: Scope<'_>,
@@ -62,11 +65,15 @@ impl Objects {
         'pages: while let Some(from) = position.take() {
             let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let lower = Bound::Included(from.as_slice());
-            let found = self.tables().scan(VERSIONS, lower, upper, ROWS_PER_SCAN, false)?;
+            let found = self
+                .tables()
+                .scan(VERSIONS, lower, upper, ROWS_PER_SCAN, false)?;
             let full = found.len() == ROWS_PER_SCAN;
             for (key, row) in found {
-                let (name, _) = table_key::split_object_key(&key)
-                    .ok_or_else(|| Error::Corrupted { what: "key of a version row".to_owned() })?;
+                let (name, _) =
+                    table_key::split_object_key(&key).ok_or_else(|| Error::Corrupted {
+                        what: "key of a version row".to_owned(),
+                    })?;
                 if last.as_ref() == Some(&name) {
                     continue;
                 }
@@ -96,7 +103,9 @@ impl Objects {
 /// Where the page starts: behind `after`, and behind everything it stands for.
 fn start(bucket: &Bucket, input: &ListObjects) -> Option<Vec<u8>> {
     let first = name_prefix(bucket.uid(), &input.prefix);
-    let Some(after) = &input.after else { return Some(first) };
+    let Some(after) = &input.after else {
+        return Some(first);
+    };
     let rolled_up = common_prefix(after, input).is_some_and(|common| common == *after);
     let behind = if rolled_up {
         prefix_end(&name_prefix(bucket.uid(), after))?
@@ -126,7 +135,12 @@ fn listed(object_key: String, row: &Row) -> Result<ListedObject, Error> {
     let checksum = version
         .checksum
         .as_ref()
-        .map(|sum| Ok((ChecksumAlgorithm::from_number(sum.algorithm)?, sum.checksum_type())))
+        .map(|sum| {
+            Ok((
+                ChecksumAlgorithm::from_number(sum.algorithm)?,
+                sum.checksum_type(),
+            ))
+        })
         .transpose()
         .map_err(|error: Error| error)?;
     Ok(ListedObject {

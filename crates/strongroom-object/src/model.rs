@@ -38,7 +38,9 @@ impl BucketName {
     /// Parse a name: 3-63 of `a-z0-9.-`, letter or digit at both ends, no `..`, no IP address,
     /// none of the reserved prefixes and suffixes (AWS: "Bucket naming rules").
     pub fn parse(name: &str) -> Result<Self, Error> {
-        let refused = || Error::InvalidBucketName { bucket: name.to_owned() };
+        let refused = || Error::InvalidBucketName {
+            bucket: name.to_owned(),
+        };
         let allowed =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
         let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -47,13 +49,19 @@ impl BucketName {
             && bytes.iter().copied().all(allowed)
             && edge(bytes.first())
             && edge(bytes.last());
-        let reserved = ["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|p| name.starts_with(p))
+        let reserved = ["xn--", "sthree-", "amzn-s3-demo-"]
+            .iter()
+            .any(|p| name.starts_with(p))
             || ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
                 .iter()
                 .any(|s| name.ends_with(s));
         let dotted = name.contains("..") || name.contains(".-") || name.contains("-.");
         let ip = name.parse::<std::net::Ipv4Addr>().is_ok();
-        if !shape || reserved || dotted || ip { Err(refused()) } else { Ok(Self(name.to_owned())) }
+        if !shape || reserved || dotted || ip {
+            Err(refused())
+        } else {
+            Ok(Self(name.to_owned()))
+        }
     }
 
     /// The name.
@@ -70,7 +78,9 @@ impl ObjectName {
     /// Parse a name.
     pub fn parse(name: &str) -> Result<Self, Error> {
         if name.len() > 1024 {
-            return Err(Error::KeyTooLong { size_bytes: name.len() });
+            return Err(Error::KeyTooLong {
+                size_bytes: name.len(),
+            });
         }
         if name.is_empty() || name.as_bytes().contains(&0) {
             return Err(Error::InvalidObjectName);

@@ -37,21 +37,33 @@ struct Inner {
 
 impl std::fmt::Debug for Objects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Objects").field("options", &self.inner.options).finish_non_exhaustive()
+        f.debug_struct("Objects")
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
     }
 }
 
 impl Objects {
     /// Open the conductor over an open store and key service.
-    #[expect(clippy::unused_async, reason = "opening will read policies from the tables")]
+    #[expect(
+        clippy::unused_async,
+        reason = "opening will read policies from the tables"
+    )]
     pub async fn open(
         store: &Store,
         kms: &Kms,
         clock: Arc<dyn Clock>,
         options: ObjectsOptions,
     ) -> Result<Self, Error> {
-        let inner = Inner { store: store.clone(), kms: kms.clone(), clock, options };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            store: store.clone(),
+            kms: kms.clone(),
+            clock,
+            options,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     pub(crate) fn tables(&self) -> &Tables {
@@ -60,10 +72,6 @@ impl Objects {
 
     pub(crate) fn blobs(&self) -> &Blobs {
         self.inner.store.blobs()
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.inner.store
     }
 
     pub(crate) fn kms(&self) -> &Kms {
@@ -84,7 +92,9 @@ impl Objects {
 
     /// Open a bucket's record.
     pub(crate) fn bucket(&self, name: &str) -> Result<Bucket, Error> {
-        self.find_bucket(name)?.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })
+        self.find_bucket(name)?.ok_or_else(|| Error::NoSuchBucket {
+            bucket: name.to_owned(),
+        })
     }
 
     /// A bucket's record, if there is one.
@@ -93,7 +103,11 @@ impl Objects {
             return Ok(None);
         };
         let row: BucketRow = rows::decode(&found.value, "bucket row")?;
-        Ok(Some(Bucket { name: name.to_owned(), row, seq: found.seq }))
+        Ok(Some(Bucket {
+            name: name.to_owned(),
+            row,
+            seq: found.seq,
+        }))
     }
 }
 
@@ -113,7 +127,12 @@ impl Bucket {
 
     /// Ask for an action on the bucket itself.
     pub(crate) fn authorize(&self, scope: Scope<'_>, action: Action) -> Result<Permit, Error> {
-        authorize(scope.caller, action, Resource::Bucket(&self.name), &self.row.owner_account)
+        authorize(
+            scope.caller,
+            action,
+            Resource::Bucket(&self.name),
+            &self.row.owner_account,
+        )
     }
 
     /// Ask for an action on one of its objects.

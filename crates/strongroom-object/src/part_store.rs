@@ -68,7 +68,7 @@ impl Objects {
         check_expected_len(request)?;
         let md5 = incoming.md5_etag || request.content_md5.is_some();
         let mut digester = Digester::new(md5, algorithm);
-        let sealed = write(
+        let sealed_body = write(
             self.blobs(),
             BlobId(part_uid),
             &sealer,
@@ -86,7 +86,7 @@ impl Objects {
             _ => hex::encode(random_uid()?),
         };
         let floe_header = *sealer.header().as_bytes();
-        let (write, place) = store_body(part_uid, sealed);
+        let (write, place) = store_body(part_uid, sealed_body);
         let part = StoredPart {
             part_number: incoming.part_number,
             part_uid,
@@ -94,7 +94,12 @@ impl Objects {
             floe_header,
             place,
         };
-        Ok(Written { part, write, etag, checksum })
+        Ok(Written {
+            part,
+            write,
+            etag,
+            checksum,
+        })
     }
 }
 
@@ -109,9 +114,10 @@ fn check_expected_len(request: &ChecksumRequest) -> Result<(), Error> {
 
 fn check_md5(request: &ChecksumRequest, calculated: Option<[u8; 16]>) -> Result<(), Error> {
     match (request.content_md5, calculated) {
-        (Some(expected), Some(calculated)) if expected != calculated => {
-            Err(Error::BadDigest { expected, calculated })
-        }
+        (Some(expected), Some(calculated)) if expected != calculated => Err(Error::BadDigest {
+            expected,
+            calculated,
+        }),
         (Some(_), None) => Err(Error::Internal("the MD5 was not computed")),
         _ => Ok(()),
     }
@@ -124,17 +130,30 @@ fn check_checksum(
 ) -> Result<Option<Checksum>, Error> {
     let Some((algorithm, value)) = calculated else {
         return match trailing {
-            Some((algorithm, _)) => Err(Error::ChecksumMismatch { algorithm: *algorithm }),
+            Some((algorithm, _)) => Err(Error::ChecksumMismatch {
+                algorithm: *algorithm,
+            }),
             None => Ok(None),
         };
     };
-    if request.expected.as_ref().is_some_and(|expected| *expected != value) {
+    if request
+        .expected
+        .as_ref()
+        .is_some_and(|expected| *expected != value)
+    {
         return Err(Error::ChecksumMismatch { algorithm });
     }
     if let Some((announced, expected)) = trailing
         && (*announced != algorithm || *expected != value)
     {
-        return Err(Error::ChecksumMismatch { algorithm: *announced });
+        return Err(Error::ChecksumMismatch {
+            algorithm: *announced,
+        });
     }
-    Ok(Some(Checksum { algorithm, checksum_type: ChecksumType::FullObject, value, parts: None }))
+    Ok(Some(Checksum {
+        algorithm,
+        checksum_type: ChecksumType::FullObject,
+        value,
+        parts: None,
+    }))
 }

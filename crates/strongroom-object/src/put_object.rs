@@ -90,7 +90,10 @@ impl Objects {
         bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         if input.content_length > PUT_BYTES_MAX {
             let proposed_size = input.content_length;
-            return Err(Error::EntityTooLarge { proposed_size, max_size: PUT_BYTES_MAX });
+            return Err(Error::EntityTooLarge {
+                proposed_size,
+                max_size: PUT_BYTES_MAX,
+            });
         }
         let current = self.find_version(&bucket, &input.object_key)?;
         let etag = current.as_ref().map(|found| found.row.etag.as_str());
@@ -151,12 +154,21 @@ impl Objects {
             body: Some(written.part.clone()),
             null_version: true,
         };
-        let bind = encryption::bind_version(self, new.bucket, new.object_key, &row, &[written.part])?;
+        let bind =
+            encryption::bind_version(self, new.bucket, new.object_key, &row, &[written.part])?;
         row.key.record = wrap_key.wrap(&oek, &bind, RecordFlags::default())?;
         let created_ms = row.created_ms;
-        let batch = Batch { preconditions: Vec::new(), writes: vec![written.write] };
-        let version = NewVersion { row, part_table: Vec::new(), batch };
-        self.store_version(new.bucket, new.object_key, version, &new.conditions).await?;
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: vec![written.write],
+        };
+        let version = NewVersion {
+            row,
+            part_table: Vec::new(),
+            batch,
+        };
+        self.store_version(new.bucket, new.object_key, version, &new.conditions)
+            .await?;
         Ok(StoredObject {
             etag: written.etag,
             created_ms,

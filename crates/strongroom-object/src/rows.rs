@@ -236,10 +236,15 @@ impl PropertiesRow {
             ("expires", &self.expires),
             ("website-redirect-location", &self.website_redirect_location),
         ];
-        let user: Vec<(String, &str)> =
-            self.user.iter().map(|(n, v)| (format!("user:{n}"), v.as_str())).collect();
-        let mut pairs: Vec<(&str, &str)> =
-            system.iter().filter_map(|(n, v)| v.as_deref().map(|v| (*n, v))).collect();
+        let user: Vec<(String, &str)> = self
+            .user
+            .iter()
+            .map(|(n, v)| (format!("user:{n}"), v.as_str()))
+            .collect();
+        let mut pairs: Vec<(&str, &str)> = system
+            .iter()
+            .filter_map(|(n, v)| v.as_deref().map(|v| (*n, v)))
+            .collect();
         pairs.extend(user.iter().map(|(n, v)| (n.as_str(), *v)));
         strongroom_format::properties_digest(&pairs)
     }
@@ -278,8 +283,9 @@ impl From<PropertiesRow> for Properties {
 impl KeyRow {
     /// The parsed record.
     pub(crate) fn sealed_record(&self) -> Result<SealedKeyRecord, Error> {
-        SealedKeyRecord::parse(&self.record)
-            .map_err(|_| Error::Corrupted { what: "sealed-key record".to_owned() })
+        SealedKeyRecord::parse(&self.record).map_err(|_| Error::Corrupted {
+            what: "sealed-key record".to_owned(),
+        })
     }
 
     /// The mode, read from the record.
@@ -306,7 +312,9 @@ pub(crate) fn context_from(pairs: &BTreeMap<String, String>) -> Result<Encryptio
     for (name, value) in pairs {
         context
             .insert(name.clone(), value.clone())
-            .map_err(|_| Error::Corrupted { what: "encryption context".to_owned() })?;
+            .map_err(|_| Error::Corrupted {
+                what: "encryption context".to_owned(),
+            })?;
     }
     Ok(context)
 }
@@ -331,7 +339,9 @@ impl ChecksumAlgorithm {
             3 => Ok(Self::Crc64Nvme),
             4 => Ok(Self::Sha1),
             5 => Ok(Self::Sha256),
-            _ => Err(Error::Corrupted { what: "checksum algorithm".to_owned() }),
+            _ => Err(Error::Corrupted {
+                what: "checksum algorithm".to_owned(),
+            }),
         }
     }
 }
@@ -360,7 +370,11 @@ impl ChecksumRow {
 
     /// What it covers.
     pub(crate) fn checksum_type(&self) -> ChecksumType {
-        if self.composite { ChecksumType::Composite } else { ChecksumType::FullObject }
+        if self.composite {
+            ChecksumType::Composite
+        } else {
+            ChecksumType::FullObject
+        }
     }
 }
 
@@ -371,5 +385,7 @@ pub(crate) fn encode<T: Encode<()>>(row: &T) -> Result<Vec<u8>, Error> {
 
 /// Decode a row; `what` names it when it is damaged.
 pub(crate) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8], what: &str) -> Result<T, Error> {
-    minicbor::decode(bytes).map_err(|_| Error::Corrupted { what: what.to_owned() })
+    minicbor::decode(bytes).map_err(|_| Error::Corrupted {
+        what: what.to_owned(),
+    })
 }

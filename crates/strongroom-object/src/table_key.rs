@@ -103,12 +103,25 @@ mod tests {
     #[test]
     fn key_order_is_the_byte_order_of_names() {
         let uid = [7; 16];
-        let mut names =
-            ["a", "a\u{1}", "a!", "a/b", "aa", "b", "\u{e9}", "\u{1F600}", "z", "a\u{7f}"];
+        let mut names = [
+            "a",
+            "a\u{1}",
+            "a!",
+            "a/b",
+            "aa",
+            "b",
+            "\u{e9}",
+            "\u{1F600}",
+            "z",
+            "a\u{7f}",
+        ];
         let mut keys: Vec<_> = names.iter().map(|n| object_prefix(&uid, n)).collect();
         names.sort_by_key(|n| n.as_bytes().to_vec());
         keys.sort();
-        let decoded: Vec<_> = keys.iter().map(|k| split_object_key(k).unwrap().0).collect();
+        let decoded: Vec<_> = keys
+            .iter()
+            .map(|k| split_object_key(k).unwrap().0)
+            .collect();
         assert_eq!(decoded, names);
     }
 

@@ -58,7 +58,8 @@ impl Objects {
         let mut report = VerifyReport::default();
         for bucket in self.list_buckets(scope).await? {
             let bucket = self.bucket(&bucket.name)?;
-            self.verify_bucket(scope, &bucket, &mut report, progress).await?;
+            self.verify_bucket(scope, &bucket, &mut report, progress)
+                .await?;
         }
         self.verify_open_parts(&mut report).await?;
         Ok(report)
@@ -75,14 +76,23 @@ impl Objects {
         let mut from = bucket.uid().to_vec();
         loop {
             let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let page =
-                self.tables().scan(VERSIONS, Bound::Excluded(&from), upper, ROWS_PER_SCAN, false)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let page = self.tables().scan(
+                VERSIONS,
+                Bound::Excluded(&from),
+                upper,
+                ROWS_PER_SCAN,
+                false,
+            )?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
             from.clone_from(last);
             for (key, row) in page {
                 let name = table_key::split_object_key(&key).map(|(name, _)| name);
                 let Some(name) = name else {
-                    report.damaged.push(format!("a row of bucket {}: its key", bucket.name));
+                    report
+                        .damaged
+                        .push(format!("a row of bucket {}: its key", bucket.name));
                     continue;
                 };
                 report.objects += 1;
@@ -94,10 +104,15 @@ impl Objects {
                         }
                     }
                     Err(error) => {
-                        report.damaged.push(format!("s3://{}/{name}: {error}", bucket.name));
+                        report
+                            .damaged
+                            .push(format!("s3://{}/{name}: {error}", bucket.name));
                     }
                 }
-                progress(VerifyProgress { objects: report.objects, bytes: report.bytes });
+                progress(VerifyProgress {
+                    objects: report.objects,
+                    bytes: report.bytes,
+                });
             }
         }
     }
@@ -131,7 +146,11 @@ impl Objects {
         if let Some(sum) = &row.checksum {
             encryption::open_checksum(sum, &oek, &row.object_data_id())?;
         }
-        let served = Served { start: 0, len: row.size, partial: false };
+        let served = Served {
+            start: 0,
+            len: row.size,
+            partial: false,
+        };
         let mut body = self.open_body(&oek, &row, &parts, served).await?;
         let mut read = 0_u64;
         while let Some(piece) = body.next().await {
@@ -140,7 +159,9 @@ impl Objects {
         if read == row.size {
             Ok((row.size, Depth::Tags))
         } else {
-            Err(Error::Corrupted { what: "length of the object's body".to_owned() })
+            Err(Error::Corrupted {
+                what: "length of the object's body".to_owned(),
+            })
         }
     }
 
@@ -148,8 +169,13 @@ impl Objects {
     async fn verify_part(&self, part: &StoredPart) -> Result<(), Error> {
         match &part.place {
             Place::Inline => {
-                let missing = || Error::Corrupted { what: "body of the object".to_owned() };
-                let row = self.tables().get(BODIES, &part.part_uid)?.ok_or_else(missing)?;
+                let missing = || Error::Corrupted {
+                    what: "body of the object".to_owned(),
+                };
+                let row = self
+                    .tables()
+                    .get(BODIES, &part.part_uid)?
+                    .ok_or_else(missing)?;
                 let sealed = u64::try_from(row.value.len()).ok();
                 if sealed == strongroom_format::sealed_bytes(part.plain_len) {
                     Ok(())
@@ -168,9 +194,12 @@ impl Objects {
         let mut from = Vec::new();
         loop {
             let lower = Bound::Excluded(from.as_slice());
-            let page =
-                self.tables().scan(PARTS, lower, Bound::Unbounded, ROWS_PER_SCAN, false)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let page = self
+                .tables()
+                .scan(PARTS, lower, Bound::Unbounded, ROWS_PER_SCAN, false)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
             let last = last.clone();
             for (_, row) in page {
                 report.open_parts += 1;
@@ -179,7 +208,9 @@ impl Objects {
                     Err(error) => Err(error),
                 };
                 if let Err(error) = checked {
-                    report.damaged.push(format!("a part of an open upload: {error}"));
+                    report
+                        .damaged
+                        .push(format!("a part of an open upload: {error}"));
                 }
             }
             from = last;

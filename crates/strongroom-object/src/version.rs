@@ -47,10 +47,18 @@ impl Objects {
         let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let end = table_key::prefix_end(&prefix);
         let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.tables().scan(VERSIONS, Bound::Included(&prefix), end, 1, false)?;
-        let Some((key, Row { value, seq })) = rows.into_iter().next() else { return Ok(None) };
+        let rows = self
+            .tables()
+            .scan(VERSIONS, Bound::Included(&prefix), end, 1, false)?;
+        let Some((key, Row { value, seq })) = rows.into_iter().next() else {
+            return Ok(None);
+        };
         let row = rows::decode(&value, "version row")?;
-        Ok(Some(Found { table_key: key, row, seq }))
+        Ok(Some(Found {
+            table_key: key,
+            row,
+            seq,
+        }))
     }
 
     /// The version a request names: the current one, or the `null` version by id.
@@ -63,7 +71,9 @@ impl Objects {
         match version_id {
             None => self
                 .find_version(bucket, object_key)?
-                .ok_or_else(|| Error::NoSuchKey { object_key: object_key.to_owned() }),
+                .ok_or_else(|| Error::NoSuchKey {
+                    object_key: object_key.to_owned(),
+                }),
             Some(id) => self
                 .find_version(bucket, object_key)?
                 .filter(|found| found.row.null_version && id == "null")
@@ -79,9 +89,13 @@ impl Objects {
         match (&row.body, row.parts) {
             (Some(body), 0) => Ok(vec![body.clone()]),
             (None, parts) if parts > 0 => {
-                let damaged = || Error::Corrupted { what: "part table row".to_owned() };
-                let found =
-                    self.tables().get(PART_TABLES, &row.version_uid)?.ok_or_else(damaged)?;
+                let damaged = || Error::Corrupted {
+                    what: "part table row".to_owned(),
+                };
+                let found = self
+                    .tables()
+                    .get(PART_TABLES, &row.version_uid)?
+                    .ok_or_else(damaged)?;
                 let table: PartTableRow = rows::decode(&found.value, "part table row")?;
                 if table.parts.len() == usize::from(parts) {
                     Ok(table.parts)
@@ -89,7 +103,9 @@ impl Objects {
                     Err(damaged())
                 }
             }
-            _ => Err(Error::Corrupted { what: "version row".to_owned() }),
+            _ => Err(Error::Corrupted {
+                what: "version row".to_owned(),
+            }),
         }
     }
 
@@ -104,11 +120,21 @@ impl Objects {
         let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let value = rows::encode(&new.row)?;
         let mut own = new.batch;
-        own.writes.push(Write::PutStamped { table: VERSIONS, prefix, value });
+        own.writes.push(Write::PutStamped {
+            table: VERSIONS,
+            prefix,
+            value,
+        });
         if !new.part_table.is_empty() {
-            let value = rows::encode(&PartTableRow { parts: new.part_table })?;
+            let value = rows::encode(&PartTableRow {
+                parts: new.part_table,
+            })?;
             let key = new.row.version_uid.to_vec();
-            own.writes.push(Write::Put { table: PART_TABLES, key, value });
+            own.writes.push(Write::Put {
+                table: PART_TABLES,
+                key,
+                value,
+            });
         }
         own.preconditions.push(bucket_unchanged(bucket));
         let own_preconditions = own.preconditions.len();
@@ -119,7 +145,8 @@ impl Objects {
             check_write(conditions, etag, object_key)?;
             own.preconditions.truncate(own_preconditions);
             own.writes.truncate(own_writes);
-            own.preconditions.push(self.current_unchanged(bucket, object_key, current.as_ref()));
+            own.preconditions
+                .push(current_unchanged(bucket, object_key, current.as_ref()));
             if let Some(found) = current {
                 own.writes.extend(self.removal(&found)?);
             }
@@ -149,10 +176,19 @@ impl Objects {
         object_key: &str,
     ) -> Result<bool, Error> {
         for _ in 0..COMMIT_TRIES_MAX {
-            let Some(found) = self.find_version(bucket, object_key)? else { return Ok(false) };
-            let unchanged = self.current_unchanged(bucket, object_key, Some(&found));
+            let Some(found) = self.find_version(bucket, object_key)? else {
+                return Ok(false);
+            };
+            let unchanged = current_unchanged(bucket, object_key, Some(&found));
             let writes = self.removal(&found)?;
-            match self.tables().commit(Batch { preconditions: vec![unchanged], writes }).await {
+            match self
+                .tables()
+                .commit(Batch {
+                    preconditions: vec![unchanged],
+                    writes,
+                })
+                .await
+            {
                 Ok(_) => return Ok(true),
                 Err(CommitError::Precondition { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -164,35 +200,40 @@ impl Objects {
     /// What takes a version's rows and bytes away. Its sealed-key record goes with its row, so
     /// the bytes cannot be opened any more, wherever they linger.
     fn removal(&self, found: &Found) -> Result<Vec<Write>, Error> {
-        let mut writes = vec![Write::Delete { table: VERSIONS, key: found.table_key.clone() }];
+        let mut writes = vec![Write::Delete {
+            table: VERSIONS,
+            key: found.table_key.clone(),
+        }];
         for part in self.parts(&found.row)? {
             writes.push(remove_body(&part));
         }
         if found.row.parts > 0 {
             let key = found.row.version_uid.to_vec();
-            writes.push(Write::Delete { table: PART_TABLES, key });
+            writes.push(Write::Delete {
+                table: PART_TABLES,
+                key,
+            });
         }
         Ok(writes)
     }
+}
 
-    fn current_unchanged(
-        &self,
-        bucket: &Bucket,
-        object_key: &str,
-        current: Option<&Found>,
-    ) -> Precondition {
-        match current {
-            Some(found) => Precondition::SeqIs {
-                table: VERSIONS,
-                key: found.table_key.clone(),
-                seq: found.seq,
-            },
-            None => {
-                let start = table_key::object_prefix(bucket.uid(), object_key);
-                let end = table_key::prefix_end(&start).unwrap_or_default();
-                Precondition::RangeEmpty { table: VERSIONS, start, end }
-            }
-        }
+/// What is there must still be what was found.
+fn current_unchanged(bucket: &Bucket, object_key: &str, current: Option<&Found>) -> Precondition {
+    if let Some(found) = current {
+        let key = found.table_key.clone();
+        return Precondition::SeqIs {
+            table: VERSIONS,
+            key,
+            seq: found.seq,
+        };
+    }
+    let start = table_key::object_prefix(bucket.uid(), object_key);
+    let end = table_key::prefix_end(&start).unwrap_or_default();
+    Precondition::RangeEmpty {
+        table: VERSIONS,
+        start,
+        end,
     }
 }
 
@@ -209,7 +250,11 @@ pub(crate) fn bucket_unchanged(bucket: &Bucket) -> Precondition {
 pub(crate) fn store_body(part_uid: [u8; 16], body: SealedBody) -> (Write, Place) {
     match body {
         SealedBody::Inline(sealed) => {
-            let write = Write::Put { table: BODIES, key: part_uid.to_vec(), value: sealed };
+            let write = Write::Put {
+                table: BODIES,
+                key: part_uid.to_vec(),
+                value: sealed,
+            };
             (write, Place::Inline)
         }
         SealedBody::Blob(proof) => {
@@ -222,7 +267,10 @@ pub(crate) fn store_body(part_uid: [u8; 16], body: SealedBody) -> (Write, Place)
 /// The write that takes a part's bytes away.
 pub(crate) fn remove_body(part: &StoredPart) -> Write {
     match &part.place {
-        Place::Inline => Write::Delete { table: BODIES, key: part.part_uid.to_vec() },
+        Place::Inline => Write::Delete {
+            table: BODIES,
+            key: part.part_uid.to_vec(),
+        },
         Place::Blob(_) => Write::ReleaseBlob(BlobId(part.part_uid)),
     }
 }

@@ -15,7 +15,12 @@ impl Objects {
     pub async fn create_bucket(&self, scope: Scope<'_>, name: &str) -> Result<BucketInfo, Error> {
         let bucket = BucketName::parse(name)?;
         let owner = &self.options().account_id;
-        authorize(scope.caller, Action::CreateBucket, Resource::Bucket(name), owner)?;
+        authorize(
+            scope.caller,
+            Action::CreateBucket,
+            Resource::Bucket(name),
+            owner,
+        )?;
         let row = BucketRow {
             uid: random_uid()?,
             created_ms: self.now_ms(),
@@ -24,14 +29,24 @@ impl Objects {
         };
         let key = bucket.as_str().as_bytes().to_vec();
         let batch = Batch {
-            preconditions: vec![Precondition::Absent { table: BUCKETS, key: key.clone() }],
-            writes: vec![Write::Put { table: BUCKETS, key, value: rows::encode(&row)? }],
+            preconditions: vec![Precondition::Absent {
+                table: BUCKETS,
+                key: key.clone(),
+            }],
+            writes: vec![Write::Put {
+                table: BUCKETS,
+                key,
+                value: rows::encode(&row)?,
+            }],
         };
         match self.tables().commit(batch).await {
-            Ok(_) => Ok(BucketInfo { name: name.to_owned(), created_ms: row.created_ms }),
-            Err(CommitError::Precondition { .. }) => {
-                Err(Error::BucketAlreadyOwnedByYou { bucket: name.to_owned() })
-            }
+            Ok(_) => Ok(BucketInfo {
+                name: name.to_owned(),
+                created_ms: row.created_ms,
+            }),
+            Err(CommitError::Precondition { .. }) => Err(Error::BucketAlreadyOwnedByYou {
+                bucket: name.to_owned(),
+            }),
             Err(error) => Err(error.into()),
         }
     }

@@ -24,16 +24,19 @@ impl Objects {
         };
         let batch = Batch {
             preconditions: vec![bucket_unchanged(&bucket), empty(VERSIONS), empty(UPLOADS)],
-            writes: vec![Write::Delete { table: BUCKETS, key: name.as_bytes().to_vec() }],
+            writes: vec![Write::Delete {
+                table: BUCKETS,
+                key: name.as_bytes().to_vec(),
+            }],
         };
         match self.tables().commit(batch).await {
             Ok(_) => Ok(()),
-            Err(CommitError::Precondition { index: 0, .. }) => {
-                Err(Error::NoSuchBucket { bucket: name.to_owned() })
-            }
-            Err(CommitError::Precondition { .. }) => {
-                Err(Error::BucketNotEmpty { bucket: name.to_owned() })
-            }
+            Err(CommitError::Precondition { index: 0, .. }) => Err(Error::NoSuchBucket {
+                bucket: name.to_owned(),
+            }),
+            Err(CommitError::Precondition { .. }) => Err(Error::BucketNotEmpty {
+                bucket: name.to_owned(),
+            }),
             Err(error) => Err(error.into()),
         }
     }

@@ -26,10 +26,11 @@ impl Objects {
         bucket.authorize_object(scope, Action::AbortMultipartUpload, object_key)?;
         for _ in 0..COMMIT_TRIES_MAX {
             let upload = self.find_upload(&bucket, object_key, upload_id)?;
-            let parts =
-                self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
+            let parts = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
             let mut batch = upload.removal(&parts);
-            batch.writes.extend(parts.iter().map(|part| remove_body(&part.row.part)));
+            batch
+                .writes
+                .extend(parts.iter().map(|part| remove_body(&part.row.part)));
             match self.tables().commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(CommitError::Precondition { .. }) => {}

@@ -67,8 +67,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
-        let found =
-            self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
+        let found = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
         let chosen = choose(&input, &found)?;
         let size = chosen_size(&input, &chosen)?;
         let checksum = object_checksum(&input, &upload, &chosen)?;
@@ -77,7 +76,9 @@ impl Objects {
         check_write(&input.conditions, etag, &input.object_key)?;
 
         let mode = upload.row.key.mode()?;
-        let key = self.key_to_complete(scope, &bucket, &upload, input.customer_key).await?;
+        let key = self
+            .key_to_complete(scope, &bucket, &upload, input.customer_key)
+            .await?;
         if key.is_none() && checksum.is_some() {
             return Err(Error::CustomerKeyRequired);
         }
@@ -108,26 +109,46 @@ impl Objects {
             body: None,
             null_version: true,
         };
-        self.rewrap(&bucket, &input.object_key, &upload, opened.as_ref(), &mut row, &parts)?;
+        self.rewrap(
+            &bucket,
+            &input.object_key,
+            &upload,
+            opened.as_ref(),
+            &mut row,
+            &parts,
+        )?;
         let etag = row.etag.clone();
         let encryption = match &key {
             Some(key) => key.encryption()?,
             None => Encryption::Customer { md5_base64: None },
         };
         let batch = adopt(&upload, found, &parts);
-        let version = NewVersion { row, part_table: parts, batch };
+        let version = NewVersion {
+            row,
+            part_table: parts,
+            batch,
+        };
         self.store_version(&bucket, &input.object_key, version, &input.conditions)
             .await
             .map_err(|error| match error {
                 // A part or the upload changed while this was under way.
                 Error::ConditionalConflict
-                    if self.find_upload(&bucket, &input.object_key, &input.upload_id).is_err() =>
+                    if self
+                        .find_upload(&bucket, &input.object_key, &input.upload_id)
+                        .is_err() =>
                 {
-                    Error::NoSuchUpload { upload_id: input.upload_id.clone() }
+                    Error::NoSuchUpload {
+                        upload_id: input.upload_id.clone(),
+                    }
                 }
                 other => other,
             })?;
-        Ok(PutObjectOutput { etag, size, encryption, checksum })
+        Ok(PutObjectOutput {
+            etag,
+            size,
+            encryption,
+            checksum,
+        })
     }
 
     /// The key of the upload; `None` for an SSE-C upload completed without its key.
@@ -141,7 +162,9 @@ impl Objects {
         if upload.row.key.mode()? == SseMode::C && customer.is_none() {
             return Ok(None);
         }
-        self.reopen_upload(scope, bucket, upload, customer).await.map(Some)
+        self.reopen_upload(scope, bucket, upload, customer)
+            .await
+            .map(Some)
     }
 
     /// Bind the finished object: by wrapping its key again where the key is at hand, else by the
@@ -157,15 +180,17 @@ impl Objects {
     ) -> Result<(), Error> {
         let bind = encryption::bind_version(self, bucket, object_key, row, parts)?;
         if let Some((key, oek)) = opened {
-            let flags = RecordFlags { multipart: true, ..RecordFlags::default() };
+            let flags = RecordFlags {
+                multipart: true,
+                ..RecordFlags::default()
+            };
             row.key.record = key.wrap(oek, &bind, flags)?;
             return Ok(());
         }
-        let completion = upload
-            .row
-            .completion()?
-            .ok_or_else(|| Error::Corrupted { what: "upload row".to_owned() })?;
-        row.key.completion_tag = Some(completion.tag(&bind).to_vec());
+        let completion = upload.row.completion()?.ok_or_else(|| Error::Corrupted {
+            what: "upload row".to_owned(),
+        })?;
+        row.key.completion_tag = Some(completion.tag(&bind));
         row.key.upload = Some(upload.row.bind_row());
         Ok(())
     }
@@ -184,7 +209,9 @@ fn choose<'a>(
         _ => true,
     });
     if !in_order {
-        return Err(Error::InvalidPartOrder { upload_id: input.upload_id.clone() });
+        return Err(Error::InvalidPartOrder {
+            upload_id: input.upload_id.clone(),
+        });
     }
     let last = input.parts.last().map(|part| part.part_number);
     let mut chosen = Vec::with_capacity(input.parts.len());
@@ -222,14 +249,18 @@ fn choose<'a>(
 }
 
 fn chosen_size(input: &CompleteMultipartUpload, chosen: &[&OpenPart]) -> Result<u64, Error> {
-    let size = chosen.iter().fold(0_u64, |sum, p| sum.saturating_add(p.row.part.plain_len));
+    let size = chosen
+        .iter()
+        .fold(0_u64, |sum, p| sum.saturating_add(p.row.part.plain_len));
     match input.object_size {
-        Some(expected) if expected != size => {
-            Err(Error::MultipartSizeMismatch { actual: size, expected })
-        }
-        _ if size > OBJECT_BYTES_MAX => {
-            Err(Error::EntityTooLarge { proposed_size: size, max_size: OBJECT_BYTES_MAX })
-        }
+        Some(expected) if expected != size => Err(Error::MultipartSizeMismatch {
+            actual: size,
+            expected,
+        }),
+        _ if size > OBJECT_BYTES_MAX => Err(Error::EntityTooLarge {
+            proposed_size: size,
+            max_size: OBJECT_BYTES_MAX,
+        }),
         _ => Ok(size),
     }
 }
@@ -244,7 +275,9 @@ fn object_checksum(
     if let (Some(_), Some(wanted)) = (fixed, input.checksum_type)
         && wanted != upload.checksum_type()
     {
-        return Err(Error::ChecksumTypeMismatch { expected: upload.checksum_type() });
+        return Err(Error::ChecksumTypeMismatch {
+            expected: upload.checksum_type(),
+        });
     }
     let algorithm = fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
     let composite = fixed.is_some() && upload.checksum_type() == ChecksumType::Composite;
@@ -257,7 +290,9 @@ fn object_checksum(
         (Some((algorithm, value)), Some(sum))
             if *algorithm != sum.algorithm || *value != sum.value =>
         {
-            Err(Error::ChecksumMismatch { algorithm: *algorithm })
+            Err(Error::ChecksumMismatch {
+                algorithm: *algorithm,
+            })
         }
         _ => Ok(checksum),
     }
@@ -270,14 +305,21 @@ fn composite_checksum(
 ) -> Result<Checksum, Error> {
     let unnamed = input.parts.iter().find(|part| part.checksum.is_none());
     if let Some(part) = unnamed {
-        return Err(Error::ChecksumMissingForPart { part_number: part.part_number, algorithm });
+        return Err(Error::ChecksumMissingForPart {
+            part_number: part.part_number,
+            algorithm,
+        });
     }
     let mut all = Vec::new();
     for part in chosen {
-        let stored = part.row.checksum.as_ref().ok_or_else(|| Error::ChecksumMissingForPart {
-            part_number: u32::from(part.row.part.part_number),
-            algorithm,
-        })?;
+        let stored = part
+            .row
+            .checksum
+            .as_ref()
+            .ok_or_else(|| Error::ChecksumMissingForPart {
+                part_number: u32::from(part.row.part.part_number),
+                algorithm,
+            })?;
         all.extend_from_slice(&stored.value);
     }
     Ok(Checksum {
@@ -298,9 +340,7 @@ fn full_checksum(algorithm: ChecksumAlgorithm, chosen: &[&OpenPart]) -> Option<C
         }
         value = Some(match value {
             None => stored.value.clone(),
-            Some(sum) => {
-                digest::combine(algorithm, &sum, &stored.value, part.row.part.plain_len)?
-            }
+            Some(sum) => digest::combine(algorithm, &sum, &stored.value, part.row.part.plain_len)?,
         });
     }
     Some(Checksum {

@@ -82,17 +82,27 @@ impl Objects {
             &row.properties,
             row.odi,
         )?;
-        let flags = RecordFlags { multipart: true, pending: true, ..RecordFlags::default() };
+        let flags = RecordFlags {
+            multipart: true,
+            pending: true,
+            ..RecordFlags::default()
+        };
         row.key.record = wrap_key.wrap(&oek, &bind, flags)?;
         let key = table_key::upload(bucket.uid(), &input.object_key, &row.upload_uid);
         let batch = Batch {
             preconditions: vec![bucket_unchanged(&bucket)],
-            writes: vec![Write::Put { table: UPLOADS, key, value: rows::encode(&row)? }],
+            writes: vec![Write::Put {
+                table: UPLOADS,
+                key,
+                value: rows::encode(&row)?,
+            }],
         };
         match self.tables().commit(batch).await {
             Ok(_) => {}
             Err(CommitError::Precondition { .. }) => {
-                return Err(Error::NoSuchBucket { bucket: input.bucket });
+                return Err(Error::NoSuchBucket {
+                    bucket: input.bucket,
+                });
             }
             Err(error) => return Err(error.into()),
         }
@@ -113,7 +123,9 @@ fn fix_type(
 ) -> Result<Option<ChecksumType>, Error> {
     use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
     use ChecksumType::{Composite, FullObject};
-    let Some(algorithm) = algorithm else { return Ok(None) };
+    let Some(algorithm) = algorithm else {
+        return Ok(None);
+    };
     match (algorithm, wanted) {
         (Crc64Nvme, None | Some(FullObject)) | (Crc32 | Crc32c, Some(FullObject)) => {
             Ok(Some(FullObject))
@@ -121,7 +133,10 @@ fn fix_type(
         (Crc32 | Crc32c | Sha1 | Sha256, None | Some(Composite)) => Ok(Some(Composite)),
         (Crc64Nvme, Some(checksum_type @ Composite))
         | (Sha1 | Sha256, Some(checksum_type @ FullObject)) => {
-            Err(Error::ChecksumTypeUnsupported { algorithm, checksum_type })
+            Err(Error::ChecksumTypeUnsupported {
+                algorithm,
+                checksum_type,
+            })
         }
     }
 }

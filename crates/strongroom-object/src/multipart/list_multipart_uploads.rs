@@ -59,7 +59,10 @@ pub struct ListMultipartUploadsOutput {
 
 impl Objects {
     /// List the open uploads of a bucket.
-    #[expect(clippy::unused_async, reason = "remote tables will be asked over a network")]
+    #[expect(
+        clippy::unused_async,
+        reason = "remote tables will be asked over a network"
+    )]
     pub async fn list_multipart_uploads(
         &self,
         scope: Scope<'_>,
@@ -75,11 +78,15 @@ impl Objects {
         'pages: while let Some(from) = position.take() {
             let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let lower = Bound::Included(from.as_slice());
-            let found = self.tables().scan(UPLOADS, lower, upper, ROWS_PER_SCAN, false)?;
+            let found = self
+                .tables()
+                .scan(UPLOADS, lower, upper, ROWS_PER_SCAN, false)?;
             let full = found.len() == ROWS_PER_SCAN;
             for (key, found) in found {
-                let (name, _) = table_key::split_object_key(&key)
-                    .ok_or_else(|| Error::Corrupted { what: "key of an upload row".to_owned() })?;
+                let (name, _) =
+                    table_key::split_object_key(&key).ok_or_else(|| Error::Corrupted {
+                        what: "key of an upload row".to_owned(),
+                    })?;
                 if count == input.max_uploads {
                     page.next = Some(last);
                     return Ok(page);
@@ -107,11 +114,17 @@ impl Objects {
 
 fn start(bucket: &Bucket, input: &ListMultipartUploads) -> Option<Vec<u8>> {
     let first = name_prefix(bucket.uid(), &input.prefix);
-    let Some(marker) = &input.key_marker else { return Some(first) };
+    let Some(marker) = &input.key_marker else {
+        return Some(first);
+    };
     let rolled_up = common_prefix(marker, input).is_some_and(|common| common == *marker);
     let uid = input.upload_id_marker.as_deref().and_then(parse_upload_id);
     let behind = match uid {
-        Some(uid) => [table_key::upload(bucket.uid(), marker, &uid).as_slice(), &[0]].concat(),
+        Some(uid) => [
+            table_key::upload(bucket.uid(), marker, &uid).as_slice(),
+            &[0],
+        ]
+        .concat(),
         None if rolled_up => prefix_end(&name_prefix(bucket.uid(), marker))?,
         None => prefix_end(&object_prefix(bucket.uid(), marker))?,
     };
@@ -123,8 +136,15 @@ fn common_prefix(name: &str, input: &ListMultipartUploads) -> Option<String> {
 }
 
 fn listed(object_key: String, row: &UploadRow) -> Result<ListedUpload, Error> {
-    let algorithm = row.checksum_algorithm.map(ChecksumAlgorithm::from_number).transpose()?;
-    let kind = if row.composite { ChecksumType::Composite } else { ChecksumType::FullObject };
+    let algorithm = row
+        .checksum_algorithm
+        .map(ChecksumAlgorithm::from_number)
+        .transpose()?;
+    let kind = if row.composite {
+        ChecksumType::Composite
+    } else {
+        ChecksumType::FullObject
+    };
     Ok(ListedUpload {
         object_key,
         upload_id: upload_id(&row.upload_uid),

@@ -51,7 +51,10 @@ pub struct ListPartsOutput {
 
 impl Objects {
     /// List the parts of an open upload.
-    #[expect(clippy::unused_async, reason = "remote tables will be asked over a network")]
+    #[expect(
+        clippy::unused_async,
+        reason = "remote tables will be asked over a network"
+    )]
     pub async fn list_parts(
         &self,
         scope: Scope<'_>,
@@ -63,8 +66,7 @@ impl Objects {
         let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
         let after = u16::try_from(input.part_number_marker).unwrap_or(u16::MAX);
         let max = usize::try_from(input.max_parts).unwrap_or(usize::MAX);
-        let mut found =
-            self.find_parts(&upload.row.upload_uid, after, max.saturating_add(1))?;
+        let mut found = self.find_parts(&upload.row.upload_uid, after, max.saturating_add(1))?;
         let more = found.len() > max;
         found.truncate(max);
         let checksum_algorithm = upload.checksum_algorithm()?;
@@ -85,7 +87,11 @@ impl Objects {
             .collect::<Result<Vec<_>, Error>>()?;
         let last = parts.last().map(|part| u32::from(part.part_number));
         Ok(ListPartsOutput {
-            next_marker: if more { Some(last.unwrap_or(input.part_number_marker)) } else { None },
+            next_marker: if more {
+                Some(last.unwrap_or(input.part_number_marker))
+            } else {
+                None
+            },
             parts,
             checksum_algorithm,
             checksum_type: checksum_algorithm.map(|_| upload.checksum_type()),

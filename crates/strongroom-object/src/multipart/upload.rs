@@ -30,7 +30,11 @@ pub(crate) struct OpenPart {
 impl OpenUpload {
     /// The upload must still be the one that was found.
     pub(crate) fn unchanged(&self) -> Precondition {
-        Precondition::SeqIs { table: UPLOADS, key: self.table_key.clone(), seq: self.seq }
+        Precondition::SeqIs {
+            table: UPLOADS,
+            key: self.table_key.clone(),
+            seq: self.seq,
+        }
     }
 
     /// The batch that ends the upload: its row and those of its parts go, if these are still all
@@ -38,18 +42,26 @@ impl OpenUpload {
     pub(crate) fn removal(&self, found: &[OpenPart]) -> Batch {
         let mut batch = Batch {
             preconditions: vec![self.unchanged()],
-            writes: vec![Write::Delete { table: UPLOADS, key: self.table_key.clone() }],
+            writes: vec![Write::Delete {
+                table: UPLOADS,
+                key: self.table_key.clone(),
+            }],
         };
         let mut next = 0_u32;
         for part in found {
             let number = u32::from(part.row.part.part_number);
-            batch.preconditions.extend(self.no_parts(next, Some(number)));
+            batch
+                .preconditions
+                .extend(self.no_parts(next, Some(number)));
             batch.preconditions.push(Precondition::SeqIs {
                 table: PARTS,
                 key: part.table_key.clone(),
                 seq: part.seq,
             });
-            batch.writes.push(Write::Delete { table: PARTS, key: part.table_key.clone() });
+            batch.writes.push(Write::Delete {
+                table: PARTS,
+                key: part.table_key.clone(),
+            });
             next = number + 1;
         }
         batch.preconditions.extend(self.no_parts(next, None));
@@ -67,17 +79,28 @@ impl OpenUpload {
             Some(end) => key(end)?,
             None => table_key::prefix_end(uid).unwrap_or_else(|| vec![0xFF; 17]),
         };
-        Some(Precondition::RangeEmpty { table: PARTS, start: key(first)?, end })
+        Some(Precondition::RangeEmpty {
+            table: PARTS,
+            start: key(first)?,
+            end,
+        })
     }
 
     /// Checksum algorithm that Create fixed.
     pub(crate) fn checksum_algorithm(&self) -> Result<Option<ChecksumAlgorithm>, Error> {
-        self.row.checksum_algorithm.map(ChecksumAlgorithm::from_number).transpose()
+        self.row
+            .checksum_algorithm
+            .map(ChecksumAlgorithm::from_number)
+            .transpose()
     }
 
     /// Checksum type that Create fixed.
     pub(crate) fn checksum_type(&self) -> ChecksumType {
-        if self.row.composite { ChecksumType::Composite } else { ChecksumType::FullObject }
+        if self.row.composite {
+            ChecksumType::Composite
+        } else {
+            ChecksumType::FullObject
+        }
     }
 }
 
@@ -89,12 +112,21 @@ impl Objects {
         object_key: &str,
         upload_id: &str,
     ) -> Result<OpenUpload, Error> {
-        let unknown = || Error::NoSuchUpload { upload_id: upload_id.to_owned() };
+        let unknown = || Error::NoSuchUpload {
+            upload_id: upload_id.to_owned(),
+        };
         let uid = parse_upload_id(upload_id).ok_or_else(unknown)?;
         let table_key = table_key::upload(bucket.uid(), object_key, &uid);
-        let found = self.tables().get(UPLOADS, &table_key)?.ok_or_else(unknown)?;
+        let found = self
+            .tables()
+            .get(UPLOADS, &table_key)?
+            .ok_or_else(unknown)?;
         let row: UploadRow = rows::decode(&found.value, "upload row")?;
-        Ok(OpenUpload { table_key, row, seq: found.seq })
+        Ok(OpenUpload {
+            table_key,
+            row,
+            seq: found.seq,
+        })
     }
 
     /// Parts of an open upload in order, from behind `after`.
@@ -107,13 +139,19 @@ impl Objects {
         let start = table_key::part(upload_uid, after);
         let end = table_key::prefix_end(upload_uid);
         let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let found = self.tables().scan(PARTS, Bound::Excluded(&start), end, limit, false)?;
+        let found = self
+            .tables()
+            .scan(PARTS, Bound::Excluded(&start), end, limit, false)?;
         found
             .into_iter()
             .map(|(table_key, row)| {
                 let seq = row.seq;
                 let row = rows::decode(&row.value, "part row")?;
-                Ok(OpenPart { table_key, row, seq })
+                Ok(OpenPart {
+                    table_key,
+                    row,
+                    seq,
+                })
             })
             .collect()
     }
@@ -160,7 +198,13 @@ mod tests {
     fn upload_ids_have_one_spelling() {
         let id = upload_id(&[0xAB; 16]);
         assert_eq!(parse_upload_id(&id), Some([0xAB; 16]));
-        for bad in ["", "ab", &id.to_uppercase(), &format!("{id}00"), "../../etc/passwd"] {
+        for bad in [
+            "",
+            "ab",
+            &id.to_uppercase(),
+            &format!("{id}00"),
+            "../../etc/passwd",
+        ] {
             assert_eq!(parse_upload_id(bad), None, "{bad}");
         }
     }

@@ -86,10 +86,15 @@ impl Objects {
         bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         if input.content_length > PUT_BYTES_MAX {
             let proposed_size = input.content_length;
-            return Err(Error::EntityTooLarge { proposed_size, max_size: PUT_BYTES_MAX });
+            return Err(Error::EntityTooLarge {
+                proposed_size,
+                max_size: PUT_BYTES_MAX,
+            });
         }
         let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
-        let wrap_key = self.reopen_upload(scope, &bucket, &upload, input.customer_key).await?;
+        let wrap_key = self
+            .reopen_upload(scope, &bucket, &upload, input.customer_key)
+            .await?;
         let new = NewPart {
             bucket: &bucket,
             object_key: &input.object_key,
@@ -119,7 +124,10 @@ impl Objects {
         if let (Some(expected), Some(actual)) = (fixed, new.checksum.algorithm)
             && expected != actual
         {
-            return Err(Error::ChecksumAlgorithmMismatch { expected: fixed, actual: Some(actual) });
+            return Err(Error::ChecksumAlgorithmMismatch {
+                expected: fixed,
+                actual: Some(actual),
+            });
         }
         let oek =
             encryption::unwrap_upload(self, wrap_key, new.bucket, new.object_key, &upload.row)?;
@@ -132,13 +140,20 @@ impl Objects {
             default_algorithm: Some(fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
             md5_etag: wrap_key.mode() == SseMode::S3,
         };
-        let Written { part, write, etag, checksum } = self.write_part(incoming, body).await?;
+        let Written {
+            part,
+            write,
+            etag,
+            checksum,
+        } = self.write_part(incoming, body).await?;
         // An upload without a checksum algorithm gets CRC64NVME over the whole object, whatever
         // its parts announced; under a customer key it gets none, since Complete has no key.
         let keep = match fixed {
             Some(_) => checksum.as_ref(),
             None if wrap_key.mode() == SseMode::C => None,
-            None => checksum.as_ref().filter(|c| c.algorithm == ChecksumAlgorithm::Crc64Nvme),
+            None => checksum
+                .as_ref()
+                .filter(|c| c.algorithm == ChecksumAlgorithm::Crc64Nvme),
         };
         let row = PartRowStored {
             part,
@@ -147,7 +162,8 @@ impl Objects {
             checksum: keep.map(ChecksumRow::clear),
         };
         let modified_ms = row.modified_ms;
-        self.commit_part(upload, new.upload_id, new.part_number, &row, write).await?;
+        self.commit_part(upload, new.upload_id, new.part_number, &row, write)
+            .await?;
         Ok((StoredPartFacts { etag, checksum }, modified_ms))
     }
 
@@ -160,17 +176,29 @@ impl Objects {
         body: Write,
     ) -> Result<(), Error> {
         let key = table_key::part(&upload.row.upload_uid, part_number);
-        let put = Write::Put { table: PARTS, key: key.clone(), value: rows::encode(row)? };
-        let mut batch = Batch { preconditions: vec![upload.unchanged()], writes: vec![put, body] };
+        let put = Write::Put {
+            table: PARTS,
+            key: key.clone(),
+            value: rows::encode(row)?,
+        };
+        let mut batch = Batch {
+            preconditions: vec![upload.unchanged()],
+            writes: vec![put, body],
+        };
         for _ in 0..COMMIT_TRIES_MAX {
             batch.preconditions.truncate(1);
             batch.writes.truncate(2);
             let earlier = self.tables().get(PARTS, &key)?;
             batch.preconditions.push(match &earlier {
-                Some(Row { seq, .. }) => {
-                    Precondition::SeqIs { table: PARTS, key: key.clone(), seq: *seq }
-                }
-                None => Precondition::Absent { table: PARTS, key: key.clone() },
+                Some(Row { seq, .. }) => Precondition::SeqIs {
+                    table: PARTS,
+                    key: key.clone(),
+                    seq: *seq,
+                },
+                None => Precondition::Absent {
+                    table: PARTS,
+                    key: key.clone(),
+                },
             });
             if let Some(earlier) = earlier {
                 let earlier: PartRowStored = rows::decode(&earlier.value, "part row")?;
@@ -179,7 +207,9 @@ impl Objects {
             match self.tables().commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(CommitError::Precondition { index: 0, .. }) => {
-                    return Err(Error::NoSuchUpload { upload_id: upload_id.to_owned() });
+                    return Err(Error::NoSuchUpload {
+                        upload_id: upload_id.to_owned(),
+                    });
                 }
                 Err(CommitError::Precondition { batch: again, .. }) => batch = *again,
                 Err(error) => return Err(error.into()),

@@ -44,20 +44,34 @@ impl Objects {
         let (opened, request) = self.find_source(scope, input.source)?;
         let size = opened.row.size;
         let served = match input.range {
-            None => Served { start: 0, len: size, partial: false },
-            Some((first, last)) if first <= last && last < size => {
-                Served { start: first, len: last - first + 1, partial: true }
-            }
+            None => Served {
+                start: 0,
+                len: size,
+                partial: false,
+            },
+            Some((first, last)) if first <= last && last < size => Served {
+                start: first,
+                len: last - first + 1,
+                partial: true,
+            },
             Some(_) => {
                 let requested = input.range_text;
-                return Err(Error::InvalidCopySourceRange { actual_size: size, requested });
+                return Err(Error::InvalidCopySourceRange {
+                    actual_size: size,
+                    requested,
+                });
             }
         };
         if served.len > PUT_BYTES_MAX {
             let proposed_size = served.len;
-            return Err(Error::EntityTooLarge { proposed_size, max_size: PUT_BYTES_MAX });
+            return Err(Error::EntityTooLarge {
+                proposed_size,
+                max_size: PUT_BYTES_MAX,
+            });
         }
-        let wrap_key = self.reopen_upload(scope, &bucket, &upload, input.customer_key).await?;
+        let wrap_key = self
+            .reopen_upload(scope, &bucket, &upload, input.customer_key)
+            .await?;
         let source = self.open_source(scope, opened, request, served).await?;
         let new = NewPart {
             bucket: &bucket,

@@ -48,14 +48,24 @@ impl Stream for ObjectBody {
 impl ObjectBody {
     /// A body without bytes.
     pub(crate) fn empty() -> Self {
-        Self { stream: Box::pin(futures_util::stream::empty()), first: None }
+        Self {
+            stream: Box::pin(futures_util::stream::empty()),
+            first: None,
+        }
     }
 
     /// A body over sealed parts; the first run of segments is read and verified before this
     /// returns.
     pub(crate) async fn open(blobs: Blobs, parts: VecDeque<SealedPart>) -> Result<Self, Error> {
-        let mut reader = Reader { blobs, parts, current: None, ready: VecDeque::new() };
-        let Some(first) = reader.next().await? else { return Ok(Self::empty()) };
+        let mut reader = Reader {
+            blobs,
+            parts,
+            current: None,
+            ready: VecDeque::new(),
+        };
+        let Some(first) = reader.next().await? else {
+            return Ok(Self::empty());
+        };
         let stream = futures_util::stream::unfold(Some(reader), |reader| async {
             let mut reader = reader?;
             match reader.next().await {
@@ -64,7 +74,10 @@ impl ObjectBody {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(Self { stream: Box::pin(stream), first: Some(first) })
+        Ok(Self {
+            stream: Box::pin(stream),
+            first: Some(first),
+        })
     }
 }
 
@@ -135,22 +148,36 @@ impl Reader {
     }
 
     async fn begin(&mut self, part: SealedPart) -> Result<(), Error> {
-        let SealedPart { opener, span, source } = part;
+        let SealedPart {
+            opener,
+            span,
+            source,
+        } = part;
         let mut trim = Trim {
             skip: usize::try_from(span.skip_plain).map_err(|_| Error::Internal("range"))?,
             left: span.plain_len,
         };
         match source {
             SealedSource::Inline(mut sealed) => {
-                let len = opener.open_in_place(0, &mut sealed).map_err(|_| damaged(0))?.len();
+                let len = opener
+                    .open_in_place(0, &mut sealed)
+                    .map_err(|_| damaged(0))?
+                    .len();
                 let start = SEGMENT_PREFIX_BYTES;
-                self.ready.extend(trim.take(&Bytes::from(sealed), start, len)?);
+                self.ready
+                    .extend(trim.take(&Bytes::from(sealed), start, len)?);
             }
             SealedSource::Blob(location) => {
                 let reader = Arc::new(self.blobs.open(&location).await?);
                 let end = span.first.saturating_add(span.count);
-                let mut current =
-                    Current { opener, reader, trim, next: span.first, end, ahead: None };
+                let mut current = Current {
+                    opener,
+                    reader,
+                    trim,
+                    next: span.first,
+                    end,
+                    ahead: None,
+                };
                 current.read_ahead();
                 self.current = Some(current);
             }
@@ -163,7 +190,9 @@ impl Current {
     fn read_ahead(&mut self) {
         let first = self.next;
         let count = self.end.saturating_sub(first).min(UNITS_PER_READ);
-        let Some(units) = u32::try_from(count).ok().filter(|n| *n > 0) else { return };
+        let Some(units) = u32::try_from(count).ok().filter(|n| *n > 0) else {
+            return;
+        };
         self.next = first.saturating_add(count);
         let reader = Arc::clone(&self.reader);
         let read = tokio::spawn(async move { reader.read(first, units).await });
@@ -172,9 +201,13 @@ impl Current {
 
     /// Open the run on its way into `ready`; `false` when there was none left.
     async fn read_run(&mut self, ready: &mut VecDeque<Bytes>) -> Result<bool, Error> {
-        let Some(run) = self.ahead.take() else { return Ok(false) };
-        let mut buffer =
-            run.read.await.map_err(|_| Error::Internal("a read task ended early"))??;
+        let Some(run) = self.ahead.take() else {
+            return Ok(false);
+        };
+        let mut buffer = run
+            .read
+            .await
+            .map_err(|_| Error::Internal("a read task ended early"))??;
         self.read_ahead();
         let mut opened = Vec::new();
         for (slot, index) in (0..run.count).enumerate() {
@@ -211,5 +244,7 @@ impl Trim {
 }
 
 fn damaged(segment: u64) -> Error {
-    Error::Corrupted { what: format!("segment {segment} of the object's body") }
+    Error::Corrupted {
+        what: format!("segment {segment} of the object's body"),
+    }
 }

@@ -24,7 +24,10 @@ const SEGMENT_OVERHEAD: usize = 32;
 const _: () = {
     assert!(SEGMENT_PLAIN_BYTES == 65_536 && SEGMENT_OVERHEAD_BYTES == 32);
     assert!(SEGMENT_SEALED_BYTES == SEGMENT_PLAIN_BYTES + SEGMENT_OVERHEAD_BYTES);
-    assert!(INLINE_SEALED_BYTES_MAX < 65_568, "an inline body is one segment");
+    assert!(
+        INLINE_SEALED_BYTES_MAX < 65_568,
+        "an inline body is one segment"
+    );
 };
 
 /// A sealed body, durable or about to become so with its row.
@@ -50,9 +53,13 @@ pub(crate) async fn write<S: SegmentSealer>(
     let sealed_len =
         strongroom_format::sealed_bytes(plain_len).ok_or(Error::Internal("impossible length"))?;
     if sealed_len <= INLINE_SEALED_BYTES_MAX {
-        write_inline(sealer, body, plain_len, digester).await.map(SealedBody::Inline)
+        write_inline(sealer, body, plain_len, digester)
+            .await
+            .map(SealedBody::Inline)
     } else {
-        write_blob(blobs, blob, sealer, body, plain_len, digester).await.map(SealedBody::Blob)
+        write_blob(blobs, blob, sealer, body, plain_len, digester)
+            .await
+            .map(SealedBody::Blob)
     }
 }
 
@@ -78,7 +85,9 @@ async fn write_inline<S: SegmentSealer>(
     if filled != plain {
         return Err(Error::IncompleteBody);
     }
-    sealer.seal_segment(0, true, &mut slot).map_err(|_| Error::Internal("sealing failed"))?;
+    sealer
+        .seal_segment(0, true, &mut slot)
+        .map_err(|_| Error::Internal("sealing failed"))?;
     Ok(slot)
 }
 
@@ -90,8 +99,13 @@ async fn write_blob<S: SegmentSealer>(
     plain_len: u64,
     digester: &mut Digester,
 ) -> Result<BlobProof, Error> {
-    let mut segments =
-        Segments { blobs, sealer, writer: blobs.create(blob).await?, buffer: None, next: 0 };
+    let mut segments = Segments {
+        blobs,
+        sealer,
+        writer: blobs.create(blob).await?,
+        buffer: None,
+        next: 0,
+    };
     let last = strongroom_format::segment_count(plain_len).saturating_sub(1);
     let mut left = plain_len;
     while let Some(mut piece) = next(body).await? {
@@ -130,7 +144,11 @@ impl<S: SegmentSealer> Segments<'_, S> {
     async fn fill(&mut self, piece: &mut Bytes, last: u64, left: u64) -> Result<(), Error> {
         let mut filling = match self.buffer.take() {
             Some(filling) => filling,
-            None => Filling { buffer: self.blobs.buffer(UNITS_PER_WRITE), slot: 0, filled: 0 },
+            None => Filling {
+                buffer: self.blobs.buffer(UNITS_PER_WRITE),
+                slot: 0,
+                filled: 0,
+            },
         };
         let take = piece.len().min(SEGMENT_PLAIN - filling.filled);
         let from = piece.split_to(take);
