@@ -141,6 +141,10 @@ pub enum Error {
 
 impl Error {
     /// Wraps an operating system error, telling a full drive from a failing one.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "texts and names both read well at the call"
+    )]
     pub fn from_io(action: &'static str, path: impl ToString, source: io::Error) -> Self {
         let path = path.to_string();
         match source.kind() {

@@ -1,5 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Redundant store of sealed blobs and tables on drives.
+//!
+//! The floor on which everything durable stands. It is given bytes that are sealed already and a
+//! sealer for its rows; it never sees an object's plaintext, a key or a protocol.
+//!
+//! ```text
+//!   upload:    Blobs::create -> BlobWriter::write* -> finish -> BlobProof
+//!                                                                   |
+//!              Tables::commit(preconditions, [PutStamped version, AdoptBlob(proof)])
+//!                                                                   |
+//!              answered: blob and rows are durable, or nothing happened
+//!
+//!   download:  Tables::get/scan -> BlobLocation -> Blobs::open -> BlobReader::read*
+//!
+//!   below both: Drive (local directory; simulated in tests): the only way to the medium
+//! ```
+//!
+//! - [`Store`] opens a drive, replays the tables and removes what a crash left behind.
+//! - [`table`]: ordered rows, changed only by one commit operation; the truth is a sealed log.
+//! - [`blob`]: immutable sequences of sealed units with checksums.
+//! - [`drive`]: the trait, the local directory, and health.
+//! - [`layout`]: ids, redundancy and the arithmetic between units and files.
 
 mod at_rest;
 pub mod blob;

@@ -126,6 +126,7 @@ impl SimDrive {
 
     /// The power loss: this drive answers nothing any more, and the drive that the next process
     /// finds is returned. Of what was not synced, each piece is there or not by seeded choice.
+    #[must_use]
     pub fn crash(&self) -> Self {
         let mut state = self.state();
         state.crashed = true;
@@ -135,6 +136,7 @@ impl SimDrive {
     }
 
     /// The end of the process without power loss (a kill): the kernel keeps everything written.
+    #[must_use]
     pub fn kill(&self) -> Self {
         let mut state = self.state();
         state.crashed = true;

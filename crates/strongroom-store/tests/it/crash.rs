@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The power fails at every operation of a blob's life, and what the unflushed bytes became is
+//! drawn anew for every seed. Afterwards: what was acknowledged is there byte for byte, everything
+//! else is all or nothing, and no file is without its catalogue row.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use strongroom_store::drive::{Drive, DrivePath, Folder, LocalDrive};
+use strongroom_store::{Batch, BlobId, BlobLocation, Store, Write};
+use strongroom_testkit::{Fault, FaultPlan, SimDrive};
+
+use crate::stage::{self, UNIT};
+
+const OLD: BlobId = BlobId([0x01; 16]);
+const NEW: BlobId = BlobId([0x02; 16]);
+const LAST: BlobId = BlobId([0x03; 16]);
+
+/// How sure the client is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fact {
+    Yes,
+    No,
+    Unknown,
+}
+
+struct Told {
+    new_adopted: Fact,
+    old_released: Fact,
+    last_adopted: Fact,
+}
+
+async fn adopt(store: &Store, blob: BlobId, bytes: &[u8], and: Option<Write>) -> Fact {
+    let Ok(proof) = stage::write(store, blob, bytes, 2).await else {
+        return Fact::No;
+    };
+    let mut batch = Batch {
+        preconditions: Vec::new(),
+        writes: vec![Write::AdoptBlob(proof)],
+    };
+    batch.writes.extend(and);
+    match store.tables().commit(batch).await {
+        Ok(_) => Fact::Yes,
+        Err(_) => Fact::Unknown,
+    }
+}
+
+/// An overwrite (adopt the new blob, release the old one) and one more upload.
+async fn work(store: &Store) -> Told {
+    let bytes = |blob: BlobId| stage::bytes(u64::from(blob.0[0]), 5 * UNIT + 3);
+    let new_adopted = adopt(store, NEW, &bytes(NEW), Some(Write::ReleaseBlob(OLD))).await;
+    let last_adopted = adopt(store, LAST, &bytes(LAST), None).await;
+    Told {
+        new_adopted,
+        old_released: new_adopted,
+        last_adopted,
+    }
+}
+
+async fn check(store: &Store, told: &Told, drive: &SimDrive, note: &str) {
+    let report = store.orphans_collected().await;
+    assert!(report.is_some(), "{note}: orphan collection failed");
+    let holds = |blob: BlobId| store.catalogued(blob).unwrap().map(|entry| entry.location);
+    for (blob, fact) in [
+        (NEW, told.new_adopted),
+        (LAST, told.last_adopted),
+        (
+            OLD,
+            match told.old_released {
+                Fact::Yes => Fact::No,
+                Fact::No => Fact::Yes,
+                Fact::Unknown => Fact::Unknown,
+            },
+        ),
+    ] {
+        let found = holds(blob);
+        assert!(
+            fact == Fact::Unknown || found.is_some() == (fact == Fact::Yes),
+            "{note}: {blob}"
+        );
+        if let Some(location) = found {
+            let expected = stage::bytes(u64::from(blob.0[0]), 5 * UNIT + 3);
+            assert_eq!(
+                stage::read_all(store, &location).await.unwrap(),
+                expected,
+                "{note}"
+            );
+            store.blobs().verify(&location).await.unwrap();
+        }
+    }
+    assert_eq!(
+        holds(NEW).is_some(),
+        holds(OLD).is_none(),
+        "{note}: half an overwrite"
+    );
+    let catalogued: BTreeSet<_> = store
+        .catalogue(None, 100)
+        .unwrap()
+        .into_iter()
+        .map(|entry| DrivePath::blob(entry.location.blob))
+        .collect();
+    let of_blobs = |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
+    let files: BTreeSet<_> = drive.files().into_iter().filter(of_blobs).collect();
+    assert_eq!(files, catalogued, "{note}: files and catalogue differ");
+}
+
+async fn begin(seed: u64) -> (SimDrive, Store) {
+    let drive = SimDrive::new(seed);
+    let store = stage::open(Arc::new(drive.clone())).await.unwrap();
+    stage::put(
+        &store,
+        OLD,
+        &stage::bytes(u64::from(OLD.0[0]), 5 * UNIT + 3),
+    )
+    .await;
+    store.orphans_collected().await.unwrap();
+    drive.set_plan(FaultPlan::default());
+    (drive, store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn power_loss_at_every_operation() {
+    let (drive, store) = begin(0).await;
+    let told = work(&store).await;
+    store.blobs().reclaimed().await.unwrap();
+    assert!(told.new_adopted == Fact::Yes && told.last_adopted == Fact::Yes);
+    let operations = drive.operations();
+    assert!(operations > 20, "{operations}");
+    check(&store, &told, &drive, "without a crash").await;
+    for seed in 0..12 {
+        for at in 0..=operations {
+            let note = format!("seed {seed}, operation {at}");
+            let (drive, store) = begin(seed).await;
+            drive.set_plan(FaultPlan::new([Fault::CrashAt(at)]));
+            let told = work(&store).await;
+            let after = drive.crash();
+            drop(store);
+            let store = stage::open(Arc::new(after.clone())).await.unwrap();
+            check(&store, &told, &after, &note).await;
+            // And again: the second start finds nothing to do.
+            store.close().await.unwrap();
+            drop(store);
+            let store = stage::open(Arc::new(after.clone())).await.unwrap();
+            assert_eq!(
+                store.orphans_collected().await.unwrap().removed,
+                0,
+                "{note}"
+            );
+            check(&store, &told, &after, &note).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_every_operation() {
+    let (drive, store) = begin(0).await;
+    work(&store).await;
+    store.blobs().reclaimed().await.unwrap();
+    for at in 0..=drive.operations() {
+        let note = format!("operation {at}");
+        let (drive, store) = begin(1).await;
+        drive.set_plan(FaultPlan::new([Fault::CrashAt(at)]));
+        let told = work(&store).await;
+        let after = drive.kill();
+        drop(store);
+        let store = stage::open(Arc::new(after.clone())).await.unwrap();
+        check(&store, &told, &after, &note).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn power_loss_while_orphans_are_collected() {
+    for at in 0..4 {
+        let (drive, store) = begin(7).await;
+        let orphan = BlobId([0x77; 16]);
+        let proof = stage::write(&store, orphan, &stage::bytes(1, 10), 1)
+            .await
+            .unwrap();
+        let after = drive.crash();
+        drop(proof);
+        drop(store);
+        drive_plan(&after, at);
+        if let Ok(store) = stage::open(Arc::new(after.clone())).await {
+            store.orphans_collected().await;
+        }
+        let last = after.crash();
+        let store = stage::open(Arc::new(last.clone())).await.unwrap();
+        let told = Told {
+            new_adopted: Fact::No,
+            old_released: Fact::No,
+            last_adopted: Fact::No,
+        };
+        check(&store, &told, &last, &format!("operation {at}")).await;
+    }
+}
+
+fn drive_plan(drive: &SimDrive, crash_at: u64) {
+    drive.set_plan(FaultPlan::new([Fault::CrashAt(crash_at)]));
+}
+
+/// Files of other programs in our folders are none of our business.
+#[tokio::test(flavor = "multi_thread")]
+async fn orphan_collection_removes_nothing_else() {
+    let (drive, store) = begin(3).await;
+    store.close().await.unwrap();
+    drop(store);
+    let foreign = DrivePath::listed(Folder::Blobs(0x01), "notes.txt".to_owned());
+    let misplaced = DrivePath::listed(Folder::Blobs(0x02), "01".repeat(16));
+    for path in [&foreign, &misplaced, &DrivePath::blob(LAST)] {
+        drive.plant(path, b"something");
+    }
+    let store = stage::open(Arc::new(drive.clone())).await.unwrap();
+    assert_eq!(store.orphans_collected().await.unwrap().removed, 1);
+    assert!(drive.contents(&foreign).is_some() && drive.contents(&misplaced).is_some());
+    assert!(drive.contents(&DrivePath::blob(LAST)).is_none());
+    assert!(drive.contents(&DrivePath::blob(OLD)).is_some());
+}
+
+/// Uploads run while the collection of the last process' orphans runs: none is taken for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_during_orphan_collection_are_safe() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5_u8 {
+        let drive: Arc<dyn Drive> = Arc::new(LocalDrive::open(dir.path()).unwrap());
+        let store = stage::open(drive).await.unwrap();
+        let mut written: Vec<(BlobLocation, Vec<u8>)> = Vec::new();
+        for number in 0..40_u8 {
+            let blob = BlobId([
+                round,
+                number,
+                number.wrapping_mul(73),
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                1,
+            ]);
+            let bytes = stage::bytes(u64::from(number), 3 * UNIT);
+            written.push((stage::put(&store, blob, &bytes).await, bytes));
+        }
+        assert_eq!(store.orphans_collected().await.unwrap().removed, 0);
+        for (location, bytes) in written {
+            assert_eq!(stage::read_all(&store, &location).await.unwrap(), bytes);
+        }
+        store.close().await.unwrap();
+    }
+}

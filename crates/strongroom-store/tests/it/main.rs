@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The store from outside, on real and simulated drives.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod blob;
+mod crash;
+mod drive;
+mod layout;
+mod opening;
+mod stage;
+mod table_crash;
+mod table_damage;
+mod table_model;
+mod table_rig;

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A store on a drive, with small units, for the tests beside.
+
+use std::sync::Arc;
+
+use strongroom_store::blob::BlobOptions;
+use strongroom_store::drive::Drive;
+use strongroom_store::layout::UnitLayout;
+use strongroom_store::{
+    AtRest, Batch, BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions, Write,
+};
+use strongroom_testkit::{SimRng, TestSealer};
+
+/// Units of this many bytes: small enough to flip each of their bits.
+pub(crate) const UNIT: usize = 64;
+
+pub(crate) fn layout() -> UnitLayout {
+    UnitLayout::new(u32::try_from(UNIT).unwrap()).unwrap()
+}
+
+pub(crate) async fn open(drive: Arc<dyn Drive>) -> Result<Store, Error> {
+    let at_rest: Arc<dyn AtRest> = Arc::new(TestSealer::new(1));
+    let blobs = BlobOptions {
+        layout: layout(),
+        ..BlobOptions::default()
+    };
+    Store::open(
+        drive,
+        at_rest,
+        StoreOptions {
+            blobs,
+            ..StoreOptions::default()
+        },
+    )
+    .await
+}
+
+pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    SimRng::new(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Writes a blob in buffers of `units_per_buffer` units.
+pub(crate) async fn write(
+    store: &Store,
+    blob: BlobId,
+    bytes: &[u8],
+    units_per_buffer: usize,
+) -> Result<BlobProof, Error> {
+    let unit = usize::try_from(store.blobs().layout().unit_bytes()).unwrap();
+    let mut writer = store.blobs().create(blob).await?;
+    for run in bytes.chunks(unit * units_per_buffer) {
+        let mut buffer = store.blobs().buffer(units_per_buffer);
+        let mut used = 0;
+        for piece in run.chunks(unit) {
+            buffer.slot_mut(used)[..piece.len()].copy_from_slice(piece);
+            used += 1;
+            if piece.len() < unit {
+                buffer.set_last_len(u32::try_from(piece.len()).unwrap());
+            }
+        }
+        writer.write(buffer, used).await?;
+    }
+    writer.finish().await
+}
+
+/// Writes a blob and adopts it.
+pub(crate) async fn put(store: &Store, blob: BlobId, bytes: &[u8]) -> BlobLocation {
+    let proof = write(store, blob, bytes, 3).await.unwrap();
+    let location = proof.location();
+    commit(store, Write::AdoptBlob(proof)).await;
+    location
+}
+
+pub(crate) async fn commit(store: &Store, write: Write) {
+    let batch = Batch {
+        preconditions: Vec::new(),
+        writes: vec![write],
+    };
+    store.tables().commit(batch).await.unwrap();
+}
+
+/// Reads units of a blob back as plain bytes.
+pub(crate) async fn read(
+    store: &Store,
+    location: &BlobLocation,
+    first_unit: u64,
+    units: u32,
+) -> Result<Vec<u8>, Error> {
+    let buffer = store.blobs().read(location, first_unit, units).await?;
+    assert_eq!(buffer.capacity_units(), usize::try_from(units).unwrap());
+    Ok((0..buffer.capacity_units())
+        .flat_map(|unit| buffer.slot(unit).to_vec())
+        .collect())
+}
+
+pub(crate) async fn read_all(store: &Store, location: &BlobLocation) -> Result<Vec<u8>, Error> {
+    match u32::try_from(store.blobs().layout().unit_count(location.sealed_bytes)).unwrap() {
+        0 => store.blobs().verify(location).await.map(|_| Vec::new()),
+        units => read(store, location, 0, units).await,
+    }
+}
