@@ -1,2 +1,54 @@
-//! The strongroom program: server and command line
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0
+//! The `strongroom` program: server and command line.
+//!
+//! ```text
+//! main -> cli (words) -> config (facts) -> command/<name>.rs
+//!           serve:    start.rs (the rooms, bottom up) -> control socket, admin, listeners
+//!           others:   control/client.rs -> the running server, or the rooms opened here
+//! ```
+//!
+//! This crate alone reads the environment and configuration, and it holds no rule of S3 or KMS:
+//! it opens the rooms in order, lets requests in, and closes the rooms in reverse.
+
+mod admin;
+mod cli;
+mod command;
+mod config;
+mod control;
+mod credential;
+mod data_dir;
+mod error;
+mod hardening;
+mod health;
+mod listen;
+mod logs;
+mod output;
+mod root_key;
+mod sealed_file;
+mod start;
+mod tls;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::Error;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    hardening::harden_process();
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::io("cannot start the runtime", e))
+        .and_then(|runtime| runtime.block_on(command::run(cli)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is gone.
+            let _unheard = writeln!(std::io::stderr(), "strongroom: {error}");
+            error.exit_code()
+        }
+    }
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line: what can be asked of the program, and the help that teaches it.
+//!
+//! [`Settings`] is flags, environment and configuration file in one type, so that the three
+//! ways of setting something cannot drift apart in name or meaning.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+/// An encrypting object store that speaks the S3 and KMS protocols.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, after_help = PROGRAM_EXAMPLES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the server (the first start also makes the store, its keys and a local CA)
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<Settings>),
+    /// Print the export lines that point AWS tools at this server
+    #[command(after_help = ENV_EXAMPLES)]
+    Env(EnvArgs),
+    /// Add, list and remove users
+    #[command(subcommand, after_help = USER_EXAMPLES)]
+    User(UserCommand),
+    /// Show how something is stored and sealed, without showing any secret
+    #[command(subcommand)]
+    Inspect(InspectCommand),
+    /// Read every stored byte again and check checksums and authentication tags
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+}
+
+/// Everything `serve` can be told. Flag `--some-name`, variable `STRONGROOM_SOME_NAME` and line
+/// `some-name = ..` in the configuration file mean the same; the flag wins over the variable,
+/// and the variable over the file.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) place: PlaceArgs,
+
+    /// HTTPS listener, an IP address with a port, or `none` [default: 127.0.0.1:9443]
+    #[arg(long, value_name = "ADDR", env = "STRONGROOM_HTTPS", help_heading = LISTENERS)]
+    pub(crate) https: Option<String>,
+
+    /// HTTP listener, or `none`; customer keys (SSE-C) are refused on it [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR", env = "STRONGROOM_HTTP", help_heading = LISTENERS)]
+    pub(crate) http: Option<String>,
+
+    /// Health and metrics listener, or `none`; it asks for no credential, so it must be a
+    /// loopback address [default: 127.0.0.1:9001]
+    #[arg(long, value_name = "ADDR", env = "STRONGROOM_ADMIN", help_heading = LISTENERS)]
+    pub(crate) admin: Option<String>,
+
+    /// Let the health and metrics listener use an address that is not loopback
+    #[arg(long, env = "STRONGROOM_ADMIN_ALLOW_REMOTE", help_heading = LISTENERS)]
+    #[serde(default)]
+    pub(crate) admin_allow_remote: bool,
+
+    /// Base domain of virtual-host-style addresses, as in BUCKET.NAME; may be repeated
+    /// [default: localhost]
+    #[arg(long = "domain", value_name = "NAME", env = "STRONGROOM_DOMAIN", value_delimiter = ',', help_heading = LISTENERS)]
+    #[serde(default, rename = "domain")]
+    pub(crate) domains: Vec<String>,
+
+    /// Your own certificate chain, PEM (instead of the local CA's); read again on SIGHUP
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_CERT", requires = "tls_key", help_heading = LISTENERS)]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, PEM
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", requires = "tls_cert", help_heading = LISTENERS)]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// What to log: a level (error, warn, info, debug, trace) or a filter such as
+    /// `info,strongroom_api=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "STRONGROOM_LOG", help_heading = LOGS)]
+    pub(crate) log: Option<String>,
+
+    /// How to write log lines [default: text]
+    #[arg(long, value_name = "FORMAT", env = "STRONGROOM_LOG_FORMAT", help_heading = LOGS)]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// Connections served at once; further ones wait in the kernel's queue [default: 1024]
+    #[arg(long, value_name = "N", env = "STRONGROOM_MAX_CONNECTIONS", help_heading = LIMITS)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// Milliseconds a client has to complete a TLS handshake [default: 10000]
+    #[arg(long, value_name = "MS", env = "STRONGROOM_HANDSHAKE_TIMEOUT_MS", help_heading = LIMITS)]
+    pub(crate) handshake_timeout_ms: Option<u64>,
+
+    /// Milliseconds a client has to send a complete request head; also how long an idle
+    /// connection is kept [default: 30000]
+    #[arg(long, value_name = "MS", env = "STRONGROOM_HEADER_TIMEOUT_MS", help_heading = LIMITS)]
+    pub(crate) header_timeout_ms: Option<u64>,
+
+    /// Milliseconds a transfer may stand still, in either direction [default: 30000]
+    #[arg(long, value_name = "MS", env = "STRONGROOM_STALL_TIMEOUT_MS", help_heading = LIMITS)]
+    pub(crate) stall_timeout_ms: Option<u64>,
+
+    /// Milliseconds that requests in flight have to finish when the server stops
+    /// [default: 30000]
+    #[arg(long, value_name = "MS", env = "STRONGROOM_STOP_TIMEOUT_MS", help_heading = LIMITS)]
+    pub(crate) stop_timeout_ms: Option<u64>,
+
+    // These four are `place` in the file: serde cannot flatten and refuse unknown names at once.
+    #[arg(skip)]
+    data: Option<PathBuf>,
+    #[arg(skip)]
+    root_key_file: Option<PathBuf>,
+    #[arg(skip)]
+    passphrase_file: Option<PathBuf>,
+    #[arg(skip)]
+    region: Option<String>,
+    #[arg(skip)]
+    account_id: Option<String>,
+}
+
+/// Where the store is and how it is opened: common to all commands.
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct PlaceArgs {
+    /// Data directory [default: ./strongroom-data]
+    #[arg(long, value_name = "DIR", env = "STRONGROOM_DATA")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Configuration file (TOML; its names are the flags without the dashes in front)
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The root key; keep it on another drive than the data to be safe from stolen drives
+    /// [default: DIR/root.key]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_ROOT_KEY_FILE")]
+    pub(crate) root_key_file: Option<PathBuf>,
+
+    /// A file whose first line is the passphrase that seals the keyring, in place of a root key
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STRONGROOM_PASSPHRASE_FILE",
+        conflicts_with = "root_key_file"
+    )]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// The region this server says it is [default: us-east-1]
+    #[arg(long, value_name = "NAME", env = "STRONGROOM_REGION")]
+    pub(crate) region: Option<String>,
+
+    /// The twelve-digit account that owns everything in the store [default: 000000000000]
+    #[arg(long, value_name = "DIGITS", env = "STRONGROOM_ACCOUNT_ID")]
+    pub(crate) account_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Point at the HTTP listener instead of the HTTPS one
+    #[arg(long)]
+    pub(crate) http: bool,
+
+    // Where the listeners will be when no server runs that could be asked.
+    #[arg(long = "https-address", env = "STRONGROOM_HTTPS", hide = true)]
+    pub(crate) https_address: Option<String>,
+    #[arg(long = "http-address", env = "STRONGROOM_HTTP", hide = true)]
+    pub(crate) http_address: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user with full access; its secret access key is shown once, here
+    Add {
+        /// Name of the user: letters, digits and any of + = , . @ _ -
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// List users and their access key ids
+    List {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Remove a user and its access keys; its requests are refused from then on
+    Remove {
+        /// Name of the user
+        name: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InspectCommand {
+    /// Format, encryption mode, key ARN, segments, sizes and files of one object
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Object {
+        /// The object, as s3://BUCKET/KEY
+        uri: String,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Show no progress bar
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+impl UserCommand {
+    pub(crate) fn place(&self) -> &PlaceArgs {
+        match self {
+            Self::Add { place, .. } | Self::List { place } | Self::Remove { place, .. } => place,
+        }
+    }
+}
+
+impl Settings {
+    /// Fills what flags and environment left open from the configuration file `file`.
+    pub(crate) fn or(self, file: Self) -> Self {
+        Self {
+            place: PlaceArgs {
+                data: self.place.data.or(file.data),
+                config: self.place.config,
+                // The two exclude each other: a flag for one also silences the file's other.
+                root_key_file: match &self.place.passphrase_file {
+                    Some(_) => self.place.root_key_file.clone(),
+                    None => self.place.root_key_file.clone().or(file.root_key_file),
+                },
+                passphrase_file: match &self.place.root_key_file {
+                    Some(_) => self.place.passphrase_file,
+                    None => self.place.passphrase_file.or(file.passphrase_file),
+                },
+                region: self.place.region.or(file.region),
+                account_id: self.place.account_id.or(file.account_id),
+            },
+            https: self.https.or(file.https),
+            http: self.http.or(file.http),
+            admin: self.admin.or(file.admin),
+            admin_allow_remote: self.admin_allow_remote || file.admin_allow_remote,
+            domains: if self.domains.is_empty() { file.domains } else { self.domains },
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            log: self.log.or(file.log),
+            log_format: self.log_format.or(file.log_format),
+            max_connections: self.max_connections.or(file.max_connections),
+            handshake_timeout_ms: self.handshake_timeout_ms.or(file.handshake_timeout_ms),
+            header_timeout_ms: self.header_timeout_ms.or(file.header_timeout_ms),
+            stall_timeout_ms: self.stall_timeout_ms.or(file.stall_timeout_ms),
+            stop_timeout_ms: self.stop_timeout_ms.or(file.stop_timeout_ms),
+            data: None,
+            root_key_file: None,
+            passphrase_file: None,
+            region: None,
+            account_id: None,
+        }
+    }
+}
+
+const LISTENERS: &str = "Listeners";
+const LOGS: &str = "Logs";
+const LIMITS: &str = "Limits";
+
+const PROGRAM_EXAMPLES: &str = "\
+Start here:
+  strongroom serve                       # in one terminal
+  eval \"$(strongroom env)\"               # in another
+  aws s3 mb s3://photos
+  aws s3 cp cat.jpg s3://photos/ --sse aws:kms
+
+Every command takes --data DIR; without it the store is ./strongroom-data.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  strongroom serve
+  strongroom serve --data /srv/strongroom --root-key-file /media/usb/root.key
+  strongroom serve --https 0.0.0.0:443 --http none --domain s3.example.org \\
+                   --tls-cert fullchain.pem --tls-key privkey.pem
+
+By default the root key lies beside the data, in DIR/root.key. That keeps what is stored
+unreadable in copies that lack this file, but whoever takes the whole directory has both.
+To be safe from stolen drives keep the key elsewhere (--root-key-file) or seal the keyring
+with a passphrase (--passphrase-file). Without its root key a store cannot be read by anyone:
+back the key up, apart from the data.
+
+Every flag is also an environment variable (STRONGROOM_ and the flag in capitals, - as _) and a
+line in the configuration file. STRONGROOM_ROOT_ACCESS_KEY_ID and
+STRONGROOM_ROOT_SECRET_ACCESS_KEY replace the generated root credential; they are not stored.
+
+Signals: SIGTERM and SIGINT finish the requests in flight and stop; SIGHUP reads the
+certificate again.";
+
+const ENV_EXAMPLES: &str = "\
+Examples:
+  eval \"$(strongroom env)\"               # then: aws s3 ls, aws kms list-keys, boto3, ..
+  eval \"$(strongroom env --http)\"        # the same over plain HTTP
+  strongroom env --data /srv/strongroom
+
+The lines contain the secret access key of the root user: do not write them to a log.";
+
+const USER_EXAMPLES: &str = "\
+Examples:
+  strongroom user add alice
+  strongroom user list
+  strongroom user remove alice
+
+While a server runs on the data directory the command asks it; otherwise it opens the store.";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  strongroom inspect object s3://photos/cat.jpg
+  strongroom inspect object 's3://photos/with spaces' --data /srv/strongroom";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  strongroom verify
+  strongroom verify --data /srv/strongroom && echo all is well
+
+Exit status: 0 all is well, 1 something is damaged (named on standard output), 2 wrong usage.
+Objects under a customer key (SSE-C) are checked by checksum only: the server has no key.";

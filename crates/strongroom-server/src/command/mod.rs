@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One file per command.
+
+mod env;
+mod inspect;
+mod serve;
+mod user;
+mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+
+pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Serve(settings) => serve::run(*settings).await,
+        Command::Env(args) => env::run(args).await,
+        Command::User(command) => user::run(command).await,
+        Command::Inspect(command) => inspect::run(command).await,
+        Command::Verify(args) => verify::run(args).await,
+    }
+}

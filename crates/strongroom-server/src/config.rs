@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From words to facts: the settings of flags, environment and file become one [`Config`] whose
+//! every field is already known to be usable.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use strongroom_store::drive::small_file;
+use strongroom_wire::SecretAccessKey;
+
+use crate::cli::{LogFormat, PlaceArgs, Settings};
+use crate::credential::RootAccessKey;
+use crate::data_dir::DataDir;
+use crate::error::Error;
+
+/// All that `serve` needs to know.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) place: Place,
+    pub(crate) listen: Listen,
+    pub(crate) limits: Limits,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+/// Where the store is and how to open it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) data: DataDir,
+    pub(crate) root: RootSource,
+    pub(crate) region: String,
+    pub(crate) account_id: String,
+    /// The root credential of the environment, if there is one.
+    pub(crate) root_credential: Option<RootAccessKey>,
+}
+
+/// What unseals the keyring.
+#[derive(Debug, Clone)]
+pub(crate) enum RootSource {
+    KeyFile(PathBuf),
+    Passphrase(PathBuf),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Listen {
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) domains: Vec<String>,
+    /// Certificate chain and private key, when the operator brings their own.
+    pub(crate) own_certificate: Option<(PathBuf, PathBuf)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) connections_max: usize,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) header_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) stop_timeout: Duration,
+}
+
+impl Config {
+    pub(crate) fn resolve(settings: Settings) -> Result<Self, Error> {
+        let file = read_file(settings.place.config.as_deref())?;
+        let settings = settings.or(file);
+        let place = Place::from_args(&settings.place)?;
+        let listen = Listen::from_settings(&settings)?;
+        let limits = Limits::from_settings(&settings)?;
+        Ok(Self {
+            place,
+            listen,
+            limits,
+            log: settings.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+            log_format: settings.log_format.unwrap_or(LogFormat::Text),
+        })
+    }
+}
+
+impl Place {
+    /// For the commands that take no more than a place.
+    pub(crate) fn resolve(args: &PlaceArgs) -> Result<(Self, Settings), Error> {
+        let settings = Settings { place: args.clone(), ..Settings::default() };
+        let settings = settings.or(read_file(args.config.as_deref())?);
+        Ok((Self::from_args(&settings.place)?, settings))
+    }
+
+    fn from_args(args: &PlaceArgs) -> Result<Self, Error> {
+        let data = args.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let data = DataDir::new(data);
+        let root = match (&args.passphrase_file, &args.root_key_file) {
+            (Some(_), Some(_)) => {
+                return Err(Error::Config(
+                    "`root-key-file` and `passphrase-file` exclude each other: give one".to_owned(),
+                ));
+            }
+            (Some(file), None) => RootSource::Passphrase(file.clone()),
+            (None, Some(file)) => RootSource::KeyFile(file.clone()),
+            (None, None) => RootSource::KeyFile(data.root_key()),
+        };
+        let region = args.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        if !is_region(&region) {
+            return Err(Error::Config(format!(
+                "`{region}` is not a region name: use lower-case letters, digits and hyphens, \
+                 as in us-east-1"
+            )));
+        }
+        let account_id = args.account_id.clone().unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
+        if account_id.len() != 12 || !account_id.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Error::Config(format!(
+                "`{account_id}` is not an account id: use exactly twelve digits"
+            )));
+        }
+        let root_credential = root_credential_of_environment()?;
+        Ok(Self { data, root, region, account_id, root_credential })
+    }
+}
+
+impl Listen {
+    pub(crate) fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let https = address("https", settings.https.as_deref(), DEFAULT_HTTPS)?;
+        let http = address("http", settings.http.as_deref(), DEFAULT_HTTP)?;
+        let admin = address("admin", settings.admin.as_deref(), DEFAULT_ADMIN)?;
+        if https.is_none() && http.is_none() {
+            return Err(Error::Config(
+                "both `https` and `http` are `none`: nothing could reach the server".to_owned(),
+            ));
+        }
+        if let Some(admin) = admin
+            && !admin.ip().is_loopback()
+            && !settings.admin_allow_remote
+        {
+            return Err(Error::Config(format!(
+                "admin address `{admin}` is not a loopback address, and health and metrics ask \
+                 for no credential; use 127.0.0.1, or add --admin-allow-remote if a firewall \
+                 guards it"
+            )));
+        }
+        let mut domains = vec!["localhost".to_owned()];
+        for name in &settings.domains {
+            let name = name.trim().trim_end_matches('.').to_ascii_lowercase();
+            if !is_host_name(&name) {
+                return Err(Error::Config(format!("`{name}` is not a domain name")));
+            }
+            if !domains.contains(&name) {
+                domains.push(name);
+            }
+        }
+        let own_certificate = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (None, None) => None,
+            _ => {
+                return Err(Error::Config(
+                    "`tls-cert` and `tls-key` belong together: give both or neither".to_owned(),
+                ));
+            }
+        };
+        Ok(Self { https, http, admin, domains, own_certificate })
+    }
+}
+
+impl Limits {
+    fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let connections_max = settings.max_connections.unwrap_or(DEFAULT_CONNECTIONS);
+        if !(1..=CONNECTIONS_CEILING).contains(&connections_max) {
+            return Err(Error::Config(format!(
+                "`max-connections` must be between 1 and {CONNECTIONS_CEILING}"
+            )));
+        }
+        let timeout = |name: &str, value: Option<u64>, default: Duration| match value {
+            None => Ok(default),
+            Some(ms) if (1..=TIMEOUT_CEILING_MS).contains(&ms) => Ok(Duration::from_millis(ms)),
+            Some(_) => Err(Error::Config(format!(
+                "`{name}` must be between 1 and {TIMEOUT_CEILING_MS} milliseconds"
+            ))),
+        };
+        Ok(Self {
+            connections_max,
+            handshake_timeout: timeout(
+                "handshake-timeout-ms",
+                settings.handshake_timeout_ms,
+                Duration::from_secs(10),
+            )?,
+            header_timeout: timeout(
+                "header-timeout-ms",
+                settings.header_timeout_ms,
+                Duration::from_secs(30),
+            )?,
+            stall_timeout: timeout(
+                "stall-timeout-ms",
+                settings.stall_timeout_ms,
+                Duration::from_secs(30),
+            )?,
+            stop_timeout: timeout(
+                "stop-timeout-ms",
+                settings.stop_timeout_ms,
+                Duration::from_secs(30),
+            )?,
+        })
+    }
+}
+
+/// Names of `STRONGROOM_` variables that mean nothing: most likely typing mistakes, which would
+/// otherwise silently leave a default in force.
+pub(crate) fn unknown_variables() -> Vec<String> {
+    let command = <crate::cli::Cli as clap::CommandFactory>::command();
+    let mut known: Vec<String> =
+        vec![ROOT_ACCESS_KEY_ID.to_owned(), ROOT_SECRET_ACCESS_KEY.to_owned()];
+    for sub in command.get_subcommands() {
+        known.extend(
+            sub.get_arguments().filter_map(|a| a.get_env()?.to_str().map(ToOwned::to_owned)),
+        );
+    }
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("STRONGROOM_") && !known.contains(name))
+        .collect()
+}
+
+fn read_file(path: Option<&Path>) -> Result<Settings, Error> {
+    let Some(path) = path else { return Ok(Settings::default()) };
+    let shown = path.display();
+    let bytes = small_file::read(path)
+        .map_err(|e| Error::io(format!("cannot read configuration file `{shown}`"), e))?
+        .ok_or_else(|| Error::Config(format!("configuration file `{shown}` does not exist")))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Error::Config(format!("configuration file `{shown}` is not UTF-8")))?;
+    toml::from_str(text)
+        .map_err(|e| Error::Config(format!("configuration file `{shown}` is wrong: {e}")))
+}
+
+/// `none`, an address, or the default when nothing was said.
+fn address(name: &str, said: Option<&str>, default: &str) -> Result<Option<SocketAddr>, Error> {
+    let said = said.unwrap_or(default);
+    if said == "none" {
+        return Ok(None);
+    }
+    said.replace("localhost:", "127.0.0.1:").parse().map(Some).map_err(|_| {
+        Error::Config(format!(
+            "`{said}` is not an address for `{name}`: use an IP address with a port, as in \
+             {default} or [::]:9000, or `none`"
+        ))
+    })
+}
+
+fn root_credential_of_environment() -> Result<Option<RootAccessKey>, Error> {
+    let read = |name: &str| match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::Config(format!("`{name}` is not UTF-8")))
+        }
+    };
+    let id = read(ROOT_ACCESS_KEY_ID)?;
+    let secret = read(ROOT_SECRET_ACCESS_KEY)?.map(SecretAccessKey::new);
+    match (id, secret) {
+        (None, None) => Ok(None),
+        (Some(id), Some(secret)) => {
+            let key = RootAccessKey { access_key_id: id, secret_access_key: secret };
+            key.to_iam().map_err(|e| {
+                Error::Config(format!("`{ROOT_ACCESS_KEY_ID}`, `{ROOT_SECRET_ACCESS_KEY}`: {e}"))
+            })?;
+            Ok(Some(key))
+        }
+        _ => Err(Error::Config(format!(
+            "`{ROOT_ACCESS_KEY_ID}` and `{ROOT_SECRET_ACCESS_KEY}` belong together: set both or \
+             neither"
+        ))),
+    }
+}
+
+fn is_region(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// A host name by RFC 1123; addresses are refused, they have no subdomains.
+pub(crate) fn is_host_name(name: &str) -> bool {
+    name.len() <= 253
+        && name.parse::<IpAddr>().is_err()
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+pub(crate) const DEFAULT_DATA: &str = "./strongroom-data";
+const DEFAULT_HTTPS: &str = "127.0.0.1:9443";
+const DEFAULT_HTTP: &str = "127.0.0.1:9000";
+const DEFAULT_ADMIN: &str = "127.0.0.1:9001";
+const DEFAULT_REGION: &str = "us-east-1";
+const DEFAULT_ACCOUNT: &str = "000000000000";
+const DEFAULT_LOG: &str = "info";
+const DEFAULT_CONNECTIONS: usize = 1024;
+const CONNECTIONS_CEILING: usize = 100_000;
+const TIMEOUT_CEILING_MS: u64 = 3_600_000;
+const ROOT_ACCESS_KEY_ID: &str = "STRONGROOM_ROOT_ACCESS_KEY_ID";
+const ROOT_SECRET_ACCESS_KEY: &str = "STRONGROOM_ROOT_SECRET_ACCESS_KEY";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toml_text: &str) -> Settings {
+        Settings::default().or(toml::from_str(toml_text).unwrap())
+    }
+
+    fn listen_error(toml_text: &str) -> String {
+        Listen::from_settings(&settings(toml_text)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let listen = Listen::from_settings(&settings("")).unwrap();
+        assert_eq!(listen.https, Some("127.0.0.1:9443".parse().unwrap()));
+        assert_eq!(listen.http, Some("127.0.0.1:9000".parse().unwrap()));
+        assert_eq!(listen.admin, Some("127.0.0.1:9001".parse().unwrap()));
+        assert_eq!(listen.domains, ["localhost"]);
+        let place = Place::from_args(&settings("").place).unwrap();
+        assert_eq!((place.region.as_str(), place.account_id.as_str()), ("us-east-1", "000000000000"));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let flags = Settings { http: Some("none".into()), ..Settings::default() };
+        let merged = flags.or(toml::from_str("http = '127.0.0.1:1'\nhttps = '127.0.0.1:2'").unwrap());
+        let listen = Listen::from_settings(&merged).unwrap();
+        assert_eq!(listen.http, None);
+        assert_eq!(listen.https, Some("127.0.0.1:2".parse().unwrap()));
+    }
+
+    #[test]
+    fn flag_for_one_root_source_silences_the_file_for_the_other() {
+        let flags = Settings {
+            place: PlaceArgs { passphrase_file: Some("p".into()), ..PlaceArgs::default() },
+            ..Settings::default()
+        };
+        let merged = flags.or(toml::from_str("root-key-file = 'k'").unwrap());
+        assert!(matches!(Place::from_args(&merged.place).unwrap().root, RootSource::Passphrase(_)));
+    }
+
+    #[test]
+    fn file_with_unknown_name_is_refused() {
+        assert!(toml::from_str::<Settings>("htps = '127.0.0.1:1'").is_err());
+        assert!(toml::from_str::<Settings>("config = 'x'").is_err());
+        assert!(toml::from_str::<Settings>("place = {}").is_err());
+    }
+
+    #[test]
+    fn wrong_listeners_are_refused() {
+        assert!(listen_error("http = 'example.org:80'").contains("example.org:80"));
+        assert!(listen_error("http = '9000'").contains("`9000`"));
+        assert!(listen_error("http = 'none'\nhttps = 'none'").contains("nothing could reach"));
+        assert!(listen_error("admin = '0.0.0.0:9001'").contains("loopback"));
+        assert!(listen_error("tls-cert = 'a'").contains("belong together"));
+        assert!(listen_error("domain = ['-x']").contains("not a domain"));
+        assert!(listen_error("domain = ['10.0.0.1']").contains("not a domain"));
+    }
+
+    #[test]
+    fn wrong_limits_region_and_account_are_refused() {
+        assert!(Limits::from_settings(&settings("max-connections = 0")).is_err());
+        assert!(Limits::from_settings(&settings("stall-timeout-ms = 0")).is_err());
+        assert!(Limits::from_settings(&settings("header-timeout-ms = 99999999")).is_err());
+        for wrong in ["region = 'US East'", "account-id = '12'", "account-id = '00000000000x'"] {
+            assert!(Place::from_args(&settings(wrong).place).is_err(), "{wrong}");
+        }
+    }
+}

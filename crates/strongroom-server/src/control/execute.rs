@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the commands do, in the process that has the store open.
+
+use serde_json::json;
+use strongroom_object::{Inspection, Scope, VerifyProgress};
+
+use super::{AccessKey, Answer, ListedUser, Progress, Request, Verification};
+use crate::error::Error;
+use crate::start::Rooms;
+
+pub(crate) async fn execute(
+    rooms: &Rooms,
+    request: &Request,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Answer, Error> {
+    // The operator acts as the root user and is audited as such.
+    let caller = rooms.operator()?;
+    let receipt = rooms.audit.begin(caller.facts().clone());
+    match request {
+        Request::RootCredential {} => {
+            rooms.finish(receipt, "GetRootCredential").await?;
+            let root = &rooms.root;
+            let key = AccessKey::new(root.access_key_id.clone(), &root.secret_access_key);
+            Ok(Answer::Credential(key))
+        }
+        Request::UserAdd { name } => {
+            let made = rooms.iam.add_user(receipt, name).await.map_err(refused)?;
+            let access_key = AccessKey::new(made.access_key_id, &made.secret);
+            Ok(Answer::UserAdded { name: made.user.name, arn: made.user.arn, access_key })
+        }
+        Request::UserList {} => {
+            let users = rooms.iam.list_users(receipt).await.map_err(refused)?;
+            let listed = users.into_iter().map(|user| ListedUser {
+                created: date(user.created_ms),
+                access_key_ids: user.access_keys.into_iter().map(|k| k.access_key_id).collect(),
+                name: user.name,
+                arn: user.arn,
+            });
+            Ok(Answer::Users(listed.collect()))
+        }
+        Request::UserRemove { name } => {
+            rooms.iam.remove_user(receipt, name).await.map_err(refused)?;
+            Ok(Answer::UserRemoved {})
+        }
+        Request::InspectObject { bucket, object_key } => {
+            let found = rooms.objects.inspect(bucket, object_key).await;
+            rooms.finish(receipt, "InspectObject").await?;
+            Ok(Answer::Inspection(shown(found.map_err(refused)?)))
+        }
+        Request::Verify {} => {
+            let report = |now: VerifyProgress| {
+                progress(Progress { objects: now.objects, bytes: now.bytes });
+            };
+            let scope = Scope { caller: &caller, receipt: &receipt };
+            let found = rooms.objects.verify(scope, &report).await;
+            rooms.finish(receipt, "VerifyStore").await?;
+            let found = found.map_err(refused)?;
+            Ok(Answer::Verification(Verification {
+                objects: found.objects,
+                bytes: found.bytes,
+                open_parts: found.open_parts,
+                unopened: found.unopened,
+                damaged: found.damaged,
+            }))
+        }
+    }
+}
+
+fn refused<E: std::fmt::Display>(error: E) -> Error {
+    Error::Refused(error.to_string())
+}
+
+fn shown(found: Inspection) -> serde_json::Value {
+    let context: serde_json::Map<String, serde_json::Value> =
+        found.encryption_context.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let parts: Vec<_> = found
+        .parts
+        .into_iter()
+        .map(|part| {
+            json!({
+                "part_number": part.part_number,
+                "plain_bytes": part.plain_bytes,
+                "sealed_bytes": part.sealed_bytes,
+                "segments": part.segments,
+                "place": if part.files.is_empty() { "tables" } else { "files" },
+                "files": part.files,
+            })
+        })
+        .collect();
+    json!({
+        "bucket": found.bucket,
+        "object_key": found.object_key,
+        "size": found.size,
+        "etag": found.etag,
+        "created": date(found.created_ms),
+        "format": {
+            "body": format!(
+                "FLOE, AES-256-GCM, segments of {} bytes",
+                strongroom_format::SEGMENT_PLAIN_BYTES
+            ),
+            "sealed_key_record": "OSK1",
+            "sealed_key_record_bytes": found.record_bytes,
+            "object_data_id": found.object_data_id,
+        },
+        "encryption": {
+            "mode": found.mode,
+            "kms_key_arn": if found.kms_key_arn.is_empty() { None } else { Some(found.kms_key_arn) },
+            "encryption_context": context,
+        },
+        "multipart": found.multipart,
+        "parts": parts,
+    })
+}
+
+/// RFC 3339, in UTC.
+fn date(unix_ms: u64) -> String {
+    i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| "unknown".to_owned(), |at| at.to_string())
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The control socket: how a command reaches a store that a server has open.
+//!
+//! ```text
+//! command --ask--> DIR/control.sock --line of JSON--> server --execute--> answer
+//!             \--- no server? ------> open the store -------execute--> answer
+//! ```
+//!
+//! Both ways end in [`execute::execute`], so a command does the same with and without a server.
+//! The socket is 0600 in a directory of its owner, and the server asks the kernel who is
+//! calling: nobody but the server's own user (and root) is answered.
+
+pub(crate) mod client;
+pub(crate) mod execute;
+pub(crate) mod server;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data_dir::DataDir;
+
+/// What a command asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    RootCredential {},
+    UserAdd { name: String },
+    UserList {},
+    UserRemove { name: String },
+    InspectObject { bucket: String, object_key: String },
+    Verify {},
+}
+
+/// A line of the answer: any number of `Progress`, then one of the others.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Line {
+    Progress(Progress),
+    Answer(Answer),
+    Error(String),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What a command is told.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    Credential(AccessKey),
+    UserAdded { name: String, arn: String, access_key: AccessKey },
+    Users(Vec<ListedUser>),
+    UserRemoved {},
+    Inspection(serde_json::Value),
+    Verification(Verification),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ListedUser {
+    pub(crate) name: String,
+    pub(crate) arn: String,
+    pub(crate) created: String,
+    pub(crate) access_key_ids: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Verification {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    /// Parts of uploads that are not complete.
+    pub(crate) open_parts: u64,
+    /// Objects whose checksums were checked but which could not be opened.
+    pub(crate) unopened: u64,
+    /// Each damaged thing, with what is wrong.
+    pub(crate) damaged: Vec<String>,
+}
+
+/// An access key on its way to the person who asked for it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AccessKey {
+    pub(crate) access_key_id: String,
+    secret_access_key: String,
+}
+
+impl AccessKey {
+    pub(crate) fn new(access_key_id: String, secret: &strongroom_wire::SecretAccessKey) -> Self {
+        Self { access_key_id, secret_access_key: secret.expose_secret().to_owned() }
+    }
+
+    pub(crate) fn expose_secret(&self) -> &str {
+        &self.secret_access_key
+    }
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AccessKey({}, ..)", self.access_key_id)
+    }
+}
+
+impl Drop for AccessKey {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.secret_access_key);
+    }
+}
+
+/// The socket's path, and what keeps it valid. The kernel takes at most 107 bytes of a path;
+/// a longer one is reached through the directory's descriptor.
+fn socket_path(data: &DataDir) -> std::io::Result<(PathBuf, Option<std::os::fd::OwnedFd>)> {
+    use std::os::fd::AsRawFd as _;
+
+    let path = data.control_socket();
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return Ok((path, None));
+    }
+    let dir = data.open_dir()?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}/control.sock", dir.as_raw_fd()));
+    Ok((short, Some(dir)))
+}
+
+/// `sockaddr_un` holds 108 bytes with the final zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// A request is a name or an S3 object key at most; an answer may list many users.
+const REQUEST_BYTES_MAX: u64 = 16 * 1024;

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What can go wrong in the program itself, and which exit code says so.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Variants by whose turn it is: the operator's (`Config`, `Busy`, `NoStore`, `Root`, `Tls`),
+/// the machine's (`Io`), a lower room's (`Room`), or the stored data's (`Damaged`).
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A flag, variable or line of the configuration file cannot be used.
+    #[error("{0}")]
+    Config(String),
+
+    /// Another process has the data directory.
+    #[error(
+        "another process is using `{0}`: stop it first, or point --data at another directory"
+    )]
+    Busy(String),
+
+    /// There is nothing to work on.
+    #[error("there is no store in `{0}`: start one with `strongroom serve --data {0}`")]
+    NoStore(String),
+
+    /// The keyring cannot be opened.
+    #[error("{0}")]
+    Root(String),
+
+    /// A certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(String),
+
+    /// The operating system refused.
+    #[error("{doing}: {source}")]
+    Io { doing: String, source: io::Error },
+
+    /// A lower room refused; `what` names the step, the rest is its own message.
+    #[error("{what}: {message}")]
+    Room { what: &'static str, message: String },
+
+    /// The running server answered a command with an error.
+    #[error("{0}")]
+    Refused(String),
+
+    /// `verify` found damage; the names are already on standard output.
+    #[error("{0} of the stored objects are damaged")]
+    Damaged(u64),
+}
+
+impl Error {
+    pub(crate) fn io(doing: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { doing: doing.into(), source }
+    }
+
+    /// For `map_err`: a failure to do `doing` with the file `path`.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let doing = format!("cannot {doing} `{}`", path.display());
+        move |source| Self::Io { doing, source }
+    }
+
+    /// For `map_err`: a failure of a lower room in the step `what`.
+    pub(crate) fn room<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |e| Self::Room { what, message: e.to_string() }
+    }
+
+    /// 2 when another command line would help, 1 otherwise.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            Self::Busy(_)
+            | Self::NoStore(_)
+            | Self::Root(_)
+            | Self::Tls(_)
+            | Self::Io { .. }
+            | Self::Room { .. }
+            | Self::Refused(_)
+            | Self::Damaged(_) => ExitCode::from(1),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Start and stop: one straight line, and the same line backwards.
+//!
+//! ```text
+//! data directory held -> keyring unsealed -> drive -> store (replays its log) -> audit
+//!   (verifies its chain) -> iam -> kms -> objects -> api -> listeners
+//! ```
+//! No step is retried and none is skipped: whatever fails leaves the listeners closed.
+
+use std::sync::Arc;
+
+use strongroom_api::{Api, ApiServices};
+use strongroom_audit::{
+    Audit, AuditOptions, Category, Durability, EventDetail, EventSource, Receipt, RequestFacts,
+    UserIdentity,
+};
+use strongroom_iam::{Caller, Iam, IamOptions};
+use strongroom_kms::Kms;
+use strongroom_object::{Objects, ObjectsOptions};
+use strongroom_store::drive::{Drive, LocalDrive, small_file};
+use strongroom_store::env::{Clock, SystemClock};
+use strongroom_store::{Store, StoreOptions};
+use strongroom_wire::sigv4::{PayloadMode, RequestToVerify, SigningInput, parse_auth, sign_request};
+
+use crate::config::Place;
+use crate::credential::RootAccessKey;
+use crate::data_dir::Held;
+use crate::error::Error;
+use crate::root_key;
+use crate::sealed_file::{self, Content};
+use crate::tls::local_ca::{CaKey, LocalCa};
+
+/// Everything below the listeners, open.
+pub(crate) struct Rooms {
+    pub(crate) root: RootAccessKey,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keyring: Arc<strongroom_kms::root::Keyring>,
+    pub(crate) store: Store,
+    pub(crate) audit: Audit,
+    pub(crate) iam: Iam,
+    pub(crate) kms: Kms,
+    pub(crate) objects: Objects,
+    pub(crate) region: String,
+    pub(crate) account_id: String,
+    /// True if this start made the store.
+    pub(crate) is_new: bool,
+    /// Last: given back only when all of the above is gone.
+    _held: Held,
+}
+
+impl Rooms {
+    /// Opens the store, making it when there is none.
+    pub(crate) async fn open(place: &Place) -> Result<Self, Error> {
+        place.data.create()?;
+        let held = place.data.hold()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (keyring, is_new) = root_key::open_or_create(place, clock.now_ms())?;
+        Self::unlocked(place, held, clock, keyring, is_new).await
+    }
+
+    /// Opens a store that is there already.
+    pub(crate) async fn open_existing(place: &Place) -> Result<Self, Error> {
+        let held = place.data.hold()?;
+        let keyring = root_key::open(place)?;
+        Self::unlocked(place, held, Arc::new(SystemClock), keyring, false).await
+    }
+
+    async fn unlocked(
+        place: &Place,
+        held: Held,
+        clock: Arc<dyn Clock>,
+        keyring: strongroom_kms::root::Keyring,
+        is_new: bool,
+    ) -> Result<Self, Error> {
+        let keyring = Arc::new(keyring);
+        let root = match &place.root_credential {
+            Some(key) => key.duplicate(),
+            None => RootAccessKey::read_or_generate(&keyring, &place.data)?,
+        };
+        let drive = LocalDrive::open(&place.data.drive()).map_err(Error::room("drive"))?;
+        let drive: Arc<dyn Drive> = Arc::new(drive);
+        let store = Store::open(Arc::clone(&drive), keyring.at_rest(), StoreOptions::default())
+            .await
+            .map_err(Error::room("cannot open the store"))?;
+        let audit_options =
+            AuditOptions { account_id: place.account_id.clone(), region: place.region.clone() };
+        let audit = Audit::open(drive, Arc::clone(&clock), audit_options)
+            .await
+            .map_err(Error::room("cannot open the audit log"))?;
+        let for_iam = root.to_iam().map_err(Error::room("cannot use the root credential"))?;
+        let iam_options = IamOptions::new(&place.account_id, &place.region);
+        let iam = Iam::open(&store, Arc::clone(&clock), iam_options, for_iam)
+            .await
+            .map_err(Error::room("cannot open the users"))?;
+        let kms = Kms::open(
+            &store,
+            Arc::clone(&keyring),
+            Arc::clone(&clock),
+            place.region.clone(),
+            place.account_id.clone(),
+        )
+        .await
+        .map_err(Error::room("cannot open the key service"))?;
+        let options =
+            ObjectsOptions { region: place.region.clone(), account_id: place.account_id.clone() };
+        let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
+            .await
+            .map_err(Error::room("cannot open the buckets"))?;
+        Ok(Self {
+            root,
+            clock,
+            keyring,
+            store,
+            audit,
+            iam,
+            kms,
+            objects,
+            region: place.region.clone(),
+            account_id: place.account_id.clone(),
+            is_new,
+            _held: held,
+        })
+    }
+
+    /// The protocol adapters over these rooms.
+    pub(crate) fn api(&self, domains: Vec<String>) -> Api {
+        let clock = Arc::clone(&self.clock);
+        Api::new(ApiServices {
+            objects: self.objects.clone(),
+            kms: self.kms.clone(),
+            iam: self.iam.clone(),
+            audit: self.audit.clone(),
+            now: Arc::new(move || clock.now_ms()),
+            region: self.region.clone(),
+            account_id: self.account_id.clone(),
+            domains,
+        })
+    }
+
+    /// The local CA, made at its first use.
+    pub(crate) fn local_ca(&self, place: &Place) -> Result<LocalCa, Error> {
+        let key_path = place.data.ca_key();
+        let (key, is_new) = match sealed_file::read(&self.keyring, &key_path, Content::CaKey)? {
+            Some(der) => (CaKey::from_pkcs8(der), false),
+            None => (CaKey::generate()?, true),
+        };
+        let path = place.data.ca_certificate();
+        let is_there = small_file::read(&path).map_err(Error::file("read", &path))?.is_some();
+        if is_new {
+            sealed_file::write(&self.keyring, &key_path, Content::CaKey, key.expose_secret())?;
+        }
+        if is_new || !is_there {
+            let pem = key.certificate_pem(self.clock.now_ms())?;
+            small_file::write_public_durably(&path, pem.as_bytes())
+                .map_err(Error::file("write", &path))?;
+        }
+        LocalCa::new(&key)
+    }
+
+    /// The person at the command line, as a caller. Who reaches the control socket or the files
+    /// can have the root credential; the caller is made as any other, by a signed request.
+    pub(crate) fn operator(&self) -> Result<Caller, Error> {
+        let now_ms = self.clock.now_ms();
+        let headers: [(&str, &[u8]); 1] = [("host", b"localhost")];
+        let signed = sign_request(&SigningInput {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &headers,
+            access_key_id: &self.root.access_key_id,
+            secret: &self.root.secret_access_key,
+            session_token: None,
+            region: &self.region,
+            service: "s3",
+            payload: PayloadMode::Unsigned,
+            now_ms,
+        })
+        .map_err(Error::room("cannot act as root"))?;
+        let mut headers = headers.to_vec();
+        headers.extend(signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+        let request = RequestToVerify {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: &headers,
+            secure: true,
+            body_sha256: None,
+        };
+        let auth = parse_auth(&request).map_err(Error::room("cannot act as root"))?;
+        let facts = self.own_facts()?;
+        self.iam
+            .authenticate(&auth, &request, facts, now_ms)
+            .map(|authenticated| authenticated.caller)
+            .map_err(Error::room("cannot act as root"))
+    }
+
+    /// Records an event of the server's own life, durably.
+    pub(crate) async fn record(&self, name: &'static str) -> Result<(), Error> {
+        self.finish(self.audit.begin(self.own_facts()?), name).await
+    }
+
+    /// Ends the receipt of an act that only this crate knows.
+    pub(crate) async fn finish(&self, receipt: Receipt, name: &'static str) -> Result<(), Error> {
+        let detail = EventDetail::new(EventSource::Strongroom, name, Category::Management, false);
+        let recorded = receipt.finish(detail, Durability::Durable).await;
+        recorded.map(drop).map_err(Error::room("cannot write the audit log"))
+    }
+
+    fn own_facts(&self) -> Result<RequestFacts, Error> {
+        Ok(RequestFacts {
+            request_id: random_id()?,
+            source_ip: "strongroom.internal".to_owned(),
+            user_agent: concat!("strongroom/", env!("CARGO_PKG_VERSION")).to_owned(),
+            host: String::new(),
+            tls: None,
+            identity: UserIdentity::AwsService { invoked_by: "strongroom.internal".to_owned() },
+        })
+    }
+
+    /// Closes from the top down. The audit log closes after everything that writes to it.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        let audit = self.audit.close().await.map_err(Error::room("cannot close the audit log"));
+        let store = self.store.close().await.map_err(Error::room("cannot close the store"));
+        audit.and(store)
+    }
+}
+
+fn random_id() -> Result<String, Error> {
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| Error::Root("the system gives no random bytes".to_owned()))?;
+    Ok(hex::encode_upper(random))
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Clients that are too big, too slow or too many.
+
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::rig::{Rig, connect, is_ended, read_response, signed_head, text};
+
+#[test]
+fn huge_head_and_too_many_headers_are_refused() {
+    let rig = Rig::new();
+    let server = rig.start();
+    let mut stream = server.http();
+    write!(stream, "GET / HTTP/1.1\r\nhost: x\r\nx-big: ").unwrap();
+    // The server may hang up before all of it is sent.
+    let _cut = stream.write_all(&vec![b'a'; 300 * 1024]);
+    let mut answer = [0; 12];
+    if stream.read_exact(&mut answer).is_ok() {
+        assert_eq!(&answer, b"HTTP/1.1 431");
+    }
+    let mut stream = server.http();
+    let many = "x-h: 1\r\n".repeat(200);
+    write!(stream, "GET / HTTP/1.1\r\nhost: x\r\n{many}\r\n").unwrap();
+    assert_eq!(read_response(&mut stream).status, 431);
+    let mut stream = server.http();
+    stream.write_all(b"not http at all\r\n\r\n").unwrap();
+    assert_eq!(read_response(&mut stream).status, 400);
+    assert_eq!(server.request(&rig.credential(), "GET", "/", b"").status, 200);
+    server.stop();
+}
+
+#[test]
+fn slow_head_and_idle_connection_are_ended() {
+    let rig = Rig::new().flag("--header-timeout-ms", "300");
+    let server = rig.start();
+    let began = Instant::now();
+    let mut silent = server.http();
+    let mut slow = server.http();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ").unwrap();
+    assert!(is_ended(&mut silent));
+    assert!(is_ended(&mut slow));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    // Drip-feeding does not help: the whole head has one deadline.
+    let began = Instant::now();
+    let mut dripping = server.http();
+    while dripping.write_all(b"x").is_ok() && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(began.elapsed() < Duration::from_secs(10));
+    server.stop();
+}
+
+#[test]
+fn silent_tls_client_is_ended() {
+    let rig = Rig::new().flag("--handshake-timeout-ms", "300");
+    let server = rig.start();
+    let mut silent = connect(server.address("https"));
+    assert!(is_ended(&mut silent));
+    server.stop();
+}
+
+#[test]
+fn upload_that_stands_still_is_ended_and_leaves_nothing() {
+    let rig = Rig::new().flag("--stall-timeout-ms", "300");
+    let server = rig.start();
+    let key = rig.credential();
+    assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
+    let mut stream = server.http();
+    let head = signed_head(&key, server.address("http"), "PUT", "/bucket/k", 1000, &[]);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(b"some of it").unwrap();
+    let began = Instant::now();
+    assert!(is_ended(&mut stream));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(server.request(&key, "GET", "/bucket/k", b"").status, 404);
+    server.stop();
+}
+
+#[test]
+fn download_that_nobody_reads_is_ended() {
+    let rig = Rig::new().flag("--stall-timeout-ms", "300");
+    let server = rig.start();
+    let key = rig.credential();
+    assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
+    let body = vec![7; 32 << 20];
+    assert_eq!(server.request(&key, "PUT", "/bucket/k", &body).status, 200);
+    let mut stream = server.http();
+    let head = signed_head(&key, server.address("http"), "GET", "/bucket/k", 0, &[]);
+    stream.write_all(head.as_bytes()).unwrap();
+    let began = Instant::now();
+    while !text(&server.get_admin("/metrics").body).contains("strongroom_stalled_connections_total 1") {
+        assert!(began.elapsed() < Duration::from_secs(10), "still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.stop();
+}
+
+#[test]
+fn connections_above_the_limit_wait_their_turn() {
+    let rig = Rig::new().flag("--max-connections", "2").flag("--header-timeout-ms", "1000");
+    let server = rig.start();
+    let key = rig.credential();
+    let idle = [server.http(), server.http()];
+    // Served as soon as the idle ones have had their time.
+    assert_eq!(server.request(&key, "GET", "/", b"").status, 200);
+    drop(idle);
+    server.stop();
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+use std::io::{Read as _, Write as _};
+
+use rustix::process::Signal;
+
+use crate::rig::{DEADLINE, Rig, connect, read_response, text, tls_client};
+
+#[test]
+fn local_certificate_covers_the_names_clients_use() {
+    let rig = Rig::new().flag("--domain", "s3.example.org");
+    let server = rig.start();
+    for name in
+        ["localhost", "bucket.localhost", "127.0.0.1", "::1", "s3.example.org", "b.s3.example.org"]
+    {
+        let mut stream = server.https(name);
+        write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        assert_eq!(read_response(&mut stream).status, 403, "{name}");
+        assert_eq!(
+            stream.conn.protocol_version(),
+            Some(rustls::ProtocolVersion::TLSv1_3)
+        );
+    }
+    let mut stream = server.https("example.org");
+    assert!(stream.write_all(b"GET / HTTP/1.1\r\n\r\n").is_err());
+    server.stop();
+}
+
+/// A ClientHello of TLS 1.1 (no extensions), and one of TLS 1.2 that offers CBC suites only.
+#[test]
+fn old_tls_is_refused() {
+    let rig = Rig::new();
+    let server = rig.start();
+    for version in [[3, 2], [3, 3]] {
+        let mut hello = vec![version[0], version[1]];
+        hello.extend([7; 32]);
+        hello.push(0);
+        hello.extend([0, 4, 0xc0, 0x13, 0x00, 0x2f, 1, 0]);
+        let mut record = vec![22, 3, 1, 0, u8::try_from(hello.len() + 4).unwrap(), 1, 0, 0];
+        record.push(u8::try_from(hello.len()).unwrap());
+        record.extend(&hello);
+        let mut stream = connect(server.address("https"));
+        stream.write_all(&record).unwrap();
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer);
+        assert!(answer.first().is_none_or(|kind| *kind == 21), "not an alert: {answer:?}");
+    }
+    still_serves(&server);
+    server.stop();
+}
+
+#[test]
+fn plain_http_on_the_tls_port_and_noise_do_no_harm() {
+    let rig = Rig::new();
+    let server = rig.start();
+    for noise in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], &[0xff; 100], &[22, 3, 1, 0xff, 0xff]] {
+        let mut stream = connect(server.address("https"));
+        stream.write_all(noise).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP/1.1 2"));
+    }
+    still_serves(&server);
+    server.stop();
+}
+
+#[test]
+fn own_certificate_is_reloaded_and_a_bad_one_is_not() {
+    let rig = Rig::new();
+    let (cert, key) = (rig.beside("own.pem"), rig.beside("own.key"));
+    write_own(&cert, &key, "one.example.org");
+    let rig = rig
+        .flag("--tls-cert", cert.to_str().unwrap())
+        .flag("--tls-key", key.to_str().unwrap());
+    let server = rig.start();
+    assert!(server.run["ca"].is_null());
+    assert!(serves_name(&server, &cert, "one.example.org"));
+
+    write_own(&cert, &key, "two.example.org");
+    server.signal(Signal::HUP);
+    wait_for_log(&rig, "certificate read again");
+    assert!(serves_name(&server, &cert, "two.example.org"));
+    let two = std::fs::read(&cert).unwrap();
+
+    std::fs::write(&cert, "no certificate").unwrap();
+    server.signal(Signal::HUP);
+    wait_for_log(&rig, "the old one stays in use");
+    std::fs::write(&cert, two).unwrap();
+    assert!(serves_name(&server, &cert, "two.example.org"));
+    server.stop();
+}
+
+#[test]
+fn key_of_another_certificate_does_not_start() {
+    let rig = Rig::new();
+    let (cert, key) = (rig.beside("own.pem"), rig.beside("own.key"));
+    write_own(&cert, &key, "one.example.org");
+    write_own(&rig.beside("other.pem"), &key, "one.example.org");
+    let rig = rig
+        .flag("--tls-cert", cert.to_str().unwrap())
+        .flag("--tls-key", key.to_str().unwrap());
+    let output = rig.serve_failing();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("do not belong together"), "{}", text(&output.stderr));
+}
+
+fn write_own(cert: &std::path::Path, key: &std::path::Path, name: &str) {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    std::fs::write(cert, made.cert.pem()).unwrap();
+    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+}
+
+fn serves_name(server: &crate::rig::Server, ca: &std::path::Path, name: &str) -> bool {
+    let mut stream = tls_client(server.address("https"), ca, name);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").is_ok()
+        && read_response(&mut stream).status == 403
+}
+
+fn wait_for_log(rig: &Rig, line: &str) {
+    let began = std::time::Instant::now();
+    while !rig.stderr().contains(line) {
+        assert!(began.elapsed() < DEADLINE, "`{line}` is not in: {}", rig.stderr());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+fn still_serves(server: &crate::rig::Server) {
+    let mut stream = server.https("localhost");
+    write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    assert_eq!(read_response(&mut stream).status, 403);
+}
