@@ -116,11 +116,11 @@ struct Entry {
 
 impl Queue {
     fn admit(&self) -> Result<(), Error> {
-        if self.failed {
-            return Err(Error::OutOfService);
-        }
         if self.closing {
             return Err(Error::Closed);
+        }
+        if self.failed {
+            return Err(Error::OutOfService);
         }
         Ok(())
     }
