@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::StatusCode;
+use strongroom_kms::Error;
+
+use crate::error::{S3Code, S3Error};
 
 /// An error on its way to a client of the key service.
 #[derive(Debug)]
@@ -15,12 +18,14 @@ pub(crate) struct KmsFault {
     pub(crate) message: Cow<'static, str>,
     /// What only the log may know.
     pub(crate) internal: Option<String>,
+    /// Whether the key service has recorded the refusal already.
+    pub(crate) recorded: bool,
 }
 
 impl KmsFault {
     /// A fault with its message.
     pub(crate) fn new(kind: KmsFaultKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), internal: None }
+        Self { kind, message: message.into(), internal: None, recorded: false }
     }
 
     /// A request that this service cannot read.
@@ -47,12 +52,94 @@ impl KmsFault {
             kind: KmsFaultKind::KmsInternal,
             message: Cow::Borrowed("The request was rejected because an internal error occurred."),
             internal: Some(cause.to_string()),
+            recorded: false,
         }
     }
 
     /// HTTP status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         self.kind.status()
+    }
+}
+
+/// The key service's errors, which it records itself before it returns them.
+impl From<Error> for KmsFault {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::NotFound(_) => KmsFaultKind::NotFound,
+            Error::InvalidArn(_) => KmsFaultKind::InvalidArn,
+            Error::Disabled { .. } => KmsFaultKind::Disabled,
+            Error::InvalidState(_) => KmsFaultKind::KmsInvalidState,
+            Error::InvalidKeyUsage(_) => KmsFaultKind::InvalidKeyUsage,
+            Error::InvalidCiphertext => KmsFaultKind::InvalidCiphertext,
+            Error::IncorrectKey => KmsFaultKind::IncorrectKey,
+            Error::AlreadyExists(_) => KmsFaultKind::AlreadyExists,
+            Error::InvalidAliasName(_) => KmsFaultKind::InvalidAliasName,
+            Error::InvalidMarker => KmsFaultKind::InvalidMarker,
+            Error::LimitExceeded(_) => KmsFaultKind::LimitExceeded,
+            Error::Tag(_) => KmsFaultKind::Tag,
+            Error::UnsupportedOperation(_) => KmsFaultKind::UnsupportedOperation,
+            Error::MalformedPolicyDocument(_) => KmsFaultKind::MalformedPolicyDocument,
+            Error::DryRun => KmsFaultKind::DryRun,
+            Error::Validation(_) => KmsFaultKind::Validation,
+            Error::AccessDenied { .. } => KmsFaultKind::AccessDenied,
+            Error::Corrupted { .. } | Error::Store(_) | Error::Audit(_) | Error::Internal(_) => {
+                return Self { recorded: true, ..Self::internal(error) };
+            }
+        };
+        Self { recorded: true, ..Self::new(kind, error.to_string()) }
+    }
+}
+
+/// The edge's refusals of a request's form and signature. The edge speaks S3; here are the same
+/// facts in this service's words.
+impl From<&S3Error> for KmsFault {
+    fn from(error: &S3Error) -> Self {
+        let kind = match error.code {
+            S3Code::AccessDenied if error.message == S3Code::AccessDenied.default_message() => {
+                return Self::new(
+                    KmsFaultKind::MissingAuthenticationToken,
+                    "Request is missing Authentication Token",
+                );
+            }
+            S3Code::InvalidAccessKeyId | S3Code::InvalidToken => {
+                return Self::new(
+                    KmsFaultKind::UnrecognizedClient,
+                    "The security token included in the request is invalid.",
+                );
+            }
+            S3Code::SignatureDoesNotMatch => {
+                return Self::new(
+                    KmsFaultKind::InvalidSignature,
+                    "The request signature we calculated does not match the signature you \
+                     provided. Check your AWS Secret Access Key and signing method. Consult the \
+                     service documentation for details.",
+                );
+            }
+            S3Code::AuthorizationHeaderMalformed | S3Code::AuthorizationQueryParametersError => {
+                // The scope is complete, it is another service's or region's.
+                if error.message.starts_with("Credential should be scoped") {
+                    KmsFaultKind::InvalidSignature
+                } else {
+                    KmsFaultKind::IncompleteSignature
+                }
+            }
+            S3Code::AccessDenied
+            | S3Code::RequestTimeTooSkewed
+            | S3Code::XAmzContentSha256Mismatch => KmsFaultKind::InvalidSignature,
+            S3Code::ExpiredToken => KmsFaultKind::ExpiredToken,
+            S3Code::MaxMessageLengthExceeded
+            | S3Code::EntityTooLarge
+            | S3Code::RequestHeaderSectionTooLarge => KmsFaultKind::RequestEntityTooLarge,
+            S3Code::SlowDown => KmsFaultKind::Throttling,
+            // What is left is about the form of an HTTP request, or our own failure.
+            other if other.status().is_server_error() => {
+                let cause = error.internal.clone();
+                return Self { internal: cause, ..Self::internal("") };
+            }
+            _ => KmsFaultKind::Validation,
+        };
+        Self::new(kind, error.message.clone())
     }
 }
 
@@ -93,6 +180,7 @@ kinds! {
     AlreadyExists, "AlreadyExistsException", BAD_REQUEST;
     DependencyTimeout, "DependencyTimeoutException", SERVICE_UNAVAILABLE;
     Disabled, "DisabledException", BAD_REQUEST;
+    DryRun, "DryRunOperationException", BAD_REQUEST;
     ExpiredToken, "ExpiredTokenException", BAD_REQUEST;
     IncompleteSignature, "IncompleteSignature", BAD_REQUEST;
     IncorrectKey, "IncorrectKeyException", BAD_REQUEST;
@@ -107,13 +195,73 @@ kinds! {
     KmsInternal, "KMSInternalException", INTERNAL_SERVER_ERROR;
     KmsInvalidState, "KMSInvalidStateException", BAD_REQUEST;
     LimitExceeded, "LimitExceededException", BAD_REQUEST;
+    MalformedPolicyDocument, "MalformedPolicyDocumentException", BAD_REQUEST;
     MissingAuthenticationToken, "MissingAuthenticationTokenException", BAD_REQUEST;
     NotFound, "NotFoundException", BAD_REQUEST;
     RequestEntityTooLarge, "RequestEntityTooLargeException", PAYLOAD_TOO_LARGE;
     Serialization, "SerializationException", BAD_REQUEST;
+    Tag, "TagException", BAD_REQUEST;
     Throttling, "ThrottlingException", BAD_REQUEST;
     UnknownOperation, "UnknownOperationException", BAD_REQUEST;
     UnrecognizedClient, "UnrecognizedClientException", BAD_REQUEST;
     UnsupportedOperation, "UnsupportedOperationException", BAD_REQUEST;
     Validation, "ValidationException", BAD_REQUEST;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_service() {
+        for kind in KmsFaultKind::ALL {
+            let expected = match kind {
+                KmsFaultKind::KmsInternal | KmsFaultKind::KeyUnavailable => 500,
+                KmsFaultKind::DependencyTimeout => 503,
+                KmsFaultKind::RequestEntityTooLarge => 413,
+                _ => 400,
+            };
+            assert_eq!(kind.status().as_u16(), expected, "{}", kind.as_str());
+        }
+    }
+
+    #[test]
+    fn refusals_of_the_edge_have_the_words_of_the_service() {
+        let table = [
+            (S3Error::from_code(S3Code::AccessDenied), "MissingAuthenticationTokenException"),
+            (S3Error::new(S3Code::AccessDenied, "Request has expired"), "InvalidSignatureException"),
+            (S3Error::from_code(S3Code::InvalidAccessKeyId), "UnrecognizedClientException"),
+            (S3Error::from_code(S3Code::InvalidToken), "UnrecognizedClientException"),
+            (S3Error::from_code(S3Code::SignatureDoesNotMatch), "InvalidSignatureException"),
+            (S3Error::from_code(S3Code::RequestTimeTooSkewed), "InvalidSignatureException"),
+            (S3Error::from_code(S3Code::AuthorizationHeaderMalformed), "IncompleteSignature"),
+            (
+                S3Error::new(
+                    S3Code::AuthorizationHeaderMalformed,
+                    "Credential should be scoped to correct service: 'kms'.",
+                ),
+                "InvalidSignatureException",
+            ),
+            (
+                S3Error::from_code(S3Code::MaxMessageLengthExceeded),
+                "RequestEntityTooLargeException",
+            ),
+            (S3Error::from_code(S3Code::IncompleteBody), "ValidationException"),
+            (S3Error::from_code(S3Code::SlowDown), "ThrottlingException"),
+            (S3Error::unavailable("cause"), "KMSInternalException"),
+            (S3Error::internal("cause"), "KMSInternalException"),
+        ];
+        for (error, kind) in table {
+            let fault = KmsFault::from(&error);
+            assert_eq!(fault.kind.as_str(), kind, "{error}");
+            assert!(!fault.message.contains("cause") && !fault.recorded, "{error}");
+        }
+    }
+
+    #[test]
+    fn signatures_in_detail_stay_out_of_the_answer() {
+        let error = S3Error::from_code(S3Code::SignatureDoesNotMatch)
+            .with("StringToSign", "AWS4-HMAC-SHA256 planted");
+        assert!(!KmsFault::from(&error).message.contains("planted"));
+    }
 }

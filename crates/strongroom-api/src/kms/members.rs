@@ -96,15 +96,14 @@ impl Members {
     pub(crate) fn integer(
         &mut self,
         name: &'static str,
-        range: RangeInclusive<u32>,
-    ) -> Result<Option<u32>, KmsFault> {
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, KmsFault> {
         let number = match self.take(name) {
             None => return Ok(None),
             Some(Json::Integer(number)) => number,
             Some(other) => return Err(wrong_type(&other, "Integer")),
         };
-        let low = i64::from(*range.start());
-        let high = i64::from(*range.end());
+        let (low, high) = (*range.start(), *range.end());
         if number < low {
             self.violate(
                 name,
@@ -118,7 +117,7 @@ impl Members {
                 &format!("Member must have value less than or equal to {high}"),
             );
         }
-        Ok(u32::try_from(number.clamp(low, high)).ok())
+        Ok(Some(number))
     }
 
     /// True or false.

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `KeyMetadata`, the answer of CreateKey and DescribeKey.
+
+use serde::Serialize;
+use strongroom_kms::KeyMetadata;
+
+use super::fault::KmsFault;
+use super::reply::{EpochSeconds, Reply};
+
+/// The whole answer.
+pub(super) fn reply(metadata: &KeyMetadata) -> Result<Reply, KmsFault> {
+    Reply::new(&Answer { key_metadata: Metadata::from(metadata) })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer<'a> {
+    key_metadata: Metadata<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata<'a> {
+    #[serde(rename = "AWSAccountId")]
+    account_id: &'a str,
+    key_id: &'a str,
+    arn: &'a str,
+    creation_date: EpochSeconds,
+    enabled: bool,
+    description: &'a str,
+    key_usage: &'static str,
+    key_state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_date: Option<EpochSeconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_to: Option<EpochSeconds>,
+    origin: &'static str,
+    key_manager: &'static str,
+    /// The older name of the key spec, which clients still read.
+    customer_master_key_spec: &'static str,
+    key_spec: &'static str,
+    encryption_algorithms: &'a [&'static str],
+    multi_region: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_key_material_id: Option<&'a str>,
+}
+
+impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
+    fn from(metadata: &'a KeyMetadata) -> Self {
+        Self {
+            account_id: &metadata.account_id,
+            key_id: &metadata.key_id,
+            arn: &metadata.arn,
+            creation_date: EpochSeconds(metadata.created_ms),
+            enabled: metadata.enabled,
+            description: &metadata.description,
+            key_usage: metadata.usage.as_str(),
+            key_state: metadata.state.as_str(),
+            deletion_date: metadata.deletion_ms.map(EpochSeconds),
+            valid_to: metadata.valid_to_ms.map(EpochSeconds),
+            origin: metadata.origin.as_str(),
+            key_manager: metadata.manager.as_str(),
+            customer_master_key_spec: metadata.spec.as_str(),
+            key_spec: metadata.spec.as_str(),
+            encryption_algorithms: metadata.encryption_algorithms,
+            multi_region: metadata.multi_region,
+            current_key_material_id: metadata.current_key_material_id.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_kms::{KeyManager, KeySpec, KeyState, KeyUsage, Origin};
+
+    use super::*;
+
+    #[test]
+    fn answer_has_the_members_of_the_service() {
+        let metadata = KeyMetadata {
+            account_id: "000000000000".to_owned(),
+            key_id: "id".to_owned(),
+            arn: "arn".to_owned(),
+            created_ms: 1_700_000_000_500,
+            enabled: true,
+            description: "d".to_owned(),
+            usage: KeyUsage::EncryptDecrypt,
+            state: KeyState::Enabled,
+            deletion_ms: None,
+            valid_to_ms: None,
+            origin: Origin::AwsKms,
+            manager: KeyManager::Customer,
+            spec: KeySpec::SymmetricDefault,
+            encryption_algorithms: &["SYMMETRIC_DEFAULT"],
+            multi_region: false,
+            current_key_material_id: Some("m".to_owned()),
+        };
+        let bytes = reply(&metadata).unwrap().into_bytes();
+        assert_eq!(
+            std::str::from_utf8(&bytes).unwrap(),
+            r#"{"KeyMetadata":{"AWSAccountId":"000000000000","KeyId":"id","Arn":"arn","#.to_owned()
+                + r#""CreationDate":1700000000.5,"Enabled":true,"Description":"d","#
+                + r#""KeyUsage":"ENCRYPT_DECRYPT","KeyState":"Enabled","Origin":"AWS_KMS","#
+                + r#""KeyManager":"CUSTOMER","CustomerMasterKeySpec":"SYMMETRIC_DEFAULT","#
+                + r#""KeySpec":"SYMMETRIC_DEFAULT","EncryptionAlgorithms":["SYMMETRIC_DEFAULT"],"#
+                + r#""MultiRegion":false,"CurrentKeyMaterialId":"m"}}"#
+        );
+    }
+}

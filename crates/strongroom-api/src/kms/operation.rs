@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `X-Amz-Target`: which operation a request is.
+
+use super::fault::{KmsFault, KmsFaultKind};
+
+macro_rules! operations {
+    ($($name:ident),* $(,)?) => {
+        /// The operations that this server has.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Operation { $(#[doc = stringify!($name)] $name,)* }
+
+        impl Operation {
+            /// Every operation.
+            const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name on the wire and in the audit trail.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+operations! {
+    CreateAlias,
+    CreateKey,
+    Decrypt,
+    DeleteAlias,
+    DescribeKey,
+    DisableKey,
+    EnableKey,
+    Encrypt,
+    GenerateDataKey,
+    GenerateDataKeyWithoutPlaintext,
+    ListAliases,
+    ListKeys,
+}
+
+impl Operation {
+    /// Read the header. What the service has and this server does not have yet is told apart
+    /// from what nobody has.
+    pub(crate) fn from_target(target: Option<&str>) -> Result<Self, KmsFault> {
+        let unknown = || KmsFault::new(KmsFaultKind::UnknownOperation, "");
+        let name = target.and_then(|t| t.strip_prefix(TARGET_PREFIX)).ok_or_else(unknown)?;
+        if let Some(operation) = Self::ALL.iter().find(|operation| operation.name() == name) {
+            return Ok(*operation);
+        }
+        if NOT_YET.contains(&name) {
+            return Err(KmsFault::not_yet(format!("The operation {name}")));
+        }
+        Err(unknown())
+    }
+
+    /// Whether the operation changes nothing, as CloudTrail counts it.
+    pub(crate) fn read_only(self) -> bool {
+        match self {
+            Self::Decrypt
+            | Self::DescribeKey
+            | Self::Encrypt
+            | Self::GenerateDataKey
+            | Self::GenerateDataKeyWithoutPlaintext
+            | Self::ListAliases
+            | Self::ListKeys => true,
+            Self::CreateAlias
+            | Self::CreateKey
+            | Self::DeleteAlias
+            | Self::DisableKey
+            | Self::EnableKey => false,
+        }
+    }
+}
+
+/// What every target of the key service begins with.
+pub(crate) const TARGET_PREFIX: &str = "TrentService.";
+
+/// The rest of the service's model.
+const NOT_YET: [&str; 42] = [
+    "CancelKeyDeletion",
+    "ConnectCustomKeyStore",
+    "CreateCustomKeyStore",
+    "CreateGrant",
+    "DeleteCustomKeyStore",
+    "DeleteImportedKeyMaterial",
+    "DeriveSharedSecret",
+    "DescribeCustomKeyStores",
+    "DisableKeyRotation",
+    "DisconnectCustomKeyStore",
+    "EnableKeyRotation",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateMac",
+    "GenerateRandom",
+    "GetKeyLastUsage",
+    "GetKeyPolicy",
+    "GetKeyRotationStatus",
+    "GetParametersForImport",
+    "GetPublicKey",
+    "ImportKeyMaterial",
+    "ListGrants",
+    "ListKeyPolicies",
+    "ListKeyRotations",
+    "ListResourceTags",
+    "ListRetirableGrants",
+    "PutKeyPolicy",
+    "ReEncrypt",
+    "ReplicateKey",
+    "RetireGrant",
+    "RevokeGrant",
+    "RotateKeyOnDemand",
+    "ScheduleKeyDeletion",
+    "Sign",
+    "TagResource",
+    "UntagResource",
+    "UpdateAlias",
+    "UpdateCustomKeyStore",
+    "UpdateKeyDescription",
+    "UpdatePrimaryRegion",
+    "Verify",
+    "VerifyMac",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_has_54_operations() {
+        assert_eq!(Operation::ALL.len() + NOT_YET.len(), 54);
+        for operation in Operation::ALL {
+            let target = format!("TrentService.{}", operation.name());
+            assert_eq!(Operation::from_target(Some(&target)).unwrap(), *operation);
+            assert!(!NOT_YET.contains(&operation.name()));
+        }
+        for name in NOT_YET {
+            let fault = Operation::from_target(Some(&format!("TrentService.{name}"))).unwrap_err();
+            assert_eq!(fault.kind, KmsFaultKind::UnsupportedOperation);
+            assert!(fault.message.contains(name));
+        }
+    }
+
+    #[test]
+    fn sec_n88_unknown_targets_are_refused() {
+        for target in [
+            None,
+            Some(""),
+            Some("Encrypt"),
+            Some("TrentService"),
+            Some("TrentService."),
+            Some("TrentService.encrypt"),
+            Some("TrentService.Encrypt "),
+            Some(" TrentService.Encrypt"),
+            Some("trentservice.Encrypt"),
+            Some("TrentService.Encrypt.Decrypt"),
+            Some("TrentService.DropAllKeys"),
+            Some("AWSSecurityTokenService.GetCallerIdentity"),
+            Some("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents"),
+        ] {
+            let fault = Operation::from_target(target).unwrap_err();
+            assert_eq!(fault.kind, KmsFaultKind::UnknownOperation, "{target:?}");
+        }
+    }
+}
