@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use strongroom_object::Error as ObjectError;
 
 /// An S3 error on its way to the client.
 #[derive(Debug)]

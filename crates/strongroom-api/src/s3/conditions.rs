@@ -90,6 +90,13 @@ pub(crate) struct EntityTag {
     opaque: String,
 }
 
+impl EntityTag {
+    /// Strong comparison with an object's ETag.
+    pub(crate) fn is_strongly(&self, etag: &str) -> bool {
+        !self.weak && self.opaque == etag
+    }
+}
+
 /// If-Match compares strongly: a weak tag matches nothing.
 fn strong(tags: Vec<EntityTag>) -> Vec<String> {
     tags.into_iter().filter(|tag| !tag.weak).map(|tag| tag.opaque).collect()

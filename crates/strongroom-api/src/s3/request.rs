@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_object::{Objects, Scope};
+use strongroom_object::{Body, Objects, PUT_BYTES_MAX, Scope};
 
+use super::object_error::entity_too_large;
 use crate::body::RequestBody;
 use crate::edge::ApiServices;
 use crate::error::{S3Code, S3Error};
@@ -73,6 +74,30 @@ impl S3Request {
     /// Takes the body for streaming; a second taker gets an error.
     pub(crate) fn take_body(&mut self) -> Result<RequestBody, S3Error> {
         self.body.take().ok_or_else(|| S3Error::internal("the request body was taken twice"))
+    }
+
+    /// Takes the body for the store: its decoded length must be known and within what one PUT may
+    /// bring, which is refused here, before anything is read.
+    pub(crate) fn take_streaming_body(&mut self) -> Result<(Body, u64), S3Error> {
+        let body = self.take_body()?;
+        let length = body.length()?;
+        if length > PUT_BYTES_MAX {
+            return Err(entity_too_large(length, PUT_BYTES_MAX));
+        }
+        Ok((body.into_source(), length))
+    }
+
+    /// `versionId`; S3 knows no empty one.
+    pub(crate) fn version_id(&self) -> Result<Option<String>, S3Error> {
+        match self.query.get("versionId") {
+            None => Ok(None),
+            Some("") => Err(S3Error::invalid_argument(
+                "Version id cannot be the empty string",
+                "versionId",
+                "",
+            )),
+            Some(id) => Ok(Some(id.to_owned())),
+        }
     }
 
     /// Reads a small body to its end: framing, signature, length, payload hash and any announced

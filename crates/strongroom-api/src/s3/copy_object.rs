@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `PUT /bucket/key` with `x-amz-copy-source`: CopyObject.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use strongroom_audit::Receipt;
+use strongroom_object::{CopyObject, CopyObjectOutput, PropertiesDirective};
+
+use super::{
+    S3Request, checksum_headers, conditions, copy_source, encryption_headers, names, properties,
+};
+use crate::error::S3Error;
+use crate::response::Answer;
+use crate::xml::Xml;
+
+const COPY_SOURCE_VERSION_ID: HeaderName =
+    HeaderName::from_static("x-amz-copy-source-version-id");
+
+pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    properties::refuse_unsupported(req)?;
+    let encryption = encryption_headers::for_write(req)?;
+    let sse_applied = encryption_headers::sse_applied(&encryption);
+    let source = copy_source::from_headers(req)?;
+    let source_arn = format!("arn:aws:s3:::{}/{}", source.bucket, source.object_key);
+    let input = CopyObject {
+        source,
+        bucket: req.bucket()?.to_owned(),
+        object_key: req.object_key()?.to_owned(),
+        directive: directive(req)?,
+        encryption,
+        conditions: conditions::write(req)?,
+        checksum_algorithm: checksum_headers::algorithm(req)?,
+    };
+    let output = req.objects().copy_object(req.scope(receipt), input).await?;
+    let mut answer = Answer::xml(document(&output));
+    answer.audit.sse_applied = Some(sse_applied);
+    answer.audit.objects.push(source_arn);
+    let headers = answer.response.headers_mut();
+    encryption_headers::echo(headers, &output.encryption, true);
+    let version = output.source_version_id.as_deref();
+    if let Some(Ok(version)) = version.map(HeaderValue::from_str) {
+        headers.insert(COPY_SOURCE_VERSION_ID, version);
+    }
+    Ok(answer)
+}
+
+fn directive(req: &S3Request) -> Result<PropertiesDirective, S3Error> {
+    match req.header(&names::METADATA_DIRECTIVE)? {
+        None | Some("COPY") => Ok(PropertiesDirective::Copy),
+        Some("REPLACE") => Ok(PropertiesDirective::Replace(properties::from_headers(req)?)),
+        Some(other) => Err(S3Error::invalid_argument(
+            "Unknown metadata directive.",
+            names::METADATA_DIRECTIVE.as_str(),
+            other,
+        )),
+    }
+}
+
+fn document(output: &CopyObjectOutput) -> Bytes {
+    let mut xml = Xml::document("CopyObjectResult");
+    xml.time("LastModified", output.last_modified_ms);
+    xml.etag(&output.etag);
+    if let Some(checksum) = &output.checksum {
+        xml.text(checksum_headers::element(checksum.algorithm), &checksum_headers::text(checksum));
+        xml.text("ChecksumType", checksum_headers::type_name(checksum.checksum_type));
+    }
+    xml.finish()
+}

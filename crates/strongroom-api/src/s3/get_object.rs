@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `GET /bucket/key`: GetObject, and what HeadObject shares with it.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use strongroom_audit::Receipt;
+use strongroom_object::{
+    Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served,
+};
+
+use super::conditions::{self, EntityTag};
+use super::encryption_headers::{self, Trio};
+use super::{S3Request, checksum_headers, names, properties, range, upload};
+use crate::error::S3Error;
+use crate::response::{Answer, ResponseBody};
+use crate::timestamp::{http_date, parse_http_date};
+
+pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    let overrides = overrides(req)?;
+    let input = input(req)?;
+    let part = input.part_number.is_some();
+    let output = match if_range(req, &input)? {
+        None => req.objects().get_object(req.scope(receipt), input).await?,
+        Some(validator) => conditional_range(req, receipt, input, &validator).await?,
+    };
+    let GetObjectOutput { head, served, body } = output;
+    let mut answer = Answer::new(status(served), ResponseBody::object(body, served.len));
+    describe(answer.response.headers_mut(), &head, served, part);
+    for (name, value) in overrides {
+        answer.set(name, value);
+    }
+    Ok(answer)
+}
+
+/// The request as the conductor takes it.
+pub(super) fn input(req: &S3Request) -> Result<GetObject, S3Error> {
+    encryption_headers::refuse_on_read(req)?;
+    let range_text = req.header(&header::RANGE)?;
+    let part_number = match req.query.has("partNumber") {
+        false => None,
+        true => Some(u32::from(upload::part_number(&req.query)?)),
+    };
+    if part_number.is_some() && range_text.is_some() {
+        return Err(S3Error::invalid_request(
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
+    }
+    Ok(GetObject {
+        bucket: req.bucket()?.to_owned(),
+        object_key: req.object_key()?.to_owned(),
+        version_id: req.version_id()?,
+        range: range_text.and_then(range::parse),
+        range_text: range_text.unwrap_or_default().to_owned(),
+        part_number,
+        conditions: conditions::read(req)?,
+        customer_key: encryption_headers::customer_key(req, Trio::Object)?,
+        checksum_mode: checksum_headers::mode_enabled(req)?,
+    })
+}
+
+/// 206 for a part of the object, 200 for all of it.
+pub(super) fn status(served: Served) -> StatusCode {
+    if served.partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+}
+
+/// The headers that describe an object; `part` where a part was asked for by number.
+pub(super) fn describe(headers: &mut HeaderMap, head: &ObjectHead, served: Served, part: bool) {
+    properties::echo(headers, &head.properties);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let mut set = |name: HeaderName, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(header::ETAG, format!("\"{}\"", head.etag));
+    set(header::LAST_MODIFIED, http_date(head.last_modified_ms));
+    if served.partial {
+        set(header::CONTENT_RANGE, content_range(served, head.size));
+    }
+    if let Some(count) = head.parts_count.filter(|_| part) {
+        set(names::PARTS_COUNT, count.to_string());
+    }
+    encryption_headers::echo(headers, &head.encryption, false);
+    if let Some(checksum) = &head.checksum {
+        checksum_headers::echo(headers, checksum);
+    }
+}
+
+fn content_range(served: Served, size: u64) -> String {
+    match served.len.checked_sub(1) {
+        Some(rest) => {
+            format!("bytes {}-{}/{size}", served.start, served.start.saturating_add(rest))
+        }
+        None => format!("bytes */{size}"),
+    }
+}
+
+/// `response-*` parameters: headers the client wants instead of the stored ones.
+pub(super) fn overrides(req: &S3Request) -> Result<Vec<(HeaderName, HeaderValue)>, S3Error> {
+    const OVERRIDES: [(&str, HeaderName); 6] = [
+        ("response-cache-control", header::CACHE_CONTROL),
+        ("response-content-disposition", header::CONTENT_DISPOSITION),
+        ("response-content-encoding", header::CONTENT_ENCODING),
+        ("response-content-language", header::CONTENT_LANGUAGE),
+        ("response-content-type", header::CONTENT_TYPE),
+        ("response-expires", header::EXPIRES),
+    ];
+    let mut found = Vec::new();
+    for (parameter, name) in OVERRIDES {
+        let Some(value) = req.query.get(parameter) else { continue };
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+            S3Error::invalid_argument("The value is not valid for a header.", parameter, "")
+        })?;
+        found.push((name, value));
+    }
+    Ok(found)
+}
+
+/// The validator of `If-Range` (RFC 9110, 13.1.5).
+enum Validator {
+    Tag(Vec<EntityTag>),
+    Date(Option<u64>),
+}
+
+impl Validator {
+    /// Whether the client's bytes are of this very object.
+    fn holds(&self, head: &ObjectHead) -> bool {
+        match self {
+            Self::Tag(tags) => match tags.as_slice() {
+                [tag] => tag.is_strongly(&head.etag),
+                _ => false,
+            },
+            Self::Date(since) => *since == Some(head.last_modified_ms / 1000),
+        }
+    }
+}
+
+fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Validator>, S3Error> {
+    let Some(text) = req.header(&header::IF_RANGE)?.filter(|_| input.range.is_some()) else {
+        return Ok(None);
+    };
+    let date = text.contains(' ') && !text.contains('"');
+    Ok(Some(if date {
+        Validator::Date(parse_http_date(text))
+    } else {
+        Validator::Tag(conditions::parse_etags(text))
+    }))
+}
+
+/// A range of the object the client knows, or all of the object that is there now.
+async fn conditional_range(
+    req: &S3Request,
+    receipt: &Receipt,
+    ranged: GetObject,
+    validator: &Validator,
+) -> Result<GetObjectOutput, S3Error> {
+    let ranged = req.objects().get_object(req.scope(receipt), ranged).await;
+    match &ranged {
+        Ok(output) if validator.holds(&output.head) => return Ok(ranged?),
+        Ok(_) | Err(ObjectError::InvalidRange { .. }) => {}
+        Err(_) => return Ok(ranged?),
+    }
+    let whole = GetObject { range: None, range_text: String::new(), ..input(req)? };
+    let whole = req.objects().get_object(req.scope(receipt), whole).await?;
+    // The range lies outside of the object that the client knows and that is still there.
+    if ranged.is_err() && validator.holds(&whole.head) {
+        return Ok(ranged?);
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_of_plaintext() {
+        let served = |start, len| Served { start, len, partial: true };
+        assert_eq!(content_range(served(0, 1), 10), "bytes 0-0/10");
+        assert_eq!(content_range(served(5, 5), 10), "bytes 5-9/10");
+        assert_eq!(content_range(served(0, 0), 0), "bytes */0");
+        assert_eq!(status(served(0, 1)), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(status(Served { start: 0, len: 1, partial: false }), StatusCode::OK);
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From the conductor's errors to S3's: one match without a catch-all, so that a new inner error
+//! does not compile until somebody decided what the client reads.
+
+use http::{HeaderValue, header};
+use strongroom_kms::Error as KmsError;
+use strongroom_object::{ChecksumAlgorithm, Error as ObjectError};
+
+use super::checksum_headers;
+use crate::error::{S3Code, S3Error};
+use crate::timestamp::http_date;
+
+impl From<ObjectError> for S3Error {
+    fn from(error: ObjectError) -> Self {
+        use ObjectError as E;
+        let code = S3Error::from_code;
+        match error {
+            E::NoSuchBucket { bucket } => code(S3Code::NoSuchBucket).with("BucketName", bucket),
+            E::InvalidBucketName { bucket } => {
+                code(S3Code::InvalidBucketName).with("BucketName", bucket)
+            }
+            E::BucketAlreadyOwnedByYou { bucket } => {
+                code(S3Code::BucketAlreadyOwnedByYou).with("BucketName", bucket)
+            }
+            E::BucketNotEmpty { bucket } => code(S3Code::BucketNotEmpty).with("BucketName", bucket),
+            E::TooManyBuckets => code(S3Code::TooManyBuckets),
+            E::NoSuchKey { object_key } => code(S3Code::NoSuchKey).with("Key", object_key),
+            E::NoSuchVersion { object_key, version_id } => code(S3Code::NoSuchVersion)
+                .with("Key", object_key)
+                .with("VersionId", version_id),
+            E::KeyTooLong { size_bytes } => code(S3Code::KeyTooLong)
+                .with("Size", size_bytes.to_string())
+                .with("MaxSizeAllowed", "1024"),
+            E::InvalidObjectName => {
+                S3Error::invalid_argument("The object key is not valid.", "Key", "")
+            }
+            E::NoSuchUpload { upload_id } => code(S3Code::NoSuchUpload).with("UploadId", upload_id),
+            E::AccessDenied { arn, action, resource } => S3Error::new(
+                S3Code::AccessDenied,
+                format!(
+                    "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\""
+                ),
+            ),
+            E::PreconditionFailed { condition } => {
+                code(S3Code::PreconditionFailed).with("Condition", condition)
+            }
+            E::NotModified { etag, last_modified_ms } => not_modified(&etag, last_modified_ms),
+            E::ConditionalConflict => code(S3Code::ConditionalRequestConflict),
+            E::InvalidRange { actual_size, requested } => {
+                let error = code(S3Code::InvalidRange)
+                    .with("ActualObjectSize", actual_size.to_string())
+                    .with("RangeRequested", requested);
+                match HeaderValue::try_from(format!("bytes */{actual_size}")) {
+                    Ok(value) => error.with_header(header::CONTENT_RANGE, value),
+                    Err(_) => error,
+                }
+            }
+            E::InvalidCopySourceRange { actual_size, requested } => S3Error::invalid_argument(
+                format!("Range specified is not valid for source object of size: {actual_size}"),
+                "x-amz-copy-source-range",
+                requested,
+            ),
+            E::InvalidPartNumber { actual_count, requested } => code(S3Code::InvalidPartNumber)
+                .with("ActualPartCount", actual_count.to_string())
+                .with("PartNumberRequested", requested.to_string()),
+            E::InvalidPart { part_number, etag, upload_id } => code(S3Code::InvalidPart)
+                .with("UploadId", upload_id)
+                .with("PartNumber", part_number.to_string())
+                .with("ETag", etag),
+            E::InvalidPartOrder { upload_id } => {
+                code(S3Code::InvalidPartOrder).with("UploadId", upload_id)
+            }
+            E::InvalidPartList => code(S3Code::MalformedXml),
+            E::EntityTooSmall { part_number, proposed_size, min_size, etag } => {
+                code(S3Code::EntityTooSmall)
+                    .with("ProposedSize", proposed_size.to_string())
+                    .with("MinSizeAllowed", min_size.to_string())
+                    .with("PartNumber", part_number.to_string())
+                    .with("ETag", etag)
+            }
+            E::EntityTooLarge { proposed_size, max_size } => entity_too_large(proposed_size, max_size),
+            E::MultipartSizeMismatch { actual, expected } => S3Error::invalid_request(format!(
+                "The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {actual}"
+            )),
+            E::CopyOntoItself => S3Error::invalid_request(
+                "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+            ),
+            E::Body(body) => match body.0.downcast::<S3Error>() {
+                Ok(error) => *error,
+                Err(other) => S3Error::internal(other),
+            },
+            E::IncompleteBody => code(S3Code::IncompleteBody),
+            E::BadDigest { expected, calculated } => {
+                checksum_headers::bad_digest(&expected, &calculated)
+            }
+            E::ChecksumMismatch { algorithm } => checksum_headers::mismatch(algorithm),
+            E::ChecksumAlgorithmMismatch { expected, actual } => {
+                S3Error::invalid_request(format!(
+                    "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                    type_word(expected),
+                    type_word(actual)
+                ))
+            }
+            E::ChecksumTypeUnsupported { algorithm, checksum_type } => {
+                S3Error::invalid_request(format!(
+                    "The {} checksum type cannot be used with the {} checksum algorithm.",
+                    checksum_headers::type_name(checksum_type),
+                    checksum_headers::lower_name(algorithm)
+                ))
+            }
+            E::ChecksumTypeMismatch { expected } => S3Error::invalid_request(format!(
+                "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
+                checksum_headers::type_name(expected)
+            )),
+            E::ChecksumMissingForPart { part_number, algorithm } => {
+                S3Error::invalid_request(format!(
+                    "The upload was created using a {} checksum. The complete request must include the checksum for each part. It was missing for part {part_number} in the request.",
+                    checksum_headers::lower_name(algorithm)
+                ))
+            }
+            E::CustomerKeyRequired => S3Error::invalid_request(
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
+            ),
+            E::CustomerKeyNotApplicable => S3Error::invalid_request(
+                "The encryption parameters are not applicable to this object.",
+            ),
+            E::CustomerKeyWrong => S3Error::new(
+                S3Code::AccessDenied,
+                "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.",
+            ),
+            E::MultipartEncryptionMissing => S3Error::invalid_request(
+                "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.",
+            ),
+            E::MultipartEncryptionMismatch => S3Error::invalid_request(
+                "The provided encryption parameters did not match the ones used originally.",
+            ),
+            E::KmsNeedsSecureTransport => S3Error::invalid_argument(
+                "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.",
+                super::names::SSE.as_str(),
+                "aws:kms",
+            ),
+            E::Kms(error) => kms_error(&error),
+            E::Corrupted { what } => S3Error::internal(format!("stored data is damaged: {what}")),
+            E::Store(error) => {
+                if error.is_corruption() {
+                    S3Error::internal(error)
+                } else {
+                    S3Error::unavailable(error)
+                }
+            }
+            E::Audit(error) => S3Error::unavailable(error),
+            E::Internal(what) => S3Error::internal(what),
+        }
+    }
+}
+
+/// 400 EntityTooLarge.
+pub(crate) fn entity_too_large(proposed_size: u64, max_size: u64) -> S3Error {
+    S3Error::from_code(S3Code::EntityTooLarge)
+        .with("ProposedSize", proposed_size.to_string())
+        .with("MaxSizeAllowed", max_size.to_string())
+}
+
+fn not_modified(etag: &str, last_modified_ms: u64) -> S3Error {
+    let mut error = S3Error::from_code(S3Code::NotModified);
+    if let Ok(value) = HeaderValue::try_from(format!("\"{etag}\"")) {
+        error = error.with_header(header::ETAG, value);
+    }
+    if let Ok(value) = HeaderValue::try_from(http_date(last_modified_ms)) {
+        error = error.with_header(header::LAST_MODIFIED, value);
+    }
+    error
+}
+
+fn type_word(algorithm: Option<ChecksumAlgorithm>) -> &'static str {
+    algorithm.map_or("null", checksum_headers::lower_name)
+}
+
+/// The key service's refusals as S3 words them: its code behind `KMS.`, its message unchanged.
+fn kms_error(error: &KmsError) -> S3Error {
+    let says = |code| S3Error::new(code, error.to_string());
+    match error {
+        KmsError::NotFound(_) | KmsError::InvalidArn(_) | KmsError::Validation(_) => {
+            says(S3Code::KmsNotFound)
+        }
+        KmsError::Disabled { .. } => says(S3Code::KmsDisabled),
+        KmsError::InvalidState(_) => says(S3Code::KmsInvalidState),
+        KmsError::InvalidKeyUsage(_) | KmsError::UnsupportedOperation(_) => {
+            says(S3Code::KmsInvalidKeyUsage)
+        }
+        KmsError::AccessDenied { .. } => says(S3Code::AccessDenied),
+        KmsError::LimitExceeded(_) => says(S3Code::SlowDown),
+        // A wrapped key of ours that does not open is damage, not the client's doing.
+        KmsError::InvalidCiphertext
+        | KmsError::IncorrectKey
+        | KmsError::AlreadyExists(_)
+        | KmsError::InvalidAliasName(_)
+        | KmsError::InvalidMarker
+        | KmsError::Tag(_)
+        | KmsError::MalformedPolicyDocument(_)
+        | KmsError::DryRun
+        | KmsError::Corrupted { .. }
+        | KmsError::Internal(_) => S3Error::internal(format!("{}: {error}", error.code())),
+        KmsError::Store(inner) => S3Error::unavailable(inner),
+        KmsError::Audit(inner) => S3Error::unavailable(inner),
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `PUT /bucket/key`: PutObject.
+//!
+//! Everything a header can be refused for is refused before the body is polled, and so before
+//! the client hears `100 Continue`.
+
+use http::{HeaderValue, StatusCode, header};
+use strongroom_audit::Receipt;
+use strongroom_object::PutObject;
+
+use super::{S3Request, checksum_headers, conditions, encryption_headers, properties};
+use crate::error::S3Error;
+use crate::response::Answer;
+
+pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    properties::refuse_unsupported(req)?;
+    let encryption = encryption_headers::for_write(req)?;
+    let sse_applied = encryption_headers::sse_applied(&encryption);
+    let properties = properties::from_headers(req)?;
+    let conditions = conditions::write(req)?;
+    let checksum = checksum_headers::request(req)?;
+    let (body, content_length) = req.take_streaming_body()?;
+    let input = PutObject {
+        bucket: req.bucket()?.to_owned(),
+        object_key: req.object_key()?.to_owned(),
+        properties,
+        encryption,
+        conditions,
+        content_length,
+        checksum,
+        body,
+    };
+    let output = req.objects().put_object(req.scope(receipt), input).await?;
+    let mut answer = Answer::empty(StatusCode::OK);
+    answer.audit.sse_applied = Some(sse_applied);
+    let headers = answer.response.headers_mut();
+    if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", output.etag)) {
+        headers.insert(header::ETAG, etag);
+    }
+    encryption_headers::echo(headers, &output.encryption, true);
+    if let Some(checksum) = &output.checksum {
+        checksum_headers::echo(headers, checksum);
+    }
+    Ok(answer)
+}
