@@ -279,12 +279,8 @@ impl Event {
 
 /// The answer where the event could not be recorded: nobody is told of success. A mutation that
 /// was carried out already answers 500, anything else 503.
-pub(crate) fn unrecorded(
-    asked: &Asked,
-    result: &Result<Answer, S3Error>,
-    error: AuditError,
-) -> S3Error {
-    if result.is_ok() && !asked.read_only() {
+pub(crate) fn unrecorded(asked: &Asked, carried_out: bool, error: AuditError) -> S3Error {
+    if carried_out && !asked.read_only() {
         S3Error::internal(format!("carried out and not recorded: {error}"))
     } else {
         S3Error::unavailable(error)

@@ -136,13 +136,11 @@ codes! {
     AuthorizationQueryParametersError, "AuthorizationQueryParametersError", BAD_REQUEST, "The authorization query parameters that you provided are not valid.";
     BadDigest, "BadDigest", BAD_REQUEST, "The Content-MD5 you specified did not match what we received.";
     BadRequest, "BadRequest", BAD_REQUEST, "An error occurred when parsing the HTTP request.";
-    BucketAlreadyExists, "BucketAlreadyExists", CONFLICT, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
     BucketAlreadyOwnedByYou, "BucketAlreadyOwnedByYou", CONFLICT, "Your previous request to create the named bucket succeeded and you already own it.";
     BucketNotEmpty, "BucketNotEmpty", CONFLICT, "The bucket you tried to delete is not empty";
     ConditionalRequestConflict, "ConditionalRequestConflict", CONFLICT, "The conditional request cannot succeed due to a conflicting operation against this resource.";
     EntityTooLarge, "EntityTooLarge", BAD_REQUEST, "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall, "EntityTooSmall", BAD_REQUEST, "Your proposed upload is smaller than the minimum allowed size";
-    ExpiredToken, "ExpiredToken", BAD_REQUEST, "The provided token has expired.";
     IllegalLocationConstraint, "IllegalLocationConstraintException", BAD_REQUEST, "The specified location-constraint is not valid for this endpoint.";
     IncompleteBody, "IncompleteBody", BAD_REQUEST, "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError, "InternalError", INTERNAL_SERVER_ERROR, "We encountered an internal error. Please try again.";
@@ -172,8 +170,6 @@ codes! {
     MetadataTooLarge, "MetadataTooLarge", BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed, "MethodNotAllowed", METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
     MissingContentLength, "MissingContentLength", LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";
-    MissingRequestBody, "MissingRequestBodyError", BAD_REQUEST, "Request Body is empty";
-    MissingSecurityHeader, "MissingSecurityHeader", BAD_REQUEST, "Your request was missing a required header";
     NoSuchBucket, "NoSuchBucket", NOT_FOUND, "The specified bucket does not exist";
     NoSuchKey, "NoSuchKey", NOT_FOUND, "The specified key does not exist.";
     NoSuchUpload, "NoSuchUpload", NOT_FOUND, "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";

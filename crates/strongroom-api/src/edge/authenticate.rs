@@ -53,7 +53,7 @@ pub(super) fn authenticate(
         parse_auth(&request).map_err(|error| refused(None, signature_error(&error, exchange)))?;
     let authenticated = services
         .iam
-        .authenticate(&auth, &request, exchange.facts.clone(), (services.now)())
+        .authenticate(&auth, &request, exchange.facts.clone(), services.clock.now_ms())
         .map_err(|error| refused(Some(&auth), auth_error(&error, exchange)))?;
     // A signature for one service is worth nothing at another.
     if authenticated.caller.service() != service {

@@ -26,15 +26,13 @@ use strongroom_audit::{Audit, RequestFacts, TlsFacts, UserIdentity};
 use strongroom_iam::Iam;
 use strongroom_kms::Kms;
 use strongroom_object::Objects;
+use strongroom_store::env::Clock;
 
 use crate::body::Frames;
 use crate::response::ResponseBody;
 pub(crate) use address::Address;
 pub use address::fuzz_address;
 pub(crate) use kms::KmsRequest;
-
-/// The time, Unix milliseconds.
-pub type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The rooms below, and what this server is called.
 pub struct ApiServices {
@@ -47,7 +45,7 @@ pub struct ApiServices {
     /// The audit log.
     pub audit: Audit,
     /// The clock.
-    pub now: Now,
+    pub clock: Arc<dyn Clock>,
     /// AWS region name of the deployment.
     pub region: String,
     /// Twelve-digit account id.

@@ -34,13 +34,14 @@ pub(super) async fn answer(
     let (result, receipt) =
         run(services, &exchange, parts, frames, &wire_bytes, &mut asked).await;
     let bytes_in = wire_bytes.load(Ordering::Relaxed);
-    let result = match &result {
+    let event = match &result {
         Ok(answer) => asked.succeeded(answer, bytes_in),
         Err(error) => asked.failed(error, bytes_in),
-    }
-    .record(receipt, &exchange.host_id)
-    .await
-    .map_or_else(|unrecorded| Err(audit::unrecorded(&asked, &result, unrecorded)), |()| result);
+    };
+    let result = match event.record(receipt, &exchange.host_id).await {
+        Ok(()) => result,
+        Err(error) => Err(audit::unrecorded(&asked, result.is_ok(), error)),
+    };
     let measured = Measured { operation: asked.operation_name(), bytes_in };
     finish_s3(&exchange, &measured, &asked, head_request, result)
 }

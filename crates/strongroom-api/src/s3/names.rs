@@ -39,7 +39,6 @@ names! {
     WEBSITE_REDIRECT = "x-amz-website-redirect-location";
     EXPECTED_BUCKET_OWNER = "x-amz-expected-bucket-owner";
     SOURCE_EXPECTED_BUCKET_OWNER = "x-amz-source-expected-bucket-owner";
-    CONTENT_SHA256 = "x-amz-content-sha256";
     DECODED_CONTENT_LENGTH = "x-amz-decoded-content-length";
     TRAILER = "x-amz-trailer";
     CHECKSUM_ALGORITHM = "x-amz-checksum-algorithm";
@@ -47,7 +46,6 @@ names! {
     CHECKSUM_TYPE = "x-amz-checksum-type";
     SDK_CHECKSUM_ALGORITHM = "x-amz-sdk-checksum-algorithm";
     CONTENT_MD5 = "content-md5";
-    VERSION_ID = "x-amz-version-id";
     PARTS_COUNT = "x-amz-mp-parts-count";
     REQUEST_ID = "x-amz-request-id";
     HOST_ID = "x-amz-id-2";

@@ -139,8 +139,14 @@ impl From<ObjectError> for S3Error {
                 super::names::SSE.as_str(),
                 "aws:kms",
             ),
+            E::InvalidEncryptionContext { reason } => S3Error::invalid_argument(
+                format!("The encryption context is not valid: {reason}."),
+                super::names::SSE_CONTEXT.as_str(),
+                "",
+            ),
             E::Kms(error) => kms_error(&error),
             E::Corrupted { what } => S3Error::internal(format!("stored data is damaged: {what}")),
+            E::CommitUnknown => S3Error::internal("the outcome of a commit is unknown"),
             E::Store(error) => {
                 if error.is_corruption() {
                     S3Error::internal(error)
