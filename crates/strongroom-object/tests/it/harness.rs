@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A conductor on a simulated or a local drive, and short words for what tests do with it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use strongroom_audit::{Audit, AuditOptions, Receipt, RequestFacts, TlsFacts, UserIdentity};
+use strongroom_format::ExternalKey;
+use strongroom_iam::Caller;
+use strongroom_kms::Kms;
+use strongroom_kms::root::{self, RootKey, RootSecret};
+use strongroom_object::{
+    BodyError, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey, EncryptionRequest,
+    Error, GetObject, GetObjectOutput, Objects, ObjectsOptions, Properties, PutObject,
+    PutObjectOutput, ReadConditions, Scope, WriteConditions,
+};
+use strongroom_store::drive::Drive;
+use strongroom_store::env::Clock;
+use strongroom_store::{Store, StoreOptions};
+use strongroom_testkit::{SimClock, SimDrive};
+
+pub const ACCOUNT: &str = "000000000000";
+pub const REGION: &str = "us-east-1";
+
+pub struct House {
+    pub objects: Objects,
+    pub kms: Kms,
+    pub store: Store,
+    pub audit: Audit,
+    pub caller: Caller,
+    pub drive: Arc<dyn Drive>,
+}
+
+pub async fn house() -> House {
+    house_on(Arc::new(SimDrive::new(1))).await
+}
+
+pub async fn house_on(drive: Arc<dyn Drive>) -> House {
+    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(1_790_000_000_000));
+    let secret = RootSecret::Key(RootKey::from_bytes(&[9; 32]).unwrap());
+    let (keyring, _) = root::create(&secret, clock.now_ms()).unwrap();
+    let store = Store::open(
+        Arc::clone(&drive),
+        keyring.at_rest(),
+        StoreOptions::default(),
+    )
+    .await
+    .unwrap();
+    let options = AuditOptions {
+        account_id: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+    };
+    let audit = Audit::open(Arc::clone(&drive), Arc::clone(&clock), options)
+        .await
+        .unwrap();
+    let kms = Kms::open(
+        &store,
+        Arc::new(keyring),
+        Arc::clone(&clock),
+        REGION.to_owned(),
+        ACCOUNT.to_owned(),
+    )
+    .await
+    .unwrap();
+    let options = ObjectsOptions {
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+    };
+    let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
+    House {
+        objects,
+        kms,
+        store,
+        audit,
+        caller: caller(true),
+        drive,
+    }
+}
+
+pub fn caller(secure: bool) -> Caller {
+    let facts = RequestFacts {
+        request_id: "R".to_owned(),
+        source_ip: "127.0.0.1".to_owned(),
+        user_agent: "test".to_owned(),
+        host: "localhost".to_owned(),
+        tls: secure.then(|| TlsFacts {
+            version: "TLSv1.3".to_owned(),
+            cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
+        }),
+        identity: UserIdentity::Root {
+            account_id: ACCOUNT.to_owned(),
+            access_key_id: "AKIATESTTESTTESTTEST".to_owned(),
+        },
+    };
+    let arn = format!("arn:aws:iam::{ACCOUNT}:root");
+    strongroom_iam::dangerous_caller_for_tests(facts, &arn, ACCOUNT, "AKIATESTTESTTESTTEST")
+}
+
+/// One request: its caller and its receipt.
+pub struct Request<'a> {
+    caller: &'a Caller,
+    receipt: Receipt,
+}
+
+impl Request<'_> {
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            caller: self.caller,
+            receipt: &self.receipt,
+        }
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {}
+}
+
+impl House {
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            caller: &self.caller,
+            receipt: self.audit.begin(self.caller.facts().clone()),
+        }
+    }
+
+    pub async fn bucket(&self, name: &str) {
+        self.objects
+            .create_bucket(self.request().scope(), name)
+            .await
+            .unwrap();
+    }
+
+    pub async fn put(
+        &self,
+        bucket: &str,
+        object_key: &str,
+        bytes: &[u8],
+        encryption: EncryptionRequest,
+    ) -> Result<PutObjectOutput, Error> {
+        let input = put_input(bucket, object_key, bytes, encryption);
+        self.objects.put_object(self.request().scope(), input).await
+    }
+
+    pub async fn get_output(
+        &self,
+        bucket: &str,
+        object_key: &str,
+        customer_key: Option<CustomerKey>,
+    ) -> Result<GetObjectOutput, Error> {
+        let input = get_input(bucket, object_key, customer_key);
+        self.objects.get_object(self.request().scope(), input).await
+    }
+
+    pub async fn get(
+        &self,
+        bucket: &str,
+        object_key: &str,
+        customer_key: Option<CustomerKey>,
+    ) -> Result<Vec<u8>, Error> {
+        collect(self.get_output(bucket, object_key, customer_key).await?).await
+    }
+}
+
+pub async fn collect(mut output: GetObjectOutput) -> Result<Vec<u8>, Error> {
+    let mut all = Vec::new();
+    while let Some(piece) = output.body.next().await {
+        all.extend_from_slice(&piece?);
+    }
+    assert_eq!(
+        all.len() as u64,
+        output.served.len,
+        "the body has the announced length"
+    );
+    Ok(all)
+}
+
+pub fn put_input(
+    bucket: &str,
+    object_key: &str,
+    bytes: &[u8],
+    encryption: EncryptionRequest,
+) -> PutObject {
+    PutObject {
+        bucket: bucket.to_owned(),
+        object_key: object_key.to_owned(),
+        properties: Properties::default(),
+        encryption,
+        conditions: WriteConditions::default(),
+        content_length: bytes.len() as u64,
+        checksum: ChecksumRequest::default(),
+        body: body(bytes),
+    }
+}
+
+pub fn get_input(bucket: &str, object_key: &str, customer_key: Option<CustomerKey>) -> GetObject {
+    GetObject {
+        bucket: bucket.to_owned(),
+        object_key: object_key.to_owned(),
+        version_id: None,
+        range: None,
+        range_text: String::new(),
+        part_number: None,
+        conditions: ReadConditions::default(),
+        customer_key,
+        checksum_mode: true,
+    }
+}
+
+pub fn customer(byte: u8) -> CustomerKey {
+    CustomerKey {
+        secret: ExternalKey::from_bytes([byte; 32]),
+        md5_base64: format!("md5-{byte}"),
+    }
+}
+
+pub fn kms() -> EncryptionRequest {
+    EncryptionRequest::Kms {
+        key_id: None,
+        context: strongroom_format::EncryptionContext::new(),
+    }
+}
+
+/// Recognisable bytes of any length.
+pub fn pattern(len: usize) -> Vec<u8> {
+    b"Strongroom-Plaintext-Marker/"
+        .iter()
+        .copied()
+        .cycle()
+        .take(len)
+        .collect()
+}
+
+/// A body in pieces of an awkward size.
+pub fn body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
+    let pieces = bytes
+        .chunks(40_009)
+        .map(Bytes::copy_from_slice)
+        .map(Ok)
+        .collect();
+    Box::pin(Pieces { pieces })
+}
+
+/// A body that fails after some bytes.
+pub fn broken_body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
+    let mut pieces: Vec<_> = bytes
+        .chunks(40_009)
+        .map(Bytes::copy_from_slice)
+        .map(Ok)
+        .collect();
+    pieces.push(Err(BodyError("the client went away".into())));
+    Box::pin(Pieces {
+        pieces: pieces.into(),
+    })
+}
+
+struct Pieces {
+    pieces: std::collections::VecDeque<Result<Bytes, BodyError>>,
+}
+
+impl BodySource for Pieces {
+    fn poll_data(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        Poll::Ready(self.pieces.pop_front())
+    }
+
+    fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
+        None
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The conductor over a real store, key service and audit log.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod at_rest;
+mod binding;
+mod bodies;
+mod harness;
+mod listing;
+mod model;
+mod multipart;
+mod races;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Writers that meet: exactly one wins where one may, and nothing is left of the others.
+
+use std::sync::Arc;
+
+use strongroom_object::{EncryptionRequest, Error, WriteConditions};
+use strongroom_store::drive::Folder;
+
+use crate::harness::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sec_n74_fifty_writers_if_none_match_any_one_wins() {
+    let house = Arc::new(house().await);
+    house.bucket("bucket").await;
+    let mut tasks = Vec::new();
+    for number in 0..50_u32 {
+        let house = Arc::clone(&house);
+        tasks.push(tokio::spawn(async move {
+            let bytes = vec![number as u8; 40_000];
+            let mut input = put_input("bucket", "k", &bytes, EncryptionRequest::S3);
+            input.conditions = WriteConditions {
+                if_match: None,
+                if_none_match_any: true,
+            };
+            house
+                .objects
+                .put_object(house.request().scope(), input)
+                .await
+                .map(|_| number)
+        }));
+    }
+    let mut winners = Vec::new();
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(number) => winners.push(number),
+            Err(Error::PreconditionFailed { .. } | Error::ConditionalConflict) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    let expected = vec![winners[0] as u8; 40_000];
+    assert_eq!(house.get("bucket", "k", None).await.unwrap(), expected);
+    house.store.blobs().reclaimed().await.unwrap();
+    assert_eq!(blobs(&house), 1, "the losers' blobs are gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_of_one_name_all_succeed_and_one_version_stays() {
+    let house = Arc::new(house().await);
+    house.bucket("bucket").await;
+    let mut tasks = Vec::new();
+    for number in 0..30_u8 {
+        let house = Arc::clone(&house);
+        tasks.push(tokio::spawn(async move {
+            let bytes = vec![number; 40_000];
+            house
+                .put("bucket", "k", &bytes, EncryptionRequest::S3)
+                .await
+                .unwrap();
+            let got = house.get("bucket", "k", None).await.unwrap();
+            assert!(
+                got.len() == 40_000 && got.iter().all(|b| *b == got[0]),
+                "never a mixture"
+            );
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    house.store.blobs().reclaimed().await.unwrap();
+    assert_eq!(blobs(&house), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bucket_is_not_deleted_under_a_writer() {
+    for _ in 0..20 {
+        let house = Arc::new(house().await);
+        house.bucket("bucket").await;
+        let writer = {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move { house.put("bucket", "k", b"x", EncryptionRequest::S3).await })
+        };
+        let deleted = house
+            .objects
+            .delete_bucket(house.request().scope(), "bucket")
+            .await;
+        let written = writer.await.unwrap();
+        match (deleted, written) {
+            (Ok(()), Err(Error::NoSuchBucket { .. }))
+            | (Err(Error::BucketNotEmpty { .. }), Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn blobs(house: &House) -> usize {
+    (0..=u8::MAX)
+        .map(|shelf| {
+            house
+                .drive
+                .list(Folder::Blobs(shelf))
+                .map_or(0, |files| files.len())
+        })
+        .sum()
+}
