@@ -34,7 +34,7 @@ mod superblock;
 pub mod table;
 
 pub use at_rest::{AtRest, AtRestError};
-pub use blob::{BlobProof, BlobReader, BlobWriter, Blobs, UnitBuffer};
+pub use blob::{BlobPin, BlobProof, BlobReader, BlobWriter, Blobs, UnitBuffer};
 pub use catalogue::CatalogueEntry;
 pub use error::Error;
 pub use layout::{BlobId, BlobLocation};

@@ -19,7 +19,7 @@ pub use buffer::UnitBuffer;
 pub use catalog::CatalogRow;
 pub use orphans::OrphanReport;
 pub use read::{BlobReader, VerifyReport};
-pub use reclaim::BlobReclaimer;
+pub use reclaim::{BlobPin, BlobReclaimer};
 pub use shard::ShardHeader;
 pub use write::{BlobProof, BlobWriter};
 
@@ -124,6 +124,12 @@ impl Blobs {
     /// Opens a blob for reading; the reader outlives a release of the blob.
     pub async fn open(&self, location: &BlobLocation) -> Result<BlobReader, Error> {
         BlobReader::open(&self.inner, *location).await
+    }
+
+    /// Keeps the files of `blobs` from being removed while an answer is read from them. A blob may
+    /// have been released just before: look at the row that named it again, after this.
+    pub fn pin(&self, blobs: Vec<BlobId>) -> BlobPin {
+        self.inner.reclaimer.pin(blobs)
     }
 
     /// Reads one range of a blob.

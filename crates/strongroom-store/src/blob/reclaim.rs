@@ -5,8 +5,12 @@
 //! proof; unless the blob was adopted by then, its file goes. One thread does all removals, so
 //! that neither a request nor a destructor waits for the drive. What it cannot remove (a crash, a
 //! drive out of service) is found by the orphan collection of the next start.
+//!
+//! A reader that found blobs by a row pins them before it reads: the files of pinned blobs stay
+//! until the last pin is dropped, so an overwrite or a delete never takes bytes away from an
+//! answer that has begun.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +25,25 @@ use crate::layout::BlobId;
 pub struct BlobReclaimer {
     remover: Arc<Remover>,
     in_flight: InFlight,
+    pins: Pins,
 }
+
+/// Keeps the files of some blobs from being removed. Dropping it lets them go.
+#[derive(Debug)]
+pub struct BlobPin {
+    blobs: Vec<BlobId>,
+    reclaimer: BlobReclaimer,
+}
+
+/// Pins of one blob.
+#[derive(Debug, Default)]
+struct Pinned {
+    count: usize,
+    /// The blob was released meanwhile: its file goes with the last pin.
+    is_released: bool,
+}
+
+type Pins = Arc<Mutex<HashMap<BlobId, Pinned>>>;
 
 /// The removing thread. Dropping it waits for the thread, so that the drive is let go by then.
 #[derive(Debug)]
@@ -66,10 +88,12 @@ impl BlobReclaimer {
     pub fn start(drive: Arc<dyn Drive>) -> Result<Self, Error> {
         let (jobs, queue) = channel();
         let in_flight = InFlight::default();
+        let pins = Pins::default();
         let shared = Arc::clone(&in_flight);
+        let keep = Arc::clone(&pins);
         let thread = thread::Builder::new()
             .name("strongroom-reclaim".to_owned())
-            .spawn(move || remove_all(drive.as_ref(), &queue, &shared))
+            .spawn(move || remove_all(drive.as_ref(), &queue, &shared, &keep))
             .map_err(|source| Error::from_io("start the thread of", "reclaim", source))?;
         let remover = Remover {
             jobs: Some(jobs),
@@ -78,6 +102,7 @@ impl BlobReclaimer {
         Ok(Self {
             remover: Arc::new(remover),
             in_flight,
+            pins,
         })
     }
 
@@ -86,6 +111,18 @@ impl BlobReclaimer {
     /// storage.
     pub fn released(&self, blob: BlobId) {
         self.send(Job::Released(blob));
+    }
+
+    /// Keeps the files of `blobs` as long as the answer lives. The obligation of the caller: look
+    /// again, after this returned, whether the row that named the blobs still stands.
+    pub(crate) fn pin(&self, blobs: Vec<BlobId>) -> BlobPin {
+        let mut pins = lock(&self.pins);
+        for blob in &blobs {
+            let pinned = pins.entry(*blob).or_default();
+            pinned.count = pinned.count.saturating_add(1);
+        }
+        drop(pins);
+        BlobPin { blobs, reclaimer: self.clone() }
     }
 
     /// Waits until everything handed over so far was done. Blocks.
@@ -133,6 +170,27 @@ impl Drop for Remover {
     }
 }
 
+impl Drop for BlobPin {
+    fn drop(&mut self) {
+        let mut free = Vec::new();
+        let mut pins = lock(&self.reclaimer.pins);
+        for blob in &self.blobs {
+            let Some(pinned) = pins.get_mut(blob) else { continue };
+            pinned.count = pinned.count.saturating_sub(1);
+            if pinned.count == 0 {
+                if pinned.is_released {
+                    free.push(*blob);
+                }
+                pins.remove(blob);
+            }
+        }
+        drop(pins);
+        for blob in free {
+            self.reclaimer.released(blob);
+        }
+    }
+}
+
 impl Ticket {
     pub(crate) fn blob(&self) -> BlobId {
         self.blob
@@ -169,14 +227,20 @@ const STAGE_PUBLISHED: u8 = 1;
 const STAGE_ADOPTED: u8 = 2;
 const STAGE_UNDECIDED: u8 = 3;
 
-fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &InFlight) {
+fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &InFlight, pins: &Pins) {
     for job in queue {
         match job {
             Job::Abandoned(blob, path) => {
                 remove(drive, &path);
                 lock(in_flight).remove(&blob);
             }
-            Job::Released(blob) => remove(drive, &DrivePath::blob(blob)),
+            Job::Released(blob) => {
+                if let Some(pinned) = lock(pins).get_mut(&blob) {
+                    pinned.is_released = true;
+                    continue;
+                }
+                remove(drive, &DrivePath::blob(blob));
+            }
             // Nobody waits any more: nothing to tell.
             Job::Reached(reached) => drop(reached.send(())),
         }
@@ -193,7 +257,7 @@ fn remove(drive: &dyn Drive, path: &DrivePath) {
     }
 }
 
-fn lock(in_flight: &InFlight) -> MutexGuard<'_, HashSet<BlobId>> {
-    // The set is whole after every statement that changes it.
-    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What it guards is whole after every statement that changes it.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -96,7 +96,7 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Makes the blob durable under its final name: trailer, flush of the file, rename, flush of
+    /// Makes the blob durable under its final name: trailer, rename, flush of the file, flush of
     /// the folder.
     pub async fn finish(mut self) -> Result<BlobProof, Error> {
         self.settle().await?;
@@ -200,10 +200,15 @@ impl Writing {
             .ok_or(TOO_LONG)?;
         let file = self.file()?;
         file.write_at(end, &trailer(blob, self.sealed_bytes, self.units))?;
-        file.sync()?;
+        let published = DrivePath::blob(blob);
         self.drive
-            .publish(&DrivePath::blob_in_writing(blob), &DrivePath::blob(blob))?;
+            .rename(&DrivePath::blob_in_writing(blob), &published)?;
         self.ticket.reached(Stage::Published);
+        // The name first, then both flushes: a journaling file system commits bytes and name with
+        // the first one, and has nothing left to do for the second. A crash in between leaves a
+        // file without a catalogue row, which the next start removes.
+        file.sync()?;
+        self.drive.sync_folder(published.folder())?;
         let location = BlobLocation {
             blob,
             sealed_bytes: self.sealed_bytes,

@@ -132,16 +132,13 @@ impl Drive for LocalDrive {
         }
     }
 
-    fn publish(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
         self.health.serving()?;
         let (old, new) = (self.place(from), self.place(to));
-        let folder = self.folder(to.folder());
         let rename =
             || renameat_with(CWD, &old, CWD, &new, RenameFlags::NOREPLACE).map_err(io::Error::from);
-        with_folder(&folder, rename).map_err(|source| Error::from_io("publish", to, source))?;
-        // The name left behind needs no flush of its own: a rename is one step of the file
-        // system's journal.
-        self.flushed(&folder, to)
+        with_folder(&self.folder(to.folder()), rename)
+            .map_err(|source| Error::from_io("rename to", to, source))
     }
 
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {

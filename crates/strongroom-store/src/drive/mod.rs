@@ -8,8 +8,9 @@
 //! # Durability, as callers may rely on it
 //!
 //! - Bytes written are durable after [`DriveFile::sync`] on that file returned.
-//! - A name made by [`Drive::create`] is durable after [`Drive::sync_folder`] on its folder.
-//! - [`Drive::publish`] and [`Drive::replace`] are durable when they return, and all or nothing.
+//! - A name made by [`Drive::create`] or [`Drive::rename`] is durable after
+//!   [`Drive::sync_folder`] on its folder.
+//! - [`Drive::replace`] is durable when it returns, and all or nothing.
 //! - A removal may come back after a crash until the folder was synced.
 //! - After one failed flush the drive is out of service: every later operation answers
 //!   [`Error::DriveOutOfService`], since the state of the unflushed bytes is unknown.
@@ -53,9 +54,9 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Opens a file; `None` when there is none.
     fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error>;
 
-    /// Moves a file to its final name, all or nothing, and makes the move durable. The bytes of
-    /// the file must have been synced before. Fails when the final name is taken.
-    fn publish(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error>;
+    /// Gives a file another name, in one step: after a crash it has the old name or the new one.
+    /// Durable after [`Drive::sync_folder`] on the new folder. Fails when the new name is taken.
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error>;
 
     /// Removes a file; `false` when there was none. Handles that are open stay readable.
     fn remove(&self, path: &DrivePath) -> Result<bool, Error>;
