@@ -20,7 +20,7 @@ pub enum Broken {
 pub fn check(drive: &dyn Drive) -> Result<(), Broken> {
     files_hold_what_was_written(drive)?;
     names_are_taken_once(drive)?;
-    publishing_moves_and_never_replaces(drive)?;
+    renaming_moves_and_never_replaces(drive)?;
     removal_spares_open_handles(drive)?;
     folders_list_their_files(drive)?;
     small_files_are_replaced_whole(drive)?;
@@ -104,13 +104,14 @@ fn names_are_taken_once(drive: &dyn Drive) -> Result<(), Broken> {
     )
 }
 
-fn publishing_moves_and_never_replaces(drive: &dyn Drive) -> Result<(), Broken> {
+fn renaming_moves_and_never_replaces(drive: &dyn Drive) -> Result<(), Broken> {
     let blob = BlobId([0xB1; 16]);
     let (from, to) = (DrivePath::blob_in_writing(blob), DrivePath::blob(blob));
     let file = drive.create(&from)?;
     file.write_at(0, b"bytes")?;
     file.sync()?;
-    drive.publish(&from, &to)?;
+    drive.rename(&from, &to)?;
+    drive.sync_folder(to.folder())?;
     holds(
         drive.open(&from, Access::Read)?.is_none(),
         "the old name is gone",
@@ -123,17 +124,17 @@ fn publishing_moves_and_never_replaces(drive: &dyn Drive) -> Result<(), Broken> 
         "the bytes moved along",
     )?;
     holds(
-        drive.publish(&from, &to).is_err(),
-        "nothing cannot be published",
+        drive.rename(&from, &to).is_err(),
+        "a missing file is not renamed",
     )?;
     drive.create(&from)?.write_at(0, b"other")?;
     holds(
-        drive.publish(&from, &to).is_err(),
+        drive.rename(&from, &to).is_err(),
         "a taken name is not replaced",
     )?;
     holds(
         read(moved.as_ref(), 0, 9)? == b"bytes",
-        "the published bytes stay",
+        "the bytes under it stay",
     )?;
     holds(drive.remove(&from)?, "the refused file is still there")
 }

@@ -35,9 +35,10 @@ pub enum Fault {
 }
 
 /// What goes wrong, altogether.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FaultPlan {
     faults: Vec<Fault>,
+    counts: fn(Folder) -> bool,
 }
 
 /// A simulated drive. Clones are the same drive.
@@ -75,12 +76,26 @@ enum Fate {
     Lost,
 }
 
+impl Default for FaultPlan {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
+
 impl FaultPlan {
     /// These faults.
     pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
         Self {
             faults: faults.into_iter().collect(),
+            counts: |_| true,
         }
+    }
+
+    /// Counts, and spoils, only operations in the folders that `counts` selects: for tests that
+    /// must not depend on what other threads do elsewhere.
+    #[must_use]
+    pub fn within(self, counts: fn(Folder) -> bool) -> Self {
+        Self { counts, ..self }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -194,17 +209,20 @@ impl SimDrive {
     fn change(
         &self,
         action: &'static str,
-        path: &impl ToString,
+        path: &DrivePath,
     ) -> Result<(MutexGuard<'_, State>, Fate), Error> {
         self.health.serving()?;
         let mut state = self.state();
         if state.crashed {
             return Err(power_loss(action, path));
         }
+        if !(state.plan.counts)(path.folder()) {
+            return Ok((state, Fate::Goes));
+        }
         let at = state.operations;
         state.operations = at.saturating_add(1);
         if state.plan.has(Fault::FailAt(at)) {
-            if action == FLUSH || action == PUBLISH || action == REPLACE {
+            if action == FLUSH || action == REPLACE {
                 self.health.record(HealthEvent::FlushFailed);
             }
             return Err(io_failure(action, path));
@@ -221,15 +239,14 @@ impl SimDrive {
     }
 
     /// Begins a reading operation.
-    fn look(
-        &self,
-        action: &'static str,
-        path: &impl ToString,
-    ) -> Result<MutexGuard<'_, State>, Error> {
+    fn look(&self, action: &'static str, path: &DrivePath) -> Result<MutexGuard<'_, State>, Error> {
         self.health.serving()?;
         let mut state = self.state();
         if state.crashed {
             return Err(power_loss(action, path));
+        }
+        if !(state.plan.counts)(path.folder()) {
+            return Ok(state);
         }
         let at = state.reads;
         state.reads = at.saturating_add(1);
@@ -276,24 +293,19 @@ impl Drive for SimDrive {
         Ok(found.map(|file| self.open_file(path, file, access)))
     }
 
-    fn publish(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
-        let (mut state, fate) = self.change(PUBLISH, to)?;
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        let (mut state, fate) = self.change(RENAME, to)?;
         if state.image.find(to).is_some() {
-            return Err(taken(PUBLISH, to));
+            return Err(taken(RENAME, to));
         }
         if state.image.find(from).is_none() {
-            return Err(Error::from_io(
-                PUBLISH,
-                from,
-                io::ErrorKind::NotFound.into(),
-            ));
+            return Err(Error::from_io(RENAME, from, io::ErrorKind::NotFound.into()));
         }
         state.image.rename(from, to);
         if fate == Fate::Crashes {
-            return Err(power_loss(PUBLISH, to));
+            return Err(power_loss(RENAME, to));
         }
-        drop(state);
-        self.sync_folder(to.folder())
+        Ok(())
     }
 
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
@@ -309,15 +321,17 @@ impl Drive for SimDrive {
     }
 
     fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
-        Ok(self.look("list", &folder.as_text())?.image.list(folder))
+        let path = DrivePath::fixed(folder, "");
+        Ok(self.look("list", &path)?.image.list(folder))
     }
 
     fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
-        let (mut state, fate) = self.change(FLUSH, &folder.as_text())?;
+        let path = DrivePath::fixed(folder, "");
+        let (mut state, fate) = self.change(FLUSH, &path)?;
         match fate {
             Fate::Goes => state.image.sync_folder(folder),
             Fate::Lost => {}
-            Fate::Crashes => return Err(power_loss(FLUSH, &folder.as_text())),
+            Fate::Crashes => return Err(power_loss(FLUSH, &path)),
         }
         Ok(())
     }
@@ -367,10 +381,10 @@ impl DriveFile for SimFile {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let before = state.image.bytes(self.file).len();
         let growth = start.saturating_add(bytes.len()).saturating_sub(before);
-        let used = state.image.used_bytes();
-        let room = state
-            .plan
-            .capacity()
+        let used = state.image.used_bytes(state.plan.counts);
+        let limit = state.plan.capacity();
+        let room = limit
+            .filter(|_| (state.plan.counts)(self.path.folder()))
             .map(|capacity| capacity.saturating_sub(used));
         if let Some(room) = room.filter(|room| u64::try_from(growth).is_ok_and(|by| by > *room)) {
             // As the kernel does it: what fits is written.
@@ -428,10 +442,10 @@ impl SimFile {
 }
 
 const FLUSH: &str = "flush";
-const PUBLISH: &str = "publish";
+const RENAME: &str = "rename";
 const REPLACE: &str = "replace";
 
-fn power_loss(action: &'static str, path: &impl ToString) -> Error {
+fn power_loss(action: &'static str, path: &DrivePath) -> Error {
     Error::from_io(
         action,
         path.to_string(),
@@ -439,7 +453,7 @@ fn power_loss(action: &'static str, path: &impl ToString) -> Error {
     )
 }
 
-fn io_failure(action: &'static str, path: &impl ToString) -> Error {
+fn io_failure(action: &'static str, path: &DrivePath) -> Error {
     Error::from_io(
         action,
         path.to_string(),

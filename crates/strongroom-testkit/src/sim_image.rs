@@ -76,12 +76,9 @@ impl Image {
             .unwrap_or_default()
     }
 
-    pub(crate) fn used_bytes(&self) -> u64 {
-        let sum: usize = self
-            .names
-            .values()
-            .map(|file| self.bytes(*file).len())
-            .sum();
+    pub(crate) fn used_bytes(&self, counts: fn(Folder) -> bool) -> u64 {
+        let counted = self.names.iter().filter(|(path, _)| counts(path.folder()));
+        let sum: usize = counted.map(|(_, file)| self.bytes(*file).len()).sum();
         u64::try_from(sum).unwrap_or(u64::MAX)
     }
 

@@ -70,6 +70,22 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Empties the files of a folder that have this extension, durably; returns how many. For files
+/// whose content can be made again from elsewhere.
+pub fn empty_files(dir: &Path, extension: &str) -> io::Result<u32> {
+    let mut emptied = 0_u32;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            let file = OpenOptions::new().write(true).open(&path)?;
+            file.set_len(0)?;
+            file.sync_all()?;
+            emptied = emptied.saturating_add(1);
+        }
+    }
+    Ok(emptied)
+}
+
 /// The largest file that is small.
 pub const BYTES_MAX: u64 = 1 << 20;
 

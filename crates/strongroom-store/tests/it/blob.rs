@@ -18,10 +18,22 @@ async fn simulated() -> (SimDrive, Store) {
     (drive, store)
 }
 
+/// A plan for blob files only: the tables write when they find time.
+fn plan(fault: Fault) -> FaultPlan {
+    FaultPlan::new([fault]).within(of_blobs)
+}
+
+fn of_blobs(folder: Folder) -> bool {
+    matches!(folder, Folder::Blobs(_) | Folder::Temporary)
+}
+
 /// Every file of the drive that belongs to a blob, finished or not.
 fn blob_files(drive: &SimDrive) -> Vec<DrivePath> {
-    let of_blobs = |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
-    drive.files().into_iter().filter(of_blobs).collect()
+    drive
+        .files()
+        .into_iter()
+        .filter(|path| of_blobs(path.folder()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,14 +379,13 @@ async fn misuse_is_refused() {
 async fn no_space_leaves_nothing() {
     let (drive, store) = simulated().await;
     let kept = stage::put(&store, OTHER, &stage::bytes(1, 100)).await;
-    let used: usize = drive
-        .files()
+    let used: usize = blob_files(&drive)
         .iter()
         .map(|path| drive.contents(path).unwrap().len())
         .sum();
     for room in 0..64 + 48 + 3 * (UNIT + 8) {
         let capacity = u64::try_from(used + room).unwrap();
-        drive.set_plan(FaultPlan::new([Fault::Capacity(capacity)]));
+        drive.set_plan(plan(Fault::Capacity(capacity)));
         let full = stage::write(&store, BLOB, &stage::bytes(2, 3 * UNIT), 1)
             .await
             .unwrap_err();
@@ -389,13 +400,13 @@ async fn no_space_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_write_leaves_nothing_a_failed_flush_ends_the_service() {
+async fn a_failed_write_leaves_nothing() {
     let (drive, store) = simulated().await;
     stage::put(&store, OTHER, &stage::bytes(1, 100)).await;
     let bytes = stage::bytes(2, 3 * UNIT);
-    // create, header, three units, trailer; then the flush.
-    for operation in 0..6 {
-        drive.set_plan(FaultPlan::new([Fault::FailAt(operation)]));
+    // create, header, three units, trailer, rename; then the flushes of file and folder.
+    for operation in 0..7 {
+        drive.set_plan(plan(Fault::FailAt(operation)));
         let failed = stage::write(&store, BLOB, &bytes, 1).await.unwrap_err();
         assert!(
             matches!(failed, Error::Io { .. }),
@@ -405,15 +416,31 @@ async fn a_failed_write_leaves_nothing_a_failed_flush_ends_the_service() {
         assert_eq!(blob_files(&drive), [DrivePath::blob(OTHER)]);
         assert_eq!(store.status().health, HealthState::Online);
     }
-    drive.set_plan(FaultPlan::new([Fault::FailAt(6)]));
-    let failed = stage::write(&store, BLOB, &bytes, 1).await.unwrap_err();
-    assert!(matches!(failed, Error::Io { .. }), "{failed}");
-    assert_eq!(store.status().health, HealthState::OutOfService);
-    drive.set_plan(FaultPlan::default());
-    let out = stage::write(&store, BlobId([1; 16]), &bytes, 1)
-        .await
-        .unwrap_err();
-    assert!(matches!(out, Error::DriveOutOfService { .. }), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_flush_ends_the_service() {
+    let bytes = stage::bytes(2, 3 * UNIT);
+    for operation in [7, 8] {
+        let (drive, store) = simulated().await;
+        let kept = stage::put(&store, OTHER, &stage::bytes(1, 100)).await;
+        drive.set_plan(plan(Fault::FailAt(operation)));
+        let failed = stage::write(&store, BLOB, &bytes, 1).await.unwrap_err();
+        assert!(matches!(failed, Error::Io { .. }), "{failed}");
+        assert_eq!(store.status().health, HealthState::OutOfService);
+        drive.set_plan(FaultPlan::default());
+        let out = |error: Error| assert!(matches!(error, Error::DriveOutOfService { .. }));
+        out(stage::write(&store, BlobId([1; 16]), &bytes, 1)
+            .await
+            .unwrap_err());
+        out(stage::read_all(&store, &kept).await.unwrap_err());
+        let after = drive.kill();
+        drop(store);
+        let store = stage::open(Arc::new(after.clone())).await.unwrap();
+        store.orphans_collected().await.unwrap();
+        assert_eq!(blob_files(&after), [DrivePath::blob(OTHER)]);
+        store.blobs().verify(&kept).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -423,7 +450,7 @@ async fn a_failed_read_is_an_error_and_passes() {
     let location = stage::put(&store, BLOB, &bytes).await;
     // open, length, header, units.
     for read in 0..4 {
-        drive.set_plan(FaultPlan::new([Fault::FailReadAt(read)]));
+        drive.set_plan(plan(Fault::FailReadAt(read)));
         let failed = stage::read_all(&store, &location).await.unwrap_err();
         assert!(matches!(failed, Error::Io { .. }), "read {read}: {failed}");
     }

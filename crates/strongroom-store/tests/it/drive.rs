@@ -81,7 +81,7 @@ fn a_failed_flush_takes_the_drive_out_for_good() {
     out(file.len().unwrap_err());
     out(drive.create(&path).unwrap_err());
     out(drive.open(&path, Access::Read).unwrap_err());
-    out(drive.publish(&path, &path).unwrap_err());
+    out(drive.rename(&path, &path).unwrap_err());
     out(drive.remove(&path).unwrap_err());
     out(drive.list(Folder::Log).unwrap_err());
     out(drive.sync_folder(Folder::Log).unwrap_err());
