@@ -21,8 +21,6 @@ mod encode;
 mod error;
 mod header;
 mod signer;
-#[cfg(test)]
-mod tests;
 mod trailer;
 
 pub use decoder::{ChunkDecoder, Event, Step};

@@ -136,7 +136,8 @@ fn push_path_normalised_twice(out: &mut Vec<u8>, raw_path: &str) {
             out.extend_from_slice(piece.as_bytes());
         }
     }
-    if segments.is_empty() || raw_path.ends_with('/') {
+    let ends_with_slash = ["/", "/.", "/.."].iter().any(|end| raw_path.ends_with(end));
+    if segments.is_empty() || ends_with_slash {
         out.push(b'/');
     }
 }
@@ -186,10 +187,15 @@ fn push_header(out: &mut Vec<u8>, request: &RequestToVerify<'_>, name: &str, mas
     present
 }
 
-/// Writes a value without its outer white space and with each run of spaces as one space.
+/// Writes a value without its outer spaces and with each run of spaces as one space.
 fn push_folded(out: &mut Vec<u8>, value: &[u8]) {
     let mut after_space = false;
-    for &byte in value.trim_ascii() {
+    let start = value.iter().position(|b| *b != b' ').unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|b| *b != b' ')
+        .map_or(start, |last| last + 1);
+    for &byte in value.get(start..end).unwrap_or_default() {
         if byte == b' ' && after_space {
             continue;
         }
@@ -235,3 +241,124 @@ const SECRET_HEADERS: [&str; 3] = [
     "x-amz-security-token",
 ];
 const MASK: &str = "***";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(method: &str, path: &str, query: &str, s3_path_rules: bool) -> String {
+        let names: Vec<String> = ["host", "x-amz-meta-a"].map(str::to_owned).to_vec();
+        let headers: [(&str, &[u8]); 3] = [
+            ("host", b"h"),
+            ("x-amz-meta-a", b"  one   two "),
+            ("x-amz-meta-a", b"three"),
+        ];
+        let request = RequestToVerify {
+            method,
+            path,
+            query,
+            headers: &headers,
+            secure: true,
+            body_sha256: None,
+        };
+        let input = CanonicalInput {
+            request: &request,
+            signed_headers: &names,
+            presigned: true,
+            s3_path_rules,
+            payload_text: "UNSIGNED-PAYLOAD",
+        };
+        let built = CanonicalRequest::build(&input);
+        assert!(!built.header_missing);
+        let text = String::from_utf8(built.text().to_vec()).unwrap();
+        assert_eq!(
+            text,
+            masked(&input),
+            "without secrets the shown text is the signed one"
+        );
+        text
+    }
+
+    fn path_line(path: &str, s3_path_rules: bool) -> String {
+        canonical("GET", path, "", s3_path_rules)
+            .lines()
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    }
+
+    fn query_line(query: &str) -> String {
+        canonical("GET", "/", query, true)
+            .lines()
+            .nth(2)
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn all_lines_are_there() {
+        assert_eq!(
+            canonical("PUT", "/b/k", "uploadId=x&partNumber=1", true),
+            "PUT\n/b/k\npartNumber=1&uploadId=x\nhost:h\nx-amz-meta-a:one two,three\n\n\
+             host;x-amz-meta-a\nUNSIGNED-PAYLOAD"
+        );
+    }
+
+    #[test]
+    fn s3_paths_keep_their_segments() {
+        assert_eq!(path_line("", true), "/");
+        assert_eq!(path_line("/a//b/../c/./", true), "/a//b/../c/./");
+        assert_eq!(path_line("/b/a%20b%2Fc+d*e", true), "/b/a%20b/c%2Bd%2Ae");
+        assert_eq!(path_line("/b/%e2%82%ac", true), "/b/%E2%82%AC");
+    }
+
+    #[test]
+    fn other_paths_are_normalised_and_encoded_twice() {
+        assert_eq!(path_line("", false), "/");
+        assert_eq!(path_line("/a//b/../c/./", false), "/a/c/");
+        assert_eq!(path_line("/../..", false), "/");
+        assert_eq!(path_line("/a/.", false), "/a/");
+        assert_eq!(path_line("/a%20b", false), "/a%2520b");
+    }
+
+    #[test]
+    fn queries_sort_by_name_then_value() {
+        assert_eq!(query_line("a-=1&a=2&a=1&A=0"), "A=0&a=1&a=2&a-=1");
+        assert_eq!(
+            query_line("lifecycle&prefix=a+b%2B"),
+            "lifecycle=&prefix=a%20b%2B"
+        );
+        assert_eq!(query_line("X-Amz-Signature=x&b=1"), "b=1");
+    }
+
+    #[test]
+    fn shown_text_masks_customer_keys_and_tokens() {
+        let name = "x-amz-server-side-encryption-customer-key";
+        let names = vec![name.to_owned(), "x-amz-security-token".to_owned()];
+        let headers: [(&str, &[u8]); 2] = [
+            (name, b"planted-key"),
+            ("x-amz-security-token", b"planted-token"),
+        ];
+        let request = RequestToVerify {
+            method: "GET",
+            path: "/",
+            query: "X-Amz-Security-Token=planted-token&a=b",
+            headers: &headers,
+            secure: true,
+            body_sha256: None,
+        };
+        let input = CanonicalInput {
+            request: &request,
+            signed_headers: &names,
+            presigned: false,
+            s3_path_rules: true,
+            payload_text: "UNSIGNED-PAYLOAD",
+        };
+        let shown = masked(&input);
+        assert!(!shown.contains("planted"), "{shown}");
+        assert!(
+            shown.contains("X-Amz-Security-Token=%2A%2A%2A&a=b"),
+            "{shown}"
+        );
+    }
+}

@@ -142,3 +142,44 @@ impl fmt::Debug for SigningKeyCache {
 }
 
 const PREFIX: &[u8] = b"AWS4";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_bounded_and_forgets() {
+        let cache = SigningKeyCache::new(3);
+        let secret = SecretAccessKey::new("secret".to_owned());
+        let scope = Scope::new("20130524", "us-east-1", "s3");
+        for id in ["a", "b", "c", "d", "d", "e"] {
+            cache.signing_key(id, &secret, &scope);
+            assert!(cache.len() <= 3);
+        }
+        let cached = cache.signing_key("e", &secret, &scope).sign_hex(b"x");
+        assert_eq!(cached, SigningKey::derive(&secret, &scope).sign_hex(b"x"));
+        let before = cache.len();
+        cache.forget("e");
+        assert_eq!(cache.len(), before - 1);
+        assert_eq!(format!("{cache:?}"), "SigningKeyCache { capacity: 3, .. }");
+    }
+
+    #[test]
+    fn date_region_and_service_separate_keys() {
+        let cache = SigningKeyCache::new(16);
+        let secret = SecretAccessKey::new("secret".to_owned());
+        let scopes = [
+            Scope::new("20130524", "us-east-1", "s3"),
+            Scope::new("20130525", "us-east-1", "s3"),
+            Scope::new("20130524", "us-east-2", "s3"),
+            Scope::new("20130524", "us-east-1", "kms"),
+        ];
+        let mut signatures: Vec<String> = scopes
+            .iter()
+            .map(|s| cache.signing_key("a", &secret, s).sign_hex(b"x"))
+            .collect();
+        signatures.sort_unstable();
+        signatures.dedup();
+        assert_eq!(signatures.len(), scopes.len());
+    }
+}

@@ -14,8 +14,6 @@ mod error;
 mod key;
 mod parse;
 mod sign;
-#[cfg(test)]
-mod tests;
 mod time;
 mod verify;
 
