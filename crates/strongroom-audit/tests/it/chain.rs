@@ -52,7 +52,10 @@ async fn every_bit_of_every_line_but_the_last_counts() {
             match verify(&changed) {
                 // The end of a chain shows only against a head kept elsewhere.
                 Ok(summary) => assert!(line == 7 && summary.head != head, "line {line} byte {at}"),
-                Err(error) => assert!(error.line as usize > line, "line {line} byte {at}"),
+                Err(error) => assert!(
+                    error.line > u64::try_from(line).unwrap(),
+                    "line {line} byte {at}"
+                ),
             }
         }
     }

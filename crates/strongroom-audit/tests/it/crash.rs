@@ -7,14 +7,14 @@ use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 use crate::world::{World, lines, object_keys, open};
 
 /// Records until the drive is gone; the object keys that were acknowledged as durable.
-async fn record_until_gone(world: &World, word: &str) -> Vec<String> {
+async fn record_until_gone(world: &World, prefix: &str) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for round in 0..6 {
         for number in 0..3 {
             // Buffered: may or may not survive, but never out of order.
-            let _ = world.get(&format!("{word}-{round}-{number}")).await;
+            let _ = world.get(&format!("{prefix}-{round}-{number}")).await;
         }
-        let object_key = format!("{word}-{round}-durable");
+        let object_key = format!("{prefix}-{round}-durable");
         match world.put(&object_key).await {
             Ok(_) => acknowledged.push(object_key),
             Err(_) => break,

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The key service over a real store in a temporary directory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod alias;
+mod at_rest;
+mod audit_event;
+mod create_key;
+mod decrypt;
+mod encrypt;
+mod generate_data_key;
+mod key_id;
+mod keyring;
+mod list_keys;
+mod s3;
+mod secrets;
+mod state;
+mod world;

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A key service in a temporary directory, and short ways to call it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use strongroom_audit::{Audit, AuditOptions, Receipt, RequestFacts, TlsFacts, UserIdentity};
+use strongroom_format::EncryptionContext;
+use strongroom_iam::{Caller, dangerous_caller_for_tests};
+use strongroom_kms::root::{RootKey, RootSecret};
+use strongroom_kms::{
+    CiphertextBlob, CreateKeyInput, DataKeySpec, DecryptInput, DecryptOutput, EncryptInput,
+    EncryptOutput, Error, GenerateDataKeyInput, GenerateDataKeyOutput, KeyMetadata, Keyring, Kms,
+    Plaintext, root,
+};
+use strongroom_store::drive::{Access, Drive, Folder, LocalDrive};
+use strongroom_store::{Store, StoreOptions};
+use strongroom_testkit::SimClock;
+use tempfile::TempDir;
+
+pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const NOON_MS: u64 = 1_795_255_262_000;
+
+pub(crate) struct World {
+    pub(crate) kms: Kms,
+    pub(crate) audit: Audit,
+    pub(crate) caller: Caller,
+    pub(crate) store: Store,
+    pub(crate) drive: Arc<dyn Drive>,
+    dir: TempDir,
+    secret: RootSecret,
+    keyring_file: Vec<u8>,
+}
+
+pub(crate) async fn new_world() -> World {
+    let secret = RootSecret::Key(RootKey::generate().unwrap());
+    let (keyring, keyring_file) = root::create(&secret, NOON_MS).unwrap();
+    open(TempDir::new().unwrap(), secret, keyring_file, keyring).await
+}
+
+async fn open(dir: TempDir, secret: RootSecret, keyring_file: Vec<u8>, keyring: Keyring) -> World {
+    let drive: Arc<dyn Drive> = Arc::new(LocalDrive::open(dir.path()).unwrap());
+    let clock = Arc::new(SimClock::new(NOON_MS));
+    let store = Store::open(drive.clone(), keyring.at_rest(), StoreOptions::default());
+    let store = store.await.unwrap();
+    let options = AuditOptions {
+        account_id: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+    };
+    let audit = Audit::open(drive.clone(), clock.clone(), options)
+        .await
+        .unwrap();
+    let keyring = Arc::new(keyring);
+    let kms = Kms::open(
+        &store,
+        keyring,
+        clock,
+        REGION.to_owned(),
+        ACCOUNT.to_owned(),
+    );
+    let kms = kms.await.unwrap();
+    let caller = caller_of(ACCOUNT);
+    World {
+        kms,
+        audit,
+        caller,
+        store,
+        drive,
+        dir,
+        secret,
+        keyring_file,
+    }
+}
+
+pub(crate) fn caller_of(account_id: &str) -> Caller {
+    let facts = RequestFacts {
+        request_id: "7d1bf5ac-0000-4000-8000-3b1d60e0a000".to_owned(),
+        source_ip: "203.0.113.9".to_owned(),
+        user_agent: "aws-cli/2".to_owned(),
+        host: "127.0.0.1:9443".to_owned(),
+        tls: Some(TlsFacts {
+            version: "TLSv1.3".to_owned(),
+            cipher_suite: "TLS_AES_128_GCM_SHA256".to_owned(),
+        }),
+        identity: UserIdentity::Root {
+            account_id: account_id.to_owned(),
+            access_key_id: "AKIAEXAMPLE".to_owned(),
+        },
+    };
+    let arn = format!("arn:aws:iam::{account_id}:root");
+    dangerous_caller_for_tests(facts, &arn, account_id, "AKIAEXAMPLE")
+}
+
+impl World {
+    /// The same store after a stop and a start.
+    pub(crate) async fn restarted(self) -> World {
+        let World {
+            kms,
+            audit,
+            store,
+            drive,
+            dir,
+            secret,
+            keyring_file,
+            ..
+        } = self;
+        audit.close().await.unwrap();
+        store.close().await.unwrap();
+        drop((kms, audit, store, drive));
+        let keyring = root::unseal(&keyring_file, &secret).unwrap();
+        open(dir, secret, keyring_file, keyring).await
+    }
+
+    /// The directory of the drive.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn receipt(&self) -> Receipt {
+        self.audit.begin(self.caller.facts().clone())
+    }
+
+    pub(crate) async fn key(&self) -> KeyMetadata {
+        let receipt = self.receipt();
+        let made = self
+            .kms
+            .create_key(&self.caller, &receipt, CreateKeyInput::default())
+            .await;
+        receipt.finish_recorded();
+        made.unwrap()
+    }
+
+    pub(crate) async fn encrypt(
+        &self,
+        key_id: &str,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<EncryptOutput, Error> {
+        let receipt = self.receipt();
+        let input = EncryptInput {
+            key_id: key_id.to_owned(),
+            plaintext: Plaintext::new(plaintext.to_vec()),
+            context: context.clone(),
+            algorithm: None,
+            dry_run: false,
+        };
+        let result = self.kms.encrypt(&self.caller, &receipt, input).await;
+        receipt.finish_recorded();
+        result
+    }
+
+    pub(crate) async fn decrypt(
+        &self,
+        blob: &[u8],
+        context: &EncryptionContext,
+        key_id: Option<&str>,
+    ) -> Result<DecryptOutput, Error> {
+        let receipt = self.receipt();
+        let input = DecryptInput {
+            ciphertext_blob: CiphertextBlob(blob.to_vec()),
+            context: context.clone(),
+            key_id: key_id.map(str::to_owned),
+            algorithm: None,
+            dry_run: false,
+        };
+        let result = self.kms.decrypt(&self.caller, &receipt, input).await;
+        receipt.finish_recorded();
+        result
+    }
+
+    pub(crate) async fn data_key(
+        &self,
+        key_id: &str,
+        spec: DataKeySpec,
+    ) -> Result<GenerateDataKeyOutput, Error> {
+        let receipt = self.receipt();
+        let input = GenerateDataKeyInput {
+            key_id: key_id.to_owned(),
+            spec,
+            context: EncryptionContext::new(),
+            dry_run: false,
+        };
+        let result = self
+            .kms
+            .generate_data_key(&self.caller, &receipt, input)
+            .await;
+        receipt.finish_recorded();
+        result
+    }
+
+    /// The audit log as text.
+    pub(crate) async fn audit_text(&self) -> String {
+        self.audit.flush().await.unwrap();
+        let mut paths = self.drive.list(Folder::Audit).unwrap();
+        paths.sort();
+        let mut text = Vec::new();
+        for path in paths {
+            let file = self.drive.open(&path, Access::Read).unwrap().unwrap();
+            let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+            assert_eq!(file.read_at(0, &mut bytes).unwrap(), bytes.len());
+            text.extend(bytes);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    pub(crate) async fn events(&self) -> Vec<Value> {
+        let text = self.audit_text().await;
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    pub(crate) async fn last_event(&self) -> Value {
+        self.events().await.pop().unwrap()
+    }
+}
+
+pub(crate) fn context(pairs: &[(&str, &str)]) -> EncryptionContext {
+    let mut context = EncryptionContext::new();
+    for (name, value) in pairs {
+        context.insert(*name, *value).unwrap();
+    }
+    context
+}
+
+/// Code and message of a refusal.
+#[track_caller]
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> (&'static str, String) {
+    let error = result.unwrap_err();
+    (error.code(), error.to_string())
+}
