@@ -109,17 +109,17 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "MS", env = "STRONGROOM_STOP_TIMEOUT_MS", help_heading = LIMITS)]
     pub(crate) stop_timeout_ms: Option<u64>,
 
-    // These four are `place` in the file: serde cannot flatten and refuse unknown names at once.
+    // These five are `place` in the file: serde cannot flatten and refuse unknown names at once.
     #[arg(skip)]
-    data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     #[arg(skip)]
-    root_key_file: Option<PathBuf>,
+    pub(crate) root_key_file: Option<PathBuf>,
     #[arg(skip)]
-    passphrase_file: Option<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
     #[arg(skip)]
-    region: Option<String>,
+    pub(crate) region: Option<String>,
     #[arg(skip)]
-    account_id: Option<String>,
+    pub(crate) account_id: Option<String>,
 }
 
 /// Where the store is and how it is opened: common to all commands.
@@ -255,7 +255,11 @@ impl Settings {
             http: self.http.or(file.http),
             admin: self.admin.or(file.admin),
             admin_allow_remote: self.admin_allow_remote || file.admin_allow_remote,
-            domains: if self.domains.is_empty() { file.domains } else { self.domains },
+            domains: if self.domains.is_empty() {
+                file.domains
+            } else {
+                self.domains
+            },
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             log: self.log.or(file.log),

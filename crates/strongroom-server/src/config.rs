@@ -81,13 +81,19 @@ impl Config {
 impl Place {
     /// For the commands that take no more than a place.
     pub(crate) fn resolve(args: &PlaceArgs) -> Result<(Self, Settings), Error> {
-        let settings = Settings { place: args.clone(), ..Settings::default() };
+        let settings = Settings {
+            place: args.clone(),
+            ..Settings::default()
+        };
         let settings = settings.or(read_file(args.config.as_deref())?);
         Ok((Self::from_args(&settings.place)?, settings))
     }
 
     fn from_args(args: &PlaceArgs) -> Result<Self, Error> {
-        let data = args.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
+        let data = args
+            .data
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
         let data = DataDir::new(data);
         let root = match (&args.passphrase_file, &args.root_key_file) {
             (Some(_), Some(_)) => {
@@ -99,21 +105,33 @@ impl Place {
             (None, Some(file)) => RootSource::KeyFile(file.clone()),
             (None, None) => RootSource::KeyFile(data.root_key()),
         };
-        let region = args.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let region = args
+            .region
+            .clone()
+            .unwrap_or_else(|| DEFAULT_REGION.to_owned());
         if !is_region(&region) {
             return Err(Error::Config(format!(
                 "`{region}` is not a region name: use lower-case letters, digits and hyphens, \
                  as in us-east-1"
             )));
         }
-        let account_id = args.account_id.clone().unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
+        let account_id = args
+            .account_id
+            .clone()
+            .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
         if account_id.len() != 12 || !account_id.bytes().all(|b| b.is_ascii_digit()) {
             return Err(Error::Config(format!(
                 "`{account_id}` is not an account id: use exactly twelve digits"
             )));
         }
         let root_credential = root_credential_of_environment()?;
-        Ok(Self { data, root, region, account_id, root_credential })
+        Ok(Self {
+            data,
+            root,
+            region,
+            account_id,
+            root_credential,
+        })
     }
 }
 
@@ -156,7 +174,13 @@ impl Listen {
                 ));
             }
         };
-        Ok(Self { https, http, admin, domains, own_certificate })
+        Ok(Self {
+            https,
+            http,
+            admin,
+            domains,
+            own_certificate,
+        })
     }
 }
 
@@ -205,11 +229,14 @@ impl Limits {
 /// otherwise silently leave a default in force.
 pub(crate) fn unknown_variables() -> Vec<String> {
     let command = <crate::cli::Cli as clap::CommandFactory>::command();
-    let mut known: Vec<String> =
-        vec![ROOT_ACCESS_KEY_ID.to_owned(), ROOT_SECRET_ACCESS_KEY.to_owned()];
+    let mut known: Vec<String> = vec![
+        ROOT_ACCESS_KEY_ID.to_owned(),
+        ROOT_SECRET_ACCESS_KEY.to_owned(),
+    ];
     for sub in command.get_subcommands() {
         known.extend(
-            sub.get_arguments().filter_map(|a| a.get_env()?.to_str().map(ToOwned::to_owned)),
+            sub.get_arguments()
+                .filter_map(|a| a.get_env()?.to_str().map(ToOwned::to_owned)),
         );
     }
     std::env::vars_os()
@@ -219,7 +246,9 @@ pub(crate) fn unknown_variables() -> Vec<String> {
 }
 
 fn read_file(path: Option<&Path>) -> Result<Settings, Error> {
-    let Some(path) = path else { return Ok(Settings::default()) };
+    let Some(path) = path else {
+        return Ok(Settings::default());
+    };
     let shown = path.display();
     let bytes = small_file::read(path)
         .map_err(|e| Error::io(format!("cannot read configuration file `{shown}`"), e))?
@@ -236,12 +265,15 @@ fn address(name: &str, said: Option<&str>, default: &str) -> Result<Option<Socke
     if said == "none" {
         return Ok(None);
     }
-    said.replace("localhost:", "127.0.0.1:").parse().map(Some).map_err(|_| {
-        Error::Config(format!(
-            "`{said}` is not an address for `{name}`: use an IP address with a port, as in \
+    said.replace("localhost:", "127.0.0.1:")
+        .parse()
+        .map(Some)
+        .map_err(|_| {
+            Error::Config(format!(
+                "`{said}` is not an address for `{name}`: use an IP address with a port, as in \
              {default} or [::]:9000, or `none`"
-        ))
-    })
+            ))
+        })
 }
 
 fn root_credential_of_environment() -> Result<Option<RootAccessKey>, Error> {
@@ -257,9 +289,14 @@ fn root_credential_of_environment() -> Result<Option<RootAccessKey>, Error> {
     match (id, secret) {
         (None, None) => Ok(None),
         (Some(id), Some(secret)) => {
-            let key = RootAccessKey { access_key_id: id, secret_access_key: secret };
+            let key = RootAccessKey {
+                access_key_id: id,
+                secret_access_key: secret,
+            };
             key.to_iam().map_err(|e| {
-                Error::Config(format!("`{ROOT_ACCESS_KEY_ID}`, `{ROOT_SECRET_ACCESS_KEY}`: {e}"))
+                Error::Config(format!(
+                    "`{ROOT_ACCESS_KEY_ID}`, `{ROOT_SECRET_ACCESS_KEY}`: {e}"
+                ))
             })?;
             Ok(Some(key))
         }
@@ -272,7 +309,9 @@ fn root_credential_of_environment() -> Result<Option<RootAccessKey>, Error> {
 
 fn is_region(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// A host name by RFC 1123; addresses are refused, they have no subdomains.
@@ -281,7 +320,9 @@ pub(crate) fn is_host_name(name: &str) -> bool {
         && name.parse::<IpAddr>().is_err()
         && name.split('.').all(|label| {
             (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         })
@@ -309,7 +350,9 @@ mod tests {
     }
 
     fn listen_error(toml_text: &str) -> String {
-        Listen::from_settings(&settings(toml_text)).unwrap_err().to_string()
+        Listen::from_settings(&settings(toml_text))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -320,13 +363,20 @@ mod tests {
         assert_eq!(listen.admin, Some("127.0.0.1:9001".parse().unwrap()));
         assert_eq!(listen.domains, ["localhost"]);
         let place = Place::from_args(&settings("").place).unwrap();
-        assert_eq!((place.region.as_str(), place.account_id.as_str()), ("us-east-1", "000000000000"));
+        assert_eq!(
+            (place.region.as_str(), place.account_id.as_str()),
+            ("us-east-1", "000000000000")
+        );
     }
 
     #[test]
     fn flags_win_over_the_file() {
-        let flags = Settings { http: Some("none".into()), ..Settings::default() };
-        let merged = flags.or(toml::from_str("http = '127.0.0.1:1'\nhttps = '127.0.0.1:2'").unwrap());
+        let flags = Settings {
+            http: Some("none".into()),
+            ..Settings::default()
+        };
+        let merged =
+            flags.or(toml::from_str("http = '127.0.0.1:1'\nhttps = '127.0.0.1:2'").unwrap());
         let listen = Listen::from_settings(&merged).unwrap();
         assert_eq!(listen.http, None);
         assert_eq!(listen.https, Some("127.0.0.1:2".parse().unwrap()));
@@ -335,11 +385,17 @@ mod tests {
     #[test]
     fn flag_for_one_root_source_silences_the_file_for_the_other() {
         let flags = Settings {
-            place: PlaceArgs { passphrase_file: Some("p".into()), ..PlaceArgs::default() },
+            place: PlaceArgs {
+                passphrase_file: Some("p".into()),
+                ..PlaceArgs::default()
+            },
             ..Settings::default()
         };
         let merged = flags.or(toml::from_str("root-key-file = 'k'").unwrap());
-        assert!(matches!(Place::from_args(&merged.place).unwrap().root, RootSource::Passphrase(_)));
+        assert!(matches!(
+            Place::from_args(&merged.place).unwrap().root,
+            RootSource::Passphrase(_)
+        ));
     }
 
     #[test]
@@ -365,7 +421,11 @@ mod tests {
         assert!(Limits::from_settings(&settings("max-connections = 0")).is_err());
         assert!(Limits::from_settings(&settings("stall-timeout-ms = 0")).is_err());
         assert!(Limits::from_settings(&settings("header-timeout-ms = 99999999")).is_err());
-        for wrong in ["region = 'US East'", "account-id = '12'", "account-id = '00000000000x'"] {
+        for wrong in [
+            "region = 'US East'",
+            "account-id = '12'",
+            "account-id = '00000000000x'",
+        ] {
             assert!(Place::from_args(&settings(wrong).place).is_err(), "{wrong}");
         }
     }

@@ -51,7 +51,10 @@ impl RootAccessKey {
         };
         // The parser's message is not shown: it could quote the secret.
         let mut stored: Stored = serde_json::from_slice(&json).map_err(|_| {
-            Error::Root(format!("`{}` opened but is not a credential", path.display()))
+            Error::Root(format!(
+                "`{}` opened but is not a credential",
+                path.display()
+            ))
         })?;
         Ok(Some(Self {
             access_key_id: std::mem::take(&mut stored.access_key_id),
@@ -72,7 +75,12 @@ impl RootAccessKey {
         let json = serde_json::to_vec(&stored)
             .map(Zeroizing::new)
             .map_err(Error::room("cannot encode the root credential"))?;
-        sealed_file::write(keyring, &data.root_credential(), Content::RootCredential, &json)?;
+        sealed_file::write(
+            keyring,
+            &data.root_credential(),
+            Content::RootCredential,
+            &json,
+        )?;
         Ok(made)
     }
 

@@ -15,7 +15,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -50,10 +50,6 @@ pub(crate) struct RunFile {
 impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
     }
 
     /// The directory as it is shown to people.
@@ -109,12 +105,18 @@ impl DataDir {
     pub(crate) fn hold(&self) -> Result<Held, Error> {
         let dir = self.open_dir().map_err(|e| match e {
             Errno::NOENT => Error::NoStore(self.shown()),
-            e => Error::io(format!("cannot open the data directory `{}`", self.shown()), e.into()),
+            e => Error::io(
+                format!("cannot open the data directory `{}`", self.shown()),
+                e.into(),
+            ),
         })?;
         match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Held { _dir: dir }),
             Err(Errno::WOULDBLOCK) => Err(Error::Busy(self.shown())),
-            Err(e) => Err(Error::io(format!("cannot lock `{}`", self.shown()), e.into())),
+            Err(e) => Err(Error::io(
+                format!("cannot lock `{}`", self.shown()),
+                e.into(),
+            )),
         }
     }
 
@@ -129,7 +131,12 @@ impl DataDir {
         let Some(json) = small_file::read(&path).map_err(Error::file("read", &path))? else {
             return Ok(None);
         };
-        let wrong = |e| Error::Refused(format!("`{}` is not what a server wrote: {e}", path.display()));
+        let wrong = |e| {
+            Error::Refused(format!(
+                "`{}` is not what a server wrote: {e}",
+                path.display()
+            ))
+        };
         serde_json::from_slice(&json).map(Some).map_err(wrong)
     }
 
@@ -145,7 +152,10 @@ impl DataDir {
     pub(crate) fn remove_run_file(&self) -> Result<(), Error> {
         match rustix::fs::unlink(self.run_file()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(e) => Err(Error::io(format!("cannot remove `{}`", self.run_file().display()), e.into())),
+            Err(e) => Err(Error::io(
+                format!("cannot remove `{}`", self.run_file().display()),
+                e.into(),
+            )),
         }
     }
 }

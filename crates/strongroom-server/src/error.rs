@@ -14,9 +14,7 @@ pub(crate) enum Error {
     Config(String),
 
     /// Another process has the data directory.
-    #[error(
-        "another process is using `{0}`: stop it first, or point --data at another directory"
-    )]
+    #[error("another process is using `{0}`: stop it first, or point --data at another directory")]
     Busy(String),
 
     /// There is nothing to work on.
@@ -50,7 +48,10 @@ pub(crate) enum Error {
 
 impl Error {
     pub(crate) fn io(doing: impl Into<String>, source: io::Error) -> Self {
-        Self::Io { doing: doing.into(), source }
+        Self::Io {
+            doing: doing.into(),
+            source,
+        }
     }
 
     /// For `map_err`: a failure to do `doing` with the file `path`.
@@ -61,7 +62,10 @@ impl Error {
 
     /// For `map_err`: a failure of a lower room in the step `what`.
     pub(crate) fn room<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
-        move |e| Self::Room { what, message: e.to_string() }
+        move |e| Self::Room {
+            what,
+            message: e.to_string(),
+        }
     }
 
     /// 2 when another command line would help, 1 otherwise.

@@ -11,11 +11,17 @@ pub(crate) fn harden_process() {
     let _refused = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _refused = rustix::process::setrlimit(
         Resource::Core,
-        Rlimit { current: Some(0), maximum: Some(0) },
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
     );
     let files = rustix::process::getrlimit(Resource::Nofile);
     let _refused = rustix::process::setrlimit(
         Resource::Nofile,
-        Rlimit { current: files.maximum, maximum: files.maximum },
+        Rlimit {
+            current: files.maximum,
+            maximum: files.maximum,
+        },
     );
 }

@@ -20,7 +20,9 @@ pub(crate) fn open(place: &Place) -> Result<Keyring, Error> {
         .map_err(Error::file("read", &path))?
         .ok_or_else(|| Error::NoStore(place.data.shown()))?;
     let secret = match &place.root {
-        RootSource::KeyFile(key) => read_root_key(key)?.ok_or_else(|| missing_root_key(key, &file))?,
+        RootSource::KeyFile(key) => {
+            read_root_key(key)?.ok_or_else(|| missing_root_key(key, &file))?
+        }
         RootSource::Passphrase(phrase) => read_passphrase(phrase)?,
     };
     root::unseal(&file, &secret).map_err(|e| explain(e, &place.root, &path))
@@ -29,7 +31,10 @@ pub(crate) fn open(place: &Place) -> Result<Keyring, Error> {
 /// Opens the keyring, or makes one if the store is new. True if it was made.
 pub(crate) fn open_or_create(place: &Place, now_ms: u64) -> Result<(Keyring, bool), Error> {
     let path = place.data.keyring();
-    if small_file::read_private(&path).map_err(Error::file("read", &path))?.is_some() {
+    if small_file::read_private(&path)
+        .map_err(Error::file("read", &path))?
+        .is_some()
+    {
         return Ok((open(place)?, false));
     }
     if rustix::fs::access(place.data.drive(), rustix::fs::Access::EXISTS).is_ok() {
@@ -65,10 +70,14 @@ fn make_root_key(path: &Path) -> Result<RootKey, Error> {
 
 fn read_root_key(path: &Path) -> Result<Option<RootSecret>, Error> {
     let read = small_file::read_private(path).map_err(Error::file("read the root key", path))?;
-    let Some(text) = read.map(Zeroizing::new) else { return Ok(None) };
+    let Some(text) = read.map(Zeroizing::new) else {
+        return Ok(None);
+    };
     let mut bytes = Zeroizing::new([0; 32]);
     let decoded = hex::decode_to_slice(text.trim_ascii(), bytes.as_mut_slice());
-    let key = decoded.ok().and_then(|()| RootKey::from_bytes(bytes.as_slice()).ok());
+    let key = decoded
+        .ok()
+        .and_then(|()| RootKey::from_bytes(bytes.as_slice()).ok());
     match key {
         Some(key) => Ok(Some(RootSecret::Key(key))),
         None => Err(Error::Root(format!(
@@ -84,7 +93,9 @@ fn read_passphrase(path: &Path) -> Result<RootSecret, Error> {
         .map_err(Error::file("read the passphrase file", path))?
         .map(Zeroizing::new)
         .ok_or_else(|| wrong("does not exist"))?;
-    let mut text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8"))?.to_owned();
+    let mut text = std::str::from_utf8(&bytes)
+        .map_err(|_| wrong("is not UTF-8"))?
+        .to_owned();
     let first_line = text.lines().next().unwrap_or_default().to_owned();
     text.zeroize();
     let phrase = Passphrase::new(first_line)
@@ -109,10 +120,14 @@ fn missing_root_key(path: &Path, keyring: &[u8]) -> Error {
 
 fn explain(error: RootError, source: &RootSource, keyring: &Path) -> Error {
     let (used, other) = match source {
-        RootSource::KeyFile(path) => (format!("root key `{}`", path.display()), "--passphrase-file"),
-        RootSource::Passphrase(path) => {
-            (format!("passphrase of `{}`", path.display()), "--root-key-file")
-        }
+        RootSource::KeyFile(path) => (
+            format!("root key `{}`", path.display()),
+            "--passphrase-file",
+        ),
+        RootSource::Passphrase(path) => (
+            format!("passphrase of `{}`", path.display()),
+            "--root-key-file",
+        ),
     };
     let keyring = keyring.display();
     Error::Root(match error {

@@ -20,7 +20,9 @@ use strongroom_object::{Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::env::{Clock, SystemClock};
 use strongroom_store::{Store, StoreOptions};
-use strongroom_wire::sigv4::{PayloadMode, RequestToVerify, SigningInput, parse_auth, sign_request};
+use strongroom_wire::sigv4::{
+    PayloadMode, RequestToVerify, SigningInput, parse_auth, sign_request,
+};
 
 use crate::config::Place;
 use crate::credential::RootAccessKey;
@@ -79,15 +81,23 @@ impl Rooms {
         };
         let drive = LocalDrive::open(&place.data.drive()).map_err(Error::room("drive"))?;
         let drive: Arc<dyn Drive> = Arc::new(drive);
-        let store = Store::open(Arc::clone(&drive), keyring.at_rest(), StoreOptions::default())
-            .await
-            .map_err(Error::room("cannot open the store"))?;
-        let audit_options =
-            AuditOptions { account_id: place.account_id.clone(), region: place.region.clone() };
+        let store = Store::open(
+            Arc::clone(&drive),
+            keyring.at_rest(),
+            StoreOptions::default(),
+        )
+        .await
+        .map_err(Error::room("cannot open the store"))?;
+        let audit_options = AuditOptions {
+            account_id: place.account_id.clone(),
+            region: place.region.clone(),
+        };
         let audit = Audit::open(drive, Arc::clone(&clock), audit_options)
             .await
             .map_err(Error::room("cannot open the audit log"))?;
-        let for_iam = root.to_iam().map_err(Error::room("cannot use the root credential"))?;
+        let for_iam = root
+            .to_iam()
+            .map_err(Error::room("cannot use the root credential"))?;
         let iam_options = IamOptions::new(&place.account_id, &place.region);
         let iam = Iam::open(&store, Arc::clone(&clock), iam_options, for_iam)
             .await
@@ -101,8 +111,10 @@ impl Rooms {
         )
         .await
         .map_err(Error::room("cannot open the key service"))?;
-        let options =
-            ObjectsOptions { region: place.region.clone(), account_id: place.account_id.clone() };
+        let options = ObjectsOptions {
+            region: place.region.clone(),
+            account_id: place.account_id.clone(),
+        };
         let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
             .await
             .map_err(Error::room("cannot open the buckets"))?;
@@ -124,13 +136,12 @@ impl Rooms {
 
     /// The protocol adapters over these rooms.
     pub(crate) fn api(&self, domains: Vec<String>) -> Api {
-        let clock = Arc::clone(&self.clock);
         Api::new(ApiServices {
             objects: self.objects.clone(),
             kms: self.kms.clone(),
             iam: self.iam.clone(),
             audit: self.audit.clone(),
-            now: Arc::new(move || clock.now_ms()),
+            clock: Arc::clone(&self.clock),
             region: self.region.clone(),
             account_id: self.account_id.clone(),
             domains,
@@ -145,9 +156,16 @@ impl Rooms {
             None => (CaKey::generate()?, true),
         };
         let path = place.data.ca_certificate();
-        let is_there = small_file::read(&path).map_err(Error::file("read", &path))?.is_some();
+        let is_there = small_file::read(&path)
+            .map_err(Error::file("read", &path))?
+            .is_some();
         if is_new {
-            sealed_file::write(&self.keyring, &key_path, Content::CaKey, key.expose_secret())?;
+            sealed_file::write(
+                &self.keyring,
+                &key_path,
+                Content::CaKey,
+                key.expose_secret(),
+            )?;
         }
         if is_new || !is_there {
             let pem = key.certificate_pem(self.clock.now_ms())?;
@@ -177,7 +195,12 @@ impl Rooms {
         })
         .map_err(Error::room("cannot act as root"))?;
         let mut headers = headers.to_vec();
-        headers.extend(signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+        headers.extend(
+            signed
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes())),
+        );
         let request = RequestToVerify {
             method: "POST",
             path: "/",
@@ -187,7 +210,7 @@ impl Rooms {
             body_sha256: None,
         };
         let auth = parse_auth(&request).map_err(Error::room("cannot act as root"))?;
-        let facts = self.own_facts()?;
+        let facts = own_facts()?;
         self.iam
             .authenticate(&auth, &request, facts, now_ms)
             .map(|authenticated| authenticated.caller)
@@ -196,33 +219,46 @@ impl Rooms {
 
     /// Records an event of the server's own life, durably.
     pub(crate) async fn record(&self, name: &'static str) -> Result<(), Error> {
-        self.finish(self.audit.begin(self.own_facts()?), name).await
+        self.finish(self.audit.begin(own_facts()?), name).await
     }
 
     /// Ends the receipt of an act that only this crate knows.
     pub(crate) async fn finish(&self, receipt: Receipt, name: &'static str) -> Result<(), Error> {
         let detail = EventDetail::new(EventSource::Strongroom, name, Category::Management, false);
         let recorded = receipt.finish(detail, Durability::Durable).await;
-        recorded.map(drop).map_err(Error::room("cannot write the audit log"))
-    }
-
-    fn own_facts(&self) -> Result<RequestFacts, Error> {
-        Ok(RequestFacts {
-            request_id: random_id()?,
-            source_ip: "strongroom.internal".to_owned(),
-            user_agent: concat!("strongroom/", env!("CARGO_PKG_VERSION")).to_owned(),
-            host: String::new(),
-            tls: None,
-            identity: UserIdentity::AwsService { invoked_by: "strongroom.internal".to_owned() },
-        })
+        recorded
+            .map(drop)
+            .map_err(Error::room("cannot write the audit log"))
     }
 
     /// Closes from the top down. The audit log closes after everything that writes to it.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        let audit = self.audit.close().await.map_err(Error::room("cannot close the audit log"));
-        let store = self.store.close().await.map_err(Error::room("cannot close the store"));
+        let audit = self
+            .audit
+            .close()
+            .await
+            .map_err(Error::room("cannot close the audit log"));
+        let store = self
+            .store
+            .close()
+            .await
+            .map_err(Error::room("cannot close the store"));
         audit.and(store)
     }
+}
+
+/// The facts of an act that came over no connection.
+fn own_facts() -> Result<RequestFacts, Error> {
+    Ok(RequestFacts {
+        request_id: random_id()?,
+        source_ip: "strongroom.internal".to_owned(),
+        user_agent: concat!("strongroom/", env!("CARGO_PKG_VERSION")).to_owned(),
+        host: String::new(),
+        tls: None,
+        identity: UserIdentity::AwsService {
+            invoked_by: "strongroom.internal".to_owned(),
+        },
+    })
 }
 
 fn random_id() -> Result<String, Error> {

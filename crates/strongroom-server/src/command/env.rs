@@ -33,7 +33,10 @@ pub(crate) async fn run(args: EnvArgs) -> Result<(), Error> {
                 ..Settings::default()
             };
             let listen = Listen::from_settings(&settings.or(file))?;
-            (target_of_settings(&place, &listen, args.http)?, stored_credential(&place)?)
+            (
+                target_of_settings(&place, &listen, args.http)?,
+                stored_credential(&place)?,
+            )
         }
     };
     let session_token_is_set = std::env::var_os("AWS_SESSION_TOKEN").is_some();
@@ -49,7 +52,11 @@ struct Target {
 
 fn target_of_run(run: RunFile, http: bool) -> Result<Target, Error> {
     let (endpoint, over_tls) = endpoint(run.https, run.http, http)?;
-    Ok(Target { endpoint, ca: run.ca.filter(|_| over_tls), region: run.region })
+    Ok(Target {
+        endpoint,
+        ca: run.ca.filter(|_| over_tls),
+        region: run.region,
+    })
 }
 
 fn target_of_settings(place: &Place, listen: &Listen, http: bool) -> Result<Target, Error> {
@@ -57,7 +64,11 @@ fn target_of_settings(place: &Place, listen: &Listen, http: bool) -> Result<Targ
     let ca = (over_tls && listen.own_certificate.is_none())
         .then(|| absolute(&place.data.ca_certificate()))
         .transpose()?;
-    Ok(Target { endpoint, ca, region: place.region.clone() })
+    Ok(Target {
+        endpoint,
+        ca,
+        region: place.region.clone(),
+    })
 }
 
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
@@ -73,7 +84,9 @@ fn endpoint(
     match (https, http, want_http) {
         (Some(https), _, false) => Ok((url("https", https), true)),
         (_, Some(http), _) => Ok((url("http", http), false)),
-        (_, None, _) => Err(Error::Config("the HTTP listener is switched off".to_owned())),
+        (_, None, _) => Err(Error::Config(
+            "the HTTP listener is switched off".to_owned(),
+        )),
     }
 }
 
@@ -89,19 +102,20 @@ pub(crate) fn url(scheme: &str, mut address: SocketAddr) -> String {
 }
 
 fn stored_credential(place: &Place) -> Result<AccessKey, Error> {
-    let key = match &place.root_credential {
-        Some(key) => key.duplicate(),
-        None => {
-            let keyring = crate::root_key::open(place)?;
-            RootAccessKey::read(&keyring, &place.data)?.ok_or_else(|| {
-                Error::Root(
-                    "this store has no generated root credential: it was started with one from \
-                     the environment"
-                        .to_owned(),
-                )
-            })?
-        }
-    };
+    if let Some(key) = &place.root_credential {
+        return Ok(AccessKey::new(
+            key.access_key_id.clone(),
+            &key.secret_access_key,
+        ));
+    }
+    let keyring = crate::root_key::open(place)?;
+    let key = RootAccessKey::read(&keyring, &place.data)?.ok_or_else(|| {
+        Error::Root(
+            "this store has no generated root credential: it was started with one from the \
+             environment"
+                .to_owned(),
+        )
+    })?;
     Ok(AccessKey::new(key.access_key_id, &key.secret_access_key))
 }
 
@@ -141,7 +155,10 @@ mod tests {
 
     #[test]
     fn values_are_quoted_for_a_shell() {
-        assert_eq!(quoted("https://127.0.0.1:9443").as_str(), "https://127.0.0.1:9443");
+        assert_eq!(
+            quoted("https://127.0.0.1:9443").as_str(),
+            "https://127.0.0.1:9443"
+        );
         assert_eq!(quoted("a b").as_str(), "'a b'");
         assert_eq!(quoted("$(x)").as_str(), "'$(x)'");
         assert_eq!(quoted("it's").as_str(), r"'it'\''s'");
@@ -153,7 +170,10 @@ mod tests {
     fn endpoint_is_https_unless_asked_or_switched_off() {
         let https = Some("0.0.0.0:9443".parse().unwrap());
         let http = Some("[::]:9000".parse().unwrap());
-        assert_eq!(endpoint(https, http, false).unwrap().0, "https://127.0.0.1:9443");
+        assert_eq!(
+            endpoint(https, http, false).unwrap().0,
+            "https://127.0.0.1:9443"
+        );
         assert_eq!(endpoint(https, http, true).unwrap().0, "http://[::1]:9000");
         assert_eq!(endpoint(None, http, false).unwrap().0, "http://[::1]:9000");
         assert!(endpoint(https, None, true).is_err());

@@ -33,7 +33,10 @@ mod tests {
 
     #[test]
     fn uri_is_split_at_the_first_slash() {
-        assert_eq!(split_uri("s3://b/k/l").unwrap(), ("b".to_owned(), "k/l".to_owned()));
+        assert_eq!(
+            split_uri("s3://b/k/l").unwrap(),
+            ("b".to_owned(), "k/l".to_owned())
+        );
         for wrong in ["b/k", "s3://", "s3://b", "s3://b/", "s3:///k", "http://b/k"] {
             assert!(split_uri(wrong).is_err(), "{wrong}");
         }

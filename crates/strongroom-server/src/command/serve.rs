@@ -61,7 +61,12 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     Ok(())
 }
 
-type Opened = (RunFile, Vec<JoinHandle<()>>, Listeners, Option<Arc<CurrentCertificate>>);
+type Opened = (
+    RunFile,
+    Vec<JoinHandle<()>>,
+    Listeners,
+    Option<Arc<CurrentCertificate>>,
+);
 
 /// Opens what clients and commands can reach, the S3 listeners last.
 async fn open(
@@ -99,7 +104,11 @@ async fn open(
     if let Some(bound) = ports.admin {
         let store = rooms.store.clone();
         let ready: admin::Readiness = Arc::new(move || crate::health::readiness(&store));
-        background.push(tokio::spawn(admin::serve(bound.into_listener(), metrics, ready)));
+        background.push(tokio::spawn(admin::serve(
+            bound.into_listener(),
+            metrics,
+            ready,
+        )));
     }
     let api = rooms.api(config.listen.domains.clone());
     let mut listeners = Listeners::new(config.limits);
@@ -107,7 +116,11 @@ async fn open(
         listeners.open(bound, None, api.clone());
     }
     if let (Some(bound), Some(certificate)) = (ports.https, &certificate) {
-        listeners.open(bound, Some(tls::server_config(Arc::clone(certificate))?), api);
+        listeners.open(
+            bound,
+            Some(tls::server_config(Arc::clone(certificate))?),
+            api,
+        );
     }
     // Written last: who finds it can connect.
     place.data.write_run_file(&run)?;
@@ -123,7 +136,11 @@ struct Ports {
 impl Ports {
     /// Taken first: a taken port is the commonest failure and should leave no trace.
     async fn bind(config: &Config) -> Result<Self, Error> {
-        let mut ports = Self { https: None, http: None, admin: None };
+        let mut ports = Self {
+            https: None,
+            http: None,
+            admin: None,
+        };
         if let Some(address) = config.listen.https {
             ports.https = Some(listen::bind("https", address).await?);
         }
@@ -164,7 +181,9 @@ impl Signals {
                 _ = self.hang_up.recv() => {}
                 _ = renewal.tick() => {}
             }
-            let Some(certificate) = certificate else { continue };
+            let Some(certificate) = certificate else {
+                continue;
+            };
             match certificate.reload(rooms.clock.now_ms()) {
                 Ok(()) => tracing::info!("certificate read again"),
                 Err(error) => {
@@ -197,7 +216,11 @@ fn tell_ready(config: &Config, run: &RunFile, is_new: bool) -> Result<(), Error>
     let place = &config.place;
     let mut text = String::new();
     let dir = place.data.shown();
-    let verb = if is_new { "made a new store in" } else { "opened the store in" };
+    let verb = if is_new {
+        "made a new store in"
+    } else {
+        "opened the store in"
+    };
     // Writing to a string cannot fail.
     let _ok = writeln!(text, "\nStrongroom {verb} {dir} and is ready.\n");
     if let Some(address) = run.https {
@@ -205,14 +228,21 @@ fn tell_ready(config: &Config, run: &RunFile, is_new: bool) -> Result<(), Error>
             Some(ca) => format!("certificate signed by the local CA {}", ca.display()),
             None => "your certificate".to_owned(),
         };
-        let _ok = writeln!(text, "  HTTPS    {}  ({signed})", super::env::url("https", address));
+        let _ok = writeln!(
+            text,
+            "  HTTPS    {}  ({signed})",
+            super::env::url("https", address)
+        );
     }
     if let Some(address) = run.http {
         let _ok = writeln!(text, "  HTTP     {}", super::env::url("http", address));
     }
     if let Some(address) = run.admin {
         let url = super::env::url("http", address);
-        let _ok = writeln!(text, "  health   {url}/health/ready   metrics  {url}/metrics");
+        let _ok = writeln!(
+            text,
+            "  health   {url}/health/ready   metrics  {url}/metrics"
+        );
     }
     let env = env_command(place);
     let _ok = writeln!(
@@ -248,7 +278,9 @@ fn tell_ready(config: &Config, run: &RunFile, is_new: bool) -> Result<(), Error>
 
 /// How this program was called, so that the line can be pasted; with `--data` if it is needed.
 fn env_command(place: &Place) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "strongroom".to_owned());
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "strongroom".to_owned());
     let dir = place.data.shown();
     if dir == config::DEFAULT_DATA {
         format!("{program} env")
@@ -258,6 +290,7 @@ fn env_command(place: &Place) -> String {
 }
 
 /// A local leaf is valid for 397 days; a month leaves room for a server that never restarts.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(30 * 24 * 3600);
-const SECONDS_BUCKETS: &[f64] =
-    &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const RENEWAL_INTERVAL: Duration = Duration::from_hours(30 * 24);
+const SECONDS_BUCKETS: &[f64] = &[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];

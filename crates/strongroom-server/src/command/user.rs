@@ -22,7 +22,11 @@ pub(crate) async fn run(command: UserCommand) -> Result<(), Error> {
     let mut text = Zeroizing::new(String::new());
     // Writing to a string cannot fail.
     let _ok = match answer {
-        Answer::UserAdded { name, arn, access_key } => write!(
+        Answer::UserAdded {
+            name,
+            arn,
+            access_key,
+        } => write!(
             text,
             "Added user {name} ({arn}).\n\
              This is the only time the secret access key is shown:\n\n\
@@ -32,13 +36,22 @@ pub(crate) async fn run(command: UserCommand) -> Result<(), Error> {
             access_key.expose_secret()
         ),
         Answer::Users(users) if users.is_empty() => {
-            writeln!(text, "No users besides root; `strongroom user add NAME` makes one.")
+            writeln!(
+                text,
+                "No users besides root; `strongroom user add NAME` makes one."
+            )
         }
         Answer::Users(users) => users.iter().try_for_each(|user| {
             let keys = user.access_key_ids.join(",");
-            writeln!(text, "{}\t{}\t{}\t{keys}", user.name, user.created, user.arn)
+            writeln!(
+                text,
+                "{}\t{}\t{}\t{keys}",
+                user.name, user.created, user.arn
+            )
         }),
-        Answer::UserRemoved {} => writeln!(text, "Removed; its access keys are refused from now on."),
+        Answer::UserRemoved {} => {
+            writeln!(text, "Removed; its access keys are refused from now on.")
+        }
         Answer::Credential(_) | Answer::Inspection(_) | Answer::Verification(_) => {
             return Err(Error::Refused("the server gave another answer".to_owned()));
         }

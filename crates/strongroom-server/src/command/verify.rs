@@ -13,7 +13,11 @@ use crate::output;
 
 pub(crate) async fn run(args: VerifyArgs) -> Result<(), Error> {
     let (place, _file) = Place::resolve(&args.place)?;
-    let bar = if args.quiet { ProgressBar::hidden() } else { progress_bar() };
+    let bar = if args.quiet {
+        ProgressBar::hidden()
+    } else {
+        progress_bar()
+    };
     let answer = client::ask(&place, &Request::Verify {}, &|now| {
         bar.set_message(format!("{} objects", now.objects));
         bar.set_position(now.bytes);
@@ -55,9 +59,11 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Error> {
 /// Drawn on standard error, and only if that is a terminal.
 fn progress_bar() -> ProgressBar {
     let template = "{spinner} {msg}, {binary_bytes} read, {binary_bytes_per_sec}, {elapsed}";
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner().with_style(style).with_message("0 objects");
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message("0 objects");
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     bar
 }

@@ -52,8 +52,7 @@ pub(crate) async fn ask_server(
         }
     };
     let (reader, mut writer) = stream.into_split();
-    let mut line = serde_json::to_vec(request)
-        .map_err(Error::room("cannot encode the request"))?;
+    let mut line = serde_json::to_vec(request).map_err(Error::room("cannot encode the request"))?;
     line.push(b'\n');
     writer.write_all(&line).await.map_err(broken)?;
     let mut reader = BufReader::new(reader);

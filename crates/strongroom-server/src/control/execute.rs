@@ -26,20 +26,32 @@ pub(crate) async fn execute(
         Request::UserAdd { name } => {
             let made = rooms.iam.add_user(receipt, name).await.map_err(refused)?;
             let access_key = AccessKey::new(made.access_key_id, &made.secret);
-            Ok(Answer::UserAdded { name: made.user.name, arn: made.user.arn, access_key })
+            Ok(Answer::UserAdded {
+                name: made.user.name,
+                arn: made.user.arn,
+                access_key,
+            })
         }
         Request::UserList {} => {
             let users = rooms.iam.list_users(receipt).await.map_err(refused)?;
             let listed = users.into_iter().map(|user| ListedUser {
                 created: date(user.created_ms),
-                access_key_ids: user.access_keys.into_iter().map(|k| k.access_key_id).collect(),
+                access_key_ids: user
+                    .access_keys
+                    .into_iter()
+                    .map(|k| k.access_key_id)
+                    .collect(),
                 name: user.name,
                 arn: user.arn,
             });
             Ok(Answer::Users(listed.collect()))
         }
         Request::UserRemove { name } => {
-            rooms.iam.remove_user(receipt, name).await.map_err(refused)?;
+            rooms
+                .iam
+                .remove_user(receipt, name)
+                .await
+                .map_err(refused)?;
             Ok(Answer::UserRemoved {})
         }
         Request::InspectObject { bucket, object_key } => {
@@ -49,9 +61,15 @@ pub(crate) async fn execute(
         }
         Request::Verify {} => {
             let report = |now: VerifyProgress| {
-                progress(Progress { objects: now.objects, bytes: now.bytes });
+                progress(Progress {
+                    objects: now.objects,
+                    bytes: now.bytes,
+                });
             };
-            let scope = Scope { caller: &caller, receipt: &receipt };
+            let scope = Scope {
+                caller: &caller,
+                receipt: &receipt,
+            };
             let found = rooms.objects.verify(scope, &report).await;
             rooms.finish(receipt, "VerifyStore").await?;
             let found = found.map_err(refused)?;
@@ -71,8 +89,11 @@ fn refused<E: std::fmt::Display>(error: E) -> Error {
 }
 
 fn shown(found: Inspection) -> serde_json::Value {
-    let context: serde_json::Map<String, serde_json::Value> =
-        found.encryption_context.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let context: serde_json::Map<String, serde_json::Value> = found
+        .encryption_context
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
     let parts: Vec<_> = found
         .parts
         .into_iter()

@@ -52,7 +52,11 @@ pub(crate) struct Progress {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Answer {
     Credential(AccessKey),
-    UserAdded { name: String, arn: String, access_key: AccessKey },
+    UserAdded {
+        name: String,
+        arn: String,
+        access_key: AccessKey,
+    },
     Users(Vec<ListedUser>),
     UserRemoved {},
     Inspection(serde_json::Value),
@@ -88,7 +92,10 @@ pub(crate) struct AccessKey {
 
 impl AccessKey {
     pub(crate) fn new(access_key_id: String, secret: &strongroom_wire::SecretAccessKey) -> Self {
-        Self { access_key_id, secret_access_key: secret.expose_secret().to_owned() }
+        Self {
+            access_key_id,
+            secret_access_key: secret.expose_secret().to_owned(),
+        }
     }
 
     pub(crate) fn expose_secret(&self) -> &str {

@@ -21,7 +21,10 @@ use crate::start::Rooms;
 /// left from a server that is gone.
 pub(crate) fn bind(data: &DataDir) -> Result<UnixListener, Error> {
     let failed = |e: std::io::Error| {
-        Error::io(format!("cannot make the control socket in `{}`", data.shown()), e)
+        Error::io(
+            format!("cannot make the control socket in `{}`", data.shown()),
+            e,
+        )
     };
     let (path, _dir) = socket_path(data).map_err(failed)?;
     match rustix::fs::unlink(&path) {
@@ -49,7 +52,9 @@ pub(crate) async fn serve(listener: UnixListener, rooms: Arc<Rooms>) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let trusted = stream.peer_cred().is_ok_and(|p| p.uid() == own_uid || p.uid() == 0);
+        let trusted = stream
+            .peer_cred()
+            .is_ok_and(|p| p.uid() == own_uid || p.uid() == 0);
         if !trusted {
             tracing::warn!("control socket: refused another user");
             continue;
@@ -66,8 +71,8 @@ pub(crate) async fn serve(listener: UnixListener, rooms: Arc<Rooms>) {
 async fn answer(stream: UnixStream, rooms: &Rooms) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    let read = BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_line(&mut line);
-    tokio::time::timeout(REQUEST_TIMEOUT, read).await??;
+    let mut reader = BufReader::new(reader.take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
     let request: Request = match serde_json::from_str(&line) {
         Ok(request) => request,
         Err(error) => {
@@ -101,10 +106,7 @@ async fn answer(stream: UnixStream, rooms: &Rooms) -> std::io::Result<()> {
     write(&mut writer, &line).await
 }
 
-async fn write(
-    writer: &mut tokio::net::unix::OwnedWriteHalf,
-    line: &Line,
-) -> std::io::Result<()> {
+async fn write(writer: &mut tokio::net::unix::OwnedWriteHalf, line: &Line) -> std::io::Result<()> {
     let mut json = Zeroizing::new(serde_json::to_vec(line)?);
     json.push(b'\n');
     writer.write_all(&json).await

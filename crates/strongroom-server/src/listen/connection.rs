@@ -28,19 +28,30 @@ pub(super) async fn serve(
 ) {
     super::prepare(&stream);
     let Some(acceptor) = acceptor else {
-        return speak_http(stream, ConnectionFacts { peer, tls: None }, api, &connections).await;
+        return speak_http(
+            stream,
+            ConnectionFacts { peer, tls: None },
+            api,
+            &connections,
+        )
+        .await;
     };
     let handshake = acceptor.accept(stream);
     match tokio::time::timeout(connections.limits.handshake_timeout, handshake).await {
         Ok(Ok(stream)) => {
             let (_, session) = stream.get_ref();
-            let (version, cipher_suite) =
-                crate::tls::names(session.protocol_version(), session.negotiated_cipher_suite());
+            let (version, cipher_suite) = crate::tls::names(
+                session.protocol_version(),
+                session.negotiated_cipher_suite(),
+            );
             let tls = TlsFacts {
                 version: version.to_owned(),
                 cipher_suite: cipher_suite.to_owned(),
             };
-            let facts = ConnectionFacts { peer, tls: Some(tls) };
+            let facts = ConnectionFacts {
+                peer,
+                tls: Some(tls),
+            };
             speak_http(stream, facts, api, &connections).await;
         }
         Ok(Err(error)) => {
@@ -54,12 +65,8 @@ pub(super) async fn serve(
     }
 }
 
-async fn speak_http<S>(
-    stream: S,
-    facts: ConnectionFacts,
-    api: Api,
-    connections: &Arc<Connections>,
-) where
+async fn speak_http<S>(stream: S, facts: ConnectionFacts, api: Api, connections: &Arc<Connections>)
+where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = connections.limits;
@@ -82,7 +89,9 @@ async fn speak_http<S>(
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(stream, service);
     // `None` once the server stops: this connection came too late to be served.
-    let Some(connection) = connections.watch(connection) else { return };
+    let Some(connection) = connections.watch(connection) else {
+        return;
+    };
     if let Err(error) = connection.await {
         tracing::debug!(%peer, %error, "connection ended");
     }

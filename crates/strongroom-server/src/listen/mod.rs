@@ -95,7 +95,11 @@ impl Listeners {
             graceful: std::sync::Mutex::new(Some(GracefulShutdown::new())),
             limits,
         });
-        Self { stop: watch::Sender::new(false), tasks: Vec::new(), connections }
+        Self {
+            stop: watch::Sender::new(false),
+            tasks: Vec::new(),
+            connections,
+        }
     }
 
     /// Starts to accept on `bound`, with TLS if `tls` is given.
@@ -103,7 +107,13 @@ impl Listeners {
         let connections = Arc::clone(&self.connections);
         let stop = self.stop.subscribe();
         let acceptor = tls.map(TlsAcceptor::from);
-        self.tasks.push(tokio::spawn(accept_loop(bound.listener, acceptor, api, connections, stop)));
+        self.tasks.push(tokio::spawn(accept_loop(
+            bound.listener,
+            acceptor,
+            api,
+            connections,
+            stop,
+        )));
     }
 
     /// Closes the listeners and waits for requests in flight; false if some had to be cut off.
@@ -116,8 +126,12 @@ impl Listeners {
             Ok(mut graceful) => graceful.take(),
             Err(poisoned) => poisoned.into_inner().take(),
         };
-        let Some(graceful) = graceful else { return true };
-        tokio::time::timeout(self.connections.limits.stop_timeout, graceful.shutdown()).await.is_ok()
+        let Some(graceful) = graceful else {
+            return true;
+        };
+        tokio::time::timeout(self.connections.limits.stop_timeout, graceful.shutdown())
+            .await
+            .is_ok()
     }
 }
 
@@ -131,7 +145,10 @@ async fn accept_loop(
     loop {
         let next = async {
             // The semaphore is never closed, so that a permit always comes.
-            let permit = Arc::clone(&connections.permits).acquire_owned().await.ok()?;
+            let permit = Arc::clone(&connections.permits)
+                .acquire_owned()
+                .await
+                .ok()?;
             Some((listener.accept().await, permit))
         };
         let (accepted, permit) = tokio::select! {

@@ -24,7 +24,12 @@ pub(crate) struct StallGuard<S> {
 
 impl<S> StallGuard<S> {
     pub(crate) fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, timer: Box::pin(tokio::time::sleep(timeout)), waiting: false }
+        Self {
+            stream,
+            timeout,
+            timer: Box::pin(tokio::time::sleep(timeout)),
+            waiting: false,
+        }
     }
 
     fn guard<T>(
@@ -42,7 +47,10 @@ impl<S> StallGuard<S> {
         }
         ready!(self.timer.as_mut().poll(cx));
         metrics::counter!("strongroom_stalled_connections_total").increment(1);
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client stopped reading",
+        )))
     }
 }
 

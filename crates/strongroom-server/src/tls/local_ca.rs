@@ -40,13 +40,13 @@ impl CaKey {
     }
 
     pub(crate) fn generate() -> Result<Self, Error> {
-        let key = KeyPair::generate().map_err(unusable)?;
+        let key = KeyPair::generate().map_err(|e| unusable(&e))?;
         Ok(Self(Zeroizing::new(key.serialized_der().to_vec())))
     }
 
     fn key_pair(&self) -> Result<KeyPair, Error> {
         let der = PrivatePkcs8KeyDer::from(self.0.as_slice());
-        KeyPair::try_from(&der).map_err(unusable)
+        KeyPair::try_from(&der).map_err(|e| unusable(&e))
     }
 
     /// The CA's certificate, self-signed, valid for ten years from `now_ms`.
@@ -54,14 +54,16 @@ impl CaKey {
         let key = self.key_pair()?;
         let mut params = ca_params(&key);
         set_validity(&mut params, now_ms, CA_VALID_DAYS)?;
-        Ok(params.self_signed(&key).map_err(unusable)?.pem())
+        Ok(params.self_signed(&key).map_err(|e| unusable(&e))?.pem())
     }
 }
 
 impl LocalCa {
     pub(crate) fn new(key: &CaKey) -> Result<Self, Error> {
         let key = key.key_pair()?;
-        Ok(Self { issuer: Issuer::new(ca_params(&key), key) })
+        Ok(Self {
+            issuer: Issuer::new(ca_params(&key), key),
+        })
     }
 
     /// A leaf for this machine's names, `domains` with everything one level below them, and
@@ -80,18 +82,18 @@ impl LocalCa {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         set_validity(&mut params, now_ms, LEAF_VALID_DAYS)?;
-        let key = KeyPair::generate().map_err(unusable)?;
-        let leaf = params.signed_by(&key, &self.issuer).map_err(unusable)?;
+        let key = KeyPair::generate().map_err(|e| unusable(&e))?;
+        let leaf = params
+            .signed_by(&key, &self.issuer)
+            .map_err(|e| unusable(&e))?;
         let key_der = PrivatePkcs8KeyDer::from(key.serialized_der().to_vec());
         Ok((leaf.der().clone(), PrivateKeyDer::Pkcs8(key_der)))
     }
 }
 
 fn ca_params(key: &KeyPair) -> CertificateParams {
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        &key.subject_public_key_info(),
-    );
+    let digest =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.subject_public_key_info());
     let short = hex::encode(digest.as_ref().get(..6).unwrap_or_default());
     let mut params = CertificateParams::default();
     params.distinguished_name = named(&format!("Strongroom local CA {short}"));
@@ -100,26 +102,28 @@ fn ca_params(key: &KeyPair) -> CertificateParams {
     params
 }
 
-fn alternative_names(
-    domains: &[String],
-    address: Option<IpAddr>,
-) -> Result<Vec<SanType>, Error> {
+fn alternative_names(domains: &[String], address: Option<IpAddr>) -> Result<Vec<SanType>, Error> {
     let mut names: Vec<String> = Vec::new();
     for domain in domains {
         names.push(domain.clone());
         names.push(format!("*.{domain}"));
     }
-    let host = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .to_ascii_lowercase();
     if crate::config::is_host_name(&host) && !names.contains(&host) {
         names.push(host);
     }
     let mut sans = Vec::new();
     for name in names {
-        let name = name.try_into().map_err(unusable)?;
+        let name = name.try_into().map_err(|e| unusable(&e))?;
         sans.push(SanType::DnsName(name));
     }
-    let mut addresses =
-        vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let mut addresses = vec![
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
     if let Some(address) = address
         && !address.is_unspecified()
         && !addresses.contains(&address)
@@ -149,7 +153,10 @@ fn set_validity(params: &mut CertificateParams, now_ms: u64, days: i64) -> Resul
 fn calendar_day(now_ms: u64, offset: i64) -> Result<(i32, u8, u8), Error> {
     let outside = || Error::Tls("the clock is outside of the calendar".to_owned());
     let now_ms = i64::try_from(now_ms).map_err(|_| outside())?;
-    let at = offset.checked_mul(DAY_MS).and_then(|o| now_ms.checked_add(o)).ok_or_else(outside)?;
+    let at = offset
+        .checked_mul(DAY_MS)
+        .and_then(|o| now_ms.checked_add(o))
+        .ok_or_else(outside)?;
     let date = jiff::Timestamp::from_millisecond(at)
         .map_err(|_| outside())?
         .to_zoned(jiff::tz::TimeZone::UTC)
@@ -159,7 +166,7 @@ fn calendar_day(now_ms: u64, offset: i64) -> Result<(i32, u8, u8), Error> {
     Ok((i32::from(date.year()), month, day))
 }
 
-fn unusable(e: rcgen::Error) -> Error {
+fn unusable(e: &rcgen::Error) -> Error {
     Error::Tls(format!("cannot make a certificate: {e}"))
 }
 

@@ -39,8 +39,15 @@ pub(crate) struct CurrentCertificate {
 
 #[derive(Debug)]
 enum Source {
-    Own { chain: std::path::PathBuf, key: std::path::PathBuf },
-    Local { ca: LocalCa, domains: Vec<String>, address: Option<IpAddr> },
+    Own {
+        chain: std::path::PathBuf,
+        key: std::path::PathBuf,
+    },
+    Local {
+        ca: Box<LocalCa>,
+        domains: Vec<String>,
+        address: Option<IpAddr>,
+    },
 }
 
 impl CurrentCertificate {
@@ -51,20 +58,27 @@ impl CurrentCertificate {
         now_ms: u64,
     ) -> Result<Arc<Self>, Error> {
         let source = match &listen.own_certificate {
-            Some((chain, key)) => Source::Own { chain: chain.clone(), key: key.clone() },
+            Some((chain, key)) => Source::Own {
+                chain: chain.clone(),
+                key: key.clone(),
+            },
             None => Source::Local {
-                ca: local_ca()?,
+                ca: Box::new(local_ca()?),
                 domains: listen.domains.clone(),
                 address: listen.https.map(|a| a.ip()),
             },
         };
         let certificate = source.certificate(now_ms)?;
-        Ok(Arc::new(Self { source, current: ArcSwap::from_pointee(certificate) }))
+        Ok(Arc::new(Self {
+            source,
+            current: ArcSwap::from_pointee(certificate),
+        }))
     }
 
     /// Reads or makes the certificate again. On an error the old one stays in use.
     pub(crate) fn reload(&self, now_ms: u64) -> Result<(), Error> {
-        self.current.store(Arc::new(self.source.certificate(now_ms)?));
+        self.current
+            .store(Arc::new(self.source.certificate(now_ms)?));
         Ok(())
     }
 }
@@ -79,7 +93,11 @@ impl Source {
     fn certificate(&self, now_ms: u64) -> Result<CertifiedKey, Error> {
         match self {
             Self::Own { chain, key } => own_certificate(chain, key),
-            Self::Local { ca, domains, address } => {
+            Self::Local {
+                ca,
+                domains,
+                address,
+            } => {
                 let (leaf, key) = ca.issue(domains, *address, now_ms)?;
                 certified(vec![leaf], key, "the local certificate")
             }
@@ -141,7 +159,10 @@ fn own_certificate(chain: &Path, key: &Path) -> Result<CertifiedKey, Error> {
         .collect::<Result<_, _>>()
         .map_err(|e| Error::Tls(format!("`{}` is not a PEM file: {e}", chain.display())))?;
     if certificates.is_empty() {
-        return Err(Error::Tls(format!("`{}` holds no certificate", chain.display())));
+        return Err(Error::Tls(format!(
+            "`{}` holds no certificate",
+            chain.display()
+        )));
     }
     // The error of the key file's parser is not shown: it could quote the file.
     let private_key = PrivateKeyDer::from_pem_slice(&pem_file(key)?)

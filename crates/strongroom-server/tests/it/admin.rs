@@ -10,13 +10,24 @@ fn health_and_metrics() {
     assert_eq!(server.get_admin("/health/live").status, 200);
     assert_eq!(server.get_admin("/health/ready").status, 200);
     assert_eq!(server.get_admin("/").status, 404);
-    assert_eq!(server.request(&rig.credential(), "GET", "/", b"").status, 200);
+    assert_eq!(
+        server.request(&rig.credential(), "GET", "/", b"").status,
+        200
+    );
     let metrics = text(&server.get_admin("/metrics").body);
-    for name in ["strongroom_ready 1", "strongroom_connections_total", "strongroom_response_head_seconds_bucket"] {
+    for name in [
+        "strongroom_ready 1",
+        "strongroom_connections_total",
+        "strongroom_response_head_seconds_bucket",
+    ] {
         assert!(metrics.contains(name), "`{name}` is not in: {metrics}");
     }
     let mut stream = connect(server.address("admin"));
-    write!(stream, "PUT /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "PUT /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+    )
+    .unwrap();
     assert_eq!(read_response(&mut stream).status, 405);
     server.stop();
 }
@@ -38,6 +49,9 @@ fn listeners_can_be_switched_off() {
     let server = rig.start();
     assert!(server.run["https"].is_null() && server.run["admin"].is_null());
     assert!(!rig.data().join("tls/ca.pem").exists());
-    assert_eq!(server.request(&rig.credential(), "GET", "/", b"").status, 200);
+    assert_eq!(
+        server.request(&rig.credential(), "GET", "/", b"").status,
+        200
+    );
     server.stop();
 }

@@ -9,7 +9,11 @@ use crate::rig::{Credential, Rig, Server, text};
 
 fn run_ok(rig: &Rig, args: &[&str]) -> String {
     let output = rig.run(args);
-    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
@@ -17,7 +21,8 @@ fn add_user(rig: &Rig, name: &str) -> Credential {
     let said = run_ok(rig, &["user", "add", name]);
     let after = |prefix: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(prefix));
-        line.unwrap_or_else(|| panic!("no {prefix} in {said}")).to_owned()
+        line.unwrap_or_else(|| panic!("no {prefix} in {said}"))
+            .to_owned()
     };
     Credential {
         id: after("AWS_ACCESS_KEY_ID="),
@@ -78,8 +83,15 @@ fn inspect_shows_how_and_no_secret() {
         let facts: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert!(facts.is_object(), "{when}");
         assert!(shown.contains("segments"), "{when}: {shown}");
-        assert!(!rig.run(&["inspect", "object", "s3://bucket/none"]).status.success());
-        assert_eq!(rig.run(&["inspect", "object", "bucket/none"]).status.code(), Some(2));
+        assert!(
+            !rig.run(&["inspect", "object", "s3://bucket/none"])
+                .status
+                .success()
+        );
+        assert_eq!(
+            rig.run(&["inspect", "object", "bucket/none"]).status.code(),
+            Some(2)
+        );
     };
     check("with a server");
     server.stop();
@@ -104,7 +116,10 @@ fn verify_finds_a_flipped_bit_and_names_the_object() {
         let output = rig.run(&["verify"]);
         assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
         let said = text(&output.stdout);
-        assert!(said.contains("DAMAGED") && said.contains("bucket/large"), "{said}");
+        assert!(
+            said.contains("DAMAGED") && said.contains("bucket/large"),
+            "{said}"
+        );
         assert!(!said.contains("small"), "{said}");
     };
     check();
@@ -116,9 +131,17 @@ fn verify_finds_a_flipped_bit_and_names_the_object() {
 #[test]
 fn help_teaches_by_example() {
     let rig = Rig::new();
-    for args in [&["--help"][..], &["serve", "--help"], &["env", "--help"], &["verify", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["env", "--help"],
+        &["verify", "--help"],
+    ] {
         let help = run_ok(&rig, args);
-        assert!(help.contains("strongroom env") || help.contains("Examples:"), "{help}");
+        assert!(
+            help.contains("strongroom env") || help.contains("Examples:"),
+            "{help}"
+        );
     }
     assert!(run_ok(&rig, &["serve", "--help"]).contains("--root-key-file"));
     assert_eq!(rig.run(&[]).status.code(), Some(2));
@@ -127,20 +150,45 @@ fn help_teaches_by_example() {
 fn fill(rig: &Rig, server: &Server) {
     let key = rig.credential();
     assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
-    assert_eq!(server.request(&key, "PUT", "/bucket/small", b"small").status, 200);
-    assert_eq!(server.request(&key, "PUT", "/bucket/large", &vec![9; 3 << 20]).status, 200);
+    assert_eq!(
+        server
+            .request(&key, "PUT", "/bucket/small", b"small")
+            .status,
+        200
+    );
+    assert_eq!(
+        server
+            .request(&key, "PUT", "/bucket/large", &vec![9; 3 << 20])
+            .status,
+        200
+    );
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 fn largest_file(dir: &Path) -> PathBuf {
-    let blobs = files(dir).into_iter().filter(|p| p.to_string_lossy().contains("blob"));
-    blobs.max_by_key(|p| std::fs::metadata(p).unwrap().len()).unwrap()
+    let blobs = files(dir)
+        .into_iter()
+        .filter(|p| p.to_string_lossy().contains("blob"));
+    blobs
+        .max_by_key(|p| std::fs::metadata(p).unwrap().len())
+        .unwrap()
 }
 
 fn all_bytes(dir: &Path) -> Vec<u8> {
-    files(dir).iter().flat_map(|path| std::fs::read(path).unwrap()).collect()
+    files(dir)
+        .iter()
+        .flat_map(|path| std::fs::read(path).unwrap())
+        .collect()
 }

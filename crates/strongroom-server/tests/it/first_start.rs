@@ -7,14 +7,26 @@ fn first_start_makes_private_files_and_says_what_to_do() {
     let server = rig.start();
     let data = rig.data();
     assert_eq!(mode(&data), 0o700);
-    for name in ["root.key", "keyring", "root-credential.sealed", "tls/ca-key.sealed"] {
+    for name in [
+        "root.key",
+        "keyring",
+        "root-credential.sealed",
+        "tls/ca-key.sealed",
+    ] {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
     }
     for name in ["run.json", "control.sock"] {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
     }
     let said = rig.stdout();
-    for part in ["eval \"$(", " env", "tls/ca.pem", "root.key", "Back up", "--passphrase-file"] {
+    for part in [
+        "eval \"$(",
+        " env",
+        "tls/ca.pem",
+        "root.key",
+        "Back up",
+        "--passphrase-file",
+    ] {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }
     let key = rig.credential();
@@ -28,12 +40,21 @@ fn first_start_makes_private_files_and_says_what_to_do() {
 fn restart_keeps_credential_ca_and_says_nothing_of_backups() {
     let rig = Rig::new();
     let server = rig.start();
-    let before = (rig.credential(), std::fs::read(rig.data().join("tls/ca.pem")).unwrap());
+    let before = (
+        rig.credential(),
+        std::fs::read(rig.data().join("tls/ca.pem")).unwrap(),
+    );
     server.stop();
     let server = rig.start();
-    let after = (rig.credential(), std::fs::read(rig.data().join("tls/ca.pem")).unwrap());
+    let after = (
+        rig.credential(),
+        std::fs::read(rig.data().join("tls/ca.pem")).unwrap(),
+    );
     assert_eq!(before.0.id, after.0.id);
-    assert_eq!(before.0.secret.expose_secret(), after.0.secret.expose_secret());
+    assert_eq!(
+        before.0.secret.expose_secret(),
+        after.0.secret.expose_secret()
+    );
     assert_eq!(before.1, after.1);
     assert!(!rig.stdout().contains("Back up"));
     server.stop();
@@ -61,7 +82,10 @@ fn env_names_the_running_server_and_works_without_one() {
     server.stop();
 
     let without = rig.env_lines(&[]);
-    assert_eq!(value(&without, "AWS_ENDPOINT_URL"), "https://127.0.0.1:9443");
+    assert_eq!(
+        value(&without, "AWS_ENDPOINT_URL"),
+        "https://127.0.0.1:9443"
+    );
     assert_eq!(
         value(&without, "AWS_SECRET_ACCESS_KEY"),
         value(&lines, "AWS_SECRET_ACCESS_KEY")
@@ -108,7 +132,11 @@ fn passphrase_seals_the_store_and_env_asks_the_server() {
     server.stop();
     let without = rig.run(&["env"]);
     assert!(!without.status.success());
-    assert!(text(&without.stderr).contains("--passphrase-file"), "{}", text(&without.stderr));
+    assert!(
+        text(&without.stderr).contains("--passphrase-file"),
+        "{}",
+        text(&without.stderr)
+    );
 }
 
 #[test]

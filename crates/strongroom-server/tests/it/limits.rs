@@ -25,7 +25,10 @@ fn huge_head_and_too_many_headers_are_refused() {
     let mut stream = server.http();
     stream.write_all(b"not http at all\r\n\r\n").unwrap();
     assert_eq!(read_response(&mut stream).status, 400);
-    assert_eq!(server.request(&rig.credential(), "GET", "/", b"").status, 200);
+    assert_eq!(
+        server.request(&rig.credential(), "GET", "/", b"").status,
+        200
+    );
     server.stop();
 }
 
@@ -36,7 +39,8 @@ fn slow_head_and_idle_connection_are_ended() {
     let began = Instant::now();
     let mut silent = server.http();
     let mut slow = server.http();
-    slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ").unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ")
+        .unwrap();
     assert!(is_ended(&mut silent));
     assert!(is_ended(&mut slow));
     assert!(began.elapsed() < Duration::from_secs(10));
@@ -88,7 +92,9 @@ fn download_that_nobody_reads_is_ended() {
     let head = signed_head(&key, server.address("http"), "GET", "/bucket/k", 0, &[]);
     stream.write_all(head.as_bytes()).unwrap();
     let began = Instant::now();
-    while !text(&server.get_admin("/metrics").body).contains("strongroom_stalled_connections_total 1") {
+    while !text(&server.get_admin("/metrics").body)
+        .contains("strongroom_stalled_connections_total 1")
+    {
         assert!(began.elapsed() < Duration::from_secs(10), "still open");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -97,7 +103,9 @@ fn download_that_nobody_reads_is_ended() {
 
 #[test]
 fn connections_above_the_limit_wait_their_turn() {
-    let rig = Rig::new().flag("--max-connections", "2").flag("--header-timeout-ms", "1000");
+    let rig = Rig::new()
+        .flag("--max-connections", "2")
+        .flag("--header-timeout-ms", "1000");
     let server = rig.start();
     let key = rig.credential();
     let idle = [server.http(), server.http()];

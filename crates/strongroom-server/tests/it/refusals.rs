@@ -12,13 +12,21 @@ fn fails(rig: &Rig, code: i32, says: &str) {
 
 #[test]
 fn wrong_command_lines_end_with_2() {
-    fails(&Rig::new().flag("--http", "example.org:80"), 2, "`example.org:80`");
+    fails(
+        &Rig::new().flag("--http", "example.org:80"),
+        2,
+        "`example.org:80`",
+    );
     fails(&Rig::new().flag("--htp", "127.0.0.1:0"), 2, "--htp");
     fails(&Rig::new().flag("--admin", "0.0.0.0:0"), 2, "loopback");
     fails(&Rig::new().flag("--account-id", "1"), 2, "twelve digits");
     fails(&Rig::new().flag("--tls-cert", "x"), 2, "--tls-key");
     fails(&Rig::new().flag("--log", "a=b=c"), 2, "log filter");
-    fails(&Rig::new().flag("--http", "none").flag("--https", "none"), 2, "nothing could reach");
+    fails(
+        &Rig::new().flag("--http", "none").flag("--https", "none"),
+        2,
+        "nothing could reach",
+    );
 }
 
 #[test]
@@ -51,7 +59,11 @@ fn configuration_file_is_used_and_flags_win() {
 
 #[test]
 fn half_a_root_credential_is_refused() {
-    fails(&Rig::new().var("STRONGROOM_ROOT_ACCESS_KEY_ID", "OPERATOR"), 2, "belong together");
+    fails(
+        &Rig::new().var("STRONGROOM_ROOT_ACCESS_KEY_ID", "OPERATOR"),
+        2,
+        "belong together",
+    );
 }
 
 #[test]
@@ -131,10 +143,19 @@ fn damaged_credential_is_not_replaced() {
 #[test]
 fn commands_without_a_store_say_so() {
     let rig = Rig::new();
-    for args in [&["user", "list"][..], &["verify"], &["env"], &["inspect", "object", "s3://b/k"]] {
+    for args in [
+        &["user", "list"][..],
+        &["verify"],
+        &["env"],
+        &["inspect", "object", "s3://b/k"],
+    ] {
         let output = rig.run(args);
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("there is no store"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("there is no store"),
+            "{}",
+            text(&output.stderr)
+        );
         assert!(!rig.data().exists());
     }
 }

@@ -44,7 +44,11 @@ pub struct Response {
 
 impl Rig {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), flags: Vec::new(), env: Vec::new() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            flags: Vec::new(),
+            env: Vec::new(),
+        }
     }
 
     pub fn flag(mut self, name: &str, value: &str) -> Self {
@@ -93,9 +97,11 @@ impl Rig {
 
     pub fn serve_command(&self) -> Command {
         let mut command = self.command(&["serve"]);
-        for (flag, default) in
-            [("--https", "127.0.0.1:0"), ("--http", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")]
-        {
+        for (flag, default) in [
+            ("--https", "127.0.0.1:0"),
+            ("--http", "127.0.0.1:0"),
+            ("--admin", "127.0.0.1:0"),
+        ] {
             if !self.flags.iter().any(|f| f == flag) {
                 command.args([flag, default]);
             }
@@ -128,9 +134,17 @@ impl Rig {
             let run = std::fs::read(self.data().join("run.json")).ok();
             let run = run.and_then(|r| serde_json::from_slice::<serde_json::Value>(&r).ok());
             if let Some(run) = run.filter(|r| r["pid"] == child.id()) {
-                return Server { child, run, data: self.data() };
+                return Server {
+                    child,
+                    run,
+                    data: self.data(),
+                };
             }
-            assert!(began.elapsed() < DEADLINE, "server did not start: {}", self.stderr());
+            assert!(
+                began.elapsed() < DEADLINE,
+                "server did not start: {}",
+                self.stderr()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -148,7 +162,11 @@ impl Rig {
         let output = self.run(&[&["env"], extra].concat());
         assert!(output.status.success(), "{}", text(&output.stderr));
         let script = format!("{}\nenv", text(&output.stdout));
-        let shell = Command::new("sh").args(["-c", &script]).env_clear().output().unwrap();
+        let shell = Command::new("sh")
+            .args(["-c", &script])
+            .env_clear()
+            .output()
+            .unwrap();
         assert!(shell.status.success(), "{}", text(&shell.stderr));
         text(&shell.stdout)
             .lines()
@@ -198,15 +216,16 @@ impl Server {
 
     pub fn get_admin(&self, path: &str) -> Response {
         let mut stream = connect(self.address("admin"));
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
         read_response(&mut stream)
     }
 
     /// A TLS client that trusts the local CA.
-    pub fn https(
-        &self,
-        name: &str,
-    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    pub fn https(&self, name: &str) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
         tls_client(self.address("https"), &self.data.join("tls/ca.pem"), name)
     }
 
@@ -240,7 +259,9 @@ pub fn tls_client(
 ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     let pem = std::fs::read(ca).unwrap();
-    roots.add(rustls_pki_types::CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    roots
+        .add(rustls_pki_types::CertificateDer::from_pem_slice(&pem).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -280,10 +301,17 @@ pub fn signed_head(
         now_ms: u64::try_from(now.as_millis()).unwrap(),
     })
     .unwrap();
-    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let target = if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    };
     let mut head = format!("{method} {target} HTTP/1.1\r\ncontent-length: {body_bytes}\r\n");
     for (name, value) in &headers {
-        head.push_str(&format!("{name}: {}\r\n", std::str::from_utf8(value).unwrap()));
+        head.push_str(&format!(
+            "{name}: {}\r\n",
+            std::str::from_utf8(value).unwrap()
+        ));
     }
     for (name, value) in &signed.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -307,7 +335,8 @@ pub fn read_response(stream: &mut impl Read) -> Response {
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<u64>().unwrap())
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<u64>().unwrap())
     });
     let mut body = Vec::new();
     match length {
@@ -340,5 +369,10 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 pub fn value(lines: &[(String, String)], name: &str) -> String {
-    lines.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no {name}")).1.clone()
+    lines
+        .iter()
+        .find(|(n, _)| n == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+        .1
+        .clone()
 }

@@ -7,20 +7,30 @@ use crate::rig::{Rig, read_response, signed_head, text};
 
 #[test]
 fn planted_secrets_are_nowhere_in_clear() {
-    let rig = Rig::new().flag("--log", "trace").flag("--log-format", "json");
+    let rig = Rig::new()
+        .flag("--log", "trace")
+        .flag("--log-format", "json");
     let server = rig.start();
     let key = rig.credential();
     assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
     let planted = "planted-plaintext-0123456789-planted";
     let customer_key = "cGxhbnRlZC1jdXN0b21lci1rZXktMDEyMzQ1Njc4OTA=";
-    assert_eq!(server.request(&key, "PUT", "/bucket/k", planted.as_bytes()).status, 200);
+    assert_eq!(
+        server
+            .request(&key, "PUT", "/bucket/k", planted.as_bytes())
+            .status,
+        200
+    );
     // Refused over plain HTTP, and still not to be written down.
     let mut stream = server.http();
     let extra = [
         ("x-amz-meta-note", "planted-user-metadata"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
         ("x-amz-server-side-encryption-customer-key", customer_key),
-        ("x-amz-server-side-encryption-customer-key-md5", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        (
+            "x-amz-server-side-encryption-customer-key-md5",
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+        ),
     ];
     let head = signed_head(&key, server.address("http"), "PUT", "/bucket/c", 0, &extra);
     stream.write_all(head.as_bytes()).unwrap();
@@ -51,7 +61,10 @@ fn planted_secrets_are_nowhere_in_clear() {
         }
         if !place.ends_with("root.key") {
             let raw = hex::decode(root_key.trim()).unwrap();
-            assert!(!bytes.windows(raw.len()).any(|w| w == raw), "root key is in {place}");
+            assert!(
+                !bytes.windows(raw.len()).any(|w| w == raw),
+                "root key is in {place}"
+            );
         }
     }
     for line in rig.stderr().lines() {
@@ -62,6 +75,12 @@ fn planted_secrets_are_nowhere_in_clear() {
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
+        .flat_map(|path| {
+            if path.is_dir() {
+                walk(&path)
+            } else {
+                vec![path]
+            }
+        })
         .collect()
 }

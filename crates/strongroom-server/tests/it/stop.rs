@@ -57,7 +57,10 @@ fn killed_server_starts_again() {
     let mut server = rig.start();
     let key = rig.credential();
     assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
-    assert_eq!(server.request(&key, "PUT", "/bucket/k", b"kept").status, 200);
+    assert_eq!(
+        server.request(&key, "PUT", "/bucket/k", b"kept").status,
+        200
+    );
     server.signal(Signal::KILL);
     server.wait();
     // Left behind: run.json and the socket. Neither may fool anybody.

@@ -9,9 +9,14 @@ use crate::rig::{DEADLINE, Rig, connect, read_response, text, tls_client};
 fn local_certificate_covers_the_names_clients_use() {
     let rig = Rig::new().flag("--domain", "s3.example.org");
     let server = rig.start();
-    for name in
-        ["localhost", "bucket.localhost", "127.0.0.1", "::1", "s3.example.org", "b.s3.example.org"]
-    {
+    for name in [
+        "localhost",
+        "bucket.localhost",
+        "127.0.0.1",
+        "::1",
+        "s3.example.org",
+        "b.s3.example.org",
+    ] {
         let mut stream = server.https(name);
         write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         assert_eq!(read_response(&mut stream).status, 403, "{name}");
@@ -42,7 +47,10 @@ fn old_tls_is_refused() {
         stream.write_all(&record).unwrap();
         let mut answer = Vec::new();
         let _reset = stream.read_to_end(&mut answer);
-        assert!(answer.first().is_none_or(|kind| *kind == 21), "not an alert: {answer:?}");
+        assert!(
+            answer.first().is_none_or(|kind| *kind == 21),
+            "not an alert: {answer:?}"
+        );
     }
     still_serves(&server);
     server.stop();
@@ -52,7 +60,11 @@ fn old_tls_is_refused() {
 fn plain_http_on_the_tls_port_and_noise_do_no_harm() {
     let rig = Rig::new();
     let server = rig.start();
-    for noise in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], &[0xff; 100], &[22, 3, 1, 0xff, 0xff]] {
+    for noise in [
+        &b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..],
+        &[0xff; 100],
+        &[22, 3, 1, 0xff, 0xff],
+    ] {
         let mut stream = connect(server.address("https"));
         stream.write_all(noise).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -101,7 +113,11 @@ fn key_of_another_certificate_does_not_start() {
         .flag("--tls-key", key.to_str().unwrap());
     let output = rig.serve_failing();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("do not belong together"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("do not belong together"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 fn write_own(cert: &std::path::Path, key: &std::path::Path, name: &str) {
@@ -112,14 +128,20 @@ fn write_own(cert: &std::path::Path, key: &std::path::Path, name: &str) {
 
 fn serves_name(server: &crate::rig::Server, ca: &std::path::Path, name: &str) -> bool {
     let mut stream = tls_client(server.address("https"), ca, name);
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").is_ok()
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .is_ok()
         && read_response(&mut stream).status == 403
 }
 
 fn wait_for_log(rig: &Rig, line: &str) {
     let began = std::time::Instant::now();
     while !rig.stderr().contains(line) {
-        assert!(began.elapsed() < DEADLINE, "`{line}` is not in: {}", rig.stderr());
+        assert!(
+            began.elapsed() < DEADLINE,
+            "`{line}` is not in: {}",
+            rig.stderr()
+        );
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
