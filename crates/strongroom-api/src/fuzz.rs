@@ -5,6 +5,7 @@ pub use crate::edge::fuzz_address as address;
 
 use crate::query::Query;
 use crate::s3::{conditions, copy_source, range};
+use crate::{kms, s3};
 
 /// A query string: decoded pairs or an error.
 pub fn query(raw: &str) {
@@ -36,4 +37,49 @@ pub fn source(text: &str) {
 /// A list of ETags.
 pub fn etags(text: &str) {
     let _ = conditions::parse_etags(text);
+}
+
+/// A request document of S3.
+pub fn s3_xml(body: &[u8]) {
+    s3::fuzz_documents(body);
+}
+
+/// A request document of the key service.
+pub fn kms_json(body: &[u8]) {
+    kms::fuzz_documents(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// Replays the seeds of a target, cut and changed forms of them too.
+    fn replay(target: &str, body: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        let mut seeds = 0;
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let seed = std::fs::read(entry.unwrap().path()).unwrap();
+            body(&seed);
+            for at in 0..seed.len().min(300) {
+                body(&seed[..at]);
+                let mut changed = seed.clone();
+                for value in [0, b'<', b'&', b'"', 0x7f, 0xff] {
+                    changed[at] = value;
+                    body(&changed);
+                }
+            }
+            seeds += 1;
+        }
+        assert!(seeds > 0, "{} holds no seed", folder.display());
+    }
+
+    #[test]
+    fn s3_xml() {
+        replay("s3_xml", super::s3_xml);
+    }
+
+    #[test]
+    fn kms_json() {
+        replay("kms_json", super::kms_json);
+    }
 }

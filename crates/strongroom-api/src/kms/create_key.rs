@@ -15,7 +15,7 @@ pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, Km
     key_metadata::reply(&metadata)
 }
 
-fn decode(mut members: Members) -> Result<CreateKeyInput, KmsFault> {
+pub(super) fn decode(mut members: Members) -> Result<CreateKeyInput, KmsFault> {
     let key_spec = members.text("KeySpec", WORD)?;
     // The older name of the same parameter.
     let older = members.text("CustomerMasterKeySpec", WORD)?;

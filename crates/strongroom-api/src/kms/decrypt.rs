@@ -21,7 +21,7 @@ pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, Km
     })
 }
 
-fn decode(mut members: Members) -> Result<DecryptInput, KmsFault> {
+pub(super) fn decode(mut members: Members) -> Result<DecryptInput, KmsFault> {
     let blob = members.required_blob("CiphertextBlob", CIPHERTEXT)?;
     let input = DecryptInput {
         ciphertext_blob: CiphertextBlob(blob.to_vec()),

@@ -20,7 +20,7 @@ pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, Km
     })
 }
 
-fn decode(mut members: Members) -> Result<EncryptInput, KmsFault> {
+pub(super) fn decode(mut members: Members) -> Result<EncryptInput, KmsFault> {
     let input = EncryptInput {
         key_id: members.required_text("KeyId", KEY_ID)?,
         plaintext: Plaintext::from(members.required_blob("Plaintext", PLAINTEXT)?),

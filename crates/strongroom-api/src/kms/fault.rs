@@ -127,7 +127,6 @@ impl From<&S3Error> for KmsFault {
             S3Code::AccessDenied
             | S3Code::RequestTimeTooSkewed
             | S3Code::XAmzContentSha256Mismatch => KmsFaultKind::InvalidSignature,
-            S3Code::ExpiredToken => KmsFaultKind::ExpiredToken,
             S3Code::MaxMessageLengthExceeded
             | S3Code::EntityTooLarge
             | S3Code::RequestHeaderSectionTooLarge => KmsFaultKind::RequestEntityTooLarge,
@@ -178,10 +177,8 @@ macro_rules! kinds {
 kinds! {
     AccessDenied, "AccessDeniedException", BAD_REQUEST;
     AlreadyExists, "AlreadyExistsException", BAD_REQUEST;
-    DependencyTimeout, "DependencyTimeoutException", SERVICE_UNAVAILABLE;
     Disabled, "DisabledException", BAD_REQUEST;
     DryRun, "DryRunOperationException", BAD_REQUEST;
-    ExpiredToken, "ExpiredTokenException", BAD_REQUEST;
     IncompleteSignature, "IncompleteSignature", BAD_REQUEST;
     IncorrectKey, "IncorrectKeyException", BAD_REQUEST;
     InvalidAliasName, "InvalidAliasNameException", BAD_REQUEST;
@@ -191,7 +188,6 @@ kinds! {
     InvalidKeyUsage, "InvalidKeyUsageException", BAD_REQUEST;
     InvalidMarker, "InvalidMarkerException", BAD_REQUEST;
     InvalidSignature, "InvalidSignatureException", BAD_REQUEST;
-    KeyUnavailable, "KeyUnavailableException", INTERNAL_SERVER_ERROR;
     KmsInternal, "KMSInternalException", INTERNAL_SERVER_ERROR;
     KmsInvalidState, "KMSInvalidStateException", BAD_REQUEST;
     LimitExceeded, "LimitExceededException", BAD_REQUEST;
@@ -216,8 +212,7 @@ mod tests {
     fn statuses_are_those_of_the_service() {
         for kind in KmsFaultKind::ALL {
             let expected = match kind {
-                KmsFaultKind::KmsInternal | KmsFaultKind::KeyUnavailable => 500,
-                KmsFaultKind::DependencyTimeout => 503,
+                KmsFaultKind::KmsInternal => 500,
                 KmsFaultKind::RequestEntityTooLarge => 413,
                 _ => 400,
             };

@@ -36,6 +36,7 @@ struct Answer<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_field_names, reason = "the members are as the wire has them")]
 struct Alias<'a> {
     alias_name: &'a str,
     alias_arn: &'a str,

@@ -250,7 +250,7 @@ pub(super) fn wrong_type(found: &Json, wanted: &str) -> KmsFault {
         Json::Map(_) => "Start of structure or map found where not expected.".to_owned(),
         Json::Text(_) => format!("STRING_VALUE can not be converted to {wanted}"),
         Json::Integer(_) => format!("NUMBER_VALUE can not be converted to {wanted}"),
-        Json::Fraction(_) => format!("DECIMAL_VALUE can not be converted to {wanted}"),
+        Json::Fraction => format!("DECIMAL_VALUE can not be converted to {wanted}"),
         Json::Boolean(true) => format!("TRUE_VALUE can not be converted to {wanted}"),
         Json::Boolean(false) => format!("FALSE_VALUE can not be converted to {wanted}"),
         Json::Null => format!("NULL_VALUE can not be converted to {wanted}"),

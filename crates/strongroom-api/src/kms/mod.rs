@@ -21,7 +21,7 @@ mod encrypt;
 mod fault;
 mod generate_data_key;
 mod generate_data_key_without_plaintext;
-pub(crate) mod json;
+mod json;
 mod key_metadata;
 mod list_aliases;
 mod list_keys;
@@ -139,6 +139,21 @@ fn check_content(headers: &HeaderMap) -> Result<(), KmsFault> {
         Ok(())
     } else {
         Err(KmsFault::serialization("A compressed request is not supported"))
+    }
+}
+
+/// Fuzzing: any bytes as the document of each operation that takes more than a name.
+pub(crate) fn fuzz_documents(body: &[u8]) {
+    let decoders: [fn(Members); 4] = [
+        |members| drop(create_key::decode(members)),
+        |members| drop(decrypt::decode(members)),
+        |members| drop(encrypt::decode(members)),
+        |members| drop(generate_data_key::decode(members)),
+    ];
+    for decode in decoders {
+        if let Ok(members) = Json::parse_object(body) {
+            decode(Members::new(members));
+        }
     }
 }
 

@@ -50,24 +50,6 @@ impl Operation {
         }
         Err(unknown())
     }
-
-    /// Whether the operation changes nothing, as CloudTrail counts it.
-    pub(crate) fn read_only(self) -> bool {
-        match self {
-            Self::Decrypt
-            | Self::DescribeKey
-            | Self::Encrypt
-            | Self::GenerateDataKey
-            | Self::GenerateDataKeyWithoutPlaintext
-            | Self::ListAliases
-            | Self::ListKeys => true,
-            Self::CreateAlias
-            | Self::CreateKey
-            | Self::DeleteAlias
-            | Self::DisableKey
-            | Self::EnableKey => false,
-        }
-    }
 }
 
 /// What every target of the key service begins with.

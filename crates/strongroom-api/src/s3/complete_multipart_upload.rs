@@ -148,6 +148,13 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
     })
 }
 
+/// Fuzzing: any document.
+pub(crate) fn fuzz(body: &[u8]) {
+    if let Ok(parts) = parse(body) {
+        assert!((1..=PARTS_MAX).contains(&parts.len()), "a list of another length");
+    }
+}
+
 /// The object's URL as S3 shows it: the endpoint that was asked, with the bucket in the path
 /// unless the host names it.
 fn location(secure: bool, host: &str, bucket: &str, object_key: &str) -> String {

@@ -94,6 +94,11 @@ fn location_constraint(body: &[u8]) -> Result<Option<String>, S3Error> {
     Ok(constraint.filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
+/// Fuzzing: any document.
+pub(crate) fn fuzz(body: &[u8]) {
+    let _ = location_constraint(body);
+}
+
 /// One server is one region, and speaks about it as the regional endpoints of S3 do.
 fn check_location(constraint: Option<&str>, region: &str) -> Result<(), S3Error> {
     let constraint = match constraint {

@@ -132,6 +132,27 @@ impl Asked {
     }
 }
 
+/// Fuzzing: a name that was read is written and read again unchanged.
+pub(crate) fn fuzz(body: &[u8]) {
+    let Ok(asked) = Asked::parse(body) else { return };
+    assert!((1..=OBJECTS_MAX).contains(&asked.objects.len()), "a list of another length");
+    let mut xml = Xml::document("Delete");
+    for object in &asked.objects {
+        xml.open("Object");
+        xml.text("Key", &object.object_key);
+        xml.optional("VersionId", object.version_id.as_deref());
+        xml.close();
+    }
+    // Escaping may make the document longer than a request may be.
+    let limits = Limits { bytes: usize::MAX, ..LIMITS };
+    let again = Element::parse(&xml.finish(), "Delete", &limits);
+    let same = again.is_ok_and(|document| {
+        let names = document.children("Object").map(|object| object.text_of("Key"));
+        names.eq(asked.objects.iter().map(|object| Ok(Some(object.object_key.as_str()))))
+    });
+    assert!(same, "a name changed between writing and reading");
+}
+
 /// A damaged list would delete other objects than the caller meant: S3 wants a checksum of it.
 fn require_checksum(headers: &HeaderMap) -> Result<(), S3Error> {
     let trailer = headers

@@ -73,3 +73,10 @@ pub(crate) async fn handle(
         Operation::UploadPartCopy => upload_part_copy::handle(req, receipt).await,
     }
 }
+
+/// Fuzzing: any bytes as the document of each operation that takes one.
+pub(crate) fn fuzz_documents(body: &[u8]) {
+    create_bucket::fuzz(body);
+    delete_objects::fuzz(body);
+    complete_multipart_upload::fuzz(body);
+}

@@ -46,11 +46,6 @@ impl Element {
         if document.name == root { Ok(document) } else { Err(Malformed("another root element")) }
     }
 
-    /// The element's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The text of an element without children, as written.
     pub(crate) fn text(&self) -> Result<&str, Malformed> {
         if self.children.is_empty() {
@@ -304,7 +299,7 @@ mod tests {
         let boto = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Object><Key>a&amp;b\
                     </Key></Object><Quiet>true</Quiet></Delete>";
         let document = parse(boto).unwrap();
-        assert_eq!(document.name(), "Delete");
+        assert_eq!(document.name, "Delete");
         assert_eq!(document.child("Object").unwrap().required("Key").unwrap(), "a&b");
         assert_eq!(document.boolean("Quiet").unwrap(), Some(true));
 
