@@ -39,4 +39,6 @@ pub use catalogue::CatalogueEntry;
 pub use error::Error;
 pub use layout::{BlobId, BlobLocation};
 pub use store::{Store, StoreOptions, StoreStatus};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use table::fuzzing;
 pub use table::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Tables, Write};

@@ -38,3 +38,32 @@ pub fn journal_replay(bytes: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) const CORPUS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../fuzz/corpus/journal_replay"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corpus_is_replayed() {
+        let mut replayed = 0;
+        for entry in std::fs::read_dir(CORPUS).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            journal_replay(&bytes);
+            // And everything near it.
+            for at in 0..bytes.len() {
+                let mut near = bytes.clone();
+                near[at] ^= 0x41;
+                journal_replay(&near);
+                journal_replay(&bytes[..at]);
+            }
+            replayed += 1;
+        }
+        assert!(replayed >= 7);
+    }
+}

@@ -10,7 +10,7 @@
 //! - fjall's own journal is *not* relied upon: damage in its middle is taken for a torn tail by
 //!   fjall, and what follows is lost without a word. So [`Index::persist`] does not sync that
 //!   journal but flushes the memtable into sorted tables, and our log is replayed from there
-//!   whatever the journal brought back.
+//!   whatever the journal brought back. A journal that fjall refuses is emptied.
 //! - Reads go through snapshots: a plain `get` or `range` of fjall can see half of a batch.
 //! - No key-value separation, no `clear()`, no FIFO compaction. Nothing is compressed: values
 //!   are ciphertext.
@@ -28,6 +28,7 @@ use fjall::{
 };
 
 use super::{Index, IndexRow, is_empty_range};
+use crate::drive::small_file::empty_files;
 use crate::error::Error;
 use crate::table::body::IndexOp;
 
@@ -46,13 +47,21 @@ impl fmt::Debug for FjallIndex {
 impl FjallIndex {
     /// Opens or makes the index in `dir`.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
-        let database = Database::builder(dir)
-            .cache_size(cache_bytes)
-            .journal_compression(CompressionType::None)
-            .max_journaling_size(JOURNAL_BYTES_MAX)
-            .worker_threads(WORKER_THREADS)
-            .open()
-            .map_err(|error| refused(&error))?;
+        let database = match open_database(dir, cache_bytes) {
+            // Nothing in that journal is needed: the log is replayed from the last checkpoint.
+            // Emptied and not removed, since without the files fjall forgets where it was.
+            Err(fjall::Error::JournalRecovery(damage)) => {
+                tracing::warn!(
+                    ?damage,
+                    "the index's own journal is damaged; doing without it"
+                );
+                empty_files(dir, "jnl")
+                    .map_err(|source| Error::from_io("empty the journals of", &"index", source))?;
+                open_database(dir, cache_bytes)
+            }
+            opened => opened,
+        };
+        let database = database.map_err(|error| refused(&error))?;
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES_MAX)
@@ -137,6 +146,15 @@ impl Index for FjallIndex {
         }
         Ok(())
     }
+}
+
+fn open_database(dir: &Path, cache_bytes: u64) -> fjall::Result<Database> {
+    Database::builder(dir)
+        .cache_size(cache_bytes)
+        .journal_compression(CompressionType::None)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
+        .worker_threads(WORKER_THREADS)
+        .open()
 }
 
 fn refused(error: &fjall::Error) -> Error {
