@@ -191,13 +191,13 @@ impl Objects {
         served: Served,
     ) -> Result<OpenedSource, Error> {
         let Opened {
-            bucket, row, parts, ..
+            bucket, row, held, ..
         } = opened;
         let wrap_key =
             encryption::reopen(self, scope, &bucket, &row.key, request.customer_key).await?;
         let name = &request.object_key;
-        let oek = encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &parts)?;
-        let body = self.open_body(&oek, &row, &parts, served).await?;
+        let oek = encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &held.parts)?;
+        let body = self.open_body(&oek, &row, held, served).await?;
         let checksum_algorithm = row
             .checksum
             .as_ref()

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use strongroom_format::{BodyContext, Layer, ObjectKey, Opener, SseMode};
+use strongroom_format::{BodyContext, Layer, ObjectKey, Opener};
 
 use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read};
@@ -13,7 +13,7 @@ use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadCondition
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource};
 use crate::rows::{Place, StoredPart, VersionRow};
-use crate::table_key::BODIES;
+use crate::version::Held;
 
 /// A GetObject or HeadObject request.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(crate) struct Opened {
     pub bucket: Bucket,
     pub row: VersionRow,
     pub served: Served,
-    pub parts: Vec<StoredPart>,
+    pub held: Held,
 }
 
 impl Objects {
@@ -69,13 +69,19 @@ impl Objects {
             bucket,
             row,
             served,
-            parts,
+            held,
         } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let wrap_key =
             encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
-        let oek =
-            encryption::unwrap_version(self, &wrap_key, &bucket, &input.object_key, &row, &parts)?;
+        let oek = encryption::unwrap_version(
+            self,
+            &wrap_key,
+            &bucket,
+            &input.object_key,
+            &row,
+            &held.parts,
+        )?;
         let whole = input.range.is_none() && input.part_number.is_none();
         let checksum = match &row.checksum {
             Some(sum) if input.checksum_mode && whole => {
@@ -83,7 +89,7 @@ impl Objects {
             }
             _ => None,
         };
-        let body = self.open_body(&oek, &row, &parts, served).await?;
+        let body = self.open_body(&oek, &row, held, served).await?;
         let mut head = head_of(row, encryption);
         head.checksum = checksum;
         Ok(GetObjectOutput { head, served, body })
@@ -101,7 +107,7 @@ impl Objects {
             bucket,
             row,
             served,
-            parts,
+            held,
         } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let whole = input.range.is_none() && input.part_number.is_none();
@@ -110,7 +116,8 @@ impl Objects {
                 let wrap_key =
                     encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
                 let name = &input.object_key;
-                let oek = encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &parts)?;
+                let oek =
+                    encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &held.parts)?;
                 Some(encryption::open_checksum(
                     &sum,
                     &oek,
@@ -134,20 +141,16 @@ impl Objects {
             Some(_) => Action::GetObjectVersion,
         };
         bucket.authorize_object(scope, action, &input.object_key)?;
-        let found = self.version(&bucket, &input.object_key, input.version_id.as_deref())?;
-        let row = found.row;
+        let version_id = input.version_id.as_deref();
+        let (row, held) = self.hold_version(&bucket, &input.object_key, version_id)?;
         encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
-        if row.key.mode()? == SseMode::Kms && !scope.caller.secure_transport() {
-            return Err(Error::KmsNeedsSecureTransport);
-        }
         check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
-        let parts = self.parts(&row)?;
-        let served = serve(input, &row, &parts)?;
+        let served = serve(input, &row, &held.parts)?;
         Ok(Opened {
             bucket,
             row,
             served,
-            parts,
+            held,
         })
     }
 
@@ -156,61 +159,63 @@ impl Objects {
         &self,
         oek: &ObjectKey,
         row: &VersionRow,
-        parts: &[StoredPart],
+        held: Held,
         served: Served,
     ) -> Result<ObjectBody, Error> {
         if served.len == 0 && row.size > 0 {
             return Ok(ObjectBody::empty());
         }
+        let Held {
+            parts,
+            mut inline,
+            pin,
+        } = held;
         let mut sealed = VecDeque::new();
-        for (part, start, len) in spans(parts, served) {
-            sealed.push_back(self.sealed_part(oek, row, part, start, len)?);
+        for (part, start, len) in spans(&parts, served) {
+            let source = match &part.place {
+                Place::Inline => {
+                    SealedSource::Inline(inline.remove(&part.part_uid).unwrap_or_default())
+                }
+                Place::Blob(location) => SealedSource::Blob(*location),
+            };
+            sealed.push_back(sealed_part(oek, row, part, source, start, len)?);
         }
-        ObjectBody::open(self.blobs().clone(), sealed).await
+        ObjectBody::open(self.blobs().clone(), sealed, pin).await
     }
+}
 
-    fn sealed_part(
-        &self,
-        oek: &ObjectKey,
-        row: &VersionRow,
-        part: &StoredPart,
-        start: u64,
-        len: u64,
-    ) -> Result<SealedPart, Error> {
-        let damaged = || Error::Corrupted {
-            what: "body of the object".to_owned(),
-        };
-        let context = BodyContext {
-            layer: Layer::Inner,
-            odi: row.object_data_id(),
-            part_no: part.part_number,
-            part_uid: part.uid(),
-        };
-        let key = oek.payload_key(
-            &context.odi,
-            context.layer,
-            context.part_no,
-            &context.part_uid,
-        );
-        let opener =
-            Opener::new(&key, &context, &part.header(), part.plain_len).map_err(|_| damaged())?;
-        let span = strongroom_format::span(part.plain_len, start, len).ok_or_else(damaged)?;
-        let source = match &part.place {
-            Place::Inline => {
-                let row = self
-                    .tables()
-                    .get(BODIES, &part.part_uid)?
-                    .ok_or_else(damaged)?;
-                SealedSource::Inline(row.value)
-            }
-            Place::Blob(location) => SealedSource::Blob(*location),
-        };
-        Ok(SealedPart {
-            opener,
-            span,
-            source,
-        })
-    }
+/// One part's share of a range, ready to be opened.
+fn sealed_part(
+    oek: &ObjectKey,
+    row: &VersionRow,
+    part: &StoredPart,
+    source: SealedSource,
+    start: u64,
+    len: u64,
+) -> Result<SealedPart, Error> {
+    let damaged = || Error::Corrupted {
+        what: "body of the object".to_owned(),
+    };
+    let context = BodyContext {
+        layer: Layer::Inner,
+        odi: row.object_data_id(),
+        part_no: part.part_number,
+        part_uid: part.uid(),
+    };
+    let key = oek.payload_key(
+        &context.odi,
+        context.layer,
+        context.part_no,
+        &context.part_uid,
+    );
+    let opener =
+        Opener::new(&key, &context, &part.header(), part.plain_len).map_err(|_| damaged())?;
+    let span = strongroom_format::span(part.plain_len, start, len).ok_or_else(damaged)?;
+    Ok(SealedPart {
+        opener,
+        span,
+        source,
+    })
 }
 
 /// What an answer says about a version.

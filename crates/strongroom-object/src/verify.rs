@@ -125,7 +125,7 @@ impl Objects {
         row: &Row,
     ) -> Result<(u64, Depth), Error> {
         let row: VersionRow = rows::decode(&row.value, "version row")?;
-        let parts = self.parts(&row)?;
+        let held = self.hold(&row)?;
         let key = match row.key.mode()? {
             SseMode::C | SseMode::Dsse => None,
             SseMode::S3 | SseMode::Kms => {
@@ -137,12 +137,12 @@ impl Objects {
             }
         };
         let Some(key) = key else {
-            for part in &parts {
+            for part in &held.parts {
                 self.verify_part(part).await?;
             }
             return Ok((row.size, Depth::ChecksumsOnly));
         };
-        let oek = encryption::unwrap_version(self, &key, bucket, object_key, &row, &parts)?;
+        let oek = encryption::unwrap_version(self, &key, bucket, object_key, &row, &held.parts)?;
         if let Some(sum) = &row.checksum {
             encryption::open_checksum(sum, &oek, &row.object_data_id())?;
         }
@@ -151,7 +151,7 @@ impl Objects {
             len: row.size,
             partial: false,
         };
-        let mut body = self.open_body(&oek, &row, &parts, served).await?;
+        let mut body = self.open_body(&oek, &row, held, served).await?;
         let mut read = 0_u64;
         while let Some(piece) = body.next().await {
             read = read.saturating_add(u64::try_from(piece?.len()).unwrap_or(u64::MAX));

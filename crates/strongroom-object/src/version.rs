@@ -4,9 +4,10 @@
 //! Buckets hold one version per name until versioning comes; the rows are laid out for many
 //! already: their order is the order of commits, newest first, never that of a clock.
 
+use std::collections::HashMap;
 use std::ops::Bound;
 
-use strongroom_store::{Batch, BlobId, CommitError, Precondition, Row, Write};
+use strongroom_store::{Batch, BlobId, BlobPin, CommitError, Precondition, Row, Write};
 
 use crate::conditions::{check_write, is_conditional};
 use crate::error::Error;
@@ -18,6 +19,8 @@ use crate::table_key::{self, BODIES, BUCKETS, PART_TABLES, VERSIONS};
 
 /// How often a commit is tried again after another writer came first.
 const COMMIT_TRIES_MAX: usize = 64;
+/// How often a read starts again after the object was overwritten under it.
+const READ_TRIES_MAX: usize = 64;
 
 /// A version row and where it stands.
 #[derive(Debug)]
@@ -25,6 +28,17 @@ pub(crate) struct Found {
     pub table_key: Vec<u8>,
     pub row: VersionRow,
     pub seq: u64,
+}
+
+/// The bytes of a version, held: an overwrite or a delete meanwhile does not take them away.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Its parts, in order.
+    pub parts: Vec<StoredPart>,
+    /// Sealed bodies that live in the tables, by part uid.
+    pub inline: HashMap<[u8; 16], Vec<u8>>,
+    /// Keeps the files of its blobs.
+    pub pin: BlobPin,
 }
 
 /// A version about to be stored.
@@ -107,6 +121,54 @@ impl Objects {
                 what: "version row".to_owned(),
             }),
         }
+    }
+
+    /// The version a request names, with its bytes held.
+    pub(crate) fn hold_version(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        version_id: Option<&str>,
+    ) -> Result<(VersionRow, Held), Error> {
+        for _ in 0..READ_TRIES_MAX {
+            let found = self.version(bucket, object_key, version_id)?;
+            let held = self.hold(&found.row);
+            // Only a row that still stands says that what was held, or missed, is its own.
+            let now = self.tables().get(VERSIONS, &found.table_key)?;
+            if now.is_some_and(|row| row.seq == found.seq) {
+                return Ok((found.row, held?));
+            }
+        }
+        Err(Error::Internal(
+            "the object is overwritten faster than it can be read",
+        ))
+    }
+
+    /// Hold the bytes of a row that was just read.
+    pub(crate) fn hold(&self, row: &VersionRow) -> Result<Held, Error> {
+        let parts = self.parts(row)?;
+        let mut inline = HashMap::new();
+        let mut blobs = Vec::new();
+        for part in &parts {
+            match &part.place {
+                Place::Blob(location) => blobs.push(location.blob),
+                Place::Inline => {
+                    let missing = || Error::Corrupted {
+                        what: "body of the object".to_owned(),
+                    };
+                    let body = self
+                        .tables()
+                        .get(BODIES, &part.part_uid)?
+                        .ok_or_else(missing)?;
+                    inline.insert(part.part_uid, body.value);
+                }
+            }
+        }
+        Ok(Held {
+            parts,
+            inline,
+            pin: self.blobs().pin(blobs),
+        })
     }
 
     /// Commit a new version in place of the current one.

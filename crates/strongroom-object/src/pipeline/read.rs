@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 use strongroom_format::{Opener, SEGMENT_PREFIX_BYTES, SegmentSpan};
-use strongroom_store::{BlobLocation, BlobReader, Blobs, UnitBuffer};
+use strongroom_store::{BlobLocation, BlobPin, BlobReader, Blobs, UnitBuffer};
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
@@ -55,13 +55,18 @@ impl ObjectBody {
     }
 
     /// A body over sealed parts; the first run of segments is read and verified before this
-    /// returns.
-    pub(crate) async fn open(blobs: Blobs, parts: VecDeque<SealedPart>) -> Result<Self, Error> {
+    /// returns. `pin` keeps what they lie in.
+    pub(crate) async fn open(
+        blobs: Blobs,
+        parts: VecDeque<SealedPart>,
+        pin: BlobPin,
+    ) -> Result<Self, Error> {
         let mut reader = Reader {
             blobs,
             parts,
             current: None,
             ready: VecDeque::new(),
+            _pin: pin,
         };
         let Some(first) = reader.next().await? else {
             return Ok(Self::empty());
@@ -104,6 +109,8 @@ struct Reader {
     parts: VecDeque<SealedPart>,
     current: Option<Current>,
     ready: VecDeque<Bytes>,
+    /// Keeps the files until the last byte was read.
+    _pin: BlobPin,
 }
 
 /// A blob part being read: `ahead` is the run on its way.
