@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -55,6 +56,7 @@ struct Inner {
     tables: Tables,
     blobs: Blobs,
     orphans: tokio::sync::Mutex<Orphans>,
+    stop_collecting: Arc<AtomicBool>,
 }
 
 /// The collection of orphans that runs while the store serves.
@@ -106,7 +108,9 @@ impl Store {
         });
         let (superblock, tables) = opened.await.map_err(|_| Error::WorkerGone)??;
         let blobs = Blobs::new(Arc::clone(&drive), reclaimer, blobs);
-        let collecting = tokio::spawn(collect_orphans(blobs.clone(), tables.clone()));
+        let stop_collecting = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stop_collecting);
+        let collecting = tokio::spawn(collect_orphans(blobs.clone(), tables.clone(), stop));
         let orphans = tokio::sync::Mutex::new(Orphans::Collecting(collecting));
         let inner = Inner {
             drive,
@@ -114,6 +118,7 @@ impl Store {
             tables,
             blobs,
             orphans,
+            stop_collecting,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -171,10 +176,18 @@ impl Store {
     /// Ends the store: commits that were accepted are answered, removals are carried out, the
     /// index is brought up to date. Later commits are refused.
     pub async fn close(&self) -> Result<(), Error> {
+        self.inner.stop_collecting.store(true, Ordering::Release);
         self.orphans_collected().await;
         let closed = self.inner.tables.close().await;
         self.inner.blobs.reclaimed().await?;
         closed
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The drive is not let go while the collection runs.
+        self.stop_collecting.store(true, Ordering::Release);
     }
 }
 
@@ -186,9 +199,13 @@ impl fmt::Debug for Store {
     }
 }
 
-async fn collect_orphans(blobs: Blobs, tables: Tables) -> Result<OrphanReport, Error> {
+async fn collect_orphans(
+    blobs: Blobs,
+    tables: Tables,
+    stop: Arc<AtomicBool>,
+) -> Result<OrphanReport, Error> {
     let collected = blobs
-        .collect_orphans(move |blob| catalogue::contains(&tables, blob))
+        .collect_orphans(move |blob| catalogue::contains(&tables, blob), stop)
         .await;
     match &collected {
         Ok(report) if report.removed > 0 => {
@@ -199,6 +216,7 @@ async fn collect_orphans(blobs: Blobs, tables: Tables) -> Result<OrphanReport, E
             );
         }
         Ok(_) => {}
+        Err(Error::Closed) => tracing::info!("orphan collection left to the next start"),
         Err(error) => {
             tracing::warn!(%error, "orphan collection stopped; the next start tries again");
         }

@@ -2,7 +2,7 @@
 //! Blobs: sequences of sealed units, each blob a shard file of its own.
 //!
 //! Never sees plaintext, keys or protocols: a unit is bytes with a checksum. See
-//! `docs/spec/shard-format.md` for the file and [`write`] for its life.
+//! `docs/spec/shard-format.md` for the file and [`BlobWriter`] for its life.
 
 mod buffer;
 mod catalog;
@@ -14,6 +14,7 @@ mod workers;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub use buffer::UnitBuffer;
 pub use catalog::CatalogRow;
@@ -172,13 +173,15 @@ impl Blobs {
         self.inner.writers.run(wait).await
     }
 
-    /// Removes the files that no row of the catalogue stands for.
+    /// Removes the files that no row of the catalogue stands for, until told to `stop`.
     pub(crate) async fn collect_orphans(
         &self,
         is_adopted: impl Fn(BlobId) -> Result<bool, Error> + Send + 'static,
+        stop: Arc<AtomicBool>,
     ) -> Result<OrphanReport, Error> {
         let inner = Arc::clone(&self.inner);
-        let collect = move || orphans::collect(inner.drive.as_ref(), &inner.reclaimer, is_adopted);
+        let collect =
+            move || orphans::collect(inner.drive.as_ref(), &inner.reclaimer, is_adopted, &stop);
         self.inner.readers.run(collect).await
     }
 }

@@ -122,7 +122,10 @@ impl BlobReclaimer {
             pinned.count = pinned.count.saturating_add(1);
         }
         drop(pins);
-        BlobPin { blobs, reclaimer: self.clone() }
+        BlobPin {
+            blobs,
+            reclaimer: self.clone(),
+        }
     }
 
     /// Waits until everything handed over so far was done. Blocks.
@@ -175,7 +178,9 @@ impl Drop for BlobPin {
         let mut free = Vec::new();
         let mut pins = lock(&self.reclaimer.pins);
         for blob in &self.blobs {
-            let Some(pinned) = pins.get_mut(blob) else { continue };
+            let Some(pinned) = pins.get_mut(blob) else {
+                continue;
+            };
             pinned.count = pinned.count.saturating_sub(1);
             if pinned.count == 0 {
                 if pinned.is_released {

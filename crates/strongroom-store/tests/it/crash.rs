@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strongroom_store::drive::{Drive, DrivePath, Folder, LocalDrive};
-use strongroom_store::{Batch, BlobId, BlobLocation, Store, Write};
+use strongroom_store::{Batch, BlobId, BlobLocation, Error, Store, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
 use crate::stage::{self, UNIT};
@@ -196,6 +196,47 @@ async fn power_loss_while_orphans_are_collected() {
 
 fn drive_plan(drive: &SimDrive, crash_at: u64) {
     drive.set_plan(FaultPlan::new([Fault::CrashAt(crash_at)]));
+}
+
+/// A drive may report a flush that it did not make. No store survives that; but what is damaged is
+/// told as damage, never handed out, and what was really flushed stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lying_flush_never_gives_wrong_bytes() {
+    let bytes = stage::bytes(u64::from(NEW.0[0]), 5 * UNIT + 3);
+    let (mut damaged, mut missing, mut intact) = (0, 0, 0);
+    for seed in 0..60 {
+        // create, header, three buffers, trailer, rename; then the flushes of file and folder.
+        for flush in [7, 8] {
+            let (drive, store) = begin(seed).await;
+            let lie = FaultPlan::new([Fault::LoseFlushAt(flush)]);
+            drive.set_plan(
+                lie.within(|folder| matches!(folder, Folder::Blobs(_) | Folder::Temporary)),
+            );
+            let proof = stage::write(&store, NEW, &bytes, 2).await.unwrap();
+            let location = proof.location();
+            stage::commit(&store, Write::AdoptBlob(proof)).await;
+            let after = drive.crash();
+            drop(store);
+            let store = stage::open(Arc::new(after)).await.unwrap();
+            match stage::read_all(&store, &location).await {
+                Ok(read) => {
+                    assert_eq!(read, bytes);
+                    intact += 1;
+                }
+                Err(Error::BlobNotFound { .. }) => missing += 1,
+                Err(error) => {
+                    assert!(error.is_corruption(), "{error}");
+                    damaged += 1;
+                }
+            }
+            let old = store.catalogued(OLD).unwrap().unwrap();
+            store.blobs().verify(&old.location).await.unwrap();
+        }
+    }
+    assert!(
+        damaged > 10 && missing > 10 && intact > 10,
+        "{damaged} {missing} {intact}"
+    );
 }
 
 /// Files of other programs in our folders are none of our business.
