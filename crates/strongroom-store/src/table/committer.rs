@@ -320,7 +320,8 @@ impl Committer {
 
     fn close(mut self, closing: oneshot::Sender<Result<(), Error>>, queue: &mut Receiver<Command>) {
         queue.close();
-        while let Ok(command) = queue.try_recv() {
+        // Ends when everyone who was about to ask has been refused.
+        while let Some(command) = queue.blocking_recv() {
             if let Command::Commit(pending) = command {
                 let _ = pending.answer.send(Err(Error::Closed.into()));
             }
