@@ -20,6 +20,8 @@ pub(crate) struct Log {
     drive: Arc<dyn Drive>,
     head: ChainHead,
     file: Option<Current>,
+    /// A file that would grow beyond this is followed by another.
+    file_bytes_max: u64,
     failed: bool,
 }
 
@@ -91,6 +93,7 @@ impl Log {
             drive,
             head,
             file: current,
+            file_bytes_max: FILE_BYTES_MAX,
             failed: false,
         })
     }
@@ -132,7 +135,7 @@ impl Log {
         let next = match &self.file {
             None => Some(today),
             Some(current) if current.number < today => Some(today),
-            Some(current) if current.len.saturating_add(batch_bytes) > FILE_BYTES_MAX => {
+            Some(current) if current.len.saturating_add(batch_bytes) > self.file_bytes_max => {
                 Some(current.number.saturating_add(1))
             }
             Some(_) => None,
@@ -366,3 +369,42 @@ const WORD: &str = "events";
 const FILE_BYTES_MAX: u64 = 256 << 20;
 const LINE_BYTES_MAX: usize = 2 << 20;
 const READ_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strongroom_testkit::SimDrive;
+
+    fn lines_of(drive: &SimDrive, number: u64) -> usize {
+        let bytes = drive.contents(&path(number)).unwrap();
+        String::from_utf8(bytes).unwrap().lines().count()
+    }
+
+    #[test]
+    fn full_file_is_followed_by_another() {
+        let drive = SimDrive::new(1);
+        let mut log = Log::open(Arc::new(drive.clone())).unwrap();
+        log.file_bytes_max = 400;
+        let body = [b"{\"k\":\"".as_slice(), &[b'x'; 40], b"\"}"].concat();
+        for _ in 0..5 {
+            log.append([body.as_slice()].into_iter(), 1_795_255_262_000)
+                .unwrap();
+        }
+        let today = first_of_day(1_795_255_262_000).unwrap();
+        let lines: Vec<_> = (0..3).map(|file| lines_of(&drive, today + file)).collect();
+        assert_eq!(lines, [2, 2, 1]);
+        let log = Log::open(Arc::new(drive)).unwrap();
+        assert_eq!(log.head.seq, 5);
+        assert_eq!(log.file.unwrap().number, today + 2);
+    }
+
+    #[test]
+    fn file_numbers_are_dates() {
+        assert_eq!(first_of_day(0).unwrap(), 0x1970_0101_0000_0001);
+        assert_eq!(
+            first_of_day(1_795_255_262_000).unwrap(),
+            0x2026_1121_0000_0001
+        );
+        assert!(first_of_day(u64::MAX).is_err());
+    }
+}

@@ -61,11 +61,11 @@ pub(crate) fn render(
         },
         error_code: detail.error.as_ref().map(|error| error.code.as_str()),
         error_message: detail.error.as_ref().map(|error| clipped(&error.message)),
-        request_parameters: sized(&detail.request_parameters)?,
-        response_elements: sized(&detail.response_elements)?,
+        request_parameters: sized(&detail.request_parameters),
+        response_elements: sized(&detail.response_elements),
         additional_event_data: match &detail.additional {
             Value::Null => None,
-            additional => Some(sized(additional)?),
+            additional => Some(sized(additional)),
         },
         request_id: &facts.request_id,
         event_id: event_id.to_string(),
@@ -101,13 +101,30 @@ fn event_time(now_ms: u64) -> Result<String, Error> {
 }
 
 /// CloudTrail leaves out `requestParameters` and `responseElements` beyond 100 KB.
-fn sized(value: &Value) -> Result<&Value, Error> {
-    let bytes = serde_json::to_vec(value).map_err(|_| Error::Unprintable)?;
-    Ok(if bytes.len() > FIELD_BYTES_MAX {
+fn sized(value: &Value) -> &Value {
+    if text_bytes(value) > FIELD_BYTES_MAX {
         &Value::Null
     } else {
         value
-    })
+    }
+}
+
+/// About how long a value is as text: what it repeats of the request, and a few bytes for each
+/// member.
+fn text_bytes(value: &Value) -> usize {
+    let sum = |lengths: &mut dyn Iterator<Item = usize>| {
+        lengths.fold(2_usize, |sum, length| {
+            sum.saturating_add(length).saturating_add(4)
+        })
+    };
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len(),
+        Value::Array(items) => sum(&mut items.iter().map(text_bytes)),
+        Value::Object(members) => sum(&mut members
+            .iter()
+            .map(|(name, value)| name.len().saturating_add(text_bytes(value)))),
+    }
 }
 
 /// At most 1 KiB of client text, cut at a character.

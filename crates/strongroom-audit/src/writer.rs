@@ -68,18 +68,18 @@ impl Writer {
         }
     }
 
+    /// Ends the thread after a last batch; when this returns, the log holds nothing open.
     pub(crate) async fn close(&self) -> Result<(), Error> {
-        let durable = {
+        let ended = {
             let mut queue = self.shared.lock();
             queue.admit()?;
-            let durable = self.shared.push(&mut queue, None, true);
             queue.closing = true;
-            durable
+            let (sender, receiver) = oneshot::channel();
+            queue.ended = Some(sender);
+            receiver
         };
-        match durable {
-            Some(durable) => durable.await.map_err(|_| Error::OutOfService),
-            None => Ok(()),
-        }
+        self.shared.wake.notify_one();
+        ended.await.map_err(|_| Error::OutOfService)
     }
 }
 
@@ -104,6 +104,8 @@ struct Queue {
     /// Somebody waits for durability.
     urgent: bool,
     closing: bool,
+    /// Who waits for the end; dropped without a word when the log failed.
+    ended: Option<oneshot::Sender<()>>,
     failed: bool,
 }
 
@@ -198,6 +200,7 @@ impl Shared {
         queue.failed = true;
         queue.entries.clear();
         queue.bytes = 0;
+        queue.ended = None;
     }
 }
 
@@ -225,6 +228,12 @@ fn run(shared: &Shared, mut log: Log, clock: &dyn Clock) {
             // Nobody listening any more is no failure.
             let _ = durable.send(());
         }
+    }
+    // The log lets go of its drive before anybody hears that it is closed.
+    drop(log);
+    let ended = shared.lock().ended.take();
+    if let Some(ended) = ended {
+        let _ = ended.send(());
     }
 }
 

@@ -42,7 +42,7 @@ impl Kms {
         key_id: &str,
         event: &mut Event,
     ) -> Result<KeyMetadata, Error> {
-        let found = self.find_or_make(receipt, key_id).await?;
+        let found = self.find_or_make(caller, receipt, key_id).await?;
         event.touches(&found.row.arn(self.place()));
         authorize(
             caller,

@@ -8,7 +8,7 @@ use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
-use crate::authorize::KmsAction;
+use crate::authorize::{KmsAction, authorize_account};
 use crate::create_key::NewKey;
 use crate::data_key::{DataKey, DataKeySpec, Decrypted, Use};
 use crate::error::Error;
@@ -45,7 +45,7 @@ impl Kms {
         let mut event = Event::new("GenerateDataKey", true, parameters).via_s3(self.place());
         DataKeySpec::Aes256.tell(&mut event);
         event.context(context);
-        let result = match self.find_or_make(receipt, key_id).await {
+        let result = match self.find_or_make(caller, receipt, key_id).await {
             Err(error) => Err(error),
             Ok(found) => {
                 event.parameter("keyId", found.row.arn(self.place()).into());
@@ -97,6 +97,7 @@ impl Kms {
     /// Like [`Kms::find`], but the alias of S3's key always exists.
     pub(crate) async fn find_or_make(
         &self,
+        caller: &Caller,
         receipt: &Receipt,
         key_id: &str,
     ) -> Result<Found, Error> {
@@ -107,6 +108,7 @@ impl Kms {
         if let Some(uid) = self.alias(AWS_S3_ALIAS)? {
             return self.target(uid, AWS_S3_ALIAS);
         }
+        authorize_account(caller, KmsAction::CreateKey, self.place())?;
         self.make_aws_s3_key(receipt).await?;
         self.find(AWS_S3_ALIAS)
     }

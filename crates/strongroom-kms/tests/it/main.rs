@@ -20,6 +20,7 @@ mod generate_data_key;
 mod key_id;
 mod keyring;
 mod list_keys;
+mod material;
 mod s3;
 mod secrets;
 mod state;
