@@ -17,9 +17,9 @@ use crate::model::ChecksumAlgorithm;
 /// Batches smaller than this are digested in line, bytes.
 const OFFLOAD_BYTES_MIN: usize = 128 * 1024;
 
-/// What a finished [`Digester`] knows.
+/// The digests of a body.
 #[derive(Debug)]
-pub(crate) struct Digests {
+pub struct Digests {
     /// MD5, where it was asked for.
     pub md5: Option<[u8; 16]>,
     /// The checksum, big-endian, where one was asked for.

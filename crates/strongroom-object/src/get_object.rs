@@ -11,7 +11,7 @@ use crate::encryption;
 use crate::error::Error;
 use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served};
 use crate::objects::{Bucket, Objects};
-use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource};
+use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource, open_body};
 use crate::rows::{Place, StoredPart, VersionRow};
 use crate::version::Held;
 
@@ -180,7 +180,7 @@ impl Objects {
             };
             sealed.push_back(sealed_part(oek, row, part, source, start, len)?);
         }
-        ObjectBody::open(self.blobs().clone(), sealed, pin).await
+        open_body(self.blobs().clone(), sealed, pin).await
     }
 }
 
@@ -212,7 +212,7 @@ fn sealed_part(
         Opener::new(&key, &context, &part.header(), part.plain_len).map_err(|_| damaged())?;
     let span = strongroom_format::span(part.plain_len, start, len).ok_or_else(damaged)?;
     Ok(SealedPart {
-        opener,
+        opener: Box::new(opener),
         span,
         source,
     })

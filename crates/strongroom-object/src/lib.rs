@@ -39,6 +39,7 @@ mod version;
 
 pub use authorize::{Action, Permit};
 pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
+pub use digest::Digests;
 pub use error::{BodyError, Error};
 pub use get_object::{GetObject, GetObjectOutput};
 pub use inspect::{InspectedPart, Inspection};

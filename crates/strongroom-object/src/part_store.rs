@@ -4,11 +4,11 @@
 use strongroom_format::{BodyContext, Layer, ObjectDataId, ObjectKey, PartUid, Sealer};
 use strongroom_store::{BlobId, Write};
 
-use crate::digest::{Digester, digest_len};
+use crate::digest::digest_len;
 use crate::error::Error;
 use crate::model::{Body, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
 use crate::objects::{Objects, random_32, random_uid};
-use crate::pipeline::write::write;
+use crate::pipeline::write::seal_body;
 use crate::rows::StoredPart;
 use crate::version::store_body;
 
@@ -67,17 +67,16 @@ impl Objects {
         let algorithm = request.algorithm.or(incoming.default_algorithm);
         check_expected_len(request)?;
         let md5 = incoming.md5_etag || request.content_md5.is_some();
-        let mut digester = Digester::new(md5, algorithm);
-        let sealed_body = write(
+        let (sealed_body, digests) = seal_body(
             self.blobs(),
             BlobId(part_uid),
             &sealer,
             &mut body,
             incoming.plain_len,
-            &mut digester,
+            md5,
+            algorithm,
         )
         .await?;
-        let digests = digester.finish().await?;
         check_md5(request, digests.md5)?;
         let trailing = body.trailing_checksum();
         let checksum = check_checksum(request, trailing.as_ref(), digests.checksum)?;

@@ -11,10 +11,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use strongroom_format::{Opener, SEGMENT_PREFIX_BYTES, SegmentSpan};
+use strongroom_format::{SEGMENT_PREFIX_BYTES, SegmentSpan};
 use strongroom_store::{BlobLocation, BlobPin, BlobReader, Blobs, UnitBuffer};
 use tokio::task::JoinHandle;
 
+use super::SegmentOpener;
 use crate::error::Error;
 
 /// Segments read with one call.
@@ -45,6 +46,16 @@ impl Stream for ObjectBody {
     }
 }
 
+/// A body over sealed parts; the first run of segments is read and verified before this returns.
+/// `pin` keeps the files they lie in.
+pub async fn open_body(
+    blobs: Blobs,
+    parts: VecDeque<SealedPart>,
+    pin: BlobPin,
+) -> Result<ObjectBody, Error> {
+    ObjectBody::open(blobs, parts, pin).await
+}
+
 impl ObjectBody {
     /// A body without bytes.
     pub(crate) fn empty() -> Self {
@@ -54,13 +65,7 @@ impl ObjectBody {
         }
     }
 
-    /// A body over sealed parts; the first run of segments is read and verified before this
-    /// returns. `pin` keeps what they lie in.
-    pub(crate) async fn open(
-        blobs: Blobs,
-        parts: VecDeque<SealedPart>,
-        pin: BlobPin,
-    ) -> Result<Self, Error> {
+    async fn open(blobs: Blobs, parts: VecDeque<SealedPart>, pin: BlobPin) -> Result<Self, Error> {
         let mut reader = Reader {
             blobs,
             parts,
@@ -87,9 +92,9 @@ impl ObjectBody {
 }
 
 /// One part's share of an answer.
-pub(crate) struct SealedPart {
+pub struct SealedPart {
     /// Opens its segments.
-    pub opener: Opener,
+    pub opener: Box<dyn SegmentOpener>,
     /// Which segments, and what of them.
     pub span: SegmentSpan,
     /// Where they are.
@@ -97,11 +102,20 @@ pub(crate) struct SealedPart {
 }
 
 /// Where sealed bytes come from.
-pub(crate) enum SealedSource {
+#[derive(Debug)]
+pub enum SealedSource {
     /// The sealed body itself.
     Inline(Vec<u8>),
     /// A blob.
     Blob(BlobLocation),
+}
+
+impl std::fmt::Debug for SealedPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedPart")
+            .field("span", &self.span)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Reader {
@@ -115,7 +129,7 @@ struct Reader {
 
 /// A blob part being read: `ahead` is the run on its way.
 struct Current {
-    opener: Opener,
+    opener: Box<dyn SegmentOpener>,
     reader: Arc<BlobReader>,
     trim: Trim,
     next: u64,
@@ -167,9 +181,8 @@ impl Reader {
         match source {
             SealedSource::Inline(mut sealed) => {
                 let len = opener
-                    .open_in_place(0, &mut sealed)
-                    .map_err(|_| damaged(0))?
-                    .len();
+                    .open_segment(0, &mut sealed)
+                    .map_err(|_| damaged(0))?;
                 let start = SEGMENT_PREFIX_BYTES;
                 self.ready
                     .extend(trim.take(&Bytes::from(sealed), start, len)?);
@@ -221,9 +234,8 @@ impl Current {
             let segment = run.first.saturating_add(index);
             let len = self
                 .opener
-                .open_in_place(segment, buffer.slot_mut(slot))
-                .map_err(|_| damaged(segment))?
-                .len();
+                .open_segment(segment, buffer.slot_mut(slot))
+                .map_err(|_| damaged(segment))?;
             opened.push((buffer.slot_offset(slot) + SEGMENT_PREFIX_BYTES, len));
         }
         let bytes = buffer.into_bytes();

@@ -10,9 +10,9 @@ use strongroom_format::{
 use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
 
 use super::SegmentSealer;
-use crate::digest::Digester;
+use crate::digest::{Digester, Digests};
 use crate::error::Error;
-use crate::model::Body;
+use crate::model::{Body, ChecksumAlgorithm};
 
 /// Sealed bodies up to this size live in the tables, bytes.
 pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
@@ -39,10 +39,24 @@ pub enum SealedBody {
     Blob(BlobProof),
 }
 
-/// Read `body` to its end, which must come after exactly `plain_len` bytes, and seal it.
+/// Read `body` to its end, which must come after exactly `plain_len` bytes, digest and seal it.
 ///
-/// Nothing stays behind when this fails.
-pub(crate) async fn write<S: SegmentSealer>(
+/// Nothing stays behind when this fails. `md5` asks for an MD5, `checksum` for a checksum besides.
+pub async fn seal_body<S: SegmentSealer>(
+    blobs: &Blobs,
+    blob: BlobId,
+    sealer: &S,
+    body: &mut Body,
+    plain_len: u64,
+    md5: bool,
+    checksum: Option<ChecksumAlgorithm>,
+) -> Result<(SealedBody, Digests), Error> {
+    let mut digester = Digester::new(md5, checksum);
+    let written = write(blobs, blob, sealer, body, plain_len, &mut digester).await?;
+    Ok((written, digester.finish().await?))
+}
+
+async fn write<S: SegmentSealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strongroom_object::{
-    CopyObject, CopySource, CreateMultipartUpload, EncryptionRequest, Properties,
+    ChecksumRequest, CopyObject, CopySource, CreateMultipartUpload, EncryptionRequest, Properties,
     PropertiesDirective, ReadConditions, UploadPart, WriteConditions,
 };
 use strongroom_store::drive::LocalDrive;
@@ -127,7 +127,7 @@ async fn multipart(house: &House, name: &str, encryption: EncryptionRequest, cus
         part_number: 1,
         customer_key: customer_key.then(|| customer(b'K')),
         content_length: 500_000,
-        checksum: Default::default(),
+        checksum: ChecksumRequest::default(),
         body: body(&pattern(500_000)),
     };
     house

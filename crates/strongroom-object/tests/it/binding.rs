@@ -6,7 +6,7 @@
 
 use std::ops::Bound;
 
-use strongroom_object::{EncryptionRequest, Error};
+use strongroom_object::{EncryptionRequest, Error, Properties};
 use strongroom_store::{Batch, Row, TableId, Write};
 
 use crate::harness::*;
@@ -79,7 +79,7 @@ async fn every_bit_of_a_version_row_matters() {
             // is served must then be the object, in every word that an answer says about it.
             assert_eq!(got.head.etag, output.etag, "bit {bit}");
             assert_eq!(got.head.size, 4, "bit {bit}");
-            assert_eq!(got.head.properties, Default::default(), "bit {bit}");
+            assert_eq!(got.head.properties, Properties::default(), "bit {bit}");
             assert_eq!(collect(got).await.unwrap(), b"data", "bit {bit}");
         }
     }

@@ -22,23 +22,22 @@ use strongroom_store::env::Clock;
 use strongroom_store::{Store, StoreOptions};
 use strongroom_testkit::{SimClock, SimDrive};
 
-pub const ACCOUNT: &str = "000000000000";
-pub const REGION: &str = "us-east-1";
+pub(crate) const ACCOUNT: &str = "000000000000";
+pub(crate) const REGION: &str = "us-east-1";
 
-pub struct House {
-    pub objects: Objects,
-    pub kms: Kms,
-    pub store: Store,
-    pub audit: Audit,
-    pub caller: Caller,
-    pub drive: Arc<dyn Drive>,
+pub(crate) struct House {
+    pub(crate) objects: Objects,
+    pub(crate) store: Store,
+    pub(crate) audit: Audit,
+    pub(crate) caller: Caller,
+    pub(crate) drive: Arc<dyn Drive>,
 }
 
-pub async fn house() -> House {
+pub(crate) async fn house() -> House {
     house_on(Arc::new(SimDrive::new(1))).await
 }
 
-pub async fn house_on(drive: Arc<dyn Drive>) -> House {
+pub(crate) async fn house_on(drive: Arc<dyn Drive>) -> House {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new(1_790_000_000_000));
     let secret = RootSecret::Key(RootKey::from_bytes(&[9; 32]).unwrap());
     let (keyring, _) = root::create(&secret, clock.now_ms()).unwrap();
@@ -72,7 +71,6 @@ pub async fn house_on(drive: Arc<dyn Drive>) -> House {
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     House {
         objects,
-        kms,
         store,
         audit,
         caller: caller(true),
@@ -80,7 +78,7 @@ pub async fn house_on(drive: Arc<dyn Drive>) -> House {
     }
 }
 
-pub fn caller(secure: bool) -> Caller {
+pub(crate) fn caller(secure: bool) -> Caller {
     let facts = RequestFacts {
         request_id: "R".to_owned(),
         source_ip: "127.0.0.1".to_owned(),
@@ -100,13 +98,13 @@ pub fn caller(secure: bool) -> Caller {
 }
 
 /// One request: its caller and its receipt.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     caller: &'a Caller,
     receipt: Receipt,
 }
 
 impl Request<'_> {
-    pub fn scope(&self) -> Scope<'_> {
+    pub(crate) fn scope(&self) -> Scope<'_> {
         Scope {
             caller: self.caller,
             receipt: &self.receipt,
@@ -114,26 +112,22 @@ impl Request<'_> {
     }
 }
 
-impl Drop for Request<'_> {
-    fn drop(&mut self) {}
-}
-
 impl House {
-    pub fn request(&self) -> Request<'_> {
+    pub(crate) fn request(&self) -> Request<'_> {
         Request {
             caller: &self.caller,
             receipt: self.audit.begin(self.caller.facts().clone()),
         }
     }
 
-    pub async fn bucket(&self, name: &str) {
+    pub(crate) async fn bucket(&self, name: &str) {
         self.objects
             .create_bucket(self.request().scope(), name)
             .await
             .unwrap();
     }
 
-    pub async fn put(
+    pub(crate) async fn put(
         &self,
         bucket: &str,
         object_key: &str,
@@ -144,7 +138,7 @@ impl House {
         self.objects.put_object(self.request().scope(), input).await
     }
 
-    pub async fn get_output(
+    pub(crate) async fn get_output(
         &self,
         bucket: &str,
         object_key: &str,
@@ -154,7 +148,7 @@ impl House {
         self.objects.get_object(self.request().scope(), input).await
     }
 
-    pub async fn get(
+    pub(crate) async fn get(
         &self,
         bucket: &str,
         object_key: &str,
@@ -164,7 +158,7 @@ impl House {
     }
 }
 
-pub async fn collect(mut output: GetObjectOutput) -> Result<Vec<u8>, Error> {
+pub(crate) async fn collect(mut output: GetObjectOutput) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     while let Some(piece) = output.body.next().await {
         all.extend_from_slice(&piece?);
@@ -177,7 +171,7 @@ pub async fn collect(mut output: GetObjectOutput) -> Result<Vec<u8>, Error> {
     Ok(all)
 }
 
-pub fn put_input(
+pub(crate) fn put_input(
     bucket: &str,
     object_key: &str,
     bytes: &[u8],
@@ -195,7 +189,11 @@ pub fn put_input(
     }
 }
 
-pub fn get_input(bucket: &str, object_key: &str, customer_key: Option<CustomerKey>) -> GetObject {
+pub(crate) fn get_input(
+    bucket: &str,
+    object_key: &str,
+    customer_key: Option<CustomerKey>,
+) -> GetObject {
     GetObject {
         bucket: bucket.to_owned(),
         object_key: object_key.to_owned(),
@@ -209,14 +207,14 @@ pub fn get_input(bucket: &str, object_key: &str, customer_key: Option<CustomerKe
     }
 }
 
-pub fn customer(byte: u8) -> CustomerKey {
+pub(crate) fn customer(byte: u8) -> CustomerKey {
     CustomerKey {
         secret: ExternalKey::from_bytes([byte; 32]),
         md5_base64: format!("md5-{byte}"),
     }
 }
 
-pub fn kms() -> EncryptionRequest {
+pub(crate) fn kms() -> EncryptionRequest {
     EncryptionRequest::Kms {
         key_id: None,
         context: strongroom_format::EncryptionContext::new(),
@@ -224,7 +222,7 @@ pub fn kms() -> EncryptionRequest {
 }
 
 /// Recognisable bytes of any length.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     b"Strongroom-Plaintext-Marker/"
         .iter()
         .copied()
@@ -234,7 +232,7 @@ pub fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// A body in pieces of an awkward size.
-pub fn body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
+pub(crate) fn body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
     let pieces = bytes
         .chunks(40_009)
         .map(Bytes::copy_from_slice)
@@ -244,7 +242,7 @@ pub fn body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
 }
 
 /// A body that fails after some bytes.
-pub fn broken_body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
+pub(crate) fn broken_body(bytes: &[u8]) -> Pin<Box<dyn BodySource>> {
     let mut pieces: Vec<_> = bytes
         .chunks(40_009)
         .map(Bytes::copy_from_slice)

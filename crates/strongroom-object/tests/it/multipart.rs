@@ -4,14 +4,19 @@
 use std::ops::Bound;
 
 use strongroom_object::{
-    ChecksumAlgorithm, ChecksumType, CompleteMultipartUpload, CompletedPart, CreateMultipartUpload,
-    CustomerKey, EncryptionRequest, Error, ListParts, Properties, PutObjectOutput, UploadPart,
-    UploadPartOutput, WriteConditions,
+    ChecksumAlgorithm, ChecksumRequest, ChecksumType, CompleteMultipartUpload, CompletedPart,
+    CreateMultipartUpload, CustomerKey, EncryptionRequest, Error, ListParts, Properties,
+    PutObjectOutput, UploadPart, UploadPartOutput, WriteConditions,
 };
 use strongroom_store::drive::Folder;
 use strongroom_store::{Batch, TableId, Write};
 
 use crate::harness::*;
+
+type Request = fn() -> EncryptionRequest;
+type Key = fn() -> Option<CustomerKey>;
+/// What Complete names, and whether an error is the expected one.
+type Refusal = (Vec<CompletedPart>, fn(&Error) -> bool);
 
 const MIB5: usize = 5 * 1024 * 1024;
 
@@ -54,7 +59,7 @@ async fn part(
         part_number,
         customer_key,
         content_length: bytes.len() as u64,
-        checksum: Default::default(),
+        checksum: ChecksumRequest::default(),
         body: body(bytes),
     };
     house
@@ -102,8 +107,7 @@ async fn every_mode_with_and_without_the_key_at_complete() {
     let whole = [one.as_slice(), &two].concat();
     let key = || Some(customer(1));
     let none = || None;
-    type Key = fn() -> Option<CustomerKey>;
-    let modes: [(fn() -> EncryptionRequest, Key, Key); 4] = [
+    let modes: [(Request, Key, Key); 4] = [
         (|| EncryptionRequest::S3, none, none),
         (kms, none, none),
         (|| EncryptionRequest::Customer(customer(1)), key, key),
@@ -222,7 +226,7 @@ async fn sec_n76_complete_refuses_and_changes_nothing() {
             ..a.clone()
         })
         .collect();
-    let cases: Vec<(Vec<CompletedPart>, fn(&Error) -> bool)> = vec![
+    let cases: Vec<Refusal> = vec![
         (vec![], |e| matches!(e, Error::InvalidPartList)),
         (many, |e| matches!(e, Error::InvalidPartList)),
         (vec![b.clone(), a.clone()], |e| {
