@@ -11,8 +11,6 @@
 
 mod frames;
 mod pace;
-#[cfg(test)]
-mod tests;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the audit log says about requests, and what it never says.
+
+use http::StatusCode;
+
+use crate::harness::{files_below, house};
+
+#[tokio::test]
+async fn every_request_leaves_one_event() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    house
+        .call("PUT", "/bucket/k")
+        .header("x-amz-server-side-encryption", "AES256")
+        .body("12345")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    house.call("GET", "/bucket/k").send().await.expect(StatusCode::OK);
+    house.call("GET", "/bucket/none").send().await.refused(404, "NoSuchKey");
+    let mut wrong = house.call("DELETE", "/bucket/k");
+    wrong.secret = "another-secret-of-forty-characters-lengt";
+    wrong.send().await.refused(403, "SignatureDoesNotMatch");
+    house.call("DELETE", "/bucket/k?acl").send().await.refused(501, "NotImplemented");
+    let events = house.events().await;
+    let names: Vec<_> = events.iter().map(|e| e["eventName"].as_str().unwrap()).collect();
+    assert_eq!(names, [
+        "CreateBucket",
+        "PutObject",
+        "GetObject",
+        "GetObject",
+        "DeleteObject",
+        "Unrecognized"
+    ]);
+    let put = &events[1];
+    assert_eq!(put["requestParameters"]["bucketName"], "bucket");
+    assert_eq!(put["requestParameters"]["key"], "k");
+    assert_eq!(put["requestParameters"]["Host"], "localhost:9443");
+    assert_eq!(put["responseElements"]["x-amz-server-side-encryption"], "AES256");
+    assert_eq!(put["additionalEventData"]["SSEApplied"], "SSE_S3");
+    assert_eq!(put["additionalEventData"]["bytesTransferredIn"], 5);
+    assert_eq!(put["additionalEventData"]["AuthenticationMethod"], "AuthHeader");
+    assert_eq!(put["additionalEventData"]["CipherSuite"], "TLS_AES_256_GCM_SHA384");
+    assert_eq!(put["resources"][0]["ARN"], "arn:aws:s3:::bucket/k");
+    assert_eq!(put["eventCategory"], "Data");
+    assert_eq!(put["readOnly"], false);
+    assert_eq!(events[0]["eventCategory"], "Management");
+    assert_eq!(events[2]["additionalEventData"]["bytesTransferredOut"], 5);
+    assert_eq!(events[2]["readOnly"], true);
+    assert_eq!(events[3]["errorCode"], "NoSuchKey");
+    assert_eq!(events[4]["errorCode"], "SignatureDoesNotMatch");
+    assert_eq!(events[4]["userIdentity"]["type"], "Unknown");
+    assert_eq!(events[5]["errorCode"], "NotImplemented");
+}
+
+#[tokio::test]
+async fn kms_uses_of_s3_are_recorded_with_their_request() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let put = house
+        .call("PUT", "/bucket/k")
+        .header("x-amz-server-side-encryption", "aws:kms")
+        .body("x")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    let events = house.events().await;
+    let of_request: Vec<_> = events
+        .iter()
+        .filter(|e| e["requestID"] == put.header("x-amz-request-id"))
+        .map(|e| e["eventName"].as_str().unwrap())
+        .collect();
+    assert!(of_request.contains(&"GenerateDataKey"), "{of_request:?}");
+    assert_eq!(of_request.last(), Some(&"PutObject"));
+}
+
+/// Planted secrets must not turn up on the drive, in the log or in an error document.
+#[tokio::test]
+async fn sec_planted_secrets_stay_out_of_log_and_answers() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let key = *b"PLANTED-CUSTOMER-KEY-32-BYTES-00";
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
+    let mut answers = Vec::new();
+    for call in [
+        house.call("PUT", "/bucket/k").customer_key(&key).body("PLANTED-BODY"),
+        house.call("GET", "/bucket/k").customer_key(&key).plain_http(),
+        house.call("GET", "/bucket/k").customer_key(&key[..31]),
+        house.call("GET", "/bucket/none").customer_key(&key),
+        house.call("PUT", "/bucket/c").customer_key(&key).header("x-amz-copy-source", "bucket/k"),
+    ] {
+        answers.push(call.send().await);
+    }
+    let mut wrong = house.call("GET", "/bucket/k").customer_key(&key);
+    wrong.secret = "another-secret-of-forty-characters-lengt";
+    answers.push(wrong.send().await.refused(403, "SignatureDoesNotMatch"));
+    house.audit.flush().await.unwrap();
+    let planted = [&key[..20], encoded.as_bytes(), b"PLANTED-BODY", crate::harness::SECRET.as_bytes()];
+    let holds = |bytes: &[u8]| planted.iter().any(|p| bytes.windows(p.len()).any(|w| w == *p));
+    for answer in answers {
+        assert!(!holds(&answer.body) && !holds(format!("{:?}", answer.headers).as_bytes()));
+    }
+    for file in files_below(house.folder.path()) {
+        assert!(!holds(&std::fs::read(&file).unwrap()), "{}", file.display());
+    }
+}
