@@ -35,13 +35,13 @@ pub(crate) struct Frames {
 
 impl Frames {
     /// The frames of an HTTP body.
-    pub(crate) fn new<B>(body: B, waits_for_continue: bool) -> Self
+    pub(crate) fn new<B>(body: B, waits_for_continue: bool, stall_timeout: Duration) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let body: BoxBody = Box::pin(http_body_util::BodyExt::map_err(body, Into::into));
-        Self { body: Some(Mutex::new(body)), pace: Pace::default(), waits_for_continue }
+        Self { body: Some(Mutex::new(body)), pace: Pace::new(stall_timeout), waits_for_continue }
     }
 
     /// The next data; trailers of HTTP itself are not ours and are dropped.

@@ -26,6 +26,7 @@ use strongroom_wire::{ChunkDecoder, ChunkError};
 use crate::error::{S3Code, S3Error};
 use crate::s3::checksum_headers;
 pub(crate) use frames::Frames;
+pub(crate) use pace::STALL_TIMEOUT;
 
 /// A request's body.
 pub(crate) struct RequestBody {

@@ -2,8 +2,8 @@
 //! How long a client may take with its body.
 //!
 //! Counted is only the time in which the server waits for the client, never the time in which
-//! the drives are slow. A client is too slow when nothing comes for [`IDLE_MAX`], or when after a
-//! grace of the same length it stays below [`BYTES_PER_SECOND_MIN`] on average.
+//! the drives are slow. A client is too slow when nothing comes for the stall timeout, or when after
+//! a grace of the same length it stays below [`BYTES_PER_SECOND_MIN`] on average.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// Longest silence.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+/// Longest silence, unless the listener says otherwise.
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Slowest average.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
 
 /// The watch over one body. The timer is touched only when there is nothing to read.
-#[derive(Default)]
 pub(super) struct Pace {
+    stall_timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     waiting_since: Option<Instant>,
     waited: Duration,
@@ -27,6 +27,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// A watch that allows this much silence.
+    pub(super) fn new(stall_timeout: Duration) -> Self {
+        Self { stall_timeout, timer: None, waiting_since: None, waited: Duration::ZERO, bytes: 0 }
+    }
+
     /// Data came.
     pub(super) fn progress(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -58,6 +63,7 @@ impl Pace {
     /// How long this wait may last.
     fn allowance(&self) -> Duration {
         let earned = Duration::from_secs(self.bytes / BYTES_PER_SECOND_MIN);
-        IDLE_MAX.saturating_add(earned).saturating_sub(self.waited).min(IDLE_MAX)
+        let whole = self.stall_timeout.saturating_add(earned);
+        whole.saturating_sub(self.waited).min(self.stall_timeout)
     }
 }

@@ -15,7 +15,7 @@ mod s3;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header;
@@ -28,7 +28,7 @@ use strongroom_kms::Kms;
 use strongroom_object::Objects;
 use strongroom_store::env::Clock;
 
-use crate::body::Frames;
+use crate::body::{Frames, STALL_TIMEOUT};
 use crate::response::ResponseBody;
 pub(crate) use address::Address;
 pub use address::fuzz_address;
@@ -77,6 +77,7 @@ pub struct ConnectionFacts {
 #[derive(Debug, Clone)]
 pub struct Api {
     services: Arc<ApiServices>,
+    stall_timeout: Duration,
 }
 
 impl Api {
@@ -85,7 +86,13 @@ impl Api {
         for domain in &mut services.domains {
             domain.make_ascii_lowercase();
         }
-        Self { services: Arc::new(services) }
+        Self { services: Arc::new(services), stall_timeout: STALL_TIMEOUT }
+    }
+
+    /// The same with another limit on how long the body of a request may stand still.
+    #[must_use]
+    pub fn with_stall_timeout(self, stall_timeout: Duration) -> Self {
+        Self { stall_timeout, ..self }
     }
 
     /// Answers one request.
@@ -96,7 +103,7 @@ impl Api {
     {
         let (parts, body) = req.into_parts();
         let waits_for_continue = parts.headers.contains_key(header::EXPECT);
-        let frames = Frames::new(body, waits_for_continue);
+        let frames = Frames::new(body, waits_for_continue, self.stall_timeout);
         let speaks_kms = authenticate::speaks_kms(&parts);
         let exchange = match Exchange::begin(&parts, &conn, speaks_kms) {
             Ok(exchange) => exchange,
