@@ -64,7 +64,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) admin_allow_remote: bool,
 
-    /// Base domain of virtual-host-style addresses, as in BUCKET.NAME; may be repeated
+    /// Base domain of virtual-host-style addresses, as in BUCKET.NAME; may be repeated. Over
+    /// HTTPS it needs a dot in it: TLS clients do not take *.localhost, but *.s3.localhost
     /// [default: localhost]
     #[arg(long = "domain", value_name = "NAME", env = "STRONGROOM_DOMAIN", value_delimiter = ',', help_heading = LISTENERS)]
     #[serde(default, rename = "domain")]

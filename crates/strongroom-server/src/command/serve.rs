@@ -31,15 +31,14 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
 
     let rooms = Arc::new(Rooms::open(&config.place).await?);
     config.place.data.remove_run_file()?;
-    let (run, background, listeners, certificate) =
-        match open(&config, &rooms, ports, metrics).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                // The listeners never opened; the first error is the one to tell.
-                let _closed = rooms.close().await;
-                return Err(error);
-            }
-        };
+    let (run, background, listeners, certificate) = match open(&config, &rooms, ports, metrics) {
+        Ok(opened) => opened,
+        Err(error) => {
+            // The listeners never opened; the first error is the one to tell.
+            let _closed = rooms.close().await;
+            return Err(error);
+        }
+    };
     rooms.record("StartServer").await?;
     tell_ready(&config, &run, rooms.is_new)?;
 
@@ -69,7 +68,7 @@ type Opened = (
 );
 
 /// Opens what clients and commands can reach, the S3 listeners last.
-async fn open(
+fn open(
     config: &Config,
     rooms: &Arc<Rooms>,
     ports: Ports,
@@ -110,7 +109,9 @@ async fn open(
             ready,
         )));
     }
-    let api = rooms.api(config.listen.domains.clone());
+    let api = rooms
+        .api(config.listen.domains.clone())
+        .with_stall_timeout(config.limits.stall_timeout);
     let mut listeners = Listeners::new(config.limits);
     if let Some(bound) = ports.http {
         listeners.open(bound, None, api.clone());

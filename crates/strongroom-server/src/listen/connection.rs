@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::Request;
 use hyper::body::Incoming;
@@ -74,12 +73,7 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let api = api.clone();
         let facts = facts.clone();
-        async move {
-            let began = Instant::now();
-            let response = api.handle(request, facts).await;
-            metrics::histogram!("strongroom_response_head_seconds").record(began.elapsed());
-            Ok::<_, Infallible>(response)
-        }
+        async move { Ok::<_, Infallible>(api.handle(request, facts).await) }
     });
     let stream = TokioIo::new(StallGuard::new(stream, limits.stall_timeout));
     let connection = http1::Builder::new()

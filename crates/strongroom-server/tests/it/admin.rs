@@ -18,7 +18,7 @@ fn health_and_metrics() {
     for name in [
         "strongroom_ready 1",
         "strongroom_connections_total",
-        "strongroom_response_head_seconds_bucket",
+        "strongroom_request_seconds_bucket",
     ] {
         assert!(metrics.contains(name), "`{name}` is not in: {metrics}");
     }

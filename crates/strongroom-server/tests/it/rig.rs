@@ -14,36 +14,35 @@ use rustls_pki_types::pem::PemObject as _;
 use strongroom_wire::SecretAccessKey;
 use strongroom_wire::sigv4::{PayloadMode, SigningInput, sign_request};
 
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A data directory and the program's settings for it.
-pub struct Rig {
+pub(crate) struct Rig {
     dir: tempfile::TempDir,
-    pub flags: Vec<String>,
-    pub env: Vec<(String, String)>,
+    pub(crate) flags: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// A running server; killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub run: serde_json::Value,
+    pub(crate) run: serde_json::Value,
     data: PathBuf,
 }
 
-pub struct Credential {
-    pub id: String,
-    pub secret: SecretAccessKey,
+pub(crate) struct Credential {
+    pub(crate) id: String,
+    pub(crate) secret: SecretAccessKey,
 }
 
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
             flags: Vec::new(),
@@ -51,25 +50,25 @@ impl Rig {
         }
     }
 
-    pub fn flag(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.extend([name.to_owned(), value.to_owned()]);
         self
     }
 
-    pub fn var(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    pub fn beside(&self, name: &str) -> PathBuf {
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("STRONGROOM_") {
@@ -91,11 +90,11 @@ impl Rig {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
-    pub fn serve_command(&self) -> Command {
+    pub(crate) fn serve_command(&self) -> Command {
         let mut command = self.command(&["serve"]);
         for (flag, default) in [
             ("--https", "127.0.0.1:0"),
@@ -111,7 +110,7 @@ impl Rig {
     }
 
     /// A server that is expected to fail at its start.
-    pub fn serve_failing(&self) -> Output {
+    pub(crate) fn serve_failing(&self) -> Output {
         let child = self.serve_command().spawn().unwrap();
         let pid = Pid::from_child(&child);
         std::thread::spawn(move || {
@@ -121,7 +120,7 @@ impl Rig {
         child.wait_with_output().unwrap()
     }
 
-    pub fn start(&self) -> Server {
+    pub(crate) fn start(&self) -> Server {
         let mut command = self.serve_command();
         let err = std::fs::File::create(self.beside("stderr")).unwrap();
         let out = std::fs::File::create(self.beside("stdout")).unwrap();
@@ -149,16 +148,16 @@ impl Rig {
         }
     }
 
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         std::fs::read_to_string(self.beside("stdout")).unwrap()
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.beside("stderr")).unwrap()
     }
 
     /// What `strongroom env` says, as names and values.
-    pub fn env_lines(&self, extra: &[&str]) -> Vec<(String, String)> {
+    pub(crate) fn env_lines(&self, extra: &[&str]) -> Vec<(String, String)> {
         let output = self.run(&[&["env"], extra].concat());
         assert!(output.status.success(), "{}", text(&output.stderr));
         let script = format!("{}\nenv", text(&output.stdout));
@@ -176,7 +175,7 @@ impl Rig {
             .collect()
     }
 
-    pub fn credential(&self) -> Credential {
+    pub(crate) fn credential(&self) -> Credential {
         let lines = self.env_lines(&[]);
         Credential {
             id: value(&lines, "AWS_ACCESS_KEY_ID"),
@@ -186,15 +185,15 @@ impl Rig {
 }
 
 impl Server {
-    pub fn address(&self, name: &str) -> SocketAddr {
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
         self.run[name].as_str().unwrap().parse().unwrap()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -205,16 +204,16 @@ impl Server {
         }
     }
 
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);
         assert!(self.wait().success());
     }
 
-    pub fn http(&self) -> TcpStream {
+    pub(crate) fn http(&self) -> TcpStream {
         connect(self.address("http"))
     }
 
-    pub fn get_admin(&self, path: &str) -> Response {
+    pub(crate) fn get_admin(&self, path: &str) -> Response {
         let mut stream = connect(self.address("admin"));
         write!(
             stream,
@@ -225,11 +224,20 @@ impl Server {
     }
 
     /// A TLS client that trusts the local CA.
-    pub fn https(&self, name: &str) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    pub(crate) fn https(
+        &self,
+        name: &str,
+    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
         tls_client(self.address("https"), &self.data.join("tls/ca.pem"), name)
     }
 
-    pub fn request(&self, key: &Credential, method: &str, path: &str, body: &[u8]) -> Response {
+    pub(crate) fn request(
+        &self,
+        key: &Credential,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Response {
         let mut stream = self.http();
         let head = signed_head(key, self.address("http"), method, path, body.len(), &[]);
         stream.write_all(head.as_bytes()).unwrap();
@@ -245,14 +253,14 @@ impl Drop for Server {
     }
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
-pub fn tls_client(
+pub(crate) fn tls_client(
     address: SocketAddr,
     ca: &Path,
     name: &str,
@@ -274,7 +282,7 @@ pub fn tls_client(
 }
 
 /// A request head, signed with an unsigned payload; the body is still to be sent.
-pub fn signed_head(
+pub(crate) fn signed_head(
     key: &Credential,
     host: SocketAddr,
     method: &str,
@@ -321,7 +329,7 @@ pub fn signed_head(
 }
 
 /// Reads one response; its body by Content-Length, or to the end of the connection.
-pub fn read_response(stream: &mut impl Read) -> Response {
+pub(crate) fn read_response(stream: &mut impl Read) -> Response {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     loop {
@@ -348,11 +356,11 @@ pub fn read_response(stream: &mut impl Read) -> Response {
             reader.read_to_end(&mut body).unwrap();
         }
     }
-    Response { status, head, body }
+    Response { status, body }
 }
 
 /// Whether the peer ends the connection (at once or after an answer) before the deadline.
-pub fn is_ended(stream: &mut TcpStream) -> bool {
+pub(crate) fn is_ended(stream: &mut TcpStream) -> bool {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => true,
@@ -360,15 +368,15 @@ pub fn is_ended(stream: &mut TcpStream) -> bool {
     }
 }
 
-pub fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub fn value(lines: &[(String, String)], name: &str) -> String {
+pub(crate) fn value(lines: &[(String, String)], name: &str) -> String {
     lines
         .iter()
         .find(|(n, _)| n == name)
