@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use strongroom_audit::{Audit, AuditOptions, Receipt, RequestFacts, TlsFacts, UserIdentity};
@@ -41,7 +42,7 @@ pub(crate) async fn new_world() -> World {
 }
 
 async fn open(dir: TempDir, secret: RootSecret, keyring_file: Vec<u8>, keyring: Keyring) -> World {
-    let drive: Arc<dyn Drive> = Arc::new(LocalDrive::open(dir.path()).unwrap());
+    let drive: Arc<dyn Drive> = Arc::new(local_drive(dir.path()).await);
     let clock = Arc::new(SimClock::new(NOON_MS));
     let store = Store::open(drive.clone(), keyring.at_rest(), StoreOptions::default());
     let store = store.await.unwrap();
@@ -72,6 +73,20 @@ async fn open(dir: TempDir, secret: RootSecret, keyring_file: Vec<u8>, keyring: 
         secret,
         keyring_file,
     }
+}
+
+/// Opens the drive. A store that was closed in this process lets go of it a moment later, when its
+/// threads have ended; a real restart is another process.
+async fn local_drive(path: &Path) -> LocalDrive {
+    for _ in 0..200 {
+        match LocalDrive::open(path) {
+            Err(strongroom_store::Error::DriveInUse { .. }) => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the drive is never let go");
 }
 
 pub(crate) fn caller_of(account_id: &str) -> Caller {
