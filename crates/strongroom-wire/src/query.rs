@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The one reading of paths and query strings, used by the signature and by the adapters.
+//! The one reading of paths and query strings: what a signature covers.
 //!
-//! A request could be signed under one reading of its query and executed under another. To make
-//! that impossible, adapters decode with [`pairs`] and [`decode_path`], and the canonical request
-//! is built from exactly the same decoded bytes.
+//! A request could be signed under one reading of its query and executed under another. So there
+//! is one reading, and it is here. An adapter may refuse more than this does (a broken escape, a
+//! repeated parameter, bytes that are not UTF-8), but where it accepts, it must read the same.
 
 use std::borrow::Cow;
 

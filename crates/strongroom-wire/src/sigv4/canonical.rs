@@ -31,6 +31,10 @@ pub(super) struct CanonicalRequest {
 
 impl CanonicalRequest {
     pub(super) fn build(input: &CanonicalInput<'_>) -> Self {
+        Self::write(input, input.request.query, Secrets::Kept)
+    }
+
+    fn write(input: &CanonicalInput<'_>, raw_query: &str, secrets: Secrets) -> Self {
         let request = input.request;
         let mut text = Zeroizing::new(Vec::with_capacity(capacity(input)));
         text.extend_from_slice(request.method.as_bytes());
@@ -41,11 +45,11 @@ impl CanonicalRequest {
             push_path_normalised_twice(&mut text, request.path);
         }
         text.push(b'\n');
-        push_query(&mut text, request.query, input.presigned);
+        push_query(&mut text, raw_query, input.presigned);
         text.push(b'\n');
         let mut header_missing = false;
         for name in input.signed_headers {
-            header_missing |= !push_header(&mut text, request, name, false);
+            header_missing |= !push_header(&mut text, request, name, secrets);
         }
         text.push(b'\n');
         push_joined(&mut text, input.signed_headers);
@@ -70,26 +74,16 @@ impl CanonicalRequest {
 
 /// The canonical request as it may be shown: values of secret headers are masked.
 pub(super) fn masked(input: &CanonicalInput<'_>) -> String {
-    let request = input.request;
-    let mut text = Vec::new();
-    text.extend_from_slice(request.method.as_bytes());
-    text.push(b'\n');
-    if input.s3_path_rules {
-        push_path_once(&mut text, request.path);
-    } else {
-        push_path_normalised_twice(&mut text, request.path);
-    }
-    text.push(b'\n');
-    push_query(&mut text, &masked_query(request.query), input.presigned);
-    text.push(b'\n');
-    for name in input.signed_headers {
-        push_header(&mut text, request, name, true);
-    }
-    text.push(b'\n');
-    push_joined(&mut text, input.signed_headers);
-    text.push(b'\n');
-    text.extend_from_slice(input.payload_text.as_bytes());
-    String::from_utf8_lossy(&text).into_owned()
+    let query = masked_query(input.request.query);
+    let shown = CanonicalRequest::write(input, &query, Secrets::Masked);
+    String::from_utf8_lossy(&shown.text).into_owned()
+}
+
+/// What becomes of the values of secret headers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Kept,
+    Masked,
 }
 
 fn capacity(input: &CanonicalInput<'_>) -> usize {
@@ -165,7 +159,12 @@ fn push_query(out: &mut Vec<u8>, raw_query: &str, presigned: bool) {
 }
 
 /// Writes `name:value[,value]\n`; false when the header is absent.
-fn push_header(out: &mut Vec<u8>, request: &RequestToVerify<'_>, name: &str, mask: bool) -> bool {
+fn push_header(
+    out: &mut Vec<u8>,
+    request: &RequestToVerify<'_>,
+    name: &str,
+    secrets: Secrets,
+) -> bool {
     let mut present = false;
     for value in request.values_of(name) {
         if present {
@@ -175,7 +174,7 @@ fn push_header(out: &mut Vec<u8>, request: &RequestToVerify<'_>, name: &str, mas
             out.push(b':');
         }
         present = true;
-        if mask && SECRET_HEADERS.contains(&name) {
+        if secrets == Secrets::Masked && SECRET_HEADERS.contains(&name) {
             out.extend_from_slice(MASK.as_bytes());
         } else {
             push_folded(out, value);
