@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock clients pointed at the server under test."""
+
+import base64
+import contextlib
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from strongroom import REGION, clean_environment
+
+MIB = 1024 * 1024
+SEGMENT = 65_536
+
+
+def session(credential):
+    return boto3.session.Session(
+        aws_access_key_id=credential[0], aws_secret_access_key=credential[1], region_name=REGION
+    )
+
+
+def s3(server, scheme="https", style="path", credential=None, retries=0, **config):
+    """A boto3 S3 client. `style` is path or virtual (bucket.localhost)."""
+    url = server.url(scheme)
+    if style == "virtual":
+        url = url.replace("127.0.0.1", "localhost")
+    settings = {
+        "retries": {"total_max_attempts": retries + 1},
+        "s3": {"addressing_style": style},
+        "connect_timeout": 10,
+        "read_timeout": 60,
+    } | config
+    return session(credential or server.credential).client(
+        "s3", endpoint_url=url, verify=server.ca if scheme == "https" else None,
+        config=Config(**settings),
+    )
+
+
+def kms(server, scheme="https", credential=None):
+    return session(credential or server.credential).client(
+        "kms", endpoint_url=server.url(scheme), verify=server.ca if scheme == "https" else None,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def aws(server, *args, env=None, check=True, stdin=None, scheme="https", timeout=120):
+    """The AWS CLI with nothing but what `eval "$(strongroom env)"` sets."""
+    point = server.env("--http") if scheme == "http" else server.env()
+    isolated = {
+        "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "awscli", *map(str, args)],
+        env=clean_environment() | isolated | point | (env or {}),
+        input=stdin, capture_output=True, timeout=timeout,
+    )
+    if check:
+        assert done.returncode == 0, f"aws {args}: {done.stdout!r} {done.stderr.decode()}"
+    return done
+
+
+def noise(size, seed=0):
+    """Bytes that do not compress, the same for the same seed."""
+    return random.Random(seed * 1_000_003 + size).randbytes(size)
+
+
+def bucket_name(stem="b"):
+    return f"{stem}-{uuid.uuid4().hex[:16]}"
+
+
+def empty_and_delete(client, bucket):
+    """Removes a bucket with all that is in it."""
+    with contextlib.suppress(client.exceptions.NoSuchBucket):
+        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+            for upload in page.get("Uploads", []):
+                client.abort_multipart_upload(
+                    Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            names = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            if names:
+                client.delete_objects(Bucket=bucket, Delete={"Objects": names, "Quiet": True})
+        client.delete_bucket(Bucket=bucket)
+
+
+@contextlib.contextmanager
+def refused(code, status=None, message=None, **elements):
+    """The block must be refused by exactly this S3 or KMS error."""
+    with pytest.raises(ClientError) as caught:
+        yield caught
+    error = caught.value.response["Error"]
+    got = caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+    assert error["Code"] == code, error
+    if status is not None:
+        assert got == status, error
+    if message is not None:
+        assert error["Message"] == message
+    for name, value in elements.items():
+        assert error.get(name) == value, error
+
+
+class CustomerKey:
+    """A customer key in each form that a client or a header wants it in."""
+
+    def __init__(self, raw=None):
+        self.raw = raw or os.urandom(32)
+        self.base64 = base64.b64encode(self.raw).decode()
+        self.md5 = base64.b64encode(hashlib.md5(self.raw).digest()).decode()
+
+    def boto(self, source=False):
+        stem = "CopySourceSSECustomer" if source else "SSECustomer"
+        return {f"{stem}Algorithm": "AES256", f"{stem}Key": self.raw}
+
+    def headers(self, source=False):
+        stem = "x-amz-copy-source-server-side" if source else "x-amz-server-side"
+        stem += "-encryption-customer"
+        return {
+            f"{stem}-algorithm": "AES256", f"{stem}-key": self.base64, f"{stem}-key-md5": self.md5
+        }
+
+
+def headers_of(answer):
+    """The HTTP headers of a boto3 answer, names in lower case."""
+    return {k.lower(): v for k, v in answer["ResponseMetadata"]["HTTPHeaders"].items()}
+
+
+def read(answer):
+    with contextlib.closing(answer["Body"]) as body:
+        return body.read()
+
+
+def write_tree(root, files):
+    for name, data in files.items():
+        path = Path(root) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def read_tree(root):
+    root = Path(root)
+    return {
+        str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
+    }

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: one server for the whole run, fresh buckets for each test, and a second server for
+tests that damage, restart or overload it."""
+
+import pytest
+
+import clients
+import rawhttp
+from strongroom import Server, resolve_localhost_names
+
+resolve_localhost_names()
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Debug log, so that tests of the log see all that can be in it."""
+    with Server() as running:
+        yield running
+        log = running.log()
+        assert "panicked" not in log, log[log.index("panicked") - 500:][:2000]
+
+
+@pytest.fixture
+def make_server():
+    """Starts servers of a test's own."""
+    started = []
+
+    def make(*flags, **options):
+        started.append(Server(*flags, **options).start())
+        return started[-1]
+
+    yield make
+    for one in started:
+        log = one.log()
+        one.remove()
+        assert "panicked" not in log, log[log.index("panicked") - 500:][:2000]
+
+
+@pytest.fixture(scope="session")
+def s3(server):
+    return clients.s3(server)
+
+
+@pytest.fixture(scope="session")
+def s3_http(server):
+    return clients.s3(server, "http")
+
+
+@pytest.fixture(scope="session")
+def kms(server):
+    return clients.kms(server)
+
+
+@pytest.fixture(scope="session")
+def raw(server):
+    """Signed requests by hand, over HTTPS."""
+    return rawhttp.Client(server)
+
+
+@pytest.fixture(scope="session")
+def raw_http(server):
+    return rawhttp.Client(server, "http")
+
+
+@pytest.fixture
+def bucket(s3):
+    name = clients.bucket_name()
+    s3.create_bucket(Bucket=name)
+    yield name
+    clients.empty_and_delete(s3, name)
+
+
+@pytest.fixture(scope="session")
+def kms_key(kms):
+    """An enabled KMS key with an alias: id, ARN, alias and alias ARN."""
+    made = kms.create_key(Description="e2e")["KeyMetadata"]
+    alias = "alias/e2e-matrix"
+    kms.create_alias(AliasName=alias, TargetKeyId=made["KeyId"])
+    arn = made["Arn"]
+    return {
+        "id": made["KeyId"], "arn": arn, "alias": alias,
+        "alias_arn": arn.rsplit(":", 1)[0] + ":" + alias,
+    }

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real program: start it, ask it, stop it, read what it wrote."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+DEADLINE = 30
+
+
+def program():
+    """The binary under test: STRONGROOM_BIN, else the release build of this repository."""
+    default = Path(__file__).parent.parent / "target/release/strongroom"
+    path = Path(os.environ.get("STRONGROOM_BIN", default)).absolute()
+    assert path.exists(), f"no server binary at {path}: `cargo xtask e2e` builds it"
+    return path
+
+
+def clean_environment():
+    """The environment without anything that would point an AWS client elsewhere."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "STRONGROOM_"))
+        and name.lower() not in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    }
+
+
+class Server:
+    """One data directory and the server over it. Everything is on loopback, on free ports."""
+
+    def __init__(self, *flags, log="debug", env=None):
+        self.base = Path(tempfile.mkdtemp(prefix="strongroom-e2e-"))
+        self.data = self.base / "data"
+        self.log_file = self.base / "server.log"
+        self.out_file = self.base / "server.out"
+        self.flags = list(flags)
+        self.extra_env = dict(env or {})
+        self.level = log
+        self.process = None
+        self.run_info = None
+        self._env = None
+
+    # ---- life -------------------------------------------------------------------------
+
+    def start(self):
+        command = [program(), "serve", "--data", self.data, "--log", self.level]
+        for name in ("--https", "--http", "--admin"):
+            if name not in self.flags:
+                command += [name, "127.0.0.1:0"]
+        env = clean_environment() | self.extra_env
+        with self.log_file.open("ab") as log, self.out_file.open("ab") as out:
+            self.process = subprocess.Popen(
+                [*map(str, command), *self.flags],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=env, cwd=self.base,
+            )
+        self.run_info = self._wait_for_run_file()
+        self._env = None
+        return self
+
+    def _wait_for_run_file(self):
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended at its start:\n{self.log()[-4000:]}")
+            try:
+                run = json.loads((self.data / "run.json").read_text())
+                if run["pid"] == self.process.pid:
+                    return run
+            except (FileNotFoundError, json.JSONDecodeError):
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"the server did not start:\n{self.log()[-4000:]}")
+
+    def stop(self):
+        """SIGTERM, and the end must be clean."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=DEADLINE + 10)
+        assert status == 0, f"the server ended with {status}:\n{self.log()[-4000:]}"
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def remove(self):
+        self.kill()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.stop()
+        finally:
+            self.remove()
+
+    # ---- addresses and credentials ----------------------------------------------------
+
+    def address(self, scheme):
+        """(host, port) of the listener `https`, `http` or `admin`."""
+        host, port = self.run_info[scheme].rsplit(":", 1)
+        return host, int(port)
+
+    def url(self, scheme="https"):
+        return f"{scheme}://{self.run_info[scheme]}"
+
+    @property
+    def ca(self):
+        return str(self.data / "tls/ca.pem")
+
+    def command(self, *args, env=None, check=True):
+        """A command of the program on this data directory."""
+        done = subprocess.run(
+            [str(program()), *args],
+            env=clean_environment() | {"STRONGROOM_DATA": str(self.data)} | (env or {}),
+            capture_output=True, text=True, timeout=DEADLINE * 2, cwd=self.base,
+        )
+        if check:
+            assert done.returncode == 0, f"{args}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def env(self, *args):
+        """What `eval "$(strongroom env)"` sets, as a shell sees it."""
+        shell = subprocess.run(
+            ["sh", "-c", 'eval "$("$0" env --data "$@")" && env', str(program()),
+             str(self.data), *args],
+            env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True,
+            timeout=DEADLINE,
+        )
+        pairs = (line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
+        return {name: value for name, value in pairs if name.startswith("AWS_")}
+
+    @property
+    def credential(self):
+        """(access key id, secret access key) of root."""
+        if self._env is None:
+            self._env = self.env()
+        return self._env["AWS_ACCESS_KEY_ID"], self._env["AWS_SECRET_ACCESS_KEY"]
+
+    # ---- what it wrote ----------------------------------------------------------------
+
+    def log(self):
+        return self.log_file.read_text(errors="replace")
+
+    def admin(self, path, method="GET"):
+        connection = http.client.HTTPConnection(*self.address("admin"), timeout=DEADLINE)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def metrics(self):
+        """name{labels} -> number."""
+        status, text = self.admin("/metrics")
+        assert status == 200
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
+        return {name: float(value) for name, value in lines}
+
+    def files(self):
+        """Every regular file of the data directory."""
+        return sorted(p for p in self.data.rglob("*") if p.is_file() and not p.is_symlink())
+
+    def audit_files(self):
+        found = sorted(p for p in self.files() if "audit" in str(p.relative_to(self.data)))
+        assert found, "no audit log in the data directory"
+        return found
+
+    def audit(self, settle=1.6):
+        """All audit events, oldest first. Plain reads are on the drive within a second."""
+        time.sleep(settle)
+        lines = [line for path in self.audit_files() for line in path.read_bytes().split(b"\n")]
+        return [json.loads(line) for line in lines if line.strip()]
+
+    def resident_bytes(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        for line in status.splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+    def open_files(self):
+        """Data files of the drive, which is where blobs lie."""
+        return [p for p in self.files() if "blob" in str(p.relative_to(self.data))]
+
+
+def resolve_localhost_names():
+    """Makes *.localhost loopback, as RFC 6761 says; glibc asks DNS instead."""
+    ask = socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **kwargs):
+        name = host.decode() if isinstance(host, bytes) else host
+        if isinstance(name, str) and name.endswith(".localhost"):
+            host = "127.0.0.1"
+        return ask(host, *args, **kwargs)
+
+    socket.getaddrinfo = getaddrinfo
