@@ -57,6 +57,7 @@ pub use committer::ReleasedBlobs;
 pub use engine::Engine;
 pub use index::{FjallIndex, Index, IndexRow, MemoryIndex};
 pub use limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX};
+pub use reader::RowsReport;
 pub use recovery::RecoveryReport;
 
 use self::checkpoint::Checkpointer;
@@ -230,6 +231,12 @@ impl Tables {
     /// Where a blob of the catalogue is; `None` when the store does not have the blob.
     pub fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
         self.inner.reader.blob(blob)
+    }
+
+    /// Opens every row of every table and tells which do not open; `seen` hears of the bytes
+    /// gone through. Blocks. Rows written meanwhile may or may not be among them.
+    pub fn verify(&self, seen: impl FnMut(u64)) -> Result<RowsReport, Error> {
+        self.inner.reader.verify(seen)
     }
 
     /// The number of the last commit that reads show.

@@ -14,6 +14,17 @@ use crate::blob::CatalogRow;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
 
+/// What a look at every row came to.
+#[derive(Debug, Default)]
+pub struct RowsReport {
+    /// Rows opened.
+    pub rows: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
+    /// What did not open, one error for each row.
+    pub damaged: Vec<Error>,
+}
+
 /// Reads what was committed.
 #[derive(Clone)]
 pub(crate) struct Reader {
@@ -87,7 +98,36 @@ impl Reader {
         CatalogRow::decode(blob, &row.value).map(|row| Some(row.location(blob)))
     }
 
+    pub(crate) fn verify(&self, mut seen: impl FnMut(u64)) -> Result<RowsReport, Error> {
+        self.shared.check()?;
+        let mut report = RowsReport::default();
+        let end = index_key(INDEX_TABLE, &[]);
+        let mut last: Option<Vec<u8>> = None;
+        loop {
+            let start = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let page = self
+                .index
+                .range(start, Bound::Excluded(&end), VERIFY_PAGE_ROWS, false)?;
+            let Some((key, _)) = page.last() else {
+                return Ok(report);
+            };
+            last = Some(key.clone());
+            for (key, stored) in page {
+                let bytes = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+                report.rows = report.rows.saturating_add(1);
+                report.bytes = report.bytes.saturating_add(bytes);
+                report
+                    .damaged
+                    .extend(open_row(self.at_rest.as_ref(), &key, &stored).err());
+                seen(bytes);
+            }
+        }
+    }
+
     pub(crate) fn last_commit(&self) -> CommitSeq {
         CommitSeq(self.shared.applied().seq)
     }
 }
+
+/// Rows held in memory at once; they are of several MiB at most.
+const VERIFY_PAGE_ROWS: usize = 16;

@@ -86,15 +86,14 @@ fn power_loss_at_every_operation_loses_nothing_acknowledged() {
             let drive = SimDrive::new(seed * 1_000 + at);
             drive.set_plan(FaultPlan::new([Fault::CrashAt(at)]));
             let (mut rng, index) = (SimRng::new(seed), LossyIndex::default());
-            let ended = match open_with(&drive, &index) {
-                Ok(mut engine) => tell(&mut engine),
-                Err(_) => {
-                    let (acknowledged, in_doubt) = Default::default();
-                    Ended {
-                        acknowledged,
-                        in_doubt,
-                        failed: true,
-                    }
+            let ended = if let Ok(mut engine) = open_with(&drive, &index) {
+                tell(&mut engine)
+            } else {
+                let (acknowledged, in_doubt) = Default::default();
+                Ended {
+                    acknowledged,
+                    in_doubt,
+                    failed: true,
                 }
             };
             if !drive.has_crashed() {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use strongroom_store::Error;
 use strongroom_store::drive::{Drive, DrivePath, Folder};
 use strongroom_store::table::Engine;
-use strongroom_testkit::{Fault, FaultPlan, SimDrive};
+use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimRng};
 
 use crate::table_rig::{
     LossyIndex, Model, T, U, all, commit, delete, open, open_with, put, writes,
@@ -155,7 +155,9 @@ fn records_exchanged_repeated_or_left_out() {
     for story in stories {
         let forged = drive.kill();
         let mut file = head.clone();
-        story.iter().for_each(|at| file.extend(part(*at)));
+        for at in story {
+            file.extend(part(*at));
+        }
         file.extend(&mark);
         forged.plant(&path, &file);
         assert_names(&open_forgetful(&forged).unwrap_err(), &path);
@@ -210,9 +212,9 @@ fn every_byte_behind_the_anchor_in_several_files() {
 struct NeverKeeps;
 
 impl NeverKeeps {
-    fn rng() -> strongroom_testkit::SimRng {
-        (0..)
-            .map(strongroom_testkit::SimRng::new)
+    fn rng() -> SimRng {
+        (0..1_000)
+            .map(SimRng::new)
             .find(|rng| rng.clone().below(5) == 0)
             .unwrap()
     }
@@ -455,4 +457,45 @@ fn nothing_readable_reaches_the_drive() {
     assert!(!in_files(&drive, secret) && !in_files(&drive, b"the key of the row"));
     engine.checkpoint().unwrap();
     assert!(!in_files(&drive, secret));
+}
+
+#[test]
+fn verification_opens_every_row_and_names_the_bad_ones() {
+    use std::sync::Arc;
+    use strongroom_store::table::Tables;
+    let (drive, index) = (SimDrive::new(4), LossyIndex::default());
+    let mut engine = open_with(&drive, &index).unwrap();
+    for at in 0..200_u8 {
+        commit(
+            &mut engine,
+            writes(vec![put(T, &[at], b"t"), put(U, &[at], b"u")]),
+        )
+        .unwrap();
+    }
+    drop(engine);
+    let tables = Tables::open_with_index(
+        Arc::new(drive.kill()),
+        crate::table_rig::sealer(),
+        Arc::new(index.clone()),
+        crate::table_rig::small(),
+        crate::table_rig::ignore_released(),
+    )
+    .unwrap();
+    let mut seen = 0;
+    let report = tables.verify(|bytes| seen += bytes).unwrap();
+    assert_eq!(
+        (report.rows, report.bytes, report.damaged.len()),
+        (400, seen, 0)
+    );
+    index.edit(|rows| {
+        for key in [[0, 20, 7], [0, 21, 199]] {
+            let mut row = rows[&key.to_vec()].to_vec();
+            row[12] ^= 1;
+            rows.insert(key.to_vec(), Bytes::from(row));
+        }
+    });
+    let damaged = tables.verify(|_| {}).unwrap().damaged;
+    assert_eq!(damaged.len(), 2);
+    assert!(damaged[0].to_string().contains("table 20"));
+    assert!(damaged[1].to_string().contains("table 21"));
 }

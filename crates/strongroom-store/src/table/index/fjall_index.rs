@@ -56,7 +56,7 @@ impl FjallIndex {
                     "the index's own journal is damaged; doing without it"
                 );
                 empty_files(dir, "jnl")
-                    .map_err(|source| Error::from_io("empty the journals of", &"index", source))?;
+                    .map_err(|source| Error::from_io("empty the journals of", "index", source))?;
                 open_database(dir, cache_bytes)
             }
             opened => opened,

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One contract for every index.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use strongroom_store::drive::{Drive, DrivePath, Folder};
+use strongroom_store::table::{FjallIndex, Index, IndexOp, MemoryIndex};
+use strongroom_testkit::{SimDrive, SimRng};
+
+use crate::table_rig::LossyIndex;
+
+/// Holds an index to its contract; `reopen` persists nothing by itself.
+fn conforms(mut index: Box<dyn Index>, reopen: impl Fn(Box<dyn Index>) -> Box<dyn Index>) {
+    let mut rng = SimRng::new(11);
+    let mut model: BTreeMap<Vec<u8>, Bytes> = BTreeMap::new();
+    for round in 0..60 {
+        let ops: Vec<IndexOp> = (0..rng.below(40)).map(|_| op(&mut rng)).collect();
+        for op in ops.clone() {
+            match op {
+                IndexOp::Put { key, row } => model.insert(key, row),
+                IndexOp::Delete { key } => model.remove(&key),
+            };
+        }
+        // Every group of the tables writes one row that is never deleted.
+        let mark = IndexOp::Put {
+            key: vec![0xff, 0xff],
+            row: Bytes::from(vec![round]),
+        };
+        model.insert(vec![0xff, 0xff], Bytes::from(vec![round]));
+        index
+            .apply(ops.into_iter().chain([mark]).collect())
+            .unwrap();
+        for _ in 0..20 {
+            let key = key(&mut rng);
+            assert_eq!(index.get(&key).unwrap().as_ref(), model.get(&key));
+            range(&mut rng, index.as_ref(), &model);
+        }
+        if round % 9 == 8 {
+            index.persist().unwrap();
+            index = reopen(index);
+        }
+    }
+    let all = index
+        .range(Bound::Unbounded, Bound::Unbounded, usize::MAX, false)
+        .unwrap();
+    assert_eq!(all, model.into_iter().collect::<Vec<_>>());
+}
+
+fn op(rng: &mut SimRng) -> IndexOp {
+    let key = key(rng);
+    if rng.one_in(4) {
+        return IndexOp::Delete { key };
+    }
+    let mut row = vec![
+        0;
+        if rng.one_in(50) {
+            40_000
+        } else {
+            rng.index(60)
+        }
+    ];
+    rng.fill(&mut row);
+    IndexOp::Put {
+        key,
+        row: Bytes::from(row),
+    }
+}
+
+fn key(rng: &mut SimRng) -> Vec<u8> {
+    let alphabet = [0_u8, 1, 0x7f, 0xff];
+    (0..=rng.below(4))
+        .map(|_| alphabet[rng.index(alphabet.len())])
+        .take(4)
+        .collect()
+}
+
+fn range(rng: &mut SimRng, index: &dyn Index, model: &BTreeMap<Vec<u8>, Bytes>) {
+    let (start, end) = (key(rng), key(rng));
+    let bound = |rng: &mut SimRng, key| match rng.below(3) {
+        0 => Bound::Unbounded,
+        1 => Bound::Excluded(key),
+        _ => Bound::Included(key),
+    };
+    let (start, end) = (bound(rng, start), bound(rng, end));
+    let (limit, reverse) = (rng.index(9), rng.one_in(2));
+    let (start, end) = (
+        start.as_ref().map(Vec::as_slice),
+        end.as_ref().map(Vec::as_slice),
+    );
+    let starts = |key: &[u8]| match start {
+        Bound::Included(start) => key >= start,
+        Bound::Excluded(start) => key > start,
+        Bound::Unbounded => true,
+    };
+    let ends = |key: &[u8]| match end {
+        Bound::Included(end) => key <= end,
+        Bound::Excluded(end) => key < end,
+        Bound::Unbounded => true,
+    };
+    let mut expected: Vec<_> = model
+        .iter()
+        .filter(|(key, _)| starts(key) && ends(key))
+        .map(|(key, row)| (key.clone(), row.clone()))
+        .collect();
+    if reverse {
+        expected.reverse();
+    }
+    expected.truncate(limit);
+    assert_eq!(index.range(start, end, limit, reverse).unwrap(), expected);
+}
+
+#[test]
+fn the_index_on_fjall_conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let open = |path: &Path| Box::new(FjallIndex::open(path, 1 << 20).unwrap());
+    conforms(open(&path), |index| {
+        drop(index);
+        open(&path)
+    });
+}
+
+#[test]
+fn the_index_in_memory_conforms() {
+    let drive: Arc<dyn Drive> = Arc::new(SimDrive::new(1));
+    let open = || Box::new(MemoryIndex::open(Arc::clone(&drive)).unwrap());
+    conforms(open(), |index| {
+        drop(index);
+        open()
+    });
+}
+
+#[test]
+fn the_lossy_index_of_the_tests_conforms() {
+    let index = LossyIndex::default();
+    conforms(Box::new(index.clone()), |_| Box::new(index.clone()));
+}
+
+#[test]
+fn a_saved_index_with_any_byte_changed_is_damage() {
+    let drive = SimDrive::new(1);
+    let shared: Arc<dyn Drive> = Arc::new(drive.clone());
+    let index = MemoryIndex::open(Arc::clone(&shared)).unwrap();
+    let put = |key: &[u8]| IndexOp::Put {
+        key: key.to_vec(),
+        row: Bytes::from_static(b"row"),
+    };
+    index.apply(vec![put(b"a"), put(b"b")]).unwrap();
+    index.persist().unwrap();
+    let path = DrivePath::fixed(Folder::Log, "index");
+    let good = drive.contents(&path).unwrap();
+    for offset in 0..good.len() {
+        let damaged = drive.kill();
+        assert!(damaged.rot(&path, offset, 0x08));
+        let shared: Arc<dyn Drive> = Arc::new(damaged);
+        assert!(MemoryIndex::open(shared).unwrap_err().is_corruption());
+        let cut = drive.kill();
+        cut.plant(&path, &good[..offset]);
+        let shared: Arc<dyn Drive> = Arc::new(cut);
+        assert!(MemoryIndex::open(shared).unwrap_err().is_corruption());
+    }
+}
