@@ -72,11 +72,11 @@ pub(crate) struct Settings {
     pub(crate) domains: Vec<String>,
 
     /// Your own certificate chain, PEM (instead of the local CA's); read again on SIGHUP
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_CERT", requires = "tls_key", help_heading = LISTENERS)]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_CERT", help_heading = LISTENERS)]
     pub(crate) tls_cert: Option<PathBuf>,
 
     /// The private key of --tls-cert, PEM
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", requires = "tls_cert", help_heading = LISTENERS)]
+    #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", help_heading = LISTENERS)]
     pub(crate) tls_key: Option<PathBuf>,
 
     /// What to log: a level (error, warn, info, debug, trace) or a filter such as

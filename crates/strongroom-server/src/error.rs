@@ -18,7 +18,9 @@ pub(crate) enum Error {
     Busy(String),
 
     /// There is nothing to work on.
-    #[error("there is no store in `{0}`: start one with `strongroom serve --data {0}`")]
+    #[error(
+        "there is no store in `{0}`: say where it is by --data, or make one with `strongroom serve`"
+    )]
     NoStore(String),
 
     /// The keyring cannot be opened.

@@ -141,7 +141,7 @@ fn lines(target: &Target, key: &AccessKey, session_token_is_set: bool) -> Zeroiz
 }
 
 /// As one word of a POSIX shell, whatever is in it.
-fn quoted(value: &str) -> Zeroizing<String> {
+pub(crate) fn quoted(value: &str) -> Zeroizing<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@%+=,".contains(&b);
     if !value.is_empty() && value.bytes().all(plain) {
         return Zeroizing::new(value.to_owned());

@@ -22,9 +22,7 @@ use crate::{admin, logs, output};
 pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
     logs::start(&config.log, config.log_format)?;
-    for name in config::unknown_variables() {
-        tracing::warn!(%name, "environment variable means nothing to this program");
-    }
+    warn_of_risks(&config);
     let metrics = start_metrics()?;
     let mut signals = Signals::new()?;
     let ports = Ports::bind(&config).await?;
@@ -45,9 +43,12 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     signals.until_stop(certificate.as_deref(), &rooms).await;
 
     tracing::info!("stopping: requests in flight may finish");
-    let finished = listeners.close().await;
+    let finished = tokio::select! {
+        finished = listeners.close() => finished,
+        () = signals.stop_again() => false,
+    };
     if !finished {
-        tracing::warn!("some requests took too long and were cut off");
+        tracing::warn!("some requests were cut off");
     }
     for task in background {
         task.abort();
@@ -171,6 +172,14 @@ impl Signals {
         })
     }
 
+    /// The operator insists: do not wait for requests in flight.
+    async fn stop_again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Returns when the server should stop; meanwhile renews the certificate.
     async fn until_stop(&mut self, certificate: Option<&CurrentCertificate>, rooms: &Rooms) {
         let mut renewal = tokio::time::interval(RENEWAL_INTERVAL);
@@ -192,6 +201,23 @@ impl Signals {
                 }
             }
         }
+    }
+}
+
+/// What is allowed but deserves a second look.
+fn warn_of_risks(config: &Config) {
+    for name in config::unknown_variables() {
+        tracing::warn!(%name, "environment variable means nothing to this program");
+    }
+    if let Some(http) = config.listen.http
+        && !http.ip().is_loopback()
+    {
+        tracing::warn!(%http, "plain HTTP is open to other machines: object bytes are not protected on the way");
+    }
+    if let Some(admin) = config.listen.admin
+        && !admin.ip().is_loopback()
+    {
+        tracing::warn!(%admin, "health and metrics are open to other machines without a credential");
     }
 }
 
@@ -282,11 +308,16 @@ fn env_command(place: &Place) -> String {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "strongroom".to_owned());
+    let program = super::env::quoted(&program);
     let dir = place.data.shown();
     if dir == config::DEFAULT_DATA {
-        format!("{program} env")
+        format!("{} env", program.as_str())
     } else {
-        format!("{program} env --data '{dir}'")
+        format!(
+            "{} env --data {}",
+            program.as_str(),
+            super::env::quoted(&dir).as_str()
+        )
     }
 }
 

@@ -114,3 +114,38 @@ fn connections_above_the_limit_wait_their_turn() {
     drop(idle);
     server.stop();
 }
+
+/// The first half of 200 uploads of 1 GiB each, all at once, in a server that may use 512 MiB.
+#[test]
+fn memory_is_bounded_by_connections_not_by_bytes() {
+    const UPLOADS: usize = 200;
+    const GIB: usize = 1 << 30;
+    let rig = Rig::new();
+    let server = rig.start();
+    let key = rig.credential();
+    assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
+    let address = server.address("http");
+    let piece = vec![5; 256 * 1024];
+    let mut uploads: Vec<_> = (0..UPLOADS)
+        .map(|n| {
+            let mut stream = server.http();
+            let path = format!("/bucket/upload-{n}");
+            let head = signed_head(&key, address, "PUT", &path, GIB, &[]);
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for _ in 0..10 {
+        for stream in &mut uploads {
+            stream.write_all(&piece).unwrap();
+        }
+    }
+    let peak_kib = server.peak_memory_kib();
+    assert!(peak_kib < 512 * 1024, "peak of {peak_kib} KiB");
+    drop(uploads);
+    assert_eq!(
+        server.request(&key, "GET", "/bucket/upload-0", b"").status,
+        404
+    );
+    server.stop();
+}

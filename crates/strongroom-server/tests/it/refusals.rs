@@ -20,7 +20,7 @@ fn wrong_command_lines_end_with_2() {
     fails(&Rig::new().flag("--htp", "127.0.0.1:0"), 2, "--htp");
     fails(&Rig::new().flag("--admin", "0.0.0.0:0"), 2, "loopback");
     fails(&Rig::new().flag("--account-id", "1"), 2, "twelve digits");
-    fails(&Rig::new().flag("--tls-cert", "x"), 2, "--tls-key");
+    fails(&Rig::new().flag("--tls-cert", "x"), 2, "belong together");
     fails(&Rig::new().flag("--log", "a=b=c"), 2, "log filter");
     fails(
         &Rig::new().flag("--http", "none").flag("--https", "none"),

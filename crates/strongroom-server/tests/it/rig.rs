@@ -209,6 +209,15 @@ impl Server {
         assert!(self.wait().success());
     }
 
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    }
+
     pub(crate) fn http(&self) -> TcpStream {
         connect(self.address("http"))
     }
@@ -315,14 +324,12 @@ pub(crate) fn signed_head(
         format!("{path}?{query}")
     };
     let mut head = format!("{method} {target} HTTP/1.1\r\ncontent-length: {body_bytes}\r\n");
+    let mut lines: Vec<(String, String)> = signed.headers;
     for (name, value) in &headers {
-        head.push_str(&format!(
-            "{name}: {}\r\n",
-            std::str::from_utf8(value).unwrap()
-        ));
+        lines.push(((*name).to_owned(), text(value)));
     }
-    for (name, value) in &signed.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+    for (name, value) in &lines {
+        head.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
     }
     head.push_str("\r\n");
     head
