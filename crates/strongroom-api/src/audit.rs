@@ -128,15 +128,21 @@ impl Asked {
         self.resources.clear();
         let bucket = address.bucket.as_deref();
         if let Some(bucket) = bucket {
-            self.parameters.insert("bucketName".to_owned(), bucket.into());
+            self.parameters
+                .insert("bucketName".to_owned(), bucket.into());
         }
         if let (Some(bucket), Some(object_key)) = (bucket, address.object_key.as_deref()) {
             self.parameters.insert("key".to_owned(), object_key.into());
-            self.resources.push(object_resource(format!("arn:aws:s3:::{bucket}/{object_key}")));
+            self.resources.push(object_resource(format!(
+                "arn:aws:s3:::{bucket}/{object_key}"
+            )));
         }
         if let Some(bucket) = bucket {
             let arn = format!("arn:aws:s3:::{bucket}");
-            self.resources.push(Resource { type_name: "AWS::S3::Bucket", arn });
+            self.resources.push(Resource {
+                type_name: "AWS::S3::Bucket",
+                arn,
+            });
             self.resource = Some(match address.object_key.as_deref() {
                 Some(object_key) => format!("/{bucket}/{object_key}"),
                 None => format!("/{bucket}"),
@@ -146,11 +152,16 @@ impl Asked {
             if let Some(value) = headers.get(name) {
                 self.parameters.insert(
                     name.to_owned(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned().into(),
+                    String::from_utf8_lossy(value.as_bytes())
+                        .into_owned()
+                        .into(),
                 );
             }
         }
-        for (name, value) in query.iter().filter(|(name, _)| REQUEST_PARAMETERS.contains(name)) {
+        for (name, value) in query
+            .iter()
+            .filter(|(name, _)| REQUEST_PARAMETERS.contains(name))
+        {
             self.parameters.insert(name.to_owned(), value.into());
         }
     }
@@ -161,8 +172,10 @@ impl Asked {
             AuthMethod::Header => "AuthHeader",
             AuthMethod::Query => "QueryString",
         };
-        self.additional.insert("SignatureVersion".to_owned(), "SigV4".into());
-        self.additional.insert("AuthenticationMethod".to_owned(), method.into());
+        self.additional
+            .insert("SignatureVersion".to_owned(), "SigV4".into());
+        self.additional
+            .insert("AuthenticationMethod".to_owned(), method.into());
     }
 
     /// The operation's name for events and metrics.
@@ -179,8 +192,9 @@ impl Asked {
         self.operation.is_none_or(Operation::read_only)
     }
 
-    /// The event of a request that was carried out.
-    pub(crate) fn succeeded(&self, answer: &Answer, bytes_in: u64) -> Event {
+    /// The event of a request that was carried out. What was asked moves into it, so there is
+    /// one event.
+    pub(crate) fn succeeded(&mut self, answer: &Answer, bytes_in: u64) -> Event {
         let bytes_out = answer.response.body().len();
         let mut event = self.event(Some(&answer.audit), bytes_in, bytes_out);
         if !self.read_only() {
@@ -202,7 +216,7 @@ impl Asked {
     }
 
     /// The event of a request that was refused or failed.
-    pub(crate) fn failed(&self, error: &S3Error, bytes_in: u64) -> Event {
+    pub(crate) fn failed(&mut self, error: &S3Error, bytes_in: u64) -> Event {
         let mut event = self.event(None, bytes_in, 0);
         if error.code == S3Code::NotModified {
             return event;
@@ -221,36 +235,45 @@ impl Asked {
         event
     }
 
-    fn event(&self, facts: Option<&AuditFacts>, bytes_in: u64, bytes_out: u64) -> Event {
-        let category =
-            self.operation.map_or(strongroom_audit::Category::Management, Operation::category);
+    fn event(&mut self, facts: Option<&AuditFacts>, bytes_in: u64, bytes_out: u64) -> Event {
+        let category = self
+            .operation
+            .map_or(strongroom_audit::Category::Management, Operation::category);
         let mut detail = EventDetail::new(
             EventSource::S3,
             self.operation_name(),
             category,
             self.read_only(),
         );
-        let mut parameters = self.parameters.clone();
-        let mut additional = self.additional.clone();
+        let mut parameters = std::mem::take(&mut self.parameters);
+        let mut additional = std::mem::take(&mut self.additional);
         additional.insert("bytesTransferredIn".to_owned(), json!(bytes_in));
         additional.insert("bytesTransferredOut".to_owned(), json!(bytes_out));
-        detail.resources.clone_from(&self.resources);
+        detail.resources = std::mem::take(&mut self.resources);
         if let Some(facts) = facts {
             parameters.extend(facts.parameters.clone());
             additional.extend(facts.additional.clone());
             if let Some(applied) = facts.sse_applied {
                 additional.insert("SSEApplied".to_owned(), applied.into());
             }
-            detail.resources.extend(facts.objects.iter().cloned().map(object_resource));
+            detail
+                .resources
+                .extend(facts.objects.iter().cloned().map(object_resource));
         }
         detail.request_parameters = Value::Object(parameters);
         detail.additional = Value::Object(additional);
-        Event { detail, durability: Durability::Buffered }
+        Event {
+            detail,
+            durability: Durability::Buffered,
+        }
     }
 }
 
 fn object_resource(arn: String) -> Resource {
-    Resource { type_name: "AWS::S3::Object", arn }
+    Resource {
+        type_name: "AWS::S3::Object",
+        arn,
+    }
 }
 
 /// An event ready to be recorded.
@@ -273,7 +296,10 @@ impl Event {
                 additional.insert("CipherSuite".to_owned(), tls.cipher_suite.clone().into());
             }
         }
-        receipt.finish(self.detail, self.durability).await.map(|_| ())
+        receipt
+            .finish(self.detail, self.durability)
+            .await
+            .map(|_| ())
     }
 }
 
@@ -315,8 +341,10 @@ mod tests {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let address =
-            Address { bucket: Some("b".to_owned()), object_key: Some("k".to_owned()) };
+        let address = Address {
+            bucket: Some("b".to_owned()),
+            object_key: Some("k".to_owned()),
+        };
         let query = Query::parse("versionId=null&X-Amz-Signature=PLANTED-SIGNATURE").unwrap();
         let mut asked = Asked::new("h");
         asked.head(&address, &query, &headers, Some(Operation::PutObject));
@@ -336,17 +364,39 @@ mod tests {
     #[test]
     fn refusals_are_durable_and_plain_reads_are_not() {
         let mut asked = Asked::new("h");
-        let address = Address { bucket: Some("b".to_owned()), object_key: None };
+        let address = Address {
+            bucket: Some("b".to_owned()),
+            object_key: None,
+        };
         let none = (Query::default(), HeaderMap::new());
         asked.head(&address, &none.0, &none.1, Some(Operation::HeadBucket));
-        let durability = |asked: &Asked, code| asked.failed(&S3Error::from_code(code), 0).durability;
-        assert_eq!(durability(&asked, S3Code::NoSuchBucket), Durability::Buffered);
-        assert_eq!(durability(&asked, S3Code::NotModified), Durability::Buffered);
-        assert_eq!(durability(&asked, S3Code::AccessDenied), Durability::Durable);
-        assert_eq!(durability(&asked, S3Code::SignatureDoesNotMatch), Durability::Durable);
+        let durability =
+            |asked: &mut Asked, code| asked.failed(&S3Error::from_code(code), 0).durability;
+        assert_eq!(
+            durability(&mut asked, S3Code::NoSuchBucket),
+            Durability::Buffered
+        );
+        assert_eq!(
+            durability(&mut asked, S3Code::NotModified),
+            Durability::Buffered
+        );
+        assert_eq!(
+            durability(&mut asked, S3Code::AccessDenied),
+            Durability::Durable
+        );
+        assert_eq!(
+            durability(&mut asked, S3Code::SignatureDoesNotMatch),
+            Durability::Durable
+        );
         asked.head(&address, &none.0, &none.1, Some(Operation::DeleteBucket));
-        assert_eq!(durability(&asked, S3Code::NoSuchBucket), Durability::Durable);
+        assert_eq!(
+            durability(&mut asked, S3Code::NoSuchBucket),
+            Durability::Durable
+        );
         asked.head(&address, &none.0, &none.1, None);
-        assert_eq!(durability(&asked, S3Code::NoSuchBucket), Durability::Durable);
+        assert_eq!(
+            durability(&mut asked, S3Code::NoSuchBucket),
+            Durability::Durable
+        );
     }
 }

@@ -55,7 +55,9 @@ mod tests {
 
     /// Replays the seeds of a target, cut and changed forms of them too.
     fn replay(target: &str, body: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fuzz/corpus")
+            .join(target);
         let mut seeds = 0;
         for entry in std::fs::read_dir(&folder).unwrap() {
             let seed = std::fs::read(entry.unwrap().path()).unwrap();

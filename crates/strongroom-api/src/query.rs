@@ -21,7 +21,10 @@ impl Query {
         let mut pairs: Vec<(String, Option<String>)> = Vec::new();
         for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
             if pairs.len() == PARAMETERS_MAX {
-                return Err(S3Error::new(S3Code::InvalidUri, "Too many query parameters."));
+                return Err(S3Error::new(
+                    S3Code::InvalidUri,
+                    "Too many query parameters.",
+                ));
             }
             let (name, value) = match piece.split_once('=') {
                 Some((name, value)) => (decode(name)?, Some(decode(value)?)),
@@ -54,14 +57,19 @@ impl Query {
 
     /// All parameters in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()))
+        self.pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()))
     }
 }
 
 /// Decodes `%XX` and `+`; anything that is not UTF-8 or a broken escape is refused.
 fn decode(text: &str) -> Result<String, S3Error> {
-    let spaced: Cow<'_, str> =
-        if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
+    let spaced: Cow<'_, str> = if text.contains('+') {
+        text.replace('+', " ").into()
+    } else {
+        text.into()
+    };
     percent_decode(&spaced)
         .ok_or_else(|| S3Error::new(S3Code::InvalidUri, "Couldn't parse the specified URI."))
 }

@@ -30,7 +30,10 @@ impl Answer {
     /// 200 with an XML document.
     pub(crate) fn xml(document: impl Into<Bytes>) -> Self {
         let mut answer = Self::new(StatusCode::OK, ResponseBody::full(document.into()));
-        answer.set(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        answer.set(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/xml"),
+        );
         answer
     }
 
@@ -38,7 +41,10 @@ impl Answer {
     pub(crate) fn new(status: StatusCode, body: ResponseBody) -> Self {
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        Self { response, audit: AuditFacts::default() }
+        Self {
+            response,
+            audit: AuditFacts::default(),
+        }
     }
 
     /// Sets a header.
@@ -99,9 +105,9 @@ impl ResponseBody {
     /// Number of bytes still to come.
     pub(crate) fn len(&self) -> u64 {
         match &self.0 {
-            Inner::Full(bytes) => {
-                bytes.as_ref().map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX))
-            }
+            Inner::Full(bytes) => bytes
+                .as_ref()
+                .map_or(0, |b| u64::try_from(b.len()).unwrap_or(u64::MAX)),
             Inner::Object { left, .. } => *left,
         }
     }

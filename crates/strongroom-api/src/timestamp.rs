@@ -5,17 +5,25 @@ use jiff::Timestamp;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 pub(crate) fn http_date(unix_ms: u64) -> String {
-    at(unix_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    at(unix_ms)
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
 }
 
 /// An HTTP date as Unix seconds: IMF-fixdate, RFC 850 or asctime (RFC 9110, 5.6.7). Anything else
 /// is no date, and a condition with it is as if absent.
 pub(crate) fn parse_http_date(text: &str) -> Option<u64> {
-    const FORMATS: [&str; 3] =
-        ["%a, %d %b %Y %H:%M:%S", "%A, %d-%b-%y %H:%M:%S", "%a %b %e %H:%M:%S %Y"];
+    const FORMATS: [&str; 3] = [
+        "%a, %d %b %Y %H:%M:%S",
+        "%A, %d-%b-%y %H:%M:%S",
+        "%a %b %e %H:%M:%S %Y",
+    ];
     let text = text.strip_suffix(" GMT").unwrap_or(text);
     let time = FORMATS.iter().find_map(|format| {
-        jiff::civil::DateTime::strptime(format, text).ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()
+        jiff::civil::DateTime::strptime(format, text)
+            .ok()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
     })?;
     u64::try_from(time.timestamp().as_second()).ok()
 }
@@ -45,7 +53,14 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_dates() {
-        for text in ["", "0", "yesterday", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1994", "GMT"] {
+        for text in [
+            "",
+            "0",
+            "yesterday",
+            "1994-11-06T08:49:37Z",
+            "Sun, 06 Nov 1994",
+            "GMT",
+        ] {
             assert_eq!(parse_http_date(text), None, "{text}");
         }
     }

@@ -41,11 +41,18 @@ impl Frames {
         B::Error: Into<BoxError>,
     {
         let body: BoxBody = Box::pin(http_body_util::BodyExt::map_err(body, Into::into));
-        Self { body: Some(Mutex::new(body)), pace: Pace::new(stall_timeout), waits_for_continue }
+        Self {
+            body: Some(Mutex::new(body)),
+            pace: Pace::new(stall_timeout),
+            waits_for_continue,
+        }
     }
 
     /// The next data; trailers of HTTP itself are not ours and are dropped.
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, S3Error>>> {
+    pub(crate) fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, S3Error>>> {
         self.waits_for_continue = false;
         let Some(body) = self.body.as_mut().and_then(|body| body.get_mut().ok()) else {
             return Poll::Ready(None);
@@ -79,7 +86,9 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        let Some(body) = self.body.take().and_then(|body| body.into_inner().ok()) else { return };
+        let Some(body) = self.body.take().and_then(|body| body.into_inner().ok()) else {
+            return;
+        };
         if self.waits_for_continue || body.is_end_stream() {
             return;
         }
@@ -95,7 +104,10 @@ async fn drain(mut body: BoxBody) {
     let mut left = DRAIN_BYTES_MAX;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         let size = frame.data_ref().map_or(0, Bytes::len);
-        match u64::try_from(size).ok().and_then(|size| left.checked_sub(size)) {
+        match u64::try_from(size)
+            .ok()
+            .and_then(|size| left.checked_sub(size))
+        {
             Some(rest) => left = rest,
             None => return,
         }

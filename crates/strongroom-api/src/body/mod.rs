@@ -62,12 +62,18 @@ pub(crate) enum Framing {
 impl Framing {
     /// A plain body with a declared hash.
     pub(crate) fn hashed(declared: [u8; 32]) -> Self {
-        Self::Hashed { declared, digest: Box::new(Digest::new(&SHA256)) }
+        Self::Hashed {
+            declared,
+            digest: Box::new(Digest::new(&SHA256)),
+        }
     }
 
     /// A chunked body.
     pub(crate) fn chunked(decoder: ChunkDecoder) -> Self {
-        Self::Chunked { decoder: Box::new(decoder), input: Bytes::new() }
+        Self::Chunked {
+            decoder: Box::new(decoder),
+            input: Bytes::new(),
+        }
     }
 }
 
@@ -92,7 +98,8 @@ impl RequestBody {
 
     /// The decoded length; 411 where the client did not say.
     pub(crate) fn length(&self) -> Result<u64, S3Error> {
-        self.declared_length.ok_or_else(|| S3Error::from_code(S3Code::MissingContentLength))
+        self.declared_length
+            .ok_or_else(|| S3Error::from_code(S3Code::MissingContentLength))
     }
 
     /// For the conductor.
@@ -114,8 +121,9 @@ impl RequestBody {
             return Err(too_long());
         }
         let mut all = BytesMut::new();
-        while let Some(piece) =
-            std::future::poll_fn(|cx| self.poll_piece(cx)).await.transpose()?
+        while let Some(piece) = std::future::poll_fn(|cx| self.poll_piece(cx))
+            .await
+            .transpose()?
         {
             if all.len().saturating_add(piece.len()) > limit_bytes {
                 return Err(too_long());
@@ -157,7 +165,8 @@ impl RequestBody {
 
     /// Takes in a frame: a piece of a plain body, or input for the decoder.
     fn take_in(&mut self, data: Bytes) -> Result<Option<Bytes>, S3Error> {
-        self.wire_bytes.fetch_add(count(data.len()), Ordering::Relaxed);
+        self.wire_bytes
+            .fetch_add(count(data.len()), Ordering::Relaxed);
         match &mut self.framing {
             Framing::Plain => {}
             Framing::Hashed { digest, .. } => digest.update(&data),
@@ -171,7 +180,9 @@ impl RequestBody {
 
     /// The next piece of a chunked body from the input at hand.
     fn decode_waiting_input(&mut self) -> Result<Option<Bytes>, S3Error> {
-        let Framing::Chunked { decoder, input } = &mut self.framing else { return Ok(None) };
+        let Framing::Chunked { decoder, input } = &mut self.framing else {
+            return Ok(None);
+        };
         while !input.is_empty() {
             let step = decoder.decode(input).map_err(|error| chunk_error(&error))?;
             match step.event {
@@ -193,7 +204,10 @@ impl RequestBody {
 
     fn deliver(&mut self, piece: Bytes) -> Result<Option<Bytes>, S3Error> {
         self.delivered = self.delivered.saturating_add(count(piece.len()));
-        if self.declared_length.is_some_and(|length| self.delivered > length) {
+        if self
+            .declared_length
+            .is_some_and(|length| self.delivered > length)
+        {
             return Err(S3Error::from_code(S3Code::IncompleteBody));
         }
         Ok((!piece.is_empty()).then_some(piece))
@@ -203,7 +217,10 @@ impl RequestBody {
         if let Framing::Chunked { decoder, .. } = &self.framing {
             decoder.finish().map_err(|error| chunk_error(&error))?;
         }
-        if self.declared_length.is_some_and(|length| self.delivered != length) {
+        if self
+            .declared_length
+            .is_some_and(|length| self.delivered != length)
+        {
             return Err(S3Error::from_code(S3Code::IncompleteBody));
         }
         if let Framing::Hashed { declared, digest } = &mut self.framing {
@@ -228,7 +245,8 @@ impl BodySource for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
-        self.poll_piece(cx).map(|piece| piece.map(|p| p.map_err(|e| BodyError(Box::new(e)))))
+        self.poll_piece(cx)
+            .map(|piece| piece.map(|p| p.map_err(|e| BodyError(Box::new(e)))))
     }
 
     fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {

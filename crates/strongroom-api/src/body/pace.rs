@@ -29,12 +29,20 @@ pub(super) struct Pace {
 impl Pace {
     /// A watch that allows this much silence.
     pub(super) fn new(stall_timeout: Duration) -> Self {
-        Self { stall_timeout, timer: None, waiting_since: None, waited: Duration::ZERO, bytes: 0 }
+        Self {
+            stall_timeout,
+            timer: None,
+            waiting_since: None,
+            waited: Duration::ZERO,
+            bytes: 0,
+        }
     }
 
     /// Data came.
     pub(super) fn progress(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.bytes = self
+            .bytes
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         if let Some(since) = self.waiting_since.take() {
             self.waited = self.waited.saturating_add(since.elapsed());
         }
@@ -45,8 +53,9 @@ impl Pace {
     pub(super) fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let deadline = since + self.allowance();
-        let timer =
-            self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         // A timer that rings early is wound again then; that is rarer than data is.
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);

@@ -30,7 +30,9 @@ impl Address {
         if let Some(authority) = parts.uri.authority()
             && !authority.as_str().eq_ignore_ascii_case(host)
         {
-            return Err(bad_host("The request target names another host than the Host header."));
+            return Err(bad_host(
+                "The request target names another host than the Host header.",
+            ));
         }
         Self::parse(host, parts.uri.path(), domains)
     }
@@ -44,20 +46,21 @@ impl Address {
                 .with("MaxSizeAllowed", "1024"));
         }
         let path = path.strip_prefix('/').ok_or_else(invalid)?;
-        let (bucket, object_key) = match bucket_of_host(host, domains) {
-            Some(bucket) => (bucket, path),
-            None => {
-                let (bucket, object_key) = path.split_once('/').unwrap_or((path, ""));
-                if bucket.is_empty() && !object_key.is_empty() {
-                    return Err(S3Error::from_code(S3Code::InvalidBucketName)
-                        .with("BucketName", ""));
-                }
-                (percent_decode(bucket).ok_or_else(invalid)?, object_key)
+        let (bucket, object_key) = if let Some(bucket) = bucket_of_host(host, domains) {
+            (bucket, path)
+        } else {
+            let (bucket, object_key) = path.split_once('/').unwrap_or((path, ""));
+            if bucket.is_empty() && !object_key.is_empty() {
+                return Err(S3Error::from_code(S3Code::InvalidBucketName).with("BucketName", ""));
             }
+            (percent_decode(bucket).ok_or_else(invalid)?, object_key)
         };
         let object_key = percent_decode(object_key).ok_or_else(invalid)?;
         let some = |name: String| (!name.is_empty()).then_some(name);
-        Ok(Self { bucket: some(bucket), object_key: some(object_key) })
+        Ok(Self {
+            bucket: some(bucket),
+            object_key: some(object_key),
+        })
     }
 }
 
@@ -103,7 +106,10 @@ pub fn fuzz_address(host: &str, path: &str) {
     if let Ok(address) = Address::parse(host, path, &domains) {
         let decoded = percent_decode(path).unwrap_or_default();
         let object_key = address.object_key.unwrap_or_default();
-        assert!(decoded.ends_with(&object_key), "a name that is not in the path");
+        assert!(
+            decoded.ends_with(&object_key),
+            "a name that is not in the path"
+        );
     }
 }
 
@@ -118,10 +124,11 @@ mod tests {
             .map_err(|error| error.code)
     }
 
-    fn names(
-        bucket: &str,
-        object_key: &str,
-    ) -> Result<(Option<String>, Option<String>), S3Code> {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "compared with what may be an error"
+    )]
+    fn names(bucket: &str, object_key: &str) -> Result<(Option<String>, Option<String>), S3Code> {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok((some(bucket), some(object_key)))
     }
@@ -176,7 +183,17 @@ mod tests {
 
     #[test]
     fn sec_n49_names_are_utf_8() {
-        for path in ["/b/%", "/b/%f", "/b/%zz", "/b/%ff", "/b/%c0%ae", "/b/%ed%a0%80", "/%ff/k", "", "*"] {
+        for path in [
+            "/b/%",
+            "/b/%f",
+            "/b/%zz",
+            "/b/%ff",
+            "/b/%c0%ae",
+            "/b/%ed%a0%80",
+            "/%ff/k",
+            "",
+            "*",
+        ] {
             assert_eq!(parse("localhost", path), Err(S3Code::InvalidUri), "{path}");
         }
         assert_eq!(parse("localhost", "//k"), Err(S3Code::InvalidBucketName));
@@ -186,12 +203,28 @@ mod tests {
 
     #[test]
     fn sec_n53_hosts_are_plain() {
-        for hosts in [&[][..], &["a", "a"], &["u@h"], &["a b"], &["a/b"], &["a_b?"], &["a\u{e9}"], &["a,b"]] {
+        for hosts in [
+            &[][..],
+            &["a", "a"],
+            &["u@h"],
+            &["a b"],
+            &["a/b"],
+            &["a_b?"],
+            &["a\u{e9}"],
+            &["a,b"],
+        ] {
             let mut headers = HeaderMap::new();
             for text in hosts {
-                headers.append(header::HOST, http::HeaderValue::from_bytes(text.as_bytes()).unwrap());
+                headers.append(
+                    header::HOST,
+                    http::HeaderValue::from_bytes(text.as_bytes()).unwrap(),
+                );
             }
-            assert_eq!(host(&headers).unwrap_err().code, S3Code::BadRequest, "{hosts:?}");
+            assert_eq!(
+                host(&headers).unwrap_err().code,
+                S3Code::BadRequest,
+                "{hosts:?}"
+            );
         }
     }
 }

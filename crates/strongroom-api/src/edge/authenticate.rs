@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header;
 use http::request::Parts;
 use strongroom_audit::RequestFacts;
 use strongroom_iam::{AuthError, Authenticated, claimed_identity};
@@ -13,7 +14,10 @@ use super::{ApiServices, Exchange};
 use crate::error::{S3Code, S3Error};
 
 /// The target of the key service's operations.
-pub(super) const KMS_TARGET_PREFIX: &str = "TrentService.";
+const KMS_TARGET_PREFIX: &str = "TrentService.";
+/// The end of a credential scope of the key service.
+const KMS_SCOPE: &[u8] = b"/kms/aws4_request";
+const KMS_SCOPE_ESCAPED: &[u8] = b"%2Fkms%2Faws4_request";
 
 /// Which protocol the client speaks: the key service's JSON if the request is signed for it or
 /// names its target, S3 otherwise. A guess about form only: what is signed is verified after.
@@ -22,10 +26,14 @@ pub(super) fn speaks_kms(parts: &Parts) -> bool {
     if target.is_some_and(|target| target.as_bytes().starts_with(KMS_TARGET_PREFIX.as_bytes())) {
         return true;
     }
-    let headers = header_lines(parts);
-    let request = to_verify(parts, &headers, false, None);
-    let auth = parse_auth(&request).ok();
-    auth.as_ref().and_then(ParsedAuth::scope).is_some_and(|scope| scope.service() == "kms")
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    let signed = authorization.is_some_and(|value| contains(value.as_bytes(), KMS_SCOPE));
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    signed || contains(query, KMS_SCOPE) || contains(query, KMS_SCOPE_ESCAPED)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// A request without a caller: why, and on whose behalf it claimed to be.
@@ -53,7 +61,12 @@ pub(super) fn authenticate(
         parse_auth(&request).map_err(|error| refused(None, signature_error(&error, exchange)))?;
     let authenticated = services
         .iam
-        .authenticate(&auth, &request, exchange.facts.clone(), services.clock.now_ms())
+        .authenticate(
+            &auth,
+            &request,
+            exchange.facts.clone(),
+            services.clock.now_ms(),
+        )
         .map_err(|error| refused(Some(&auth), auth_error(&error, exchange)))?;
     // A signature for one service is worth nothing at another.
     if authenticated.caller.service() != service {
@@ -65,7 +78,11 @@ pub(super) fn authenticate(
 }
 
 fn header_lines(parts: &Parts) -> Vec<(&str, &[u8])> {
-    parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+    parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
 }
 
 fn to_verify<'a>(
@@ -107,30 +124,37 @@ fn signature_error(error: &SigV4Error, exchange: &Exchange) -> S3Error {
                 .with("ArgumentName", "Authorization")
                 .with("ArgumentValue", ""),
         },
-        SigV4Error::AuthorizationHeaderMalformed { region, .. } => {
-            with_region(says(S3Code::AuthorizationHeaderMalformed), region.as_deref())
-        }
-        SigV4Error::AuthorizationQueryParametersError { region, .. } => {
-            with_region(says(S3Code::AuthorizationQueryParametersError), region.as_deref())
-        }
+        SigV4Error::AuthorizationHeaderMalformed { region, .. } => with_region(
+            says(S3Code::AuthorizationHeaderMalformed),
+            region.as_deref(),
+        ),
+        SigV4Error::AuthorizationQueryParametersError { region, .. } => with_region(
+            says(S3Code::AuthorizationQueryParametersError),
+            region.as_deref(),
+        ),
         SigV4Error::MissingDate => says(S3Code::AccessDenied),
-        SigV4Error::RequestTimeTooSkewed { request_time, server_time_ms, max_skew_ms } => {
-            says(S3Code::RequestTimeTooSkewed)
-                .with("RequestTime", request_time)
-                .with("ServerTime", crate::xml::iso8601(*server_time_ms))
-                .with("MaxAllowedSkewMilliseconds", max_skew_ms.to_string())
-        }
-        SigV4Error::ExpiredPresigned { expires_seconds, expired_at_ms, server_time_ms } => {
-            says(S3Code::AccessDenied)
-                .with("X-Amz-Expires", expires_seconds.to_string())
-                .with("Expires", crate::xml::iso8601(*expired_at_ms))
-                .with("ServerTime", crate::xml::iso8601(*server_time_ms))
-        }
-        SigV4Error::PresignedNotYetValid { request_time, server_time_ms } => {
-            says(S3Code::AccessDenied)
-                .with("X-Amz-Date", request_time)
-                .with("ServerTime", crate::xml::iso8601(*server_time_ms))
-        }
+        SigV4Error::RequestTimeTooSkewed {
+            request_time,
+            server_time_ms,
+            max_skew_ms,
+        } => says(S3Code::RequestTimeTooSkewed)
+            .with("RequestTime", request_time)
+            .with("ServerTime", crate::xml::iso8601(*server_time_ms))
+            .with("MaxAllowedSkewMilliseconds", max_skew_ms.to_string()),
+        SigV4Error::ExpiredPresigned {
+            expires_seconds,
+            expired_at_ms,
+            server_time_ms,
+        } => says(S3Code::AccessDenied)
+            .with("X-Amz-Expires", expires_seconds.to_string())
+            .with("Expires", crate::xml::iso8601(*expired_at_ms))
+            .with("ServerTime", crate::xml::iso8601(*server_time_ms)),
+        SigV4Error::PresignedNotYetValid {
+            request_time,
+            server_time_ms,
+        } => says(S3Code::AccessDenied)
+            .with("X-Amz-Date", request_time)
+            .with("ServerTime", crate::xml::iso8601(*server_time_ms)),
         SigV4Error::HeadersNotSigned { headers } => {
             says(S3Code::AccessDenied).with("HeadersNotSigned", headers.join(", "))
         }
@@ -150,7 +174,10 @@ fn signature_error(error: &SigV4Error, exchange: &Exchange) -> S3Error {
             canonical_request,
             signature_provided,
         } => {
-            tracing::debug!(request_id = exchange.facts.request_id, "a signature did not match");
+            tracing::debug!(
+                request_id = exchange.facts.request_id,
+                "a signature did not match"
+            );
             S3Error::from_code(S3Code::SignatureDoesNotMatch)
                 .with("AWSAccessKeyId", access_key_id)
                 .with("StringToSign", string_to_sign)

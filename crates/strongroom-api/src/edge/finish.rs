@@ -96,13 +96,20 @@ fn error_response(
     let body = if bodyless {
         ResponseBody::empty()
     } else {
-        ResponseBody::full(error_document(exchange, asked.resource().as_deref(), &error))
+        ResponseBody::full(error_document(
+            exchange,
+            asked.resource().as_deref(),
+            &error,
+        ))
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     if !bodyless {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/xml"),
+        );
     }
     for (name, value) in error.headers {
         headers.insert(name, value);

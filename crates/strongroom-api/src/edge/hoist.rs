@@ -58,7 +58,10 @@ pub(super) fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Erro
 mod tests {
     use super::*;
 
-    fn hoisted(query: &str, headers: &[(&'static str, &'static str)]) -> Result<HeaderMap, S3Error> {
+    fn hoisted(
+        query: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> Result<HeaderMap, S3Error> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, HeaderValue::from_static(value));
@@ -69,7 +72,11 @@ mod tests {
 
     #[test]
     fn query_parameters_become_headers() {
-        let map = hoisted("X-Amz-Server-Side-Encryption=aws%3Akms&x-amz-meta-a=1&k=v", &[]).unwrap();
+        let map = hoisted(
+            "X-Amz-Server-Side-Encryption=aws%3Akms&x-amz-meta-a=1&k=v",
+            &[],
+        )
+        .unwrap();
         assert_eq!(map.get(names::SSE).unwrap(), "aws:kms");
         assert_eq!(map.get("x-amz-meta-a").unwrap(), "1");
         assert_eq!(map.len(), 2);
@@ -77,7 +84,11 @@ mod tests {
 
     #[test]
     fn the_signature_is_no_header() {
-        assert!(hoisted("X-Amz-Date=1&X-Amz-Signature=2&X-Amz-Expires=3", &[]).unwrap().is_empty());
+        assert!(
+            hoisted("X-Amz-Date=1&X-Amz-Signature=2&X-Amz-Expires=3", &[])
+                .unwrap()
+                .is_empty()
+        );
         let context = "x-amz-server-side-encryption-context=e30%3D";
         assert!(hoisted(context, &[]).unwrap().is_empty());
     }

@@ -40,7 +40,9 @@ pub(crate) struct KmsRequest {
 
 impl fmt::Debug for KmsRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KmsRequest").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("KmsRequest")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +84,10 @@ async fn admit(
         }
         Ok(authenticated) => {
             let receipt = services.audit.begin(authenticated.caller.facts().clone());
-            let target = parts.headers.get("x-amz-target").and_then(|t| t.to_str().ok());
+            let target = parts
+                .headers
+                .get("x-amz-target")
+                .and_then(|t| t.to_str().ok());
             let request = KmsRequest {
                 caller: authenticated.caller,
                 target: target.unwrap_or_default().to_owned(),
@@ -119,12 +124,16 @@ async fn record(receipt: Receipt, answer: KmsAnswer) -> KmsAnswer {
         receipt.finish_recorded();
         return answer;
     }
-    let mut detail =
-        EventDetail::new(EventSource::Kms, answer.operation, Category::Management, true);
-    detail.error = answer
-        .fault
-        .as_ref()
-        .map(|(code, message)| EventError { code: code.clone(), message: message.clone() });
+    let mut detail = EventDetail::new(
+        EventSource::Kms,
+        answer.operation,
+        Category::Management,
+        true,
+    );
+    detail.error = answer.fault.as_ref().map(|(code, message)| EventError {
+        code: code.clone(),
+        message: message.clone(),
+    });
     match receipt.finish(detail, Durability::Durable).await {
         Ok(_) => answer,
         Err(error) => kms::refuse(&S3Error::unavailable(error)),
@@ -132,5 +141,4 @@ async fn record(receipt: Receipt, answer: KmsAnswer) -> KmsAnswer {
 }
 
 /// The header with the request id, as JSON services name it.
-pub(super) const REQUEST_ID: http::HeaderName =
-    http::HeaderName::from_static("x-amzn-requestid");
+pub(super) const REQUEST_ID: http::HeaderName = http::HeaderName::from_static("x-amzn-requestid");

@@ -46,8 +46,8 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
             .with("MaxSizeAllowed", HEADER_BYTES_MAX.to_string()));
     }
     for name in headers.keys() {
-        let amz = name.as_str().starts_with("x-amz-")
-            && !name.as_str().starts_with(USER_METADATA_PREFIX);
+        let amz =
+            name.as_str().starts_with("x-amz-") && !name.as_str().starts_with(USER_METADATA_PREFIX);
         if (amz || SINGLE.contains(name)) && headers.get_all(name).iter().count() > 1 {
             return Err(S3Error::invalid_request(format!(
                 "The header {name} was given more than once."
@@ -59,14 +59,18 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), S3Error> {
 
 /// The declared length of the body as it comes over the wire.
 pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, S3Error> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
-    strongroom_wire::chunked::parse_decoded_length(value.as_bytes()).map(Some).ok_or_else(|| {
-        S3Error::invalid_argument(
-            "The Content-Length header is not a number.",
-            "Content-Length",
-            "",
-        )
-    })
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
+        return Ok(None);
+    };
+    strongroom_wire::chunked::parse_decoded_length(value.as_bytes())
+        .map(Some)
+        .ok_or_else(|| {
+            S3Error::invalid_argument(
+                "The Content-Length header is not a number.",
+                "Content-Length",
+                "",
+            )
+        })
 }
 
 #[cfg(test)]
@@ -103,7 +107,10 @@ mod tests {
             assert_eq!(error.code, S3Code::InvalidRequest, "{name}");
         }
         for name in ["x-amz-meta-a", "accept", "cookie", "via"] {
-            assert!(check(&headers(&[(name, "1"), (name, "2")])).is_ok(), "{name}");
+            assert!(
+                check(&headers(&[(name, "1"), (name, "2")])).is_ok(),
+                "{name}"
+            );
         }
     }
 
@@ -123,9 +130,24 @@ mod tests {
     #[test]
     fn sec_n60_content_length_is_digits() {
         assert_eq!(content_length(&headers(&[])).unwrap(), None);
-        assert_eq!(content_length(&headers(&[("content-length", "5")])).unwrap(), Some(5));
-        for bad in ["", "+5", "-5", "5,5", "5 5", "0x5", "99999999999999999999", "5.0"] {
-            assert!(content_length(&headers(&[("content-length", bad)])).is_err(), "{bad}");
+        assert_eq!(
+            content_length(&headers(&[("content-length", "5")])).unwrap(),
+            Some(5)
+        );
+        for bad in [
+            "",
+            "+5",
+            "-5",
+            "5,5",
+            "5 5",
+            "0x5",
+            "99999999999999999999",
+            "5.0",
+        ] {
+            assert!(
+                content_length(&headers(&[("content-length", bad)])).is_err(),
+                "{bad}"
+            );
         }
     }
 }

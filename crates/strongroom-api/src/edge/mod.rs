@@ -86,13 +86,19 @@ impl Api {
         for domain in &mut services.domains {
             domain.make_ascii_lowercase();
         }
-        Self { services: Arc::new(services), stall_timeout: STALL_TIMEOUT }
+        Self {
+            services: Arc::new(services),
+            stall_timeout: STALL_TIMEOUT,
+        }
     }
 
     /// The same with another limit on how long the body of a request may stand still.
     #[must_use]
     pub fn with_stall_timeout(self, stall_timeout: Duration) -> Self {
-        Self { stall_timeout, ..self }
+        Self {
+            stall_timeout,
+            ..self
+        }
     }
 
     /// Answers one request.
@@ -105,9 +111,8 @@ impl Api {
         let waits_for_continue = parts.headers.contains_key(header::EXPECT);
         let frames = Frames::new(body, waits_for_continue, self.stall_timeout);
         let speaks_kms = authenticate::speaks_kms(&parts);
-        let exchange = match Exchange::begin(&parts, &conn, speaks_kms) {
-            Ok(exchange) => exchange,
-            Err(()) => return finish::no_randomness(),
+        let Some(exchange) = Exchange::begin(&parts, &conn, speaks_kms) else {
+            return finish::no_randomness();
         };
         if speaks_kms {
             kms::answer(&self.services, exchange, parts, frames).await
@@ -130,23 +135,32 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    fn begin(parts: &Parts, conn: &ConnectionFacts, uuid: bool) -> Result<Self, ()> {
+    fn begin(parts: &Parts, conn: &ConnectionFacts, uuid: bool) -> Option<Self> {
         let mut random = [0; 40];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| ())?;
+        aws_lc_rs::rand::fill(&mut random).ok()?;
         let (id, host) = random.split_at(16);
-        let request_id = if uuid { uuid_text(id) } else { hex::encode_upper(id.get(..8).unwrap_or(id)) };
+        let request_id = if uuid {
+            uuid_text(id)
+        } else {
+            hex::encode_upper(id.get(..8).unwrap_or(id))
+        };
         let text = |name| {
-            let value = parts.headers.get(name).map(|value: &http::HeaderValue| value.as_bytes());
+            let value = parts
+                .headers
+                .get(name)
+                .map(|value: &http::HeaderValue| value.as_bytes());
             String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
         };
-        Ok(Self {
+        Some(Self {
             facts: RequestFacts {
                 request_id,
                 source_ip: conn.peer.ip().to_canonical().to_string(),
                 user_agent: text(header::USER_AGENT),
                 host: text(header::HOST),
                 tls: conn.tls.clone(),
-                identity: UserIdentity::Unknown { access_key_id: None },
+                identity: UserIdentity::Unknown {
+                    access_key_id: None,
+                },
             },
             host_id: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, host),
             started: Instant::now(),

@@ -31,8 +31,7 @@ pub(super) async fn answer(
     let head_request = parts.method == http::Method::HEAD;
     let wire_bytes = Arc::new(AtomicU64::new(0));
     let mut asked = Asked::new(&exchange.facts.host);
-    let (result, receipt) =
-        run(services, &exchange, parts, frames, &wire_bytes, &mut asked).await;
+    let (result, receipt) = run(services, &exchange, parts, frames, &wire_bytes, &mut asked).await;
     let bytes_in = wire_bytes.load(Ordering::Relaxed);
     let event = match &result {
         Ok(answer) => asked.succeeded(answer, bytes_in),
@@ -42,7 +41,10 @@ pub(super) async fn answer(
         Ok(()) => result,
         Err(error) => Err(audit::unrecorded(&asked, result.is_ok(), error)),
     };
-    let measured = Measured { operation: asked.operation_name(), bytes_in };
+    let measured = Measured {
+        operation: asked.operation_name(),
+        bytes_in,
+    };
     finish_s3(&exchange, &measured, &asked, head_request, result)
 }
 
@@ -59,7 +61,12 @@ async fn run(
         Ok(head) => head,
         Err(error) => return (Err(error), services.audit.begin(exchange.facts.clone())),
     };
-    asked.head(&head.address, &head.query, &parts.headers, head.operation.as_ref().ok().copied());
+    asked.head(
+        &head.address,
+        &head.query,
+        &parts.headers,
+        head.operation.as_ref().ok().copied(),
+    );
     let authenticated = match authenticate::authenticate(services, exchange, &parts, "s3", None) {
         Ok(authenticated) => authenticated,
         Err(refused) => return (Err(refused.error), services.audit.begin(refused.facts)),
@@ -76,11 +83,18 @@ async fn run(
         }
         asked.head(&head.address, &head.query, &parts.headers, Some(operation));
     }
-    let request = request(services, exchange, parts, head.address, head.query, Arrived {
-        authenticated,
-        frames,
-        wire_bytes,
-    });
+    let request = request(
+        services,
+        exchange,
+        parts,
+        head.address,
+        head.query,
+        Arrived {
+            authenticated,
+            frames,
+            wire_bytes,
+        },
+    );
     let mut request = match request {
         Ok(request) => request,
         Err(error) => return (Err(error), receipt),
@@ -111,7 +125,11 @@ impl Head {
             copy_source: parts.headers.contains_key(names::COPY_SOURCE)
                 || query.has(names::COPY_SOURCE.as_str()),
         });
-        Ok(Self { address, query, operation })
+        Ok(Self {
+            address,
+            query,
+            operation,
+        })
     }
 }
 
@@ -129,14 +147,25 @@ fn request(
     query: Query,
     arrived: Arrived<'_>,
 ) -> Result<S3Request, S3Error> {
-    let Arrived { authenticated, frames, wire_bytes } = arrived;
+    let Arrived {
+        authenticated,
+        frames,
+        wire_bytes,
+    } = arrived;
     if let Some(owner) = parts.headers.get(names::EXPECTED_BUCKET_OWNER)
         && owner.as_bytes() != services.account_id.as_bytes()
     {
         return Err(S3Error::from_code(S3Code::AccessDenied));
     }
-    let Authenticated { caller, payload, chunk_seed } = authenticated;
-    let announced = parts.headers.get(names::TRAILER).map(http::HeaderValue::as_bytes);
+    let Authenticated {
+        caller,
+        payload,
+        chunk_seed,
+    } = authenticated;
+    let announced = parts
+        .headers
+        .get(names::TRAILER)
+        .map(http::HeaderValue::as_bytes);
     let (framing, length) = match payload.chunk_mode() {
         Some(mode) => {
             let length = decoded_length(&parts)?;
@@ -170,14 +199,17 @@ fn request(
     };
     Ok(S3Request {
         caller,
-        request_id: exchange.facts.request_id.clone(),
-        method: parts.method,
         bucket: address.bucket,
         object_key: address.object_key,
         query,
         headers: parts.headers,
         secure: exchange.secure,
-        body: Some(RequestBody::new(frames, framing, length, Arc::clone(wire_bytes))),
+        body: Some(RequestBody::new(
+            frames,
+            framing,
+            length,
+            Arc::clone(wire_bytes),
+        )),
         services: Arc::clone(services),
     })
 }

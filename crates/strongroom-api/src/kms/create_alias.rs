@@ -15,6 +15,8 @@ pub(super) async fn handle(call: Call<'_>, mut members: Members) -> Result<Reply
         target_key_id: members.required_text("TargetKeyId", KEY_ID)?,
     };
     members.finish()?;
-    call.kms.create_alias(call.caller, call.receipt, input).await?;
+    call.kms
+        .create_alias(call.caller, call.receipt, input)
+        .await?;
     Ok(Reply::empty())
 }

@@ -11,7 +11,10 @@ use super::{Call, key_metadata};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
     let input = decode(members)?;
-    let metadata = call.kms.create_key(call.caller, call.receipt, input).await?;
+    let metadata = call
+        .kms
+        .create_key(call.caller, call.receipt, input)
+        .await?;
     key_metadata::reply(&metadata)
 }
 
@@ -48,7 +51,9 @@ pub(super) fn decode(mut members: Members) -> Result<CreateKeyInput, KmsFault> {
 fn tags(members: &mut Members) -> Result<Vec<Tag>, KmsFault> {
     let mut tags = Vec::new();
     for entry in members.list("Tags")? {
-        let Json::Map(entry) = entry else { return Err(wrong_type(&entry, "Tag")) };
+        let Json::Map(entry) = entry else {
+            return Err(wrong_type(&entry, "Tag"));
+        };
         let mut entry = Members::new(entry);
         let tag = Tag {
             key: entry.required_text("TagKey", 1..=128)?,
@@ -76,7 +81,13 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(input.key_spec.as_deref(), Some("SYMMETRIC_DEFAULT"));
-        assert_eq!(input.tags, [Tag { key: "k".to_owned(), value: String::new() }]);
+        assert_eq!(
+            input.tags,
+            [Tag {
+                key: "k".to_owned(),
+                value: String::new()
+            }]
+        );
         assert!(decode(members("{}")).unwrap().tags.is_empty());
     }
 
@@ -87,7 +98,10 @@ mod tests {
                 r#"{"KeySpec":"SYMMETRIC_DEFAULT","CustomerMasterKeySpec":"SYMMETRIC_DEFAULT"}"#,
                 "ValidationException",
             ),
-            (r#"{"CustomKeyStoreId":"cks-1"}"#, "UnsupportedOperationException"),
+            (
+                r#"{"CustomKeyStoreId":"cks-1"}"#,
+                "UnsupportedOperationException",
+            ),
             (r#"{"XksKeyId":"x"}"#, "UnsupportedOperationException"),
             (r#"{"MultiRegion":"true"}"#, "SerializationException"),
             (r#"{"Policy":{}}"#, "SerializationException"),
@@ -95,11 +109,21 @@ mod tests {
             (r#"{"Tags":{}}"#, "SerializationException"),
             (r#"{"Tags":["k"]}"#, "SerializationException"),
             (r#"{"Tags":[{"TagKey":"k"}]}"#, "ValidationException"),
-            (r#"{"Tags":[{"TagKey":"","TagValue":""}]}"#, "ValidationException"),
-            (r#"{"Tags":[{"TagKey":1,"TagValue":""}]}"#, "SerializationException"),
+            (
+                r#"{"Tags":[{"TagKey":"","TagValue":""}]}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"Tags":[{"TagKey":1,"TagValue":""}]}"#,
+                "SerializationException",
+            ),
             (r#"{"Description":[]}"#, "SerializationException"),
         ] {
-            assert_eq!(decode(members(bad)).unwrap_err().kind.as_str(), code, "{bad}");
+            assert_eq!(
+                decode(members(bad)).unwrap_err().kind.as_str(),
+                code,
+                "{bad}"
+            );
         }
     }
 }

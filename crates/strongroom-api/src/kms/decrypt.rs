@@ -61,24 +61,40 @@ mod tests {
             ("{}", "ValidationException"),
             (r#"{"CiphertextBlob":""}"#, "ValidationException"),
             (long.as_str(), "ValidationException"),
-            (r#"{"CiphertextBlob":"AAEC","KeyId":""}"#, "ValidationException"),
+            (
+                r#"{"CiphertextBlob":"AAEC","KeyId":""}"#,
+                "ValidationException",
+            ),
             (r#"{"CiphertextBlob":"AAE"}"#, "SerializationException"),
             (r#"{"CiphertextBlob":{}}"#, "SerializationException"),
-            (r#"{"CiphertextBlob":"AAEC","Recipient":{}}"#, "UnsupportedOperationException"),
+            (
+                r#"{"CiphertextBlob":"AAEC","Recipient":{}}"#,
+                "UnsupportedOperationException",
+            ),
             (
                 r#"{"CiphertextBlob":"AAEC","DryRunModifiers":["IGNORE_CIPHERTEXT"]}"#,
                 "UnsupportedOperationException",
             ),
         ] {
-            assert_eq!(decode(members(bad)).unwrap_err().kind.as_str(), code, "{bad}");
+            assert_eq!(
+                decode(members(bad)).unwrap_err().kind.as_str(),
+                code,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn sec_n81_absent_and_empty_contexts_are_one() {
         let absent = decode(members(r#"{"CiphertextBlob":"AAEC"}"#)).unwrap();
-        let empty = decode(members(r#"{"CiphertextBlob":"AAEC","EncryptionContext":{}}"#)).unwrap();
-        assert_eq!(absent.context.canonical_bytes(), empty.context.canonical_bytes());
+        let empty = decode(members(
+            r#"{"CiphertextBlob":"AAEC","EncryptionContext":{}}"#,
+        ))
+        .unwrap();
+        assert_eq!(
+            absent.context.canonical_bytes(),
+            empty.context.canonical_bytes()
+        );
         let one = r#"{"CiphertextBlob":"AAEC","EncryptionContext":{"a":"1","b":"2"}}"#;
         let other = r#"{"CiphertextBlob":"AAEC","EncryptionContext":{"b":"2","a":"1"}}"#;
         assert_eq!(

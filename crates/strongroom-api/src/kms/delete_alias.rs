@@ -10,8 +10,12 @@ use super::parameters::ALIAS;
 use super::reply::Reply;
 
 pub(super) async fn handle(call: Call<'_>, mut members: Members) -> Result<Reply, KmsFault> {
-    let input = DeleteAliasInput { alias_name: members.required_text("AliasName", ALIAS)? };
+    let input = DeleteAliasInput {
+        alias_name: members.required_text("AliasName", ALIAS)?,
+    };
     members.finish()?;
-    call.kms.delete_alias(call.caller, call.receipt, input).await?;
+    call.kms
+        .delete_alias(call.caller, call.receipt, input)
+        .await?;
     Ok(Reply::empty())
 }

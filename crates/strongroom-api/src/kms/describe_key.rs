@@ -10,9 +10,14 @@ use super::reply::Reply;
 use super::{Call, key_metadata};
 
 pub(super) async fn handle(call: Call<'_>, mut members: Members) -> Result<Reply, KmsFault> {
-    let input = DescribeKeyInput { key_id: members.required_text("KeyId", KEY_ID)? };
+    let input = DescribeKeyInput {
+        key_id: members.required_text("KeyId", KEY_ID)?,
+    };
     grant_tokens(&mut members)?;
     members.finish()?;
-    let metadata = call.kms.describe_key(call.caller, call.receipt, input).await?;
+    let metadata = call
+        .kms
+        .describe_key(call.caller, call.receipt, input)
+        .await?;
     key_metadata::reply(&metadata)
 }

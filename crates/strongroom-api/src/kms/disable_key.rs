@@ -10,8 +10,12 @@ use super::parameters::KEY_ID;
 use super::reply::Reply;
 
 pub(super) async fn handle(call: Call<'_>, mut members: Members) -> Result<Reply, KmsFault> {
-    let input = DisableKeyInput { key_id: members.required_text("KeyId", KEY_ID)? };
+    let input = DisableKeyInput {
+        key_id: members.required_text("KeyId", KEY_ID)?,
+    };
     members.finish()?;
-    call.kms.disable_key(call.caller, call.receipt, input).await?;
+    call.kms
+        .disable_key(call.caller, call.receipt, input)
+        .await?;
     Ok(Reply::empty())
 }

@@ -55,13 +55,19 @@ mod tests {
         assert_eq!(input.context.get("a"), Some("b"));
         assert!(!input.dry_run);
         for (bad, code) in [
-            (r#"{}"#, "ValidationException"),
+            ("{}", "ValidationException"),
             (r#"{"KeyId":"a"}"#, "ValidationException"),
             (r#"{"Plaintext":"AAEC"}"#, "ValidationException"),
             (r#"{"KeyId":"","Plaintext":"AAEC"}"#, "ValidationException"),
             (r#"{"KeyId":"a","Plaintext":""}"#, "ValidationException"),
-            (r#"{"KeyId":null,"Plaintext":"AAEC"}"#, "ValidationException"),
-            (r#"{"KeyId":1,"Plaintext":"AAEC"}"#, "SerializationException"),
+            (
+                r#"{"KeyId":null,"Plaintext":"AAEC"}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"KeyId":1,"Plaintext":"AAEC"}"#,
+                "SerializationException",
+            ),
             (r#"{"KeyId":"a","Plaintext":"!"}"#, "SerializationException"),
             (r#"{"KeyId":"a","Plaintext":[0]}"#, "SerializationException"),
             (
@@ -72,9 +78,16 @@ mod tests {
                 r#"{"KeyId":"a","Plaintext":"AAEC","GrantTokens":["t"]}"#,
                 "InvalidGrantTokenException",
             ),
-            (r#"{"KeyId":"a","Plaintext":"AAEC","DryRun":"true"}"#, "SerializationException"),
+            (
+                r#"{"KeyId":"a","Plaintext":"AAEC","DryRun":"true"}"#,
+                "SerializationException",
+            ),
         ] {
-            assert_eq!(decode(members(bad)).unwrap_err().kind.as_str(), code, "{bad}");
+            assert_eq!(
+                decode(members(bad)).unwrap_err().kind.as_str(),
+                code,
+                "{bad}"
+            );
         }
     }
 }

@@ -25,7 +25,12 @@ pub(crate) struct KmsFault {
 impl KmsFault {
     /// A fault with its message.
     pub(crate) fn new(kind: KmsFaultKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), internal: None, recorded: false }
+        Self {
+            kind,
+            message: message.into(),
+            internal: None,
+            recorded: false,
+        }
     }
 
     /// A request that this service cannot read.
@@ -84,10 +89,16 @@ impl From<Error> for KmsFault {
             Error::Validation(_) => KmsFaultKind::Validation,
             Error::AccessDenied { .. } => KmsFaultKind::AccessDenied,
             Error::Corrupted { .. } | Error::Store(_) | Error::Audit(_) | Error::Internal(_) => {
-                return Self { recorded: true, ..Self::internal(error) };
+                return Self {
+                    recorded: true,
+                    ..Self::internal(error)
+                };
             }
         };
-        Self { recorded: true, ..Self::new(kind, error.to_string()) }
+        Self {
+            recorded: true,
+            ..Self::new(kind, error.to_string())
+        }
     }
 }
 
@@ -117,8 +128,11 @@ impl From<&S3Error> for KmsFault {
                 );
             }
             S3Code::AuthorizationHeaderMalformed | S3Code::AuthorizationQueryParametersError => {
-                // The scope is complete, it is another service's or region's.
-                if error.message.starts_with("Credential should be scoped") {
+                // The scope is complete, but another service's or, where the region is named,
+                // another region's.
+                let of_another = error.message.starts_with("Credential should be scoped")
+                    || error.elements.iter().any(|(name, _)| *name == "Region");
+                if of_another {
                     KmsFaultKind::InvalidSignature
                 } else {
                     KmsFaultKind::IncompleteSignature
@@ -134,7 +148,10 @@ impl From<&S3Error> for KmsFault {
             // What is left is about the form of an HTTP request, or our own failure.
             other if other.status().is_server_error() => {
                 let cause = error.internal.clone();
-                return Self { internal: cause, ..Self::internal("") };
+                return Self {
+                    internal: cause,
+                    ..Self::internal("")
+                };
             }
             _ => KmsFaultKind::Validation,
         };
@@ -223,13 +240,34 @@ mod tests {
     #[test]
     fn refusals_of_the_edge_have_the_words_of_the_service() {
         let table = [
-            (S3Error::from_code(S3Code::AccessDenied), "MissingAuthenticationTokenException"),
-            (S3Error::new(S3Code::AccessDenied, "Request has expired"), "InvalidSignatureException"),
-            (S3Error::from_code(S3Code::InvalidAccessKeyId), "UnrecognizedClientException"),
-            (S3Error::from_code(S3Code::InvalidToken), "UnrecognizedClientException"),
-            (S3Error::from_code(S3Code::SignatureDoesNotMatch), "InvalidSignatureException"),
-            (S3Error::from_code(S3Code::RequestTimeTooSkewed), "InvalidSignatureException"),
-            (S3Error::from_code(S3Code::AuthorizationHeaderMalformed), "IncompleteSignature"),
+            (
+                S3Error::from_code(S3Code::AccessDenied),
+                "MissingAuthenticationTokenException",
+            ),
+            (
+                S3Error::new(S3Code::AccessDenied, "Request has expired"),
+                "InvalidSignatureException",
+            ),
+            (
+                S3Error::from_code(S3Code::InvalidAccessKeyId),
+                "UnrecognizedClientException",
+            ),
+            (
+                S3Error::from_code(S3Code::InvalidToken),
+                "UnrecognizedClientException",
+            ),
+            (
+                S3Error::from_code(S3Code::SignatureDoesNotMatch),
+                "InvalidSignatureException",
+            ),
+            (
+                S3Error::from_code(S3Code::RequestTimeTooSkewed),
+                "InvalidSignatureException",
+            ),
+            (
+                S3Error::from_code(S3Code::AuthorizationHeaderMalformed),
+                "IncompleteSignature",
+            ),
             (
                 S3Error::new(
                     S3Code::AuthorizationHeaderMalformed,
@@ -238,18 +276,28 @@ mod tests {
                 "InvalidSignatureException",
             ),
             (
+                S3Error::from_code(S3Code::AuthorizationHeaderMalformed).with("Region", "x"),
+                "InvalidSignatureException",
+            ),
+            (
                 S3Error::from_code(S3Code::MaxMessageLengthExceeded),
                 "RequestEntityTooLargeException",
             ),
-            (S3Error::from_code(S3Code::IncompleteBody), "ValidationException"),
+            (
+                S3Error::from_code(S3Code::IncompleteBody),
+                "ValidationException",
+            ),
             (S3Error::from_code(S3Code::SlowDown), "ThrottlingException"),
-            (S3Error::unavailable("cause"), "KMSInternalException"),
-            (S3Error::internal("cause"), "KMSInternalException"),
+            (S3Error::unavailable("planted"), "KMSInternalException"),
+            (S3Error::internal("planted"), "KMSInternalException"),
         ];
         for (error, kind) in table {
             let fault = KmsFault::from(&error);
             assert_eq!(fault.kind.as_str(), kind, "{error}");
-            assert!(!fault.message.contains("cause") && !fault.recorded, "{error}");
+            assert!(
+                !fault.message.contains("planted") && !fault.recorded,
+                "{error}"
+            );
         }
     }
 

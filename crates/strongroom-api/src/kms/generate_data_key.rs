@@ -12,7 +12,10 @@ use super::reply::{Blob, Reply};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
     let input = decode(members)?;
-    let output = call.kms.generate_data_key(call.caller, call.receipt, input).await?;
+    let output = call
+        .kms
+        .generate_data_key(call.caller, call.receipt, input)
+        .await?;
     Reply::new(&Answer {
         ciphertext_blob: Blob(&output.ciphertext_blob.0),
         plaintext: Blob(output.plaintext.expose_secret()),
@@ -30,9 +33,16 @@ pub(super) fn decode(mut members: Members) -> Result<GenerateDataKeyInput, KmsFa
     let dry_run = dry_run(&mut members)?;
     members.finish()?;
     // This rule stands outside of the service's model and comes after it.
-    let spec = DataKeySpec::from_request(key_spec, number_of_bytes)
-        .map_err(|error| KmsFault { recorded: false, ..KmsFault::from(error) })?;
-    Ok(GenerateDataKeyInput { key_id, spec, context, dry_run })
+    let spec = DataKeySpec::from_request(key_spec, number_of_bytes).map_err(|error| KmsFault {
+        recorded: false,
+        ..KmsFault::from(error)
+    })?;
+    Ok(GenerateDataKeyInput {
+        key_id,
+        spec,
+        context,
+        dry_run,
+    })
 }
 
 #[derive(Serialize)]
@@ -55,22 +65,46 @@ mod tests {
             (r#"{"KeyId":"a","KeySpec":"AES_256"}"#, DataKeySpec::Aes256),
             (r#"{"KeyId":"a","KeySpec":"AES_128"}"#, DataKeySpec::Aes128),
             (r#"{"KeyId":"a","NumberOfBytes":1}"#, DataKeySpec::Bytes(1)),
-            (r#"{"KeyId":"a","NumberOfBytes":1024}"#, DataKeySpec::Bytes(1_024)),
+            (
+                r#"{"KeyId":"a","NumberOfBytes":1024}"#,
+                DataKeySpec::Bytes(1_024),
+            ),
         ] {
             assert_eq!(decode(members(good)).unwrap().spec, spec, "{good}");
         }
         for (bad, code) in [
             (r#"{"KeyId":"a"}"#, "ValidationException"),
-            (r#"{"KeyId":"a","KeySpec":"AES_256","NumberOfBytes":32}"#, "ValidationException"),
-            (r#"{"KeyId":"a","KeySpec":"AES_512"}"#, "ValidationException"),
-            (r#"{"KeyId":"a","KeySpec":"aes_256"}"#, "ValidationException"),
+            (
+                r#"{"KeyId":"a","KeySpec":"AES_256","NumberOfBytes":32}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"KeyId":"a","KeySpec":"AES_512"}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"KeyId":"a","KeySpec":"aes_256"}"#,
+                "ValidationException",
+            ),
             (r#"{"KeyId":"a","KeySpec":""}"#, "ValidationException"),
             (r#"{"KeyId":"a","NumberOfBytes":0}"#, "ValidationException"),
             (r#"{"KeyId":"a","NumberOfBytes":-1}"#, "ValidationException"),
-            (r#"{"KeyId":"a","NumberOfBytes":1025}"#, "ValidationException"),
-            (r#"{"KeyId":"a","NumberOfBytes":4294967297}"#, "ValidationException"),
-            (r#"{"KeyId":"a","NumberOfBytes":"32"}"#, "SerializationException"),
-            (r#"{"KeyId":"a","NumberOfBytes":1.5}"#, "SerializationException"),
+            (
+                r#"{"KeyId":"a","NumberOfBytes":1025}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"KeyId":"a","NumberOfBytes":4294967297}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"KeyId":"a","NumberOfBytes":"32"}"#,
+                "SerializationException",
+            ),
+            (
+                r#"{"KeyId":"a","NumberOfBytes":1.5}"#,
+                "SerializationException",
+            ),
             (r#"{"KeyId":"a","KeySpec":256}"#, "SerializationException"),
             (r#"{"KeySpec":"AES_256"}"#, "ValidationException"),
         ] {

@@ -11,8 +11,10 @@ use super::reply::{Blob, Reply};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
     let input = decode(members)?;
-    let output =
-        call.kms.generate_data_key_without_plaintext(call.caller, call.receipt, input).await?;
+    let output = call
+        .kms
+        .generate_data_key_without_plaintext(call.caller, call.receipt, input)
+        .await?;
     Reply::new(&Answer {
         ciphertext_blob: Blob(&output.ciphertext_blob.0),
         key_id: &output.key_arn,

@@ -54,7 +54,9 @@ impl Json {
             return Ok(BTreeMap::new());
         }
         let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let value = Nested { depth: 0 }.deserialize(&mut deserializer).map_err(|_| NotJson)?;
+        let value = Nested { depth: 0 }
+            .deserialize(&mut deserializer)
+            .map_err(|_| NotJson)?;
         deserializer.end().map_err(|_| NotJson)?;
         match value {
             Json::Map(members) => Ok(members),
@@ -74,7 +76,9 @@ impl Nested {
         if self.depth >= DEPTH_MAX {
             return Err(E::custom("nested too deep"));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self {
+            depth: self.depth + 1,
+        })
     }
 }
 

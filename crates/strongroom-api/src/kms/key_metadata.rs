@@ -9,7 +9,9 @@ use super::reply::{EpochSeconds, Reply};
 
 /// The whole answer.
 pub(super) fn reply(metadata: &KeyMetadata) -> Result<Reply, KmsFault> {
-    Reply::new(&Answer { key_metadata: Metadata::from(metadata) })
+    Reply::new(&Answer {
+        key_metadata: Metadata::from(metadata),
+    })
 }
 
 #[derive(Serialize)]

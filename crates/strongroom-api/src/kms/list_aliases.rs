@@ -17,7 +17,10 @@ pub(super) async fn handle(call: Call<'_>, mut members: Members) -> Result<Reply
         marker: members.text("Marker", MARKER)?,
     };
     members.finish()?;
-    let output = call.kms.list_aliases(call.caller, call.receipt, input).await?;
+    let output = call
+        .kms
+        .list_aliases(call.caller, call.receipt, input)
+        .await?;
     Reply::new(&Answer {
         aliases: output.aliases.iter().map(Alias::from).collect(),
         truncated: output.next_marker.is_some(),
@@ -36,7 +39,10 @@ struct Answer<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[expect(clippy::struct_field_names, reason = "the members are as the wire has them")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the members are as the wire has them"
+)]
 struct Alias<'a> {
     alias_name: &'a str,
     alias_arn: &'a str,

@@ -42,6 +42,9 @@ struct Key<'a> {
 
 impl<'a> From<&'a KeyListEntry> for Key<'a> {
     fn from(entry: &'a KeyListEntry) -> Self {
-        Self { key_id: &entry.key_id, key_arn: &entry.key_arn }
+        Self {
+            key_id: &entry.key_id,
+            key_arn: &entry.key_arn,
+        }
     }
 }

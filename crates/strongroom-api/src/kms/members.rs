@@ -25,7 +25,10 @@ pub(crate) struct Members {
 impl Members {
     /// The members of a parsed object.
     pub(crate) fn new(members: BTreeMap<String, Json>) -> Self {
-        Self { members, violations: Vec::new() }
+        Self {
+            members,
+            violations: Vec::new(),
+        }
     }
 
     /// A string that may be absent; its length is counted in characters.
@@ -34,7 +37,9 @@ impl Members {
         name: &'static str,
         length: RangeInclusive<usize>,
     ) -> Result<Option<String>, KmsFault> {
-        let Some(text) = self.take_text(name)? else { return Ok(None) };
+        let Some(text) = self.take_text(name)? else {
+            return Ok(None);
+        };
         self.check_length(name, Some(&text), text.chars().count(), &length);
         Ok(Some(text.to_string()))
     }
@@ -55,7 +60,9 @@ impl Members {
         name: &'static str,
         set: &[&'static str],
     ) -> Result<Option<&'static str>, KmsFault> {
-        let Some(text) = self.take_text(name)? else { return Ok(None) };
+        let Some(text) = self.take_text(name)? else {
+            return Ok(None);
+        };
         let found = set.iter().find(|word| **word == text.as_str()).copied();
         if found.is_none() {
             self.violate(
@@ -73,7 +80,9 @@ impl Members {
         name: &'static str,
         length: RangeInclusive<usize>,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, KmsFault> {
-        let Some(text) = self.take_text(name)? else { return Ok(None) };
+        let Some(text) = self.take_text(name)? else {
+            return Ok(None);
+        };
         let bytes = STANDARD
             .decode(text.as_bytes())
             .map(Zeroizing::new)
@@ -219,12 +228,16 @@ impl Members {
         allowed: &RangeInclusive<usize>,
     ) {
         if length < *allowed.start() {
-            let constraint =
-                format!("Member must have length greater than or equal to {}", allowed.start());
+            let constraint = format!(
+                "Member must have length greater than or equal to {}",
+                allowed.start()
+            );
             self.violate(name, shown, &constraint);
         } else if length > *allowed.end() {
-            let constraint =
-                format!("Member must have length less than or equal to {}", allowed.end());
+            let constraint = format!(
+                "Member must have length less than or equal to {}",
+                allowed.end()
+            );
             self.violate(name, shown, &constraint);
         }
     }
@@ -239,7 +252,9 @@ impl Members {
 
     /// `null` is as good as absent.
     fn take(&mut self, name: &'static str) -> Option<Json> {
-        self.members.remove(name).filter(|value| !matches!(value, Json::Null))
+        self.members
+            .remove(name)
+            .filter(|value| !matches!(value, Json::Null))
     }
 }
 
@@ -284,8 +299,14 @@ mod tests {
         assert_eq!(m.required_text("KeyId", 1..=2048).unwrap(), "k");
         assert_eq!(m.integer("NumberOfBytes", 1..=1024).unwrap(), Some(32));
         assert_eq!(m.boolean("DryRun").unwrap(), Some(true));
-        assert_eq!(m.required_blob("Plaintext", 1..=4096).unwrap().as_slice(), [0, 1, 2]);
-        assert_eq!(m.word("KeySpec", &["AES_256", "AES_128"]).unwrap(), Some("AES_256"));
+        assert_eq!(
+            m.required_blob("Plaintext", 1..=4096).unwrap().as_slice(),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            m.word("KeySpec", &["AES_256", "AES_128"]).unwrap(),
+            Some("AES_256")
+        );
         assert_eq!(m.text_map("EncryptionContext").unwrap().len(), 1);
         assert_eq!(m.text_list("GrantTokens").unwrap(), ["t"]);
         assert_eq!(m.text("Description", 0..=8192).unwrap(), None);
@@ -313,7 +334,10 @@ mod tests {
              'keySpec' failed to satisfy constraint: Member must satisfy enum value set: [AES_256, \
              AES_128]; Value null at 'keyId' failed to satisfy constraint: Member must not be null"
         );
-        let mut m = members(&format!("{{\"Plaintext\":\"{}\"}}", STANDARD.encode([0; 4097])));
+        let mut m = members(&format!(
+            "{{\"Plaintext\":\"{}\"}}",
+            STANDARD.encode([0; 4097])
+        ));
         m.required_blob("Plaintext", 1..=4096).unwrap();
         assert_eq!(
             m.finish().unwrap_err().message,
@@ -322,8 +346,14 @@ mod tests {
         );
         for (text, code) in [
             (r#"{"NumberOfBytes":-1}"#, "ValidationException"),
-            (r#"{"NumberOfBytes":9223372036854775807}"#, "ValidationException"),
-            (r#"{"NumberOfBytes":18446744073709551615}"#, "SerializationException"),
+            (
+                r#"{"NumberOfBytes":9223372036854775807}"#,
+                "ValidationException",
+            ),
+            (
+                r#"{"NumberOfBytes":18446744073709551615}"#,
+                "SerializationException",
+            ),
             (r#"{"NumberOfBytes":"32"}"#, "SerializationException"),
             (r#"{"NumberOfBytes":32.5}"#, "SerializationException"),
             (r#"{"NumberOfBytes":[32]}"#, "SerializationException"),
@@ -331,7 +361,10 @@ mod tests {
             (r#"{"NumberOfBytes":true}"#, "SerializationException"),
         ] {
             let mut m = members(text);
-            let fault = m.integer("NumberOfBytes", 1..=1024).map(drop).and_then(|()| m.finish());
+            let fault = m
+                .integer("NumberOfBytes", 1..=1024)
+                .map(drop)
+                .and_then(|()| m.finish());
             assert_eq!(fault.unwrap_err().kind.as_str(), code, "{text}");
         }
     }
@@ -359,10 +392,18 @@ mod tests {
             let fault = members(text).text_map("EncryptionContext").unwrap_err();
             assert_eq!(fault.kind.as_str(), "SerializationException", "{text}");
         }
-        for text in [r#"{"DryRun":"true"}"#, r#"{"DryRun":1}"#, r#"{"DryRun":{}}"#] {
+        for text in [
+            r#"{"DryRun":"true"}"#,
+            r#"{"DryRun":1}"#,
+            r#"{"DryRun":{}}"#,
+        ] {
             assert!(members(text).boolean("DryRun").is_err(), "{text}");
         }
-        for text in [r#"{"GrantTokens":"t"}"#, r#"{"GrantTokens":[1]}"#, r#"{"GrantTokens":{}}"#] {
+        for text in [
+            r#"{"GrantTokens":"t"}"#,
+            r#"{"GrantTokens":[1]}"#,
+            r#"{"GrantTokens":{}}"#,
+        ] {
             assert!(members(text).text_list("GrantTokens").is_err(), "{text}");
         }
     }
@@ -374,6 +415,11 @@ mod tests {
         assert!(m.finish().unwrap_err().message.len() < 500);
         let mut m = members(r#"{"Plaintext":""}"#);
         m.required_blob("Plaintext", 1..=4096).unwrap();
-        assert!(m.finish().unwrap_err().message.contains("Value at 'plaintext'"));
+        assert!(
+            m.finish()
+                .unwrap_err()
+                .message
+                .contains("Value at 'plaintext'")
+        );
     }
 }

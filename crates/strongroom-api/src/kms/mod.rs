@@ -56,7 +56,11 @@ pub(crate) async fn handle(request: KmsRequest, receipt: &Receipt) -> KmsAnswer 
     let Ok(members) = Json::parse_object(&request.body) else {
         return refusal(operation.name(), &KmsFault::serialization(""));
     };
-    let call = Call { kms: &request.services.kms, caller: &request.caller, receipt };
+    let call = Call {
+        kms: &request.services.kms,
+        caller: &request.caller,
+        receipt,
+    };
     match run(operation, call, Members::new(members)).await {
         Ok(reply) => KmsAnswer {
             response: response(StatusCode::OK, ResponseBody::full(reply.into_bytes())),
@@ -108,7 +112,9 @@ fn check(request: &KmsRequest) -> Result<Operation, KmsFault> {
 
 /// Plaintext and data keys travel in these documents: without TLS they stay on this machine.
 fn check_transport(secure: bool, source_ip: &str) -> Result<(), KmsFault> {
-    let loopback = source_ip.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
+    let loopback = source_ip
+        .parse::<IpAddr>()
+        .is_ok_and(|ip| ip.to_canonical().is_loopback());
     if secure || loopback {
         return Ok(());
     }
@@ -138,7 +144,9 @@ fn check_content(headers: &HeaderMap) -> Result<(), KmsFault> {
     if plain {
         Ok(())
     } else {
-        Err(KmsFault::serialization("A compressed request is not supported"))
+        Err(KmsFault::serialization(
+            "A compressed request is not supported",
+        ))
     }
 }
 
@@ -222,9 +230,15 @@ mod tests {
             assert_eq!(fault.kind, KmsFaultKind::UnknownOperation, "{bad}");
         }
         assert!(check_content(&HeaderMap::new()).is_err());
-        for coding in ["gzip", "deflate", "br", "zstd", "aws-chunked", "identity, gzip"] {
-            let headers =
-                headers(&[("content-type", CONTENT_TYPE), ("content-encoding", coding)]);
+        for coding in [
+            "gzip",
+            "deflate",
+            "br",
+            "zstd",
+            "aws-chunked",
+            "identity, gzip",
+        ] {
+            let headers = headers(&[("content-type", CONTENT_TYPE), ("content-encoding", coding)]);
             let fault = check_content(&headers).unwrap_err();
             assert_eq!(fault.kind, KmsFaultKind::Serialization, "{coding}");
         }
@@ -243,8 +257,18 @@ mod tests {
             check_transport(secure, ip).unwrap();
         }
         for ip in [
-            "203.0.113.9", "10.0.0.1", "192.168.0.1", "::ffff:10.0.0.1", "fe80::1", "0.0.0.0", "::",
-            "localhost", "", "127.0.0.1:80", "127.0.0.1, 10.0.0.1", "128.0.0.1",
+            "203.0.113.9",
+            "10.0.0.1",
+            "192.168.0.1",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+            "0.0.0.0",
+            "::",
+            "localhost",
+            "",
+            "127.0.0.1:80",
+            "127.0.0.1, 10.0.0.1",
+            "128.0.0.1",
         ] {
             let fault = check_transport(false, ip).unwrap_err();
             assert_eq!(fault.kind, KmsFaultKind::AccessDenied, "{ip}");
@@ -253,10 +277,19 @@ mod tests {
 
     #[test]
     fn faults_have_the_form_of_the_service() {
-        let answer = refusal("Decrypt", &KmsFault::from(strongroom_kms::Error::InvalidCiphertext));
+        let answer = refusal(
+            "Decrypt",
+            &KmsFault::from(strongroom_kms::Error::InvalidCiphertext),
+        );
         assert_eq!(answer.response.status(), StatusCode::BAD_REQUEST);
-        assert_eq!(answer.response.headers()[header::CONTENT_TYPE], CONTENT_TYPE);
-        assert_eq!(answer.fault.unwrap(), ("InvalidCiphertextException".to_owned(), String::new()));
+        assert_eq!(
+            answer.response.headers()[header::CONTENT_TYPE],
+            CONTENT_TYPE
+        );
+        assert_eq!(
+            answer.fault.unwrap(),
+            ("InvalidCiphertextException".to_owned(), String::new())
+        );
         assert!(answer.recorded);
         let answer = refusal(UNKNOWN, &KmsFault::internal("secret cause"));
         assert_eq!(answer.response.status(), StatusCode::INTERNAL_SERVER_ERROR);

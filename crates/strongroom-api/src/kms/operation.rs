@@ -41,7 +41,9 @@ impl Operation {
     /// from what nobody has.
     pub(crate) fn from_target(target: Option<&str>) -> Result<Self, KmsFault> {
         let unknown = || KmsFault::new(KmsFaultKind::UnknownOperation, "");
-        let name = target.and_then(|t| t.strip_prefix(TARGET_PREFIX)).ok_or_else(unknown)?;
+        let name = target
+            .and_then(|t| t.strip_prefix(TARGET_PREFIX))
+            .ok_or_else(unknown)?;
         if let Some(operation) = Self::ALL.iter().find(|operation| operation.name() == name) {
             return Ok(*operation);
         }

@@ -55,5 +55,8 @@ pub(super) fn grant_tokens(members: &mut Members) -> Result<(), KmsFault> {
     if members.text_list("GrantTokens")?.is_empty() {
         return Ok(());
     }
-    Err(KmsFault::new(KmsFaultKind::InvalidGrantToken, "The grant token is not valid."))
+    Err(KmsFault::new(
+        KmsFaultKind::InvalidGrantToken,
+        "The grant token is not valid.",
+    ))
 }

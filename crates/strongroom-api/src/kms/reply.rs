@@ -79,18 +79,29 @@ mod tests {
 
     #[test]
     fn blobs_are_base64_and_times_are_seconds() {
-        let document =
-            Document { plaintext: Blob(&[0, 1, 2, 255]), creation_date: EpochSeconds(1_700_000_000_250) };
+        let document = Document {
+            plaintext: Blob(&[0, 1, 2, 255]),
+            creation_date: EpochSeconds(1_700_000_000_250),
+        };
         let bytes = Reply::new(&document).unwrap().into_bytes();
-        assert_eq!(&*bytes, br#"{"Plaintext":"AAEC/w==","CreationDate":1700000000.25}"#);
+        assert_eq!(
+            &*bytes,
+            br#"{"Plaintext":"AAEC/w==","CreationDate":1700000000.25}"#
+        );
     }
 
     #[test]
     fn the_largest_secret_fits_without_moving() {
         let secret = [0; 4_096];
-        let document = Document { plaintext: Blob(&secret), creation_date: EpochSeconds(0) };
+        let document = Document {
+            plaintext: Blob(&secret),
+            creation_date: EpochSeconds(0),
+        };
         let reply = Reply::new(&document).unwrap();
         assert_eq!(reply.0.capacity(), CAPACITY_BYTES);
-        assert_eq!(format!("{reply:?}"), format!("Reply({} bytes)", reply.0.len()));
+        assert_eq!(
+            format!("{reply:?}"),
+            format!("Reply({} bytes)", reply.0.len())
+        );
     }
 }

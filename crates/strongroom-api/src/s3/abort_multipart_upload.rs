@@ -10,11 +10,18 @@ use crate::response::Answer;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     if req.header_named(IF_INITIATED)?.is_some() {
-        return Err(S3Error::not_implemented(format!("The header `{IF_INITIATED}`")));
+        return Err(S3Error::not_implemented(format!(
+            "The header `{IF_INITIATED}`"
+        )));
     }
     let upload_id = upload::upload_id(&req.query)?;
     req.objects()
-        .abort_multipart_upload(req.scope(receipt), req.bucket()?, req.object_key()?, &upload_id)
+        .abort_multipart_upload(
+            req.scope(receipt),
+            req.bucket()?,
+            req.object_key()?,
+            &upload_id,
+        )
         .await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

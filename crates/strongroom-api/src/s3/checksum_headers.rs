@@ -29,7 +29,9 @@ pub(crate) fn request(req: &S3Request) -> Result<ChecksumRequest, S3Error> {
 
 /// `x-amz-checksum-algorithm` of CopyObject and CreateMultipartUpload.
 pub(crate) fn algorithm(req: &S3Request) -> Result<Option<ChecksumAlgorithm>, S3Error> {
-    req.header(&names::CHECKSUM_ALGORITHM)?.map(parse_algorithm).transpose()
+    req.header(&names::CHECKSUM_ALGORITHM)?
+        .map(parse_algorithm)
+        .transpose()
 }
 
 /// `x-amz-checksum-type`.
@@ -46,24 +48,34 @@ pub(crate) fn checksum_type(req: &S3Request) -> Result<Option<ChecksumType>, S3E
 pub(crate) fn value(headers: &HeaderMap) -> Result<Option<(ChecksumAlgorithm, Vec<u8>)>, S3Error> {
     let mut found = None;
     for name in headers.keys() {
-        let Some(short) = name.as_str().strip_prefix(names::CHECKSUM_PREFIX) else { continue };
+        let Some(short) = name.as_str().strip_prefix(names::CHECKSUM_PREFIX) else {
+            continue;
+        };
         if matches!(short, "algorithm" | "mode" | "type") {
             continue;
         }
-        let algorithm =
-            ALGORITHMS.into_iter().find(|a| lower_name(*a) == short).ok_or_else(unsupported)?;
+        let algorithm = ALGORITHMS
+            .into_iter()
+            .find(|a| lower_name(*a) == short)
+            .ok_or_else(unsupported)?;
         if found.is_some() || headers.get_all(name).iter().count() > 1 {
             return Err(multiple());
         }
         let text = header_text(headers, name)?.unwrap_or_default();
-        found = Some((algorithm, decode(algorithm, text).ok_or_else(|| value_invalid(name))?));
+        found = Some((
+            algorithm,
+            decode(algorithm, text).ok_or_else(|| value_invalid(name))?,
+        ));
     }
     Ok(found)
 }
 
 /// Base64 of a digest of the algorithm's length; a multipart's `-N` is not part of it.
 pub(crate) fn decode(algorithm: ChecksumAlgorithm, text: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(text).ok().filter(|digest| digest.len() == digest_len(algorithm))
+    STANDARD
+        .decode(text)
+        .ok()
+        .filter(|digest| digest.len() == digest_len(algorithm))
 }
 
 /// Whether the answer is to carry the object's checksum.
@@ -186,7 +198,10 @@ pub(crate) fn bad_digest(expected: &[u8; 16], calculated: &[u8; 16]) -> S3Error 
 pub(crate) fn mismatch(algorithm: ChecksumAlgorithm) -> S3Error {
     S3Error::new(
         S3Code::BadDigest,
-        format!("The {} you specified did not match the calculated checksum.", name(algorithm)),
+        format!(
+            "The {} you specified did not match the calculated checksum.",
+            name(algorithm)
+        ),
     )
 }
 
@@ -208,9 +223,14 @@ fn parse(headers: &HeaderMap) -> Result<ChecksumRequest, S3Error> {
     if value.is_some() && announced.is_some() {
         return Err(multiple());
     }
-    let implied = value.as_ref().map(|(algorithm, _)| *algorithm).or(announced);
+    let implied = value
+        .as_ref()
+        .map(|(algorithm, _)| *algorithm)
+        .or(announced);
     for header in [names::SDK_CHECKSUM_ALGORITHM, names::CHECKSUM_ALGORITHM] {
-        let Some(text) = header_text(headers, &header)? else { continue };
+        let Some(text) = header_text(headers, &header)? else {
+            continue;
+        };
         let algorithm = parse_algorithm(text)?;
         match implied {
             Some(implied) if implied == algorithm => {}
@@ -231,12 +251,17 @@ fn parse(headers: &HeaderMap) -> Result<ChecksumRequest, S3Error> {
 
 /// `x-amz-trailer` may announce one checksum and nothing else.
 fn announced_trailer(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, S3Error> {
-    let Some(text) = header_text(headers, &names::TRAILER)? else { return Ok(None) };
+    let Some(text) = header_text(headers, &names::TRAILER)? else {
+        return Ok(None);
+    };
     let unsupported = || {
         S3Error::invalid_request("The value specified in the x-amz-trailer header is not supported")
             .with("Header", names::TRAILER.as_str())
     };
-    let mut announced = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut announced = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
     let first = announced.next().ok_or_else(unsupported)?;
     match announced.next() {
         Some(_) => Err(multiple()),
@@ -245,7 +270,10 @@ fn announced_trailer(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, S
 }
 
 fn parse_algorithm(text: &str) -> Result<ChecksumAlgorithm, S3Error> {
-    ALGORITHMS.into_iter().find(|a| name(*a).eq_ignore_ascii_case(text)).ok_or_else(unsupported)
+    ALGORITHMS
+        .into_iter()
+        .find(|a| name(*a).eq_ignore_ascii_case(text))
+        .ok_or_else(unsupported)
 }
 
 fn header_name(algorithm: ChecksumAlgorithm) -> String {
@@ -264,15 +292,18 @@ fn digest_len(algorithm: ChecksumAlgorithm) -> usize {
 fn digest(algorithm: ChecksumAlgorithm, body: &[u8]) -> Vec<u8> {
     let crc = |crc| {
         let bytes = crc_fast::checksum(crc, body).to_be_bytes();
-        bytes.get(8_usize.saturating_sub(digest_len(algorithm))..).unwrap_or_default().to_vec()
+        bytes
+            .get(8_usize.saturating_sub(digest_len(algorithm))..)
+            .unwrap_or_default()
+            .to_vec()
     };
     match algorithm {
         ChecksumAlgorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
         ChecksumAlgorithm::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),
         ChecksumAlgorithm::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
-        ChecksumAlgorithm::Sha1 => {
-            sha::digest(&sha::SHA1_FOR_LEGACY_USE_ONLY, body).as_ref().to_vec()
-        }
+        ChecksumAlgorithm::Sha1 => sha::digest(&sha::SHA1_FOR_LEGACY_USE_ONLY, body)
+            .as_ref()
+            .to_vec(),
         ChecksumAlgorithm::Sha256 => sha::digest(&sha::SHA256, body).as_ref().to_vec(),
     }
 }
@@ -311,7 +342,10 @@ mod tests {
     #[track_caller]
     fn refused(pairs: &[(&str, &str)], message: &str) {
         let error = parse(&headers(pairs)).unwrap_err();
-        assert_eq!((error.code, &*error.message), (S3Code::InvalidRequest, message));
+        assert_eq!(
+            (error.code, &*error.message),
+            (S3Code::InvalidRequest, message)
+        );
     }
 
     #[test]
@@ -323,7 +357,10 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(parsed.algorithm, Some(ChecksumAlgorithm::Crc32));
-        assert_eq!(parsed.expected.as_deref(), Some(&[0xcb, 0xf4, 0x39, 0x26][..]));
+        assert_eq!(
+            parsed.expected.as_deref(),
+            Some(&[0xcb, 0xf4, 0x39, 0x26][..])
+        );
         let trailed = parse(&headers(&[
             ("x-amz-trailer", "x-amz-checksum-crc64nvme"),
             ("x-amz-sdk-checksum-algorithm", "CRC64NVME"),
@@ -343,21 +380,47 @@ mod tests {
             ("x-amz-checksum-crc64nvme", "y/Q5Jg=="),
             ("x-amz-checksum-sha1", "not base64"),
         ] {
-            refused(&[(name, value)], &format!("Value for {name} header is invalid."));
+            refused(
+                &[(name, value)],
+                &format!("Value for {name} header is invalid."),
+            );
         }
-        let single = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
+        let single =
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
         let (crc, sha) = ("y/Q5Jg==", "9/+ei3uy4Jtwk1pdeF4MxdnQq/A=");
-        refused(&[("x-amz-checksum-crc32", crc), ("x-amz-checksum-sha1", sha)], single);
-        refused(&[("x-amz-checksum-crc32", crc), ("x-amz-checksum-crc32", crc)], single);
-        refused(&[("x-amz-checksum-crc32", crc), ("x-amz-trailer", "x-amz-checksum-crc32")], single);
-        refused(&[("x-amz-trailer", "x-amz-checksum-crc32,x-amz-checksum-sha1")], single);
+        refused(
+            &[("x-amz-checksum-crc32", crc), ("x-amz-checksum-sha1", sha)],
+            single,
+        );
+        refused(
+            &[("x-amz-checksum-crc32", crc), ("x-amz-checksum-crc32", crc)],
+            single,
+        );
+        refused(
+            &[
+                ("x-amz-checksum-crc32", crc),
+                ("x-amz-trailer", "x-amz-checksum-crc32"),
+            ],
+            single,
+        );
+        refused(
+            &[("x-amz-trailer", "x-amz-checksum-crc32,x-amz-checksum-sha1")],
+            single,
+        );
         let unknown = "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]";
-        for name in ["x-amz-checksum-sha512", "x-amz-checksum-md5", "x-amz-checksum-xxhash3"] {
+        for name in [
+            "x-amz-checksum-sha512",
+            "x-amz-checksum-md5",
+            "x-amz-checksum-xxhash3",
+        ] {
             refused(&[(name, "AAAA")], unknown);
         }
         refused(&[("x-amz-sdk-checksum-algorithm", "MD5")], unknown);
         refused(
-            &[("x-amz-sdk-checksum-algorithm", "SHA1"), ("x-amz-checksum-crc32", crc)],
+            &[
+                ("x-amz-sdk-checksum-algorithm", "SHA1"),
+                ("x-amz-checksum-crc32", crc),
+            ],
             "Value for x-amz-sdk-checksum-algorithm header is invalid.",
         );
         refused(
@@ -369,7 +432,14 @@ mod tests {
     #[test]
     fn sec_n20_only_checksums_may_trail() {
         let message = "The value specified in the x-amz-trailer header is not supported";
-        for trailer in ["", ",", "authorization", "x-amz-meta-a", "x-amz-checksum-md5", "x-amz-checksum-"] {
+        for trailer in [
+            "",
+            ",",
+            "authorization",
+            "x-amz-meta-a",
+            "x-amz-checksum-md5",
+            "x-amz-checksum-",
+        ] {
             refused(&[("x-amz-trailer", trailer)], message);
         }
     }
@@ -389,7 +459,10 @@ mod tests {
             (ChecksumAlgorithm::Crc32, "cbf43926"),
             (ChecksumAlgorithm::Crc32c, "e3069283"),
             (ChecksumAlgorithm::Crc64Nvme, "ae8b14860a799888"),
-            (ChecksumAlgorithm::Sha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
+            (
+                ChecksumAlgorithm::Sha1,
+                "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
+            ),
             (
                 ChecksumAlgorithm::Sha256,
                 "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
@@ -409,7 +482,10 @@ mod tests {
             let error = verify_small_body(&announced, None, b"other").unwrap_err();
             assert_eq!(error.code, S3Code::BadDigest);
         }
-        let announced = ChecksumRequest { content_md5: Some([0; 16]), ..ChecksumRequest::default() };
+        let announced = ChecksumRequest {
+            content_md5: Some([0; 16]),
+            ..ChecksumRequest::default()
+        };
         assert!(verify_small_body(&announced, None, body).is_err());
     }
 }

@@ -40,11 +40,26 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         conditions,
         customer_key,
     };
-    let output = req.objects().complete_multipart_upload(req.scope(receipt), input).await?;
-    let host = req.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let location = location(req.secure, host.unwrap_or_default(), req.bucket()?, req.object_key()?);
-    let mut answer =
-        Answer::xml(document(&location, req.bucket()?, req.object_key()?, &output));
+    let output = req
+        .objects()
+        .complete_multipart_upload(req.scope(receipt), input)
+        .await?;
+    let host = req
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let location = location(
+        req.secure,
+        host.unwrap_or_default(),
+        req.bucket()?,
+        req.object_key()?,
+    );
+    let mut answer = Answer::xml(document(
+        &location,
+        req.bucket()?,
+        req.object_key()?,
+        &output,
+    ));
     upload::echo_without_customer_key(answer.response.headers_mut(), &output.encryption);
     Ok(answer)
 }
@@ -82,7 +97,11 @@ fn object_checksum(headers: &HeaderMap) -> Result<Option<ObjectChecksum>, S3Erro
         digests.append(name.clone(), digest);
     }
     let found = checksum_headers::value(&digests)?;
-    Ok(found.map(|(algorithm, value)| ObjectChecksum { algorithm, value, parts }))
+    Ok(found.map(|(algorithm, value)| ObjectChecksum {
+        algorithm,
+        value,
+        parts,
+    }))
 }
 
 fn split_count(
@@ -95,7 +114,9 @@ fn split_count(
     let digits = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
     match (count.parse(), HeaderValue::from_str(digest)) {
         (Ok(count), Ok(digest)) if digits => Ok((digest, Some(count))),
-        _ => Err(S3Error::invalid_request(format!("Value for {name} header is invalid."))),
+        _ => Err(S3Error::invalid_request(format!(
+            "Value for {name} header is invalid."
+        ))),
     }
 }
 
@@ -104,7 +125,9 @@ fn object_size(text: Option<&str>) -> Result<Option<u64>, S3Error> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(size) if digits => Ok(Some(size)),
-        _ => Err(S3Error::invalid_request(format!("Value for {OBJECT_SIZE} header is invalid."))),
+        _ => Err(S3Error::invalid_request(format!(
+            "Value for {OBJECT_SIZE} header is invalid."
+        ))),
     }
 }
 
@@ -112,7 +135,10 @@ fn object_size(text: Option<&str>) -> Result<Option<u64>, S3Error> {
 fn parse(body: &[u8]) -> Result<Vec<CompletedPart>, S3Error> {
     let document = Element::parse(body, "CompleteMultipartUpload", &LIMITS)?;
     document.expect_children(&[], &["Part"])?;
-    let parts = document.children("Part").map(parse_part).collect::<Result<Vec<_>, _>>()?;
+    let parts = document
+        .children("Part")
+        .map(parse_part)
+        .collect::<Result<Vec<_>, _>>()?;
     if parts.is_empty() || parts.len() > PARTS_MAX {
         return Err(Malformed("no part, or more than ten thousand").into());
     }
@@ -121,12 +147,16 @@ fn parse(body: &[u8]) -> Result<Vec<CompletedPart>, S3Error> {
 
 fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
     part.expect_children(&PART_ELEMENTS, &[])?;
-    let number = part.number("PartNumber")?.ok_or(Malformed("a part without a number"))?;
+    let number = part
+        .number("PartNumber")?
+        .ok_or(Malformed("a part without a number"))?;
     let etag = part.required("ETag")?.trim_ascii();
     let mut checksum = None;
     for algorithm in ALGORITHMS {
         let element = checksum_headers::element(algorithm);
-        let Some(text) = part.text_of(element)?.map(str::trim_ascii) else { continue };
+        let Some(text) = part.text_of(element)?.map(str::trim_ascii) else {
+            continue;
+        };
         if text.is_empty() {
             continue;
         }
@@ -151,7 +181,10 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
 /// Fuzzing: any document.
 pub(crate) fn fuzz(body: &[u8]) {
     if let Ok(parts) = parse(body) {
-        assert!((1..=PARTS_MAX).contains(&parts.len()), "a list of another length");
+        assert!(
+            (1..=PARTS_MAX).contains(&parts.len()),
+            "a list of another length"
+        );
     }
 }
 
@@ -160,7 +193,9 @@ pub(crate) fn fuzz(body: &[u8]) {
 fn location(secure: bool, host: &str, bucket: &str, object_key: &str) -> String {
     let scheme = if secure { "https" } else { "http" };
     let object_key = url_encoded(object_key);
-    let in_host = host.strip_prefix(bucket).is_some_and(|rest| rest.starts_with('.'));
+    let in_host = host
+        .strip_prefix(bucket)
+        .is_some_and(|rest| rest.starts_with('.'));
     if in_host {
         format!("{scheme}://{host}/{object_key}")
     } else {
@@ -175,8 +210,14 @@ fn document(location: &str, bucket: &str, object_key: &str, output: &PutObjectOu
     xml.text("Key", object_key);
     xml.etag(&output.etag);
     if let Some(checksum) = &output.checksum {
-        xml.text(checksum_headers::element(checksum.algorithm), &checksum_headers::text(checksum));
-        xml.text("ChecksumType", checksum_headers::type_name(checksum.checksum_type));
+        xml.text(
+            checksum_headers::element(checksum.algorithm),
+            &checksum_headers::text(checksum),
+        );
+        xml.text(
+            "ChecksumType",
+            checksum_headers::type_name(checksum.checksum_type),
+        );
     }
     xml.finish()
 }
@@ -184,7 +225,10 @@ fn document(location: &str, bucket: &str, object_key: &str, output: &PutObjectOu
 const OBJECT_SIZE: &str = "x-amz-mp-object-size";
 const PARTS_MAX: usize = 10_000;
 /// 10,000 parts with the longest checksum, spread over lines.
-pub(crate) const LIMITS: Limits = Limits { bytes: 4 * 1024 * 1024, elements: 4 * PARTS_MAX + 16 };
+pub(crate) const LIMITS: Limits = Limits {
+    bytes: 4 * 1024 * 1024,
+    elements: 4 * PARTS_MAX + 16,
+};
 const ALGORITHMS: [ChecksumAlgorithm; 5] = [
     ChecksumAlgorithm::Crc32,
     ChecksumAlgorithm::Crc32c,
@@ -221,7 +265,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!((list[0].part_number, list[0].etag.as_str()), (1, "e1"));
-        assert_eq!(list[0].checksum, Some((ChecksumAlgorithm::Crc32, vec![0, 0, 0, 1])));
+        assert_eq!(
+            list[0].checksum,
+            Some((ChecksumAlgorithm::Crc32, vec![0, 0, 0, 1]))
+        );
         assert_eq!((list[1].part_number, list[1].etag.as_str()), (10_000, "e2"));
         assert_eq!(list[1].checksum, None);
     }
@@ -242,7 +289,11 @@ mod tests {
         };
         assert_eq!(parts(&list(10_000)).unwrap().len(), 10_000);
         for count in [0, 10_001, 20_000] {
-            assert_eq!(parts(&list(count)).unwrap_err().code.as_str(), "MalformedXML", "{count}");
+            assert_eq!(
+                parts(&list(count)).unwrap_err().code.as_str(),
+                "MalformedXML",
+                "{count}"
+            );
         }
     }
 
@@ -255,16 +306,34 @@ mod tests {
             (part(""), "MalformedXML"),
             (part("<PartNumber>1</PartNumber>"), "MalformedXML"),
             (part("<ETag>e</ETag>"), "MalformedXML"),
-            (part("<ETag>e</ETag><PartNumber>x</PartNumber>"), "MalformedXML"),
-            (part("<ETag>e</ETag><PartNumber>-1</PartNumber>"), "MalformedXML"),
-            (part("<ETag>e</ETag><PartNumber></PartNumber>"), "MalformedXML"),
-            (part("<ETag>e</ETag><PartNumber>1.5</PartNumber>"), "MalformedXML"),
-            (part("<ETag>e</ETag><ETag>e</ETag><PartNumber>1</PartNumber>"), "MalformedXML"),
+            (
+                part("<ETag>e</ETag><PartNumber>x</PartNumber>"),
+                "MalformedXML",
+            ),
+            (
+                part("<ETag>e</ETag><PartNumber>-1</PartNumber>"),
+                "MalformedXML",
+            ),
+            (
+                part("<ETag>e</ETag><PartNumber></PartNumber>"),
+                "MalformedXML",
+            ),
+            (
+                part("<ETag>e</ETag><PartNumber>1.5</PartNumber>"),
+                "MalformedXML",
+            ),
+            (
+                part("<ETag>e</ETag><ETag>e</ETag><PartNumber>1</PartNumber>"),
+                "MalformedXML",
+            ),
             (
                 part("<ETag>e</ETag><PartNumber>1</PartNumber><PartNumber>2</PartNumber>"),
                 "MalformedXML",
             ),
-            (part("<ETag>e</ETag><PartNumber>1</PartNumber><Size>1</Size>"), "MalformedXML"),
+            (
+                part("<ETag>e</ETag><PartNumber>1</PartNumber><Size>1</Size>"),
+                "MalformedXML",
+            ),
             (
                 part("<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AA==</ChecksumCRC32>"),
                 "InvalidRequest",
@@ -297,14 +366,32 @@ mod tests {
         };
         assert_eq!(checksum("x-other", "1").unwrap(), None);
         assert_eq!(checksum("x-amz-checksum-type", "COMPOSITE").unwrap(), None);
-        let plain = checksum("x-amz-checksum-crc32", "AAAAAQ==").unwrap().unwrap();
+        let plain = checksum("x-amz-checksum-crc32", "AAAAAQ==")
+            .unwrap()
+            .unwrap();
         assert_eq!(plain.parts, None);
         plain.check_count(7).unwrap();
-        let composite = checksum("x-amz-checksum-crc32", "AAAAAQ==-3").unwrap().unwrap();
-        assert_eq!((composite.value.as_slice(), composite.parts), (&[0, 0, 0, 1][..], Some(3)));
+        let composite = checksum("x-amz-checksum-crc32", "AAAAAQ==-3")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (composite.value.as_slice(), composite.parts),
+            (&[0, 0, 0, 1][..], Some(3))
+        );
         composite.check_count(3).unwrap();
-        assert_eq!(composite.check_count(2).unwrap_err().code.as_str(), "BadDigest");
-        for bad in ["AAAAAQ==-", "AAAAAQ==-x", "AAAAAQ==--1", "AAAAAQ==-+1", "-3", "AA==-3", "x"] {
+        assert_eq!(
+            composite.check_count(2).unwrap_err().code.as_str(),
+            "BadDigest"
+        );
+        for bad in [
+            "AAAAAQ==-",
+            "AAAAAQ==-x",
+            "AAAAAQ==--1",
+            "AAAAAQ==-+1",
+            "-3",
+            "AA==-3",
+            "x",
+        ] {
             assert!(checksum("x-amz-checksum-crc32", bad).is_err(), "{bad}");
         }
     }
@@ -313,7 +400,10 @@ mod tests {
     fn object_sizes_are_numbers() {
         assert_eq!(object_size(None).unwrap(), None);
         assert_eq!(object_size(Some("0")).unwrap(), Some(0));
-        assert_eq!(object_size(Some("53687091200000")).unwrap(), Some(53_687_091_200_000));
+        assert_eq!(
+            object_size(Some("53687091200000")).unwrap(),
+            Some(53_687_091_200_000)
+        );
         for bad in ["", "-1", "+1", "1.0", "x", "18446744073709551616", "1 "] {
             assert!(object_size(Some(bad)).is_err(), "{bad}");
         }
@@ -321,7 +411,10 @@ mod tests {
 
     #[test]
     fn locations_follow_the_addressing() {
-        assert_eq!(location(true, "h:9443", "b", "a b/c"), "https://h:9443/b/a%20b/c");
+        assert_eq!(
+            location(true, "h:9443", "b", "a b/c"),
+            "https://h:9443/b/a%20b/c"
+        );
         assert_eq!(location(false, "b.h:9000", "b", "k"), "http://b.h:9000/k");
         assert_eq!(location(false, "bh:9000", "b", "k"), "http://bh:9000/b/k");
     }

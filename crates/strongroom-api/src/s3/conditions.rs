@@ -36,7 +36,9 @@ pub(crate) fn copy_source(req: &S3Request) -> Result<ReadConditions, S3Error> {
 pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
     for name in [header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE] {
         if req.headers.contains_key(&name) {
-            return Err(S3Error::not_implemented("A header you provided").with("Header", name.as_str()));
+            return Err(
+                S3Error::not_implemented("A header you provided").with("Header", name.as_str())
+            );
         }
     }
     let if_none_match_any = match req.header(&header::IF_NONE_MATCH)? {
@@ -45,7 +47,10 @@ pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
         Some(_) => {
             return Err(S3Error::not_implemented("A header you provided")
                 .with("Header", "If-None-Match")
-                .with("additionalMessage", "We don't accept the provided value of If-None-Match header for this API"));
+                .with(
+                    "additionalMessage",
+                    "We don't accept the provided value of If-None-Match header for this API",
+                ));
         }
     };
     let if_match = match req.header(&header::IF_MATCH)? {
@@ -53,17 +58,24 @@ pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
         Some(text) => match strong(parse_etags(text)).as_slice() {
             [one] => Some(one.clone()),
             _ => {
-                return Err(S3Error::not_implemented("A header you provided")
-                    .with("Header", "If-Match"));
+                return Err(
+                    S3Error::not_implemented("A header you provided").with("Header", "If-Match")
+                );
             }
         },
     };
     if if_none_match_any && if_match.is_some() {
         return Err(S3Error::not_implemented("A header you provided")
             .with("Header", "If-Match,If-None-Match")
-            .with("additionalMessage", "Multiple conditional request headers present in the request"));
+            .with(
+                "additionalMessage",
+                "Multiple conditional request headers present in the request",
+            ));
     }
-    Ok(WriteConditions { if_match, if_none_match_any })
+    Ok(WriteConditions {
+        if_match,
+        if_none_match_any,
+    })
 }
 
 fn conditions(
@@ -75,7 +87,9 @@ fn conditions(
 ) -> Result<ReadConditions, S3Error> {
     Ok(ReadConditions {
         if_match: req.header(if_match)?.map(|text| strong(parse_etags(text))),
-        if_none_match: req.header(if_none_match)?.map(|text| any_strength(parse_etags(text))),
+        if_none_match: req
+            .header(if_none_match)?
+            .map(|text| any_strength(parse_etags(text))),
         if_modified_since: req.header(if_modified_since)?.and_then(parse_http_date),
         if_unmodified_since: req.header(if_unmodified_since)?.and_then(parse_http_date),
     })
@@ -99,7 +113,10 @@ impl EntityTag {
 
 /// If-Match compares strongly: a weak tag matches nothing.
 fn strong(tags: Vec<EntityTag>) -> Vec<String> {
-    tags.into_iter().filter(|tag| !tag.weak).map(|tag| tag.opaque).collect()
+    tags.into_iter()
+        .filter(|tag| !tag.weak)
+        .map(|tag| tag.opaque)
+        .collect()
 }
 
 /// If-None-Match compares weakly.
@@ -121,7 +138,10 @@ pub(crate) fn parse_etags(text: &str) -> Vec<EntityTag> {
             Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
             None => after_mark.split_once(',').unwrap_or((after_mark, "")),
         };
-        tags.push(EntityTag { weak, opaque: opaque.trim().to_owned() });
+        tags.push(EntityTag {
+            weak,
+            opaque: opaque.trim().to_owned(),
+        });
         rest = remainder.trim_start_matches([' ', '\t', ',']);
     }
     tags
@@ -134,18 +154,20 @@ mod tests {
     #[test]
     fn sec_n74_etag_lists() {
         let parse = |text| {
-            parse_etags(text).into_iter().map(|t| (t.weak, t.opaque)).collect::<Vec<_>>()
+            parse_etags(text)
+                .into_iter()
+                .map(|t| (t.weak, t.opaque))
+                .collect::<Vec<_>>()
         };
         let tag = |weak, text: &str| (weak, text.to_owned());
         assert_eq!(parse("*"), [tag(false, "*")]);
         assert_eq!(parse("\"abc\""), [tag(false, "abc")]);
         assert_eq!(parse("abc"), [tag(false, "abc")]);
         assert_eq!(parse("W/\"abc\""), [tag(true, "abc")]);
-        assert_eq!(parse("\"a,b\" , W/\"c\",d"), [
-            tag(false, "a,b"),
-            tag(true, "c"),
-            tag(false, "d")
-        ]);
+        assert_eq!(
+            parse("\"a,b\" , W/\"c\",d"),
+            [tag(false, "a,b"), tag(true, "c"), tag(false, "d")]
+        );
         assert_eq!(parse("\"open"), [tag(false, "open")]);
         assert!(parse(" , ,").is_empty());
         assert!(parse("").is_empty());

@@ -13,8 +13,7 @@ use crate::error::S3Error;
 use crate::response::Answer;
 use crate::xml::Xml;
 
-const COPY_SOURCE_VERSION_ID: HeaderName =
-    HeaderName::from_static("x-amz-copy-source-version-id");
+const COPY_SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     properties::refuse_unsupported(req)?;
@@ -61,8 +60,14 @@ fn document(output: &CopyObjectOutput) -> Bytes {
     xml.time("LastModified", output.last_modified_ms);
     xml.etag(&output.etag);
     if let Some(checksum) = &output.checksum {
-        xml.text(checksum_headers::element(checksum.algorithm), &checksum_headers::text(checksum));
-        xml.text("ChecksumType", checksum_headers::type_name(checksum.checksum_type));
+        xml.text(
+            checksum_headers::element(checksum.algorithm),
+            &checksum_headers::text(checksum),
+        );
+        xml.text(
+            "ChecksumType",
+            checksum_headers::type_name(checksum.checksum_type),
+        );
     }
     xml.finish()
 }

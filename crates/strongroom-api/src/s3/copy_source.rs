@@ -65,6 +65,7 @@ pub(crate) fn parse(text: &str) -> Option<SourceAddress> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what may be none")]
     fn address(bucket: &str, object_key: &str, version_id: Option<&str>) -> Option<SourceAddress> {
         Some(SourceAddress {
             bucket: bucket.to_owned(),
@@ -95,8 +96,22 @@ mod tests {
     #[test]
     fn sec_n54_malformed_sources_are_refused() {
         for text in [
-            "", "/", "b", "/b", "b/", "/b/", "//k", "b/%", "b/%2", "b/%zz", "b/%ff", "b/%c0%ae",
-            "b/%ed%a0%80", "b/k?versionId=", "b/k?versionId=%", "arn:aws:s3:us-east-1:1:accesspoint/x/object/k",
+            "",
+            "/",
+            "b",
+            "/b",
+            "b/",
+            "/b/",
+            "//k",
+            "b/%",
+            "b/%2",
+            "b/%zz",
+            "b/%ff",
+            "b/%c0%ae",
+            "b/%ed%a0%80",
+            "b/k?versionId=",
+            "b/k?versionId=%",
+            "arn:aws:s3:us-east-1:1:accesspoint/x/object/k",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -16,7 +16,11 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let region = req.services.region.clone();
     check_location(location_constraint(&body)?.as_deref(), &region)?;
     let bucket = req.bucket()?.to_owned();
-    match req.objects().create_bucket(req.scope(receipt), &bucket).await {
+    match req
+        .objects()
+        .create_bucket(req.scope(receipt), &bucket)
+        .await
+    {
         Ok(_) => {}
         // The oldest region alone answers a repeated creation by the owner with success.
         Err(ObjectError::BucketAlreadyOwnedByYou { .. }) if region == LEGACY_REGION => {}
@@ -44,10 +48,21 @@ fn check_acl(acl: Option<&str>) -> Result<(), S3Error> {
     match acl {
         None | Some("private") => Ok(()),
         Some(
-            "public-read" | "public-read-write" | "authenticated-read" | "log-delivery-write"
-            | "aws-exec-read" | "bucket-owner-read" | "bucket-owner-full-control",
-        ) => Err(S3Error::not_implemented("A canned ACL other than `private`")),
-        Some(other) => Err(S3Error::invalid_argument("Invalid Argument", "x-amz-acl", other)),
+            "public-read"
+            | "public-read-write"
+            | "authenticated-read"
+            | "log-delivery-write"
+            | "aws-exec-read"
+            | "bucket-owner-read"
+            | "bucket-owner-full-control",
+        ) => Err(S3Error::not_implemented(
+            "A canned ACL other than `private`",
+        )),
+        Some(other) => Err(S3Error::invalid_argument(
+            "Invalid Argument",
+            "x-amz-acl",
+            other,
+        )),
     }
 }
 
@@ -87,11 +102,16 @@ fn location_constraint(body: &[u8]) -> Result<Option<String>, S3Error> {
     if document.child("Location").is_some() || document.child("Bucket").is_some() {
         return Err(S3Error::not_implemented("A directory bucket"));
     }
-    if document.child("Tags").is_some_and(|tags| !tags.all_children().is_empty()) {
+    if document
+        .child("Tags")
+        .is_some_and(|tags| !tags.all_children().is_empty())
+    {
         return Err(S3Error::not_implemented("Tags of a bucket"));
     }
     let constraint = document.text_of("LocationConstraint")?.map(str::trim_ascii);
-    Ok(constraint.filter(|text| !text.is_empty()).map(str::to_owned))
+    Ok(constraint
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned))
 }
 
 /// Fuzzing: any document.
@@ -130,7 +150,10 @@ fn check_location(constraint: Option<&str>, region: &str) -> Result<(), S3Error>
 
 /// The region that has no location constraint.
 pub(super) const LEGACY_REGION: &str = "us-east-1";
-const LIMITS: Limits = Limits { bytes: 64 * 1024, elements: 256 };
+const LIMITS: Limits = Limits {
+    bytes: 64 * 1024,
+    elements: 256,
+};
 const GRANT_HEADERS: [&str; 5] = [
     "x-amz-grant-full-control",
     "x-amz-grant-read",
@@ -175,7 +198,10 @@ mod tests {
             ("<x/>", "MalformedXML"),
             ("x", "MalformedXML"),
             ("<CreateBucketConfiguration>", "MalformedXML"),
-            ("<CreateBucketConfiguration><Other/></CreateBucketConfiguration>", "MalformedXML"),
+            (
+                "<CreateBucketConfiguration><Other/></CreateBucketConfiguration>",
+                "MalformedXML",
+            ),
             (
                 "<CreateBucketConfiguration><LocationConstraint>a</LocationConstraint>\
                  <LocationConstraint>a</LocationConstraint></CreateBucketConfiguration>",
@@ -208,12 +234,32 @@ mod tests {
         check_location(Some("EU"), "eu-west-1").unwrap();
         for (constraint, region, code) in [
             (Some("us-east-1"), "us-east-1", "InvalidLocationConstraint"),
-            (Some("eu-west-1"), "us-east-1", "IllegalLocationConstraintException"),
-            (Some("mars"), "us-east-1", "IllegalLocationConstraintException"),
+            (
+                Some("eu-west-1"),
+                "us-east-1",
+                "IllegalLocationConstraintException",
+            ),
+            (
+                Some("mars"),
+                "us-east-1",
+                "IllegalLocationConstraintException",
+            ),
             (None, "eu-central-1", "IllegalLocationConstraintException"),
-            (Some("us-east-1"), "eu-central-1", "IllegalLocationConstraintException"),
-            (Some("EU"), "eu-central-1", "IllegalLocationConstraintException"),
-            (Some("EU-CENTRAL-1"), "eu-central-1", "IllegalLocationConstraintException"),
+            (
+                Some("us-east-1"),
+                "eu-central-1",
+                "IllegalLocationConstraintException",
+            ),
+            (
+                Some("EU"),
+                "eu-central-1",
+                "IllegalLocationConstraintException",
+            ),
+            (
+                Some("EU-CENTRAL-1"),
+                "eu-central-1",
+                "IllegalLocationConstraintException",
+            ),
         ] {
             let error = check_location(constraint, region).unwrap_err();
             assert_eq!(error.code.as_str(), code, "{constraint:?} {region}");
@@ -233,7 +279,11 @@ mod tests {
             ("", "InvalidArgument"),
             ("x", "InvalidArgument"),
         ] {
-            assert_eq!(check_acl(Some(acl)).unwrap_err().code.as_str(), code, "{acl}");
+            assert_eq!(
+                check_acl(Some(acl)).unwrap_err().code.as_str(),
+                code,
+                "{acl}"
+            );
         }
         check_ownership(Some("BucketOwnerEnforced")).unwrap();
         for (ownership, code) in [
@@ -246,8 +296,17 @@ mod tests {
             assert_eq!(error.code.as_str(), code, "{ownership}");
         }
         check_object_lock(Some("False")).unwrap();
-        assert_eq!(check_object_lock(Some("true")).unwrap_err().code.as_str(), "NotImplemented");
-        assert_eq!(check_object_lock(Some("TRUE")).unwrap_err().code.as_str(), "NotImplemented");
-        assert_eq!(check_object_lock(Some("1")).unwrap_err().code.as_str(), "InvalidArgument");
+        assert_eq!(
+            check_object_lock(Some("true")).unwrap_err().code.as_str(),
+            "NotImplemented"
+        );
+        assert_eq!(
+            check_object_lock(Some("TRUE")).unwrap_err().code.as_str(),
+            "NotImplemented"
+        );
+        assert_eq!(
+            check_object_lock(Some("1")).unwrap_err().code.as_str(),
+            "InvalidArgument"
+        );
     }
 }

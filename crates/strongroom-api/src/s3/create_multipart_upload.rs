@@ -28,10 +28,16 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         checksum_algorithm,
         checksum_type,
     };
-    let output = req.objects().create_multipart_upload(req.scope(receipt), input).await?;
+    let output = req
+        .objects()
+        .create_multipart_upload(req.scope(receipt), input)
+        .await?;
     let mut answer = Answer::xml(document(&bucket, &object_key, &output.upload_id));
     answer.audit.sse_applied = Some(sse_applied);
-    answer.audit.response.insert("uploadId".to_owned(), output.upload_id.as_str().into());
+    answer
+        .audit
+        .response
+        .insert("uploadId".to_owned(), output.upload_id.as_str().into());
     let headers = answer.response.headers_mut();
     encryption_headers::echo(headers, &output.encryption, true);
     // S3 says nothing about the checksum that it computes of its own accord.
@@ -76,7 +82,11 @@ mod tests {
     fn sec_n79_a_type_needs_an_algorithm() {
         check_type(None, None).unwrap();
         check_type(Some(ChecksumAlgorithm::Sha256), None).unwrap();
-        check_type(Some(ChecksumAlgorithm::Crc32), Some(ChecksumType::FullObject)).unwrap();
+        check_type(
+            Some(ChecksumAlgorithm::Crc32),
+            Some(ChecksumType::FullObject),
+        )
+        .unwrap();
         for checksum_type in [ChecksumType::FullObject, ChecksumType::Composite] {
             let error = check_type(None, Some(checksum_type)).unwrap_err();
             assert_eq!(

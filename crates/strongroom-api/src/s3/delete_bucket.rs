@@ -9,6 +9,8 @@ use crate::error::S3Error;
 use crate::response::Answer;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.objects().delete_bucket(req.scope(receipt), req.bucket()?).await?;
+    req.objects()
+        .delete_bucket(req.scope(receipt), req.bucket()?)
+        .await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

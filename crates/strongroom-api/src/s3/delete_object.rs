@@ -24,7 +24,12 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let version_id = req.version_id()?;
     let (bucket, object_key) = (req.bucket()?, req.object_key()?);
     req.objects()
-        .delete_object(req.scope(receipt), bucket, object_key, version_id.as_deref())
+        .delete_object(
+            req.scope(receipt),
+            bucket,
+            object_key,
+            version_id.as_deref(),
+        )
         .await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

@@ -18,7 +18,10 @@ use crate::xml::{Element, Limits, Malformed, Xml};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     if req.headers.contains_key(names::MFA) {
-        return Err(S3Error::not_implemented(format!("The header `{}`", names::MFA)));
+        return Err(S3Error::not_implemented(format!(
+            "The header `{}`",
+            names::MFA
+        )));
     }
     require_checksum(&req.headers)?;
     let body = req.read_small_body(LIMITS.bytes).await?;
@@ -38,12 +41,24 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         let detail = event(bucket, outcome);
         // The request's own event follows and is durable before the answer, and the log keeps
         // the order, so these are durable by then too.
-        receipt.record(detail, Durability::Buffered).await.map_err(S3Error::internal)?;
+        receipt
+            .record(detail, Durability::Buffered)
+            .await
+            .map_err(S3Error::internal)?;
     }
     let mut answer = Answer::xml(document(&outcomes, asked.quiet));
-    let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
-    answer.audit.additional.insert("objectsAsked".to_owned(), json!(outcomes.len()));
-    answer.audit.additional.insert("objectsFailed".to_owned(), json!(failed));
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_err())
+        .count();
+    answer
+        .audit
+        .additional
+        .insert("objectsAsked".to_owned(), json!(outcomes.len()));
+    answer
+        .audit
+        .additional
+        .insert("objectsFailed".to_owned(), json!(failed));
     Ok(answer)
 }
 
@@ -66,7 +81,11 @@ async fn delete_one(
             .await
             .map_err(S3Error::from)
     };
-    if let Err(S3Error { internal: Some(cause), .. }) = &result {
+    if let Err(S3Error {
+        internal: Some(cause),
+        ..
+    }) = &result
+    {
         tracing::error!(%cause, "an object could not be deleted");
     }
     Outcome { object, result }
@@ -128,14 +147,22 @@ impl Asked {
         if objects.is_empty() || objects.len() > OBJECTS_MAX {
             return Err(Malformed("no object, or more than a thousand"));
         }
-        Ok(Self { objects, quiet: document.boolean("Quiet")?.unwrap_or(false) })
+        Ok(Self {
+            objects,
+            quiet: document.boolean("Quiet")?.unwrap_or(false),
+        })
     }
 }
 
 /// Fuzzing: a name that was read is written and read again unchanged.
 pub(crate) fn fuzz(body: &[u8]) {
-    let Ok(asked) = Asked::parse(body) else { return };
-    assert!((1..=OBJECTS_MAX).contains(&asked.objects.len()), "a list of another length");
+    let Ok(asked) = Asked::parse(body) else {
+        return;
+    };
+    assert!(
+        (1..=OBJECTS_MAX).contains(&asked.objects.len()),
+        "a list of another length"
+    );
     let mut xml = Xml::document("Delete");
     for object in &asked.objects {
         xml.open("Object");
@@ -144,11 +171,19 @@ pub(crate) fn fuzz(body: &[u8]) {
         xml.close();
     }
     // Escaping may make the document longer than a request may be.
-    let limits = Limits { bytes: usize::MAX, ..LIMITS };
+    let limits = Limits {
+        bytes: usize::MAX,
+        ..LIMITS
+    };
     let again = Element::parse(&xml.finish(), "Delete", &limits);
     let same = again.is_ok_and(|document| {
-        let names = document.children("Object").map(|object| object.text_of("Key"));
-        names.eq(asked.objects.iter().map(|object| Ok(Some(object.object_key.as_str()))))
+        let names = document
+            .children("Object")
+            .map(|object| object.text_of("Key"));
+        names.eq(asked
+            .objects
+            .iter()
+            .map(|object| Ok(Some(object.object_key.as_str()))))
     });
     assert!(same, "a name changed between writing and reading");
 }
@@ -196,8 +231,7 @@ fn document(outcomes: &[Outcome], quiet: bool) -> Bytes {
 
 fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
     let object = &outcome.object;
-    let mut detail =
-        EventDetail::new(EventSource::S3, "DeleteObject", Category::Data, false);
+    let mut detail = EventDetail::new(EventSource::S3, "DeleteObject", Category::Data, false);
     detail.request_parameters = match &object.version_id {
         Some(id) => json!({"bucketName": bucket, "key": object.object_key, "versionId": id}),
         None => json!({"bucketName": bucket, "key": object.object_key}),
@@ -207,7 +241,10 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
             type_name: "AWS::S3::Object",
             arn: format!("arn:aws:s3:::{bucket}/{}", object.object_key),
         },
-        Resource { type_name: "AWS::S3::Bucket", arn: format!("arn:aws:s3:::{bucket}") },
+        Resource {
+            type_name: "AWS::S3::Bucket",
+            arn: format!("arn:aws:s3:::{bucket}"),
+        },
     ];
     detail.error = outcome.result.as_ref().err().map(|error| EventError {
         code: error.code.as_str().to_owned(),
@@ -219,7 +256,10 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
 const OBJECTS_MAX: usize = 1_000;
 /// Deletes under way at the same time; their commits share one flush.
 const AT_ONCE: usize = 32;
-pub(crate) const LIMITS: Limits = Limits { bytes: 2 * 1024 * 1024, elements: 6 * OBJECTS_MAX + 8 };
+pub(crate) const LIMITS: Limits = Limits {
+    bytes: 2 * 1024 * 1024,
+    elements: 6 * OBJECTS_MAX + 8,
+};
 
 #[cfg(test)]
 mod tests {
@@ -250,7 +290,12 @@ mod tests {
 
     #[test]
     fn sec_n45_a_thousand_objects_are_the_most() {
-        let list = |count| format!("<Delete>{}</Delete>", "<Object><Key>a</Key></Object>".repeat(count));
+        let list = |count| {
+            format!(
+                "<Delete>{}</Delete>",
+                "<Object><Key>a</Key></Object>".repeat(count)
+            )
+        };
         assert_eq!(parse(&list(1_000)).unwrap().objects.len(), 1_000);
         for count in [0, 1_001, 2_000, 10_000] {
             assert!(parse(&list(count)).is_err(), "{count}");

@@ -11,7 +11,9 @@ use crate::response::Answer;
 use crate::xml::Xml;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.objects().head_bucket(req.scope(receipt), req.bucket()?).await?;
+    req.objects()
+        .head_bucket(req.scope(receipt), req.bucket()?)
+        .await?;
     Ok(Answer::xml(document(&req.services.region)))
 }
 

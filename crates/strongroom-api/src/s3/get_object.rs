@@ -3,9 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{
-    Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served,
-};
+use strongroom_object::{Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served};
 
 use super::conditions::{self, EntityTag};
 use super::encryption_headers::{self, Trio};
@@ -35,9 +33,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
 pub(super) fn input(req: &S3Request) -> Result<GetObject, S3Error> {
     encryption_headers::refuse_on_read(req)?;
     let range_text = req.header(&header::RANGE)?;
-    let part_number = match req.query.has("partNumber") {
-        false => None,
-        true => Some(u32::from(upload::part_number(&req.query)?)),
+    let part_number = if req.query.has("partNumber") {
+        Some(u32::from(upload::part_number(&req.query)?))
+    } else {
+        None
     };
     if part_number.is_some() && range_text.is_some() {
         return Err(S3Error::invalid_request(
@@ -59,7 +58,11 @@ pub(super) fn input(req: &S3Request) -> Result<GetObject, S3Error> {
 
 /// 206 for a part of the object, 200 for all of it.
 pub(super) fn status(served: Served) -> StatusCode {
-    if served.partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+    if served.partial {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
+    }
 }
 
 /// The headers that describe an object; `part` where a part was asked for by number.
@@ -88,7 +91,11 @@ pub(super) fn describe(headers: &mut HeaderMap, head: &ObjectHead, served: Serve
 fn content_range(served: Served, size: u64) -> String {
     match served.len.checked_sub(1) {
         Some(rest) => {
-            format!("bytes {}-{}/{size}", served.start, served.start.saturating_add(rest))
+            format!(
+                "bytes {}-{}/{size}",
+                served.start,
+                served.start.saturating_add(rest)
+            )
         }
         None => format!("bytes */{size}"),
     }
@@ -106,7 +113,9 @@ pub(super) fn overrides(req: &S3Request) -> Result<Vec<(HeaderName, HeaderValue)
     ];
     let mut found = Vec::new();
     for (parameter, name) in OVERRIDES {
-        let Some(value) = req.query.get(parameter) else { continue };
+        let Some(value) = req.query.get(parameter) else {
+            continue;
+        };
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
             S3Error::invalid_argument("The value is not valid for a header.", parameter, "")
         })?;
@@ -135,7 +144,10 @@ impl Validator {
 }
 
 fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Validator>, S3Error> {
-    let Some(text) = req.header(&header::IF_RANGE)?.filter(|_| input.range.is_some()) else {
+    let Some(text) = req
+        .header(&header::IF_RANGE)?
+        .filter(|_| input.range.is_some())
+    else {
         return Ok(None);
     };
     let date = text.contains(' ') && !text.contains('"');
@@ -159,7 +171,11 @@ async fn conditional_range(
         Ok(_) | Err(ObjectError::InvalidRange { .. }) => {}
         Err(_) => return Ok(ranged?),
     }
-    let whole = GetObject { range: None, range_text: String::new(), ..input(req)? };
+    let whole = GetObject {
+        range: None,
+        range_text: String::new(),
+        ..input(req)?
+    };
     let whole = req.objects().get_object(req.scope(receipt), whole).await?;
     // The range lies outside of the object that the client knows and that is still there.
     if ranged.is_err() && validator.holds(&whole.head) {
@@ -174,11 +190,22 @@ mod tests {
 
     #[test]
     fn content_ranges_are_of_plaintext() {
-        let served = |start, len| Served { start, len, partial: true };
+        let served = |start, len| Served {
+            start,
+            len,
+            partial: true,
+        };
         assert_eq!(content_range(served(0, 1), 10), "bytes 0-0/10");
         assert_eq!(content_range(served(5, 5), 10), "bytes 5-9/10");
         assert_eq!(content_range(served(0, 0), 0), "bytes */0");
         assert_eq!(status(served(0, 1)), StatusCode::PARTIAL_CONTENT);
-        assert_eq!(status(Served { start: 0, len: 1, partial: false }), StatusCode::OK);
+        assert_eq!(
+            status(Served {
+                start: 0,
+                len: 1,
+                partial: false
+            }),
+            StatusCode::OK
+        );
     }
 }

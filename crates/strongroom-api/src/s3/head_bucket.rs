@@ -9,11 +9,16 @@ use crate::error::S3Error;
 use crate::response::Answer;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.objects().head_bucket(req.scope(receipt), req.bucket()?).await?;
+    req.objects()
+        .head_bucket(req.scope(receipt), req.bucket()?)
+        .await?;
     let mut answer = Answer::empty(StatusCode::OK);
     answer.set_text(names::BUCKET_REGION, &req.services.region);
     answer.set(ACCESS_POINT_ALIAS, HeaderValue::from_static("false"));
-    answer.set(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    answer.set(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/xml"),
+    );
     Ok(answer)
 }
 

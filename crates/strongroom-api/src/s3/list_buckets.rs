@@ -15,7 +15,12 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let asked = Asked::parse(&req.query)?;
     let buckets = req.objects().list_buckets(req.scope(receipt)).await?;
     let owner = listing::canonical_id(req.caller.account_id());
-    Ok(Answer::xml(document(&asked, &buckets, &req.services.region, &owner)))
+    Ok(Answer::xml(document(
+        &asked,
+        &buckets,
+        &req.services.region,
+        &owner,
+    )))
 }
 
 /// The parameters. Without any of them the answer is the whole list in its first form.
@@ -44,7 +49,10 @@ impl Asked {
         };
         Ok(Self {
             prefix: query.get("prefix").map(str::to_owned),
-            after: query.get("continuation-token").map(listing::parse_token).transpose()?,
+            after: query
+                .get("continuation-token")
+                .map(listing::parse_token)
+                .transpose()?,
             region: query.get("bucket-region").map(str::to_owned),
             max_buckets,
         })
@@ -62,15 +70,33 @@ impl Asked {
 fn document(asked: &Asked, buckets: &[BucketInfo], region: &str, owner: &str) -> Bytes {
     let mut matching = buckets
         .iter()
-        .filter(|_| asked.region.as_deref().is_none_or(|wanted| wanted == region))
-        .filter(|bucket| asked.prefix.as_deref().is_none_or(|p| bucket.name.starts_with(p)))
-        .filter(|bucket| asked.after.as_deref().is_none_or(|after| bucket.name.as_str() > after))
+        .filter(|_| {
+            asked
+                .region
+                .as_deref()
+                .is_none_or(|wanted| wanted == region)
+        })
+        .filter(|bucket| {
+            asked
+                .prefix
+                .as_deref()
+                .is_none_or(|p| bucket.name.starts_with(p))
+        })
+        .filter(|bucket| {
+            asked
+                .after
+                .as_deref()
+                .is_none_or(|after| bucket.name.as_str() > after)
+        })
         .peekable();
     let mut xml = Xml::document("ListAllMyBucketsResult");
     listing::person(&mut xml, "Owner", owner);
     xml.open("Buckets");
     let mut last = None;
-    for bucket in matching.by_ref().take(asked.max_buckets.unwrap_or(usize::MAX)) {
+    for bucket in matching
+        .by_ref()
+        .take(asked.max_buckets.unwrap_or(usize::MAX))
+    {
         xml.open("Bucket");
         xml.text("Name", &bucket.name);
         xml.time("CreationDate", bucket.created_ms);
@@ -95,7 +121,10 @@ mod tests {
     fn text(raw: &str) -> String {
         let buckets: Vec<_> = ["a1", "a2", "b1"]
             .iter()
-            .map(|name| BucketInfo { name: (*name).to_owned(), created_ms: 0 })
+            .map(|name| BucketInfo {
+                name: (*name).to_owned(),
+                created_ms: 0,
+            })
             .collect();
         let asked = Asked::parse(&Query::parse(raw).unwrap()).unwrap();
         String::from_utf8(document(&asked, &buckets, "us-east-1", "id").to_vec()).unwrap()
@@ -115,7 +144,10 @@ mod tests {
         assert!(first.contains("<Name>a2</Name>") && !first.contains("<Name>b1</Name>"));
         assert!(first.contains(&listing::token("a2")));
         assert!(first.contains("<BucketRegion>us-east-1</BucketRegion>"));
-        let second = text(&format!("max-buckets=2&continuation-token={}", listing::token("a2")));
+        let second = text(&format!(
+            "max-buckets=2&continuation-token={}",
+            listing::token("a2")
+        ));
         assert!(!second.contains("<Name>a2</Name>") && second.contains("<Name>b1</Name>"));
         assert!(!second.contains("ContinuationToken"));
         let prefixed = text("prefix=b");

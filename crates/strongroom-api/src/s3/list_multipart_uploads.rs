@@ -21,9 +21,17 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         upload_id_marker: asked.upload_id_marker.clone(),
         max_uploads: asked.max_uploads,
     };
-    let output = req.objects().list_multipart_uploads(req.scope(receipt), input).await?;
+    let output = req
+        .objects()
+        .list_multipart_uploads(req.scope(receipt), input)
+        .await?;
     let owner = listing::canonical_id(req.caller.account_id());
-    Ok(Answer::xml(document(req.bucket()?, &asked, &output, &owner)))
+    Ok(Answer::xml(document(
+        req.bucket()?,
+        &asked,
+        &output,
+        &owner,
+    )))
 }
 
 /// The parameters.
@@ -62,8 +70,15 @@ fn document(
 ) -> Bytes {
     let mut xml = Xml::document("ListMultipartUploadsResult");
     xml.text("Bucket", bucket);
-    xml.name("KeyMarker", asked.key_marker.as_deref().unwrap_or_default(), asked.url);
-    xml.text("UploadIdMarker", asked.upload_id_marker.as_deref().unwrap_or_default());
+    xml.name(
+        "KeyMarker",
+        asked.key_marker.as_deref().unwrap_or_default(),
+        asked.url,
+    );
+    xml.text(
+        "UploadIdMarker",
+        asked.upload_id_marker.as_deref().unwrap_or_default(),
+    );
     if let Some((next_key, next_upload_id)) = &output.next {
         xml.name("NextKeyMarker", next_key, asked.url);
         xml.text("NextUploadIdMarker", next_upload_id);
@@ -138,7 +153,12 @@ mod tests {
 
     #[test]
     fn bad_parameters_are_refused() {
-        for bad in ["max-uploads=-1", "max-uploads=x", "encoding-type=x", "max-uploads=2147483648"] {
+        for bad in [
+            "max-uploads=-1",
+            "max-uploads=x",
+            "encoding-type=x",
+            "max-uploads=2147483648",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

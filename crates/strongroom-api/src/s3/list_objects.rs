@@ -21,7 +21,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         after: Some(asked.marker.clone()).filter(|marker| !marker.is_empty()),
         max_keys: asked.max_keys,
     };
-    let output = req.objects().list_objects(req.scope(receipt), input).await?;
+    let output = req
+        .objects()
+        .list_objects(req.scope(receipt), input)
+        .await?;
     let owner = listing::canonical_id(req.caller.account_id());
     Ok(Answer::xml(document(&bucket, &asked, &output, &owner)))
 }
@@ -55,7 +58,11 @@ fn document(bucket: &str, asked: &Asked, output: &ListObjectsOutput, owner: &str
     xml.name("Prefix", &asked.prefix, asked.url);
     xml.name("Marker", &asked.marker, asked.url);
     // Without a delimiter the last name of the page is the next marker, and S3 leaves it unsaid.
-    if let Some(next) = output.next_after.as_deref().filter(|_| !asked.delimiter.is_empty()) {
+    if let Some(next) = output
+        .next_after
+        .as_deref()
+        .filter(|_| !asked.delimiter.is_empty())
+    {
         xml.name("NextMarker", next, asked.url);
     }
     xml.number("MaxKeys", asked.max_keys);
@@ -126,7 +133,10 @@ mod tests {
 
     #[test]
     fn encoding_type_covers_every_name() {
-        let text = text("encoding-type=url&prefix=%C3%A9&delimiter=%20&marker=%2B", Some("n m"));
+        let text = text(
+            "encoding-type=url&prefix=%C3%A9&delimiter=%20&marker=%2B",
+            Some("n m"),
+        );
         for part in [
             "<Key>a%20b%26%3C%01</Key>",
             "<Prefix>%C3%A9</Prefix>",

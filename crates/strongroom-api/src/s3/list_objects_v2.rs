@@ -21,9 +21,19 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         after: asked.after.clone(),
         max_keys: asked.max_keys,
     };
-    let output = req.objects().list_objects(req.scope(receipt), input).await?;
-    let owner = asked.fetch_owner.then(|| listing::canonical_id(req.caller.account_id()));
-    Ok(Answer::xml(document(&bucket, &asked, &output, owner.as_deref())))
+    let output = req
+        .objects()
+        .list_objects(req.scope(receipt), input)
+        .await?;
+    let owner = asked
+        .fetch_owner
+        .then(|| listing::canonical_id(req.caller.account_id()));
+    Ok(Answer::xml(document(
+        &bucket,
+        &asked,
+        &output,
+        owner.as_deref(),
+    )))
 }
 
 /// The parameters.
@@ -63,8 +73,10 @@ impl Asked {
                 ));
             }
         };
-        let start_after =
-            query.get("start-after").filter(|text| !text.is_empty()).map(str::to_owned);
+        let start_after = query
+            .get("start-after")
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned);
         let token = query.get("continuation-token").map(str::to_owned);
         let after = match &token {
             Some(token) => Some(listing::parse_token(token)?),
@@ -99,7 +111,10 @@ fn document(
     if let Some(next) = &output.next_after {
         xml.text("NextContinuationToken", &listing::token(next));
     }
-    let key_count = output.objects.len().saturating_add(output.common_prefixes.len());
+    let key_count = output
+        .objects
+        .len()
+        .saturating_add(output.common_prefixes.len());
     xml.number("KeyCount", u64::try_from(key_count).unwrap_or(u64::MAX));
     xml.number("MaxKeys", asked.max_keys);
     if !asked.delimiter.is_empty() {
@@ -166,7 +181,10 @@ mod tests {
 
     #[test]
     fn start_after_counts_on_the_first_page_only() {
-        assert_eq!(parse("list-type=2&start-after=x").unwrap().after.as_deref(), Some("x"));
+        assert_eq!(
+            parse("list-type=2&start-after=x").unwrap().after.as_deref(),
+            Some("x")
+        );
         assert_eq!(parse("list-type=2&start-after=").unwrap().after, None);
         assert_eq!(parse("list-type=2").unwrap().after, None);
     }

@@ -25,7 +25,13 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     };
     let output = req.objects().list_parts(req.scope(receipt), input).await?;
     let owner = listing::canonical_id(req.caller.account_id());
-    Ok(Answer::xml(document(req.bucket()?, req.object_key()?, &asked, &output, &owner)))
+    Ok(Answer::xml(document(
+        req.bucket()?,
+        req.object_key()?,
+        &asked,
+        &output,
+        &owner,
+    )))
 }
 
 /// The parameters.
@@ -39,17 +45,22 @@ struct Asked {
 
 impl Asked {
     fn parse(query: &Query) -> Result<Self, S3Error> {
-        let marker = match query.get("part-number-marker").filter(|text| !text.is_empty()) {
+        let marker = match query
+            .get("part-number-marker")
+            .filter(|text| !text.is_empty())
+        {
             None => 0,
-            Some(text) => text.parse::<i64>().ok().and_then(|n| u32::try_from(n).ok()).ok_or_else(
-                || {
+            Some(text) => text
+                .parse::<i64>()
+                .ok()
+                .and_then(|n| u32::try_from(n).ok())
+                .ok_or_else(|| {
                     S3Error::invalid_argument(
                         "Argument part-number-marker must be an integer between 0 and 2147483647",
                         "part-number-marker",
                         text,
                     )
-                },
-            )?,
+                })?,
         };
         Ok(Self {
             upload_id: upload::upload_id(query)?,
@@ -75,7 +86,10 @@ fn document(
     listing::person(&mut xml, "Owner", owner);
     xml.text("StorageClass", "STANDARD");
     xml.number("PartNumberMarker", asked.marker);
-    let last = output.parts.last().map_or(0, |part| u32::from(part.part_number));
+    let last = output
+        .parts
+        .last()
+        .map_or(0, |part| u32::from(part.part_number));
     xml.number("NextPartNumberMarker", output.next_marker.unwrap_or(last));
     xml.number("MaxParts", asked.max_parts);
     if asked.url {
@@ -94,7 +108,10 @@ fn document(
         xml.time("LastModified", part.last_modified_ms);
         xml.etag(&part.etag);
         if let Some(checksum) = &part.checksum {
-            xml.text(checksum_headers::element(checksum.algorithm), &checksum_headers::text(checksum));
+            xml.text(
+                checksum_headers::element(checksum.algorithm),
+                &checksum_headers::text(checksum),
+            );
         }
         xml.number("Size", part.size);
         xml.close();

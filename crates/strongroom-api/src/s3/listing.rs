@@ -132,9 +132,23 @@ mod tests {
             ("max-keys=1001", 1_000),
             ("max-keys=2147483647", 1_000),
         ] {
-            assert_eq!(limit(&query(raw), "max-keys", "maxKeys").unwrap(), expected, "{raw}");
+            assert_eq!(
+                limit(&query(raw), "max-keys", "maxKeys").unwrap(),
+                expected,
+                "{raw}"
+            );
         }
-        for bad in ["-1", "2147483648", "99999999999999999999", "x", "1.0", "0x10", "1e3", "%00", " 1"] {
+        for bad in [
+            "-1",
+            "2147483648",
+            "99999999999999999999",
+            "x",
+            "1.0",
+            "0x10",
+            "1e3",
+            "%00",
+            " 1",
+        ] {
             let raw = format!("max-keys={}", bad.replace(' ', "%20"));
             let error = limit(&query(&raw), "max-keys", "maxKeys").unwrap_err();
             assert_eq!(error.code.as_str(), "InvalidArgument", "{bad}");
@@ -146,7 +160,10 @@ mod tests {
         assert!(url_encoding(&query("encoding-type=url")).unwrap());
         assert!(!url_encoding(&query("")).unwrap());
         for bad in ["URL", "base64", "url,url", "none"] {
-            assert!(url_encoding(&query(&format!("encoding-type={bad}"))).is_err(), "{bad}");
+            assert!(
+                url_encoding(&query(&format!("encoding-type={bad}"))).is_err(),
+                "{bad}"
+            );
         }
     }
 
@@ -155,7 +172,9 @@ mod tests {
         for after in ["", "a", "a/\u{1}\u{1f600}", "\u{10ffff}"] {
             assert_eq!(parse_token(&token(after)).unwrap(), after);
         }
-        for bad in ["", "x", "====", "MQ==", "Mg", "..", "MWEv\n", "\u{e9}", "Mf8"] {
+        for bad in [
+            "", "x", "====", "MQ==", "Mg", "..", "MWEv\n", "\u{e9}", "Mf8",
+        ] {
             assert!(parse_token(bad).is_err(), "{bad}");
         }
     }

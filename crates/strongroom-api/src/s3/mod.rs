@@ -50,9 +50,7 @@ pub(crate) async fn handle(
 ) -> Result<Answer, S3Error> {
     match operation {
         Operation::AbortMultipartUpload => abort_multipart_upload::handle(req, receipt).await,
-        Operation::CompleteMultipartUpload => {
-            complete_multipart_upload::handle(req, receipt).await
-        }
+        Operation::CompleteMultipartUpload => complete_multipart_upload::handle(req, receipt).await,
         Operation::CopyObject => copy_object::handle(req, receipt).await,
         Operation::CreateBucket => create_bucket::handle(req, receipt).await,
         Operation::CreateMultipartUpload => create_multipart_upload::handle(req, receipt).await,

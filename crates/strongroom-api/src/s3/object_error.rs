@@ -11,6 +11,10 @@ use crate::error::{S3Code, S3Error};
 use crate::timestamp::http_date;
 
 impl From<ObjectError> for S3Error {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one match over all errors, without a catch-all"
+    )]
     fn from(error: ObjectError) -> Self {
         use ObjectError as E;
         let code = S3Error::from_code;
@@ -25,7 +29,10 @@ impl From<ObjectError> for S3Error {
             E::BucketNotEmpty { bucket } => code(S3Code::BucketNotEmpty).with("BucketName", bucket),
             E::TooManyBuckets => code(S3Code::TooManyBuckets),
             E::NoSuchKey { object_key } => code(S3Code::NoSuchKey).with("Key", object_key),
-            E::NoSuchVersion { object_key, version_id } => code(S3Code::NoSuchVersion)
+            E::NoSuchVersion {
+                object_key,
+                version_id,
+            } => code(S3Code::NoSuchVersion)
                 .with("Key", object_key)
                 .with("VersionId", version_id),
             E::KeyTooLong { size_bytes } => code(S3Code::KeyTooLong)
@@ -35,7 +42,11 @@ impl From<ObjectError> for S3Error {
                 S3Error::invalid_argument("The object key is not valid.", "Key", "")
             }
             E::NoSuchUpload { upload_id } => code(S3Code::NoSuchUpload).with("UploadId", upload_id),
-            E::AccessDenied { arn, action, resource } => S3Error::new(
+            E::AccessDenied {
+                arn,
+                action,
+                resource,
+            } => S3Error::new(
                 S3Code::AccessDenied,
                 format!(
                     "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\""
@@ -44,9 +55,15 @@ impl From<ObjectError> for S3Error {
             E::PreconditionFailed { condition } => {
                 code(S3Code::PreconditionFailed).with("Condition", condition)
             }
-            E::NotModified { etag, last_modified_ms } => not_modified(&etag, last_modified_ms),
+            E::NotModified {
+                etag,
+                last_modified_ms,
+            } => not_modified(&etag, last_modified_ms),
             E::ConditionalConflict => code(S3Code::ConditionalRequestConflict),
-            E::InvalidRange { actual_size, requested } => {
+            E::InvalidRange {
+                actual_size,
+                requested,
+            } => {
                 let error = code(S3Code::InvalidRange)
                     .with("ActualObjectSize", actual_size.to_string())
                     .with("RangeRequested", requested);
@@ -55,15 +72,25 @@ impl From<ObjectError> for S3Error {
                     Err(_) => error,
                 }
             }
-            E::InvalidCopySourceRange { actual_size, requested } => S3Error::invalid_argument(
+            E::InvalidCopySourceRange {
+                actual_size,
+                requested,
+            } => S3Error::invalid_argument(
                 format!("Range specified is not valid for source object of size: {actual_size}"),
                 "x-amz-copy-source-range",
                 requested,
             ),
-            E::InvalidPartNumber { actual_count, requested } => code(S3Code::InvalidPartNumber)
+            E::InvalidPartNumber {
+                actual_count,
+                requested,
+            } => code(S3Code::InvalidPartNumber)
                 .with("ActualPartCount", actual_count.to_string())
                 .with("PartNumberRequested", requested.to_string()),
-            E::InvalidPart { part_number, etag, upload_id } => code(S3Code::InvalidPart)
+            E::InvalidPart {
+                part_number,
+                etag,
+                upload_id,
+            } => code(S3Code::InvalidPart)
                 .with("UploadId", upload_id)
                 .with("PartNumber", part_number.to_string())
                 .with("ETag", etag),
@@ -71,14 +98,20 @@ impl From<ObjectError> for S3Error {
                 code(S3Code::InvalidPartOrder).with("UploadId", upload_id)
             }
             E::InvalidPartList => code(S3Code::MalformedXml),
-            E::EntityTooSmall { part_number, proposed_size, min_size, etag } => {
-                code(S3Code::EntityTooSmall)
-                    .with("ProposedSize", proposed_size.to_string())
-                    .with("MinSizeAllowed", min_size.to_string())
-                    .with("PartNumber", part_number.to_string())
-                    .with("ETag", etag)
-            }
-            E::EntityTooLarge { proposed_size, max_size } => entity_too_large(proposed_size, max_size),
+            E::EntityTooSmall {
+                part_number,
+                proposed_size,
+                min_size,
+                etag,
+            } => code(S3Code::EntityTooSmall)
+                .with("ProposedSize", proposed_size.to_string())
+                .with("MinSizeAllowed", min_size.to_string())
+                .with("PartNumber", part_number.to_string())
+                .with("ETag", etag),
+            E::EntityTooLarge {
+                proposed_size,
+                max_size,
+            } => entity_too_large(proposed_size, max_size),
             E::MultipartSizeMismatch { actual, expected } => S3Error::invalid_request(format!(
                 "The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {actual}"
             )),
@@ -90,34 +123,35 @@ impl From<ObjectError> for S3Error {
                 Err(other) => S3Error::internal(other),
             },
             E::IncompleteBody => code(S3Code::IncompleteBody),
-            E::BadDigest { expected, calculated } => {
-                checksum_headers::bad_digest(&expected, &calculated)
-            }
+            E::BadDigest {
+                expected,
+                calculated,
+            } => checksum_headers::bad_digest(&expected, &calculated),
             E::ChecksumMismatch { algorithm } => checksum_headers::mismatch(algorithm),
-            E::ChecksumAlgorithmMismatch { expected, actual } => {
-                S3Error::invalid_request(format!(
-                    "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-                    type_word(expected),
-                    type_word(actual)
-                ))
-            }
-            E::ChecksumTypeUnsupported { algorithm, checksum_type } => {
-                S3Error::invalid_request(format!(
-                    "The {} checksum type cannot be used with the {} checksum algorithm.",
-                    checksum_headers::type_name(checksum_type),
-                    checksum_headers::lower_name(algorithm)
-                ))
-            }
+            E::ChecksumAlgorithmMismatch { expected, actual } => S3Error::invalid_request(format!(
+                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+                type_word(expected),
+                type_word(actual)
+            )),
+            E::ChecksumTypeUnsupported {
+                algorithm,
+                checksum_type,
+            } => S3Error::invalid_request(format!(
+                "The {} checksum type cannot be used with the {} checksum algorithm.",
+                checksum_headers::type_name(checksum_type),
+                checksum_headers::lower_name(algorithm)
+            )),
             E::ChecksumTypeMismatch { expected } => S3Error::invalid_request(format!(
                 "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
                 checksum_headers::type_name(expected)
             )),
-            E::ChecksumMissingForPart { part_number, algorithm } => {
-                S3Error::invalid_request(format!(
-                    "The upload was created using a {} checksum. The complete request must include the checksum for each part. It was missing for part {part_number} in the request.",
-                    checksum_headers::lower_name(algorithm)
-                ))
-            }
+            E::ChecksumMissingForPart {
+                part_number,
+                algorithm,
+            } => S3Error::invalid_request(format!(
+                "The upload was created using a {} checksum. The complete request must include the checksum for each part. It was missing for part {part_number} in the request.",
+                checksum_headers::lower_name(algorithm)
+            )),
             E::CustomerKeyRequired => S3Error::invalid_request(
                 "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
             ),

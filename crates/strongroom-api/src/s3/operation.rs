@@ -13,7 +13,6 @@ use crate::query::Query;
 
 /// The operations of S3 on offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the S3 operation of that name")]
 pub(crate) enum Operation {
     AbortMultipartUpload,
     CompleteMultipartUpload,
@@ -88,9 +87,9 @@ impl Operation {
             Method::PUT => Ok(Self::CreateBucket),
             Method::DELETE => Ok(Self::DeleteBucket),
             Method::POST if query.has("delete") => Ok(Self::DeleteObjects),
-            Method::POST => {
-                Err(S3Error::not_implemented("POST to a bucket without a known sub-resource"))
-            }
+            Method::POST => Err(S3Error::not_implemented(
+                "POST to a bucket without a known sub-resource",
+            )),
             _ => Err(not_allowed(route.method)),
         }
     }
@@ -112,9 +111,9 @@ impl Operation {
             }
             Method::POST if query.has("uploads") => Ok(Self::CreateMultipartUpload),
             Method::POST if query.has("uploadId") => Ok(Self::CompleteMultipartUpload),
-            Method::POST => {
-                Err(S3Error::not_implemented("POST to an object without a known sub-resource"))
-            }
+            Method::POST => Err(S3Error::not_implemented(
+                "POST to an object without a known sub-resource",
+            )),
             Method::DELETE if query.has("uploadId") => Ok(Self::AbortMultipartUpload),
             Method::DELETE => Ok(Self::DeleteObject),
             _ => Err(not_allowed(route.method)),
@@ -125,7 +124,10 @@ impl Operation {
     fn takes(self, name: &str) -> bool {
         // `x-id` is the operation's name, sent by some SDKs; `x-amz-*` are credentials and
         // headers of presigned URLs.
-        let signing = name == "x-id" || name.get(..6).is_some_and(|p| p.eq_ignore_ascii_case("x-amz-"));
+        let signing = name == "x-id"
+            || name
+                .get(..6)
+                .is_some_and(|p| p.eq_ignore_ascii_case("x-amz-"));
         signing || self.parameters().contains(&name)
     }
 
@@ -151,7 +153,12 @@ impl Operation {
                 "response-content-type",
                 "response-expires",
             ],
-            Self::ListBuckets => &["max-buckets", "continuation-token", "prefix", "bucket-region"],
+            Self::ListBuckets => &[
+                "max-buckets",
+                "continuation-token",
+                "prefix",
+                "bucket-region",
+            ],
             Self::ListMultipartUploads => &[
                 "uploads",
                 "delimiter",
@@ -172,7 +179,12 @@ impl Operation {
                 "prefix",
                 "start-after",
             ],
-            Self::ListParts => &["uploadId", "max-parts", "part-number-marker", "encoding-type"],
+            Self::ListParts => &[
+                "uploadId",
+                "max-parts",
+                "part-number-marker",
+                "encoding-type",
+            ],
             Self::UploadPart | Self::UploadPartCopy => &["partNumber", "uploadId"],
         }
     }
@@ -253,11 +265,6 @@ impl Operation {
             | Self::UploadPartCopy => Category::Data,
         }
     }
-
-    /// Whether a body streams into the store (its length must be known).
-    pub(crate) fn streams_body(self) -> bool {
-        matches!(self, Self::PutObject | Self::UploadPart)
-    }
 }
 
 fn refused_parameter(operation: Operation, name: &str, value: &str) -> S3Error {
@@ -267,18 +274,16 @@ fn refused_parameter(operation: Operation, name: &str, value: &str) -> S3Error {
             "versionId",
             value,
         ),
-        name if name.starts_with("response-") => S3Error::invalid_request(format!(
-            "{name} is not supported for {}.",
-            operation.name()
-        )),
+        name if name.starts_with("response-") => {
+            S3Error::invalid_request(format!("{name} is not supported for {}.", operation.name()))
+        }
         name => S3Error::not_implemented("A query parameter you provided")
             .with("Parameter", name.chars().take(128).collect::<String>()),
     }
 }
 
 fn not_allowed(method: &Method) -> S3Error {
-    S3Error::from_code(S3Code::MethodNotAllowed)
-        .with("Method", method.as_str())
+    S3Error::from_code(S3Code::MethodNotAllowed).with("Method", method.as_str())
 }
 
 #[cfg(test)]
@@ -310,13 +315,25 @@ mod tests {
             (Method::GET, "/b?uploads&prefix=a", O::ListMultipartUploads),
             (Method::GET, "/b", O::ListObjects),
             (Method::GET, "/b?prefix=a&max-keys=1", O::ListObjects),
-            (Method::GET, "/b?list-type=2&start-after=x", O::ListObjectsV2),
+            (
+                Method::GET,
+                "/b?list-type=2&start-after=x",
+                O::ListObjectsV2,
+            ),
             (Method::POST, "/b?delete", O::DeleteObjects),
             (Method::POST, "/b?delete=", O::DeleteObjects),
             (Method::PUT, "/b/k", O::PutObject),
             (Method::PUT, "/b/k?x-id=PutObject", O::PutObject),
-            (Method::GET, "/b/k?versionId=null&response-expires=x", O::GetObject),
-            (Method::GET, "/b/k?X-Amz-Signature=0&x-amz-date=1", O::GetObject),
+            (
+                Method::GET,
+                "/b/k?versionId=null&response-expires=x",
+                O::GetObject,
+            ),
+            (
+                Method::GET,
+                "/b/k?X-Amz-Signature=0&x-amz-date=1",
+                O::GetObject,
+            ),
             (Method::HEAD, "/b/k?partNumber=1", O::HeadObject),
             (Method::DELETE, "/b/k", O::DeleteObject),
             (Method::POST, "/b/k?uploads", O::CreateMultipartUpload),
@@ -326,7 +343,11 @@ mod tests {
             (Method::GET, "/b/k?uploadId=u", O::ListParts),
         ];
         for (method, path, operation) in table {
-            assert_eq!(route(&method, path, false).unwrap(), operation, "{method} {path}");
+            assert_eq!(
+                route(&method, path, false).unwrap(),
+                operation,
+                "{method} {path}"
+            );
         }
         assert_eq!(route(&Method::PUT, "/b/k", true).unwrap(), O::CopyObject);
         let part = "/b/k?partNumber=1&uploadId=u";
@@ -337,16 +358,54 @@ mod tests {
     #[test]
     fn unknown_sub_resources_never_fall_through() {
         const SUB_RESOURCES: [&str; 39] = [
-            "acl", "policy", "policyStatus", "versioning", "versions", "encryption", "tagging",
-            "cors", "lifecycle", "replication", "website", "logging", "notification", "accelerate",
-            "requestPayment", "analytics", "inventory", "metrics", "intelligent-tiering",
-            "ownershipControls", "publicAccessBlock", "object-lock", "legal-hold", "retention",
-            "torrent", "restore", "select", "attributes", "renameObject", "session", "abac",
-            "metadataTable", "metadataConfiguration", "metadataInventoryTable", "annotation",
-            "append", "Location", "Delete", "anything",
+            "acl",
+            "policy",
+            "policyStatus",
+            "versioning",
+            "versions",
+            "encryption",
+            "tagging",
+            "cors",
+            "lifecycle",
+            "replication",
+            "website",
+            "logging",
+            "notification",
+            "accelerate",
+            "requestPayment",
+            "analytics",
+            "inventory",
+            "metrics",
+            "intelligent-tiering",
+            "ownershipControls",
+            "publicAccessBlock",
+            "object-lock",
+            "legal-hold",
+            "retention",
+            "torrent",
+            "restore",
+            "select",
+            "attributes",
+            "renameObject",
+            "session",
+            "abac",
+            "metadataTable",
+            "metadataConfiguration",
+            "metadataInventoryTable",
+            "annotation",
+            "append",
+            "Location",
+            "Delete",
+            "anything",
         ];
         for name in SUB_RESOURCES {
-            for method in [Method::GET, Method::PUT, Method::HEAD, Method::DELETE, Method::POST] {
+            for method in [
+                Method::GET,
+                Method::PUT,
+                Method::HEAD,
+                Method::DELETE,
+                Method::POST,
+            ] {
                 for path in ["/", "/b", "/b/k"] {
                     for form in ["", "=", "=x", "&list-type=2", "&uploadId=u", "&delete"] {
                         let path = format!("{path}?{name}{form}");

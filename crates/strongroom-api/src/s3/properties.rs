@@ -31,7 +31,9 @@ fn parse(headers: &HeaderMap) -> Result<Properties, S3Error> {
     };
     let redirect = text(&names::WEBSITE_REDIRECT)?;
     if let Some(target) = &redirect
-        && !["/", "http://", "https://"].iter().any(|prefix| target.starts_with(prefix))
+        && !["/", "http://", "https://"]
+            .iter()
+            .any(|prefix| target.starts_with(prefix))
     {
         return Err(S3Error::from_code(S3Code::InvalidRedirectLocation));
     }
@@ -63,7 +65,9 @@ fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Erro
     let mut user = BTreeMap::new();
     let mut size = 0_usize;
     for name in headers.keys() {
-        let Some(short) = name.as_str().strip_prefix(names::USER_METADATA_PREFIX) else { continue };
+        let Some(short) = name.as_str().strip_prefix(names::USER_METADATA_PREFIX) else {
+            continue;
+        };
         if short.is_empty() {
             return Err(S3Error::invalid_argument(
                 "Metadata names must not be empty.",
@@ -90,25 +94,45 @@ fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Erro
 fn metadata_value<'h>(name: &HeaderName, value: &'h HeaderValue) -> Result<&'h str, S3Error> {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) if !text.chars().any(char::is_control) => Ok(text),
-        _ => Err(S3Error::invalid_argument("Metadata values must be printable text.", name.as_str(), "")),
+        _ => Err(S3Error::invalid_argument(
+            "Metadata values must be printable text.",
+            name.as_str(),
+            "",
+        )),
     }
 }
 
 /// Writes the stored properties into an answer. Names and values were checked when they came in;
 /// what a header cannot carry (text beyond ASCII) is encoded as RFC 2047 says, as S3 does.
 pub(crate) fn echo(headers: &mut HeaderMap, properties: &Properties) {
-    let content_type = properties.content_type.as_deref().unwrap_or("binary/octet-stream");
+    let content_type = properties
+        .content_type
+        .as_deref()
+        .unwrap_or("binary/octet-stream");
     let pairs = [
         (header::CONTENT_TYPE, Some(content_type)),
-        (header::CONTENT_ENCODING, properties.content_encoding.as_deref()),
-        (header::CONTENT_DISPOSITION, properties.content_disposition.as_deref()),
-        (header::CONTENT_LANGUAGE, properties.content_language.as_deref()),
+        (
+            header::CONTENT_ENCODING,
+            properties.content_encoding.as_deref(),
+        ),
+        (
+            header::CONTENT_DISPOSITION,
+            properties.content_disposition.as_deref(),
+        ),
+        (
+            header::CONTENT_LANGUAGE,
+            properties.content_language.as_deref(),
+        ),
         (header::CACHE_CONTROL, properties.cache_control.as_deref()),
         (header::EXPIRES, properties.expires.as_deref()),
-        (names::WEBSITE_REDIRECT, properties.website_redirect_location.as_deref()),
+        (
+            names::WEBSITE_REDIRECT,
+            properties.website_redirect_location.as_deref(),
+        ),
     ];
     for (name, value) in pairs {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok())
+        {
             headers.insert(name, value);
         }
     }
@@ -129,8 +153,10 @@ fn refuse(headers: &HeaderMap) -> Result<(), S3Error> {
     if let Some(class) = headers.get(names::STORAGE_CLASS)
         && class != "STANDARD"
     {
-        return Err(S3Error::from_code(S3Code::InvalidStorageClass)
-            .with("StorageClassRequested", String::from_utf8_lossy(class.as_bytes())));
+        return Err(S3Error::from_code(S3Code::InvalidStorageClass).with(
+            "StorageClassRequested",
+            String::from_utf8_lossy(class.as_bytes()),
+        ));
     }
     if let Some(acl) = headers.get(names::ACL)
         && acl != "private"
@@ -149,12 +175,17 @@ fn refuse(headers: &HeaderMap) -> Result<(), S3Error> {
     for name in refused {
         // No object has tags yet: copying them and replacing them by none are the same.
         let harmless = name == names::TAGGING_DIRECTIVE
-            && headers.get(&name).is_some_and(|value| value == "COPY" || value == "REPLACE");
+            && headers
+                .get(&name)
+                .is_some_and(|value| value == "COPY" || value == "REPLACE");
         if headers.contains_key(&name) && !harmless {
             return Err(not_implemented(&name));
         }
     }
-    match headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
+    match headers
+        .keys()
+        .find(|name| name.as_str().starts_with("x-amz-grant-"))
+    {
         Some(name) => Err(not_implemented(name)),
         None => Ok(()),
     }
@@ -202,7 +233,10 @@ mod tests {
         assert_eq!(parsed.user.len(), 1);
         let error = parse(&headers(&[("x-amz-meta-a", &fits), ("x-amz-meta-b", b"")])).unwrap_err();
         assert_eq!(error.code, S3Code::MetadataTooLarge);
-        assert_eq!(error.elements, [("Size", "2049".into()), ("MaxSizeAllowed", "2048".into())]);
+        assert_eq!(
+            error.elements,
+            [("Size", "2049".into()), ("MaxSizeAllowed", "2048".into())]
+        );
     }
 
     #[test]
@@ -235,7 +269,10 @@ mod tests {
             ("x-amz-tagging", "a=b"),
             ("x-amz-tagging-directive", "copy"),
             ("x-amz-object-lock-mode", "GOVERNANCE"),
-            ("x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z"),
+            (
+                "x-amz-object-lock-retain-until-date",
+                "2030-01-01T00:00:00Z",
+            ),
             ("x-amz-object-lock-legal-hold", "OFF"),
             ("x-amz-write-offset-bytes", "0"),
         ] {
@@ -253,15 +290,25 @@ mod tests {
             ("x-amz-tagging-directive", "COPY"),
             ("x-amz-tagging-directive", "REPLACE"),
         ] {
-            assert!(refuse(&headers(&[(name, value.as_bytes())])).is_ok(), "{name}: {value}");
+            assert!(
+                refuse(&headers(&[(name, value.as_bytes())])).is_ok(),
+                "{name}: {value}"
+            );
         }
     }
 
     #[test]
     fn redirects_name_a_place() {
         for bad in ["", "x", "ftp://x", "javascript:0"] {
-            let result = parse(&headers(&[("x-amz-website-redirect-location", bad.as_bytes())]));
-            assert_eq!(result.unwrap_err().code, S3Code::InvalidRedirectLocation, "{bad}");
+            let result = parse(&headers(&[(
+                "x-amz-website-redirect-location",
+                bad.as_bytes(),
+            )]));
+            assert_eq!(
+                result.unwrap_err().code,
+                S3Code::InvalidRedirectLocation,
+                "{bad}"
+            );
         }
     }
 }

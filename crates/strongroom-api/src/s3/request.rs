@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName};
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 use strongroom_object::{Body, Objects, PUT_BYTES_MAX, Scope};
@@ -19,10 +19,6 @@ use crate::query::Query;
 pub(crate) struct S3Request {
     /// Who asks.
     pub(crate) caller: Caller,
-    /// The id the client sees.
-    pub(crate) request_id: String,
-    /// The method.
-    pub(crate) method: Method,
     /// The bucket, from host or path; not validated yet.
     pub(crate) bucket: Option<String>,
     /// The object's name, percent-decoded; not validated yet (`ObjectName::parse` does).
@@ -43,7 +39,10 @@ pub(crate) struct S3Request {
 impl S3Request {
     /// The scope every operation of the object crate wants.
     pub(crate) fn scope<'a>(&'a self, receipt: &'a Receipt) -> Scope<'a> {
-        Scope { caller: &self.caller, receipt }
+        Scope {
+            caller: &self.caller,
+            receipt,
+        }
     }
 
     /// The conductor.
@@ -53,12 +52,16 @@ impl S3Request {
 
     /// The bucket's name.
     pub(crate) fn bucket(&self) -> Result<&str, S3Error> {
-        self.bucket.as_deref().ok_or_else(|| S3Error::from_code(S3Code::InvalidBucketName))
+        self.bucket
+            .as_deref()
+            .ok_or_else(|| S3Error::from_code(S3Code::InvalidBucketName))
     }
 
     /// The object's name.
     pub(crate) fn object_key(&self) -> Result<&str, S3Error> {
-        self.object_key.as_deref().ok_or_else(|| S3Error::from_code(S3Code::MethodNotAllowed))
+        self.object_key
+            .as_deref()
+            .ok_or_else(|| S3Error::from_code(S3Code::MethodNotAllowed))
     }
 
     /// The value of a header as text. A value that is not visible ASCII or UTF-8 is refused.
@@ -73,7 +76,9 @@ impl S3Request {
 
     /// Takes the body for streaming; a second taker gets an error.
     pub(crate) fn take_body(&mut self) -> Result<RequestBody, S3Error> {
-        self.body.take().ok_or_else(|| S3Error::internal("the request body was taken twice"))
+        self.body
+            .take()
+            .ok_or_else(|| S3Error::internal("the request body was taken twice"))
     }
 
     /// Takes the body for the store: its decoded length must be known and within what one PUT may
@@ -116,10 +121,14 @@ pub(crate) fn header_text<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'h str>, S3Error> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) if !text.chars().any(char::is_control) => Ok(Some(text)),
-        _ => Err(S3Error::new(S3Code::InvalidArgument, "A header value is not valid.")
-            .with("ArgumentName", name.as_str())),
+        _ => Err(
+            S3Error::new(S3Code::InvalidArgument, "A header value is not valid.")
+                .with("ArgumentName", name.as_str()),
+        ),
     }
 }

@@ -69,11 +69,26 @@ mod tests {
     #[test]
     fn sec_n76_part_numbers_run_from_1_to_10000() {
         for (raw, expected) in [("1", 1), ("10000", 10_000), ("0042", 42)] {
-            assert_eq!(part_number(&query(&format!("partNumber={raw}"))).unwrap(), expected);
+            assert_eq!(
+                part_number(&query(&format!("partNumber={raw}"))).unwrap(),
+                expected
+            );
         }
         for bad in [
-            "0", "10001", "65536", "65537", "-1", "%2B1", "1.0", "", "x", "1e3", "%201", "0x1",
-            "18446744073709551617", "%D9%A1",
+            "0",
+            "10001",
+            "65536",
+            "65537",
+            "-1",
+            "%2B1",
+            "1.0",
+            "",
+            "x",
+            "1e3",
+            "%201",
+            "0x1",
+            "18446744073709551617",
+            "%D9%A1",
         ] {
             let error = part_number(&query(&format!("partNumber={bad}"))).unwrap_err();
             assert_eq!(error.code.as_str(), "InvalidArgument", "{bad}");
@@ -87,15 +102,25 @@ mod tests {
 
     #[test]
     fn sec_n77_upload_ids_are_opaque_but_bounded() {
-        assert_eq!(upload_id(&query("uploadId=..%2F..%2Fx")).unwrap(), "../../x");
+        assert_eq!(
+            upload_id(&query("uploadId=..%2F..%2Fx")).unwrap(),
+            "../../x"
+        );
         for (raw, code) in [
             ("", "InvalidArgument"),
             ("uploadId=", "NoSuchUpload"),
             ("uploadId", "NoSuchUpload"),
         ] {
-            assert_eq!(upload_id(&query(raw)).unwrap_err().code.as_str(), code, "{raw}");
+            assert_eq!(
+                upload_id(&query(raw)).unwrap_err().code.as_str(),
+                code,
+                "{raw}"
+            );
         }
         let long = format!("uploadId={}", "a".repeat(1_025));
-        assert_eq!(upload_id(&query(&long)).unwrap_err().code.as_str(), "NoSuchUpload");
+        assert_eq!(
+            upload_id(&query(&long)).unwrap_err().code.as_str(),
+            "NoSuchUpload"
+        );
     }
 }

@@ -27,7 +27,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         part_number,
         customer_key: encryption_headers::customer_key(req, Trio::Object)?,
     };
-    let output = req.objects().upload_part_copy(req.scope(receipt), input).await?;
+    let output = req
+        .objects()
+        .upload_part_copy(req.scope(receipt), input)
+        .await?;
     let mut answer = Answer::xml(document(&output));
     if let Some(version_id) = &output.source_version_id {
         answer.set_text(SOURCE_VERSION_ID, version_id);
@@ -56,7 +59,10 @@ fn document(output: &CopyObjectOutput) -> Bytes {
     xml.time("LastModified", output.last_modified_ms);
     xml.etag(&output.etag);
     if let Some(checksum) = &output.checksum {
-        xml.text(checksum_headers::element(checksum.algorithm), &checksum_headers::text(checksum));
+        xml.text(
+            checksum_headers::element(checksum.algorithm),
+            &checksum_headers::text(checksum),
+        );
     }
     xml.finish()
 }
@@ -75,8 +81,16 @@ mod tests {
         assert_eq!(copy_range(Some("bytes=0-0")).unwrap(), Some((0, 0)));
         assert_eq!(copy_range(Some("bytes=5-10")).unwrap(), Some((5, 10)));
         for bad in [
-            "", "bytes=", "bytes=0-", "bytes=-5", "0-5", "bytes=a-b", "bytes=0-5,7-9", "bytes=0-5 ",
-            "bytes=+0-5", "bytes=0-18446744073709551616", "items=0-5",
+            "",
+            "bytes=",
+            "bytes=0-",
+            "bytes=-5",
+            "0-5",
+            "bytes=a-b",
+            "bytes=0-5,7-9",
+            "bytes=+0-5",
+            "bytes=0-18446744073709551616",
+            "items=0-5",
         ] {
             let error = copy_range(Some(bad)).unwrap_err();
             assert_eq!(error.code.as_str(), "InvalidArgument", "{bad}");

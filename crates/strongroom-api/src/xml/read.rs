@@ -39,11 +39,18 @@ impl Element {
         let text = std::str::from_utf8(body).map_err(|_| Malformed("not UTF-8"))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if let Some(c) = text.chars().find(|c| !is_xml_char(*c)) {
-            tracing::debug!(code_point = u32::from(c), "a character that XML does not have");
+            tracing::debug!(
+                code_point = u32::from(c),
+                "a character that XML does not have"
+            );
             return Err(Malformed("a character that XML does not have"));
         }
         let document = Builder::new(limits).run(text)?;
-        if document.name == root { Ok(document) } else { Err(Malformed("another root element")) }
+        if document.name == root {
+            Ok(document)
+        } else {
+            Err(Malformed("another root element"))
+        }
     }
 
     /// The text of an element without children, as written.
@@ -99,7 +106,8 @@ impl Element {
 
     /// The text of a child that must be there.
     pub(crate) fn required(&self, name: &str) -> Result<&str, Malformed> {
-        self.text_of(name)?.ok_or(Malformed("a required element is missing"))
+        self.text_of(name)?
+            .ok_or(Malformed("a required element is missing"))
     }
 
     /// An `xsd:boolean` child.
@@ -127,7 +135,11 @@ impl Element {
     }
 
     fn empty(name: String) -> Self {
-        Self { name, text: String::new(), children: Vec::new() }
+        Self {
+            name,
+            text: String::new(),
+            children: Vec::new(),
+        }
     }
 }
 
@@ -141,7 +153,12 @@ struct Builder<'l> {
 
 impl<'l> Builder<'l> {
     fn new(limits: &'l Limits) -> Self {
-        Self { limits, elements: 0, open: Vec::new(), root: None }
+        Self {
+            limits,
+            elements: 0,
+            open: Vec::new(),
+            root: None,
+        }
     }
 
     fn run(mut self, text: &str) -> Result<Element, Malformed> {
@@ -149,7 +166,9 @@ impl<'l> Builder<'l> {
         reader.config_mut().enable_all_checks(true);
         let mut first = true;
         loop {
-            let event = reader.read_event().map_err(|_| Malformed("not well-formed"))?;
+            let event = reader
+                .read_event()
+                .map_err(|_| Malformed("not well-formed"))?;
             match event {
                 Event::Start(start) => self.start(&start)?,
                 Event::Empty(start) => {
@@ -202,7 +221,9 @@ impl<'l> Builder<'l> {
         }
         let qualified_name = start.name();
         let name = qualified_name.as_ref();
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !plain {
             return Err(Malformed("an element name that S3 does not have"));
         }
@@ -288,7 +309,10 @@ const ATTRIBUTE_BYTES_MAX: usize = 1024;
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { bytes: 1 << 20, elements: 100 };
+    const LIMITS: Limits = Limits {
+        bytes: 1 << 20,
+        elements: 100,
+    };
 
     fn parse(text: &str) -> Result<Element, Malformed> {
         Element::parse(text.as_bytes(), "Delete", &LIMITS)
@@ -300,28 +324,47 @@ mod tests {
                     </Key></Object><Quiet>true</Quiet></Delete>";
         let document = parse(boto).unwrap();
         assert_eq!(document.name, "Delete");
-        assert_eq!(document.child("Object").unwrap().required("Key").unwrap(), "a&b");
+        assert_eq!(
+            document.child("Object").unwrap().required("Key").unwrap(),
+            "a&b"
+        );
         assert_eq!(document.boolean("Quiet").unwrap(), Some(true));
 
         let java = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete>\n  <Object>\n    <Key>\
                     <![CDATA[<x>]]></Key>\n  </Object>\n<!-- none --></Delete>\n";
         let document = parse(java).unwrap();
         document.expect_children(&["Quiet"], &["Object"]).unwrap();
-        assert_eq!(document.child("Object").unwrap().required("Key").unwrap(), "<x>");
+        assert_eq!(
+            document.child("Object").unwrap().required("Key").unwrap(),
+            "<x>"
+        );
     }
 
     #[test]
     fn character_references_give_every_character_but_nul() {
         let document = parse("<Delete><Key>a&#xD;&#x1;&#10;&#x1F600;\r\nb</Key></Delete>").unwrap();
         assert_eq!(document.required("Key").unwrap(), "a\r\u{1}\n\u{1f600}\nb");
-        for bad in ["&#0;", "&#x0;", "&#xD800;", "&#x110000;", "&#;", "&#x;", "&#-1;", "&#99999999999;"] {
-            assert!(parse(&format!("<Delete><Key>{bad}</Key></Delete>")).is_err(), "{bad}");
+        for bad in [
+            "&#0;",
+            "&#x0;",
+            "&#xD800;",
+            "&#x110000;",
+            "&#;",
+            "&#x;",
+            "&#-1;",
+            "&#99999999999;",
+        ] {
+            assert!(
+                parse(&format!("<Delete><Key>{bad}</Key></Delete>")).is_err(),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn sec_n56_document_types_entities_and_instructions_are_refused() {
-        let laughs = "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><Delete>&b;</Delete>";
+        let laughs =
+            "<!DOCTYPE l [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;\">]><Delete>&b;</Delete>";
         let quadratic = format!(
             "<!DOCTYPE l [<!ENTITY a \"{}\">]><Delete>{}</Delete>",
             "x".repeat(10_000),
@@ -350,7 +393,11 @@ mod tests {
 
     #[test]
     fn sec_n57_size_depth_number_namespace_and_encoding_are_limited() {
-        let deep = format!("{}{}", "<Delete>".repeat(10_000), "</Delete>".repeat(10_000));
+        let deep = format!(
+            "{}{}",
+            "<Delete>".repeat(10_000),
+            "</Delete>".repeat(10_000)
+        );
         let many = format!("<Delete>{}</Delete>", "<Object/>".repeat(101));
         let long_attribute = format!("<Delete a=\"{}\"/>", "x".repeat(2_000));
         let attributes: String = (0..9).map(|n| format!(" a{n}=\"\"")).collect();
@@ -374,9 +421,15 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad:.80}");
         }
-        let utf16: Vec<u8> = "\u{feff}<Delete/>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16: Vec<u8> = "\u{feff}<Delete/>"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert!(Element::parse(&utf16, "Delete", &LIMITS).is_err());
-        let utf16: Vec<u8> = "\u{feff}<Delete/>".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let utf16: Vec<u8> = "\u{feff}<Delete/>"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
         assert!(Element::parse(&utf16, "Delete", &LIMITS).is_err());
         assert!(Element::parse(b"<Delete>\xff</Delete>", "Delete", &LIMITS).is_err());
         assert!(Element::parse(b"<Delete>\xc0\x80</Delete>", "Delete", &LIMITS).is_err());
@@ -438,16 +491,30 @@ mod tests {
             assert!(schema(bad).is_err(), "{bad}");
         }
         let number = |text: &str| {
-            parse(&format!("<Delete><N>{text}</N></Delete>")).unwrap().number("N")
+            parse(&format!("<Delete><N>{text}</N></Delete>"))
+                .unwrap()
+                .number("N")
         };
         assert_eq!(number("0").unwrap(), Some(0));
         assert_eq!(number(" 10000 ").unwrap(), Some(10_000));
         assert_eq!(number("18446744073709551615").unwrap(), Some(u64::MAX));
-        for bad in ["", "-1", "+1", "1.0", "0x1", "1e3", "18446744073709551616", "\u{661}", "1 2"] {
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.0",
+            "0x1",
+            "1e3",
+            "18446744073709551616",
+            "\u{661}",
+            "1 2",
+        ] {
             assert!(number(bad).is_err(), "{bad}");
         }
         let boolean = |text: &str| {
-            parse(&format!("<Delete><B>{text}</B></Delete>")).unwrap().boolean("B")
+            parse(&format!("<Delete><B>{text}</B></Delete>"))
+                .unwrap()
+                .boolean("B")
         };
         assert_eq!(boolean("true").unwrap(), Some(true));
         assert_eq!(boolean("false").unwrap(), Some(false));

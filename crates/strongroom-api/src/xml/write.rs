@@ -17,8 +17,12 @@ pub(crate) struct Xml {
 impl Xml {
     /// A document with its declaration and its root element in S3's namespace.
     pub(crate) fn document(root: &'static str) -> Self {
-        let mut xml = Self { out: String::with_capacity(512), open: Vec::with_capacity(4) };
-        xml.out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
+        let mut xml = Self {
+            out: String::with_capacity(512),
+            open: Vec::with_capacity(4),
+        };
+        xml.out
+            .push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
         xml.out.push_str(root);
         xml.out.push_str(" xmlns=\"");
         xml.out.push_str(NAMESPACE);
@@ -155,10 +159,20 @@ mod tests {
         xml.open("Object");
         xml.text("Key", hostile);
         let document = xml.finish();
-        let limits = Limits { bytes: 10_000, elements: 10 };
+        let limits = Limits {
+            bytes: 10_000,
+            elements: 10,
+        };
         let parsed = Element::parse(&document, "Delete", &limits).unwrap();
-        assert_eq!(parsed.child("Object").unwrap().required("Key").unwrap(), hostile);
-        assert!(!std::str::from_utf8(&document).unwrap().contains("<Key>&amp;amp"));
+        assert_eq!(
+            parsed.child("Object").unwrap().required("Key").unwrap(),
+            hostile
+        );
+        assert!(
+            !std::str::from_utf8(&document)
+                .unwrap()
+                .contains("<Key>&amp;amp")
+        );
     }
 
     #[test]

@@ -16,31 +16,58 @@ async fn every_request_leaves_one_event() {
         .send()
         .await
         .expect(StatusCode::OK);
-    house.call("GET", "/bucket/k").send().await.expect(StatusCode::OK);
-    house.call("GET", "/bucket/none").send().await.refused(404, "NoSuchKey");
+    house
+        .call("GET", "/bucket/k")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    house
+        .call("GET", "/bucket/none")
+        .send()
+        .await
+        .refused(404, "NoSuchKey");
     let mut wrong = house.call("DELETE", "/bucket/k");
     wrong.secret = "another-secret-of-forty-characters-lengt";
     wrong.send().await.refused(403, "SignatureDoesNotMatch");
-    house.call("DELETE", "/bucket/k?acl").send().await.refused(501, "NotImplemented");
+    house
+        .call("DELETE", "/bucket/k?acl")
+        .send()
+        .await
+        .refused(501, "NotImplemented");
     let events = house.events().await;
-    let names: Vec<_> = events.iter().map(|e| e["eventName"].as_str().unwrap()).collect();
-    assert_eq!(names, [
-        "CreateBucket",
-        "PutObject",
-        "GetObject",
-        "GetObject",
-        "DeleteObject",
-        "Unrecognized"
-    ]);
+    let names: Vec<_> = events
+        .iter()
+        .map(|e| e["eventName"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "CreateBucket",
+            "PutObject",
+            "GetObject",
+            "GetObject",
+            "DeleteObject",
+            "Unrecognized"
+        ]
+    );
     let put = &events[1];
     assert_eq!(put["requestParameters"]["bucketName"], "bucket");
     assert_eq!(put["requestParameters"]["key"], "k");
     assert_eq!(put["requestParameters"]["Host"], "localhost:9443");
-    assert_eq!(put["responseElements"]["x-amz-server-side-encryption"], "AES256");
+    assert_eq!(
+        put["responseElements"]["x-amz-server-side-encryption"],
+        "AES256"
+    );
     assert_eq!(put["additionalEventData"]["SSEApplied"], "SSE_S3");
     assert_eq!(put["additionalEventData"]["bytesTransferredIn"], 5);
-    assert_eq!(put["additionalEventData"]["AuthenticationMethod"], "AuthHeader");
-    assert_eq!(put["additionalEventData"]["CipherSuite"], "TLS_AES_256_GCM_SHA384");
+    assert_eq!(
+        put["additionalEventData"]["AuthenticationMethod"],
+        "AuthHeader"
+    );
+    assert_eq!(
+        put["additionalEventData"]["CipherSuite"],
+        "TLS_AES_256_GCM_SHA384"
+    );
     assert_eq!(put["resources"][0]["ARN"], "arn:aws:s3:::bucket/k");
     assert_eq!(put["eventCategory"], "Data");
     assert_eq!(put["readOnly"], false);
@@ -83,11 +110,20 @@ async fn sec_planted_secrets_stay_out_of_log_and_answers() {
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
     let mut answers = Vec::new();
     for call in [
-        house.call("PUT", "/bucket/k").customer_key(&key).body("PLANTED-BODY"),
-        house.call("GET", "/bucket/k").customer_key(&key).plain_http(),
+        house
+            .call("PUT", "/bucket/k")
+            .customer_key(&key)
+            .body("PLANTED-BODY"),
+        house
+            .call("GET", "/bucket/k")
+            .customer_key(&key)
+            .plain_http(),
         house.call("GET", "/bucket/k").customer_key(&key[..31]),
         house.call("GET", "/bucket/none").customer_key(&key),
-        house.call("PUT", "/bucket/c").customer_key(&key).header("x-amz-copy-source", "bucket/k"),
+        house
+            .call("PUT", "/bucket/c")
+            .customer_key(&key)
+            .header("x-amz-copy-source", "bucket/k"),
     ] {
         answers.push(call.send().await);
     }
@@ -95,8 +131,17 @@ async fn sec_planted_secrets_stay_out_of_log_and_answers() {
     wrong.secret = "another-secret-of-forty-characters-lengt";
     answers.push(wrong.send().await.refused(403, "SignatureDoesNotMatch"));
     house.audit.flush().await.unwrap();
-    let planted = [&key[..20], encoded.as_bytes(), b"PLANTED-BODY", crate::harness::SECRET.as_bytes()];
-    let holds = |bytes: &[u8]| planted.iter().any(|p| bytes.windows(p.len()).any(|w| w == *p));
+    let planted = [
+        &key[..20],
+        encoded.as_bytes(),
+        b"PLANTED-BODY",
+        crate::harness::SECRET.as_bytes(),
+    ];
+    let holds = |bytes: &[u8]| {
+        planted
+            .iter()
+            .any(|p| bytes.windows(p.len()).any(|w| w == *p))
+    };
     for answer in answers {
         assert!(!holds(&answer.body) && !holds(format!("{:?}", answer.headers).as_bytes()));
     }

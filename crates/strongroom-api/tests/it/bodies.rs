@@ -25,7 +25,11 @@ fn pattern(size: usize) -> Vec<u8> {
 }
 
 async fn nothing_stored(house: &House) {
-    house.call("GET", "/bucket/k").send().await.refused(404, "NoSuchKey");
+    house
+        .call("GET", "/bucket/k")
+        .send()
+        .await
+        .refused(404, "NoSuchKey");
 }
 
 fn crc32(body: &[u8]) -> String {
@@ -96,7 +100,11 @@ async fn sec_n15_body_is_not_the_signed_one() {
 #[tokio::test]
 async fn sec_n19_chunk_signatures() {
     let house = with_bucket().await;
-    let call = || put(&house).body(pattern(200_000)).payload(PayloadMode::SignedChunks);
+    let call = || {
+        put(&house)
+            .body(pattern(200_000))
+            .payload(PayloadMode::SignedChunks)
+    };
     for at in [100, 70_000, 199_000] {
         let flipped = call().send_wire(|mut wire| {
             wire[at] ^= 1;
@@ -106,7 +114,9 @@ async fn sec_n19_chunk_signatures() {
         nothing_stored(&house).await;
     }
     // The final empty chunk is missing.
-    let refused = call().send_wire(|wire| wire[..wire.len() - 86].to_vec()).await;
+    let refused = call()
+        .send_wire(|wire| wire[..wire.len() - 86].to_vec())
+        .await;
     refused.refused(400, "IncompleteBody");
     // A chunk longer than it says.
     let refused = call()
@@ -134,9 +144,15 @@ async fn sec_n19_decoded_lengths() {
         let call = put(&house).header("x-amz-decoded-content-length", wrong);
         let mut call = call.trailer("x-amz-checksum-crc32", &crc32(&pattern(10)));
         call.payload = Some(PayloadMode::Unsigned);
-        call.headers.retain(|(name, _)| name != "x-amz-content-sha256");
+        call.headers
+            .retain(|(name, _)| name != "x-amz-content-sha256");
         let answer = raw_chunked(call, &pattern(10)).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}: {}", answer.text());
+        assert_eq!(
+            answer.status,
+            StatusCode::BAD_REQUEST,
+            "{wrong}: {}",
+            answer.text()
+        );
         nothing_stored(&house).await;
     }
 }
@@ -152,8 +168,11 @@ async fn raw_chunked(call: Call<'_>, data: &[u8]) -> Reply {
     }
     wire.extend_from_slice(b"\r\n");
     let secret = strongroom_wire::SecretAccessKey::new(call.secret.to_owned());
-    let headers: Vec<(&str, &[u8])> =
-        call.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+    let headers: Vec<(&str, &[u8])> = call
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_bytes()))
+        .collect();
     let signed = strongroom_wire::sigv4::sign_request(&strongroom_wire::sigv4::SigningInput {
         method: &call.method,
         path: &call.path,
@@ -168,7 +187,9 @@ async fn raw_chunked(call: Call<'_>, data: &[u8]) -> Reply {
         now_ms: crate::harness::NOW_MS,
     })
     .unwrap();
-    let mut request = http::Request::builder().method("PUT").uri(call.path.as_str());
+    let mut request = http::Request::builder()
+        .method("PUT")
+        .uri(call.path.as_str());
     for (name, value) in call.headers.iter().cloned().chain(signed.headers) {
         request = request.header(name, value);
     }
@@ -191,7 +212,10 @@ async fn sec_n20_trailers() {
     let replace = |from: &str, to: &str| {
         let (from, to) = (from.to_owned(), to.to_owned());
         move |wire: Vec<u8>| {
-            let at = wire.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+            let at = wire
+                .windows(from.len())
+                .position(|w| w == from.as_bytes())
+                .unwrap();
             let mut out = wire[..at].to_vec();
             out.extend_from_slice(to.as_bytes());
             out.extend_from_slice(&wire[at + from.len()..]);
@@ -206,14 +230,28 @@ async fn sec_n20_trailers() {
         ("x-amz-meta-a:1\r\n", "MalformedTrailerError"),
         ("authorization:1\r\n", "MalformedTrailerError"),
         (&format!("{line}{line}"), "MalformedTrailerError"),
-        (&format!("{line}x-amz-checksum-sha1:AAAA\r\n"), "MalformedTrailerError"),
+        (
+            &format!("{line}x-amz-checksum-sha1:AAAA\r\n"),
+            "MalformedTrailerError",
+        ),
     ] {
         let answer = call().send_wire(replace(&line, to)).await;
-        assert_eq!(answer.element("Code").as_deref(), Some(code), "{to}: {}", answer.text());
+        assert_eq!(
+            answer.element("Code").as_deref(),
+            Some(code),
+            "{to}: {}",
+            answer.text()
+        );
         nothing_stored(&house).await;
     }
-    for announced in ["authorization", "x-amz-meta-a", "x-amz-checksum-crc32,x-amz-checksum-sha1"] {
-        let mut call = put(&house).body(body.clone()).header("x-amz-trailer", announced);
+    for announced in [
+        "authorization",
+        "x-amz-meta-a",
+        "x-amz-checksum-crc32,x-amz-checksum-sha1",
+    ] {
+        let mut call = put(&house)
+            .body(body.clone())
+            .header("x-amz-trailer", announced);
         call.payload = Some(PayloadMode::UnsignedTrailer);
         call.send().await.refused(400, "InvalidRequest");
     }
@@ -225,10 +263,16 @@ async fn sec_n60_lengths() {
     let mut missing = put(&house).body("x").payload(PayloadMode::Unsigned);
     missing.length = false;
     missing.send().await.refused(411, "MissingContentLength");
-    let call = || put(&house).body(pattern(100)).payload(PayloadMode::Unsigned);
+    let call = || {
+        put(&house)
+            .body(pattern(100))
+            .payload(PayloadMode::Unsigned)
+    };
     for (length, wire) in [(100, 99), (100, 0), (99, 100), (0, 100)] {
         let (mut request, _) = call().build();
-        request.headers_mut().insert("content-length", length.into());
+        request
+            .headers_mut()
+            .insert("content-length", length.into());
         let body = http_body_util::Full::new(Bytes::from(pattern(wire)));
         let answer = send(&house, request.map(|()| body), true).await;
         answer.refused(400, "IncompleteBody");
@@ -236,23 +280,32 @@ async fn sec_n60_lengths() {
     }
     for length in ["+5", "-1", "5,5", "0x5", ""] {
         let (mut request, _) = call().build();
-        request.headers_mut().insert("content-length", length.parse().unwrap());
+        request
+            .headers_mut()
+            .insert("content-length", length.parse().unwrap());
         let answer = send(&house, request.map(|()| crate::harness::Untouchable), true).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{length}");
     }
 }
 
+/// One byte more than one PUT may bring.
+const LARGE: u64 = 5 * 1024 * 1024 * 1024 + 1;
+
 #[tokio::test]
 async fn sec_n62_larger_than_5_gib_is_refused_before_the_body() {
     let house = with_bucket().await;
-    const LARGE: u64 = 5 * 1024 * 1024 * 1024 + 1;
     let call = put(&house).payload(PayloadMode::Unsigned);
     let answer = call.send_unread(LARGE).await.refused(400, "EntityTooLarge");
-    assert_eq!(answer.element("ProposedSize").as_deref(), Some("5368709121"));
+    assert_eq!(
+        answer.element("ProposedSize").as_deref(),
+        Some("5368709121")
+    );
     let part = house.call("PUT", "/bucket/k?partNumber=1&uploadId=u");
     let part = part.payload(PayloadMode::Unsigned).send_unread(LARGE).await;
     assert!(part.status.is_client_error());
-    let delete = house.call("POST", "/bucket?delete").payload(PayloadMode::Unsigned);
+    let delete = house
+        .call("POST", "/bucket?delete")
+        .payload(PayloadMode::Unsigned);
     assert!(delete.send_unread(LARGE).await.status.is_client_error());
 }
 
@@ -261,7 +314,9 @@ async fn sec_n63_a_connection_that_breaks_stores_nothing() {
     let house = with_bucket().await;
     for before in [0, 1, 65_535, 65_536, 65_537, 199_999] {
         let (mut request, _) = put(&house).payload(PayloadMode::Unsigned).build();
-        request.headers_mut().insert("content-length", 200_000.into());
+        request
+            .headers_mut()
+            .insert("content-length", 200_000.into());
         let frames = vec![
             Ok(http_body::Frame::data(Bytes::from(pattern(before)))),
             Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
@@ -285,10 +340,20 @@ async fn sec_n64_checksums() {
         .await
         .refused(400, "BadDigest")
         .says("The CRC32 you specified did not match the calculated checksum.");
-    call().header("content-md5", &STANDARD.encode([0; 16])).send().await.refused(400, "BadDigest");
-    let unread = call().header("content-md5", "short").send_unread(1000).await;
+    call()
+        .header("content-md5", &STANDARD.encode([0; 16]))
+        .send()
+        .await
+        .refused(400, "BadDigest");
+    let unread = call()
+        .header("content-md5", "short")
+        .send_unread(1000)
+        .await;
     unread.refused(400, "InvalidDigest");
-    let unread = call().header("x-amz-checksum-sha1", &wrong).send_unread(1000).await;
+    let unread = call()
+        .header("x-amz-checksum-sha1", &wrong)
+        .send_unread(1000)
+        .await;
     unread
         .refused(400, "InvalidRequest")
         .says("Value for x-amz-checksum-sha1 header is invalid.");
@@ -300,7 +365,11 @@ async fn sec_n64_checksums() {
     two.refused(400, "InvalidRequest");
     nothing_stored(&house).await;
     let right = crc32(&body);
-    let stored = call().header("x-amz-checksum-crc32", &right).send().await.expect(StatusCode::OK);
+    let stored = call()
+        .header("x-amz-checksum-crc32", &right)
+        .send()
+        .await
+        .expect(StatusCode::OK);
     assert_eq!(stored.header("x-amz-checksum-crc32"), right);
     assert_eq!(stored.header("x-amz-checksum-type"), "FULL_OBJECT");
 }
@@ -309,7 +378,9 @@ async fn sec_n64_checksums() {
 async fn sec_n91_a_silent_client_is_cut_off() {
     let house = with_bucket().await;
     let (mut request, _) = put(&house).payload(PayloadMode::Unsigned).build();
-    request.headers_mut().insert("content-length", 100_000.into());
+    request
+        .headers_mut()
+        .insert("content-length", 100_000.into());
     let first = futures_util::stream::iter([Ok::<_, std::io::Error>(http_body::Frame::data(
         Bytes::from_static(b"x"),
     ))]);

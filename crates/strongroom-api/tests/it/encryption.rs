@@ -34,25 +34,49 @@ async fn sse_kms_reports_the_whole_arn_and_hides_the_context() {
         .expect(StatusCode::OK);
     assert_eq!(put.header(SSE), "aws:kms");
     let arn = put.header(KID).to_owned();
-    assert!(arn.starts_with("arn:aws:kms:us-east-1:123456789012:key/"), "{arn}");
+    assert!(
+        arn.starts_with("arn:aws:kms:us-east-1:123456789012:key/"),
+        "{arn}"
+    );
     assert_eq!(put.header(CTX), context);
-    assert_ne!(put.header("etag"), format!("\"{}\"", hex::encode(Md5::digest("sealed"))));
+    assert_ne!(
+        put.header("etag"),
+        format!("\"{}\"", hex::encode(Md5::digest("sealed")))
+    );
     for method in ["GET", "HEAD"] {
-        let got = house.call(method, "/bucket/k").send().await.expect(StatusCode::OK);
-        assert_eq!((got.header(SSE), got.header(KID)), ("aws:kms", arn.as_str()));
+        let got = house
+            .call(method, "/bucket/k")
+            .send()
+            .await
+            .expect(StatusCode::OK);
+        assert_eq!(
+            (got.header(SSE), got.header(KID)),
+            ("aws:kms", arn.as_str())
+        );
         assert!(!got.has(CTX));
     }
     assert_eq!(house.call("GET", "/bucket/k").send().await.body, "sealed");
     let insecure = house.call("GET", "/bucket/k").plain_http().send().await;
     insecure.refused(400, "InvalidArgument").says(INSECURE_KMS);
-    let put = house.call("PUT", "/bucket/k").header(SSE, "aws:kms").plain_http();
-    put.send_unread(1).await.refused(400, "InvalidArgument").says(INSECURE_KMS);
+    let put = house
+        .call("PUT", "/bucket/k")
+        .header(SSE, "aws:kms")
+        .plain_http();
+    put.send_unread(1)
+        .await
+        .refused(400, "InvalidArgument")
+        .says(INSECURE_KMS);
 }
 
 #[tokio::test]
 async fn sec_n70_keys_that_are_not_there() {
     let house = with_bucket().await;
-    let put = |id: &str| house.call("PUT", "/bucket/k").header(SSE, "aws:kms").header(KID, id);
+    let put = |id: &str| {
+        house
+            .call("PUT", "/bucket/k")
+            .header(SSE, "aws:kms")
+            .header(KID, id)
+    };
     put("fake-key-id")
         .send()
         .await
@@ -61,7 +85,11 @@ async fn sec_n70_keys_that_are_not_there() {
     for id in ["alias/none", "134f2428-cec1-4b25-a1ae-9048164dba47"] {
         put(id).send().await.refused(400, "KMS.NotFoundException");
     }
-    house.call("GET", "/bucket/k").send().await.refused(404, "NoSuchKey");
+    house
+        .call("GET", "/bucket/k")
+        .send()
+        .await
+        .refused(404, "NoSuchKey");
 }
 
 #[tokio::test]
@@ -76,41 +104,97 @@ async fn sec_n70_a_disabled_key_stops_put_and_get() {
         call.service = "kms";
         call
     };
-    let created = kms("CreateKey", "{}".to_owned()).send().await.expect(StatusCode::OK);
+    let created = kms("CreateKey", "{}".to_owned())
+        .send()
+        .await
+        .expect(StatusCode::OK);
     let created: serde_json::Value = serde_json::from_slice(&created.body).unwrap();
     let arn = created["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
-    let put = || house.call("PUT", "/bucket/k").header(SSE, "aws:kms").header(KID, &arn).body("x");
+    let put = || {
+        house
+            .call("PUT", "/bucket/k")
+            .header(SSE, "aws:kms")
+            .header(KID, &arn)
+            .body("x")
+    };
     put().send().await.expect(StatusCode::OK);
-    kms("DisableKey", format!(r#"{{"KeyId":"{arn}"}}"#)).send().await.expect(StatusCode::OK);
+    kms("DisableKey", format!(r#"{{"KeyId":"{arn}"}}"#))
+        .send()
+        .await
+        .expect(StatusCode::OK);
     let disabled = format!("{arn} is disabled.");
-    put().send().await.refused(400, "KMS.DisabledException").says(&disabled);
+    put()
+        .send()
+        .await
+        .refused(400, "KMS.DisabledException")
+        .says(&disabled);
     let get = house.call("GET", "/bucket/k").send().await;
     get.refused(400, "KMS.DisabledException").says(&disabled);
-    house.call("HEAD", "/bucket/k").send().await.expect(StatusCode::OK);
+    house
+        .call("HEAD", "/bucket/k")
+        .send()
+        .await
+        .expect(StatusCode::OK);
 }
 
 #[tokio::test]
 async fn sec_n68_customer_keys_on_reads() {
     let house = with_bucket().await;
     let key = [7; 32];
-    let put = house.call("PUT", "/bucket/c").customer_key(&key).body("mine").send().await;
+    let put = house
+        .call("PUT", "/bucket/c")
+        .customer_key(&key)
+        .body("mine")
+        .send()
+        .await;
     let put = put.expect(StatusCode::OK);
     assert!(!put.has(SSE));
-    assert_eq!(put.header("x-amz-server-side-encryption-customer-algorithm"), "AES256");
+    assert_eq!(
+        put.header("x-amz-server-side-encryption-customer-algorithm"),
+        "AES256"
+    );
     assert_eq!(
         put.header("x-amz-server-side-encryption-customer-key-md5"),
         STANDARD.encode(Md5::digest(key))
     );
-    house.call("PUT", "/bucket/s").body("ours").send().await.expect(StatusCode::OK);
+    house
+        .call("PUT", "/bucket/s")
+        .body("ours")
+        .send()
+        .await
+        .expect(StatusCode::OK);
     for method in ["GET", "HEAD"] {
         let read = |target| house.call(method, target);
-        let right = read("/bucket/c").customer_key(&key).send().await.expect(StatusCode::OK);
-        assert_eq!(right.header("x-amz-server-side-encryption-customer-algorithm"), "AES256");
+        let right = read("/bucket/c")
+            .customer_key(&key)
+            .send()
+            .await
+            .expect(StatusCode::OK);
+        assert_eq!(
+            right.header("x-amz-server-side-encryption-customer-algorithm"),
+            "AES256"
+        );
         for (call, status, message) in [
-            (read("/bucket/c"), 400, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."),
-            (read("/bucket/c").customer_key(&[8; 32]), 403, "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key."),
-            (read("/bucket/s").customer_key(&key), 400, "The encryption parameters are not applicable to this object."),
-            (read("/bucket/c").customer_key(&key).plain_http(), 400, INSECURE_C),
+            (
+                read("/bucket/c"),
+                400,
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
+            ),
+            (
+                read("/bucket/c").customer_key(&[8; 32]),
+                403,
+                "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.",
+            ),
+            (
+                read("/bucket/s").customer_key(&key),
+                400,
+                "The encryption parameters are not applicable to this object.",
+            ),
+            (
+                read("/bucket/c").customer_key(&key).plain_http(),
+                400,
+                INSECURE_C,
+            ),
         ] {
             let answer = call.send().await;
             assert_eq!(answer.status.as_u16(), status, "{message}");
@@ -120,10 +204,23 @@ async fn sec_n68_customer_keys_on_reads() {
                 assert!(answer.body.is_empty());
             }
         }
-        read("/bucket/none").customer_key(&key).send().await.expect(StatusCode::NOT_FOUND);
+        read("/bucket/none")
+            .customer_key(&key)
+            .send()
+            .await
+            .expect(StatusCode::NOT_FOUND);
     }
-    house.call("GET", "/bucket/s").header(SSE, "AES256").send().await.refused(400, "InvalidArgument");
-    house.call("DELETE", "/bucket/c").send().await.expect(StatusCode::NO_CONTENT);
+    house
+        .call("GET", "/bucket/s")
+        .header(SSE, "AES256")
+        .send()
+        .await
+        .refused(400, "InvalidArgument");
+    house
+        .call("DELETE", "/bucket/c")
+        .send()
+        .await
+        .expect(StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
@@ -132,7 +229,12 @@ async fn sec_n66_customer_keys_on_writes_are_checked_before_the_body() {
     let put = || house.call("PUT", "/bucket/k");
     let refused = "The secret key was invalid for the specified algorithm.";
     for key in [&[7; 31][..], &[7; 33], &[7; 0]] {
-        put().customer_key(key).send_unread(1).await.refused(400, "InvalidArgument").says(refused);
+        put()
+            .customer_key(key)
+            .send_unread(1)
+            .await
+            .refused(400, "InvalidArgument")
+            .says(refused);
     }
     put()
         .customer_key(&[7; 32])
@@ -149,17 +251,44 @@ async fn sec_n66_customer_keys_on_writes_are_checked_before_the_body() {
 #[tokio::test]
 async fn copies_open_with_one_key_and_seal_with_another() {
     let house = with_bucket().await;
-    house.call("PUT", "/bucket/c").customer_key(&[7; 32]).body("mine").send().await.expect(
-        StatusCode::OK,
-    );
-    let copy = |target| house.call("PUT", target).header("x-amz-copy-source", "bucket/c");
-    copy("/bucket/d").send().await.refused(400, "InvalidRequest");
-    copy("/bucket/d").copy_source_key(&[8; 32]).send().await.refused(403, "AccessDenied");
-    let plain = copy("/bucket/d").copy_source_key(&[7; 32]).send().await.expect(StatusCode::OK);
+    house
+        .call("PUT", "/bucket/c")
+        .customer_key(&[7; 32])
+        .body("mine")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    let copy = |target| {
+        house
+            .call("PUT", target)
+            .header("x-amz-copy-source", "bucket/c")
+    };
+    copy("/bucket/d")
+        .send()
+        .await
+        .refused(400, "InvalidRequest");
+    copy("/bucket/d")
+        .copy_source_key(&[8; 32])
+        .send()
+        .await
+        .refused(403, "AccessDenied");
+    let plain = copy("/bucket/d")
+        .copy_source_key(&[7; 32])
+        .send()
+        .await
+        .expect(StatusCode::OK);
     assert_eq!(plain.header(SSE), "AES256");
-    let rotated = copy("/bucket/c").copy_source_key(&[7; 32]).customer_key(&[8; 32]).send().await;
+    let rotated = copy("/bucket/c")
+        .copy_source_key(&[7; 32])
+        .customer_key(&[8; 32])
+        .send()
+        .await;
     rotated.expect(StatusCode::OK);
-    let got = house.call("GET", "/bucket/c").customer_key(&[8; 32]).send().await;
+    let got = house
+        .call("GET", "/bucket/c")
+        .customer_key(&[8; 32])
+        .send()
+        .await;
     assert_eq!(got.expect(StatusCode::OK).body, "mine");
     assert_eq!(house.call("GET", "/bucket/d").send().await.body, "mine");
 }

@@ -44,14 +44,25 @@ pub async fn house() -> House {
     let clock: Arc<dyn Clock> = Arc::clone(&sim) as Arc<dyn Clock>;
     let secret = RootSecret::Key(RootKey::from_bytes(&[9; 32]).unwrap());
     let (keyring, _) = root::create(&secret, NOW_MS).unwrap();
-    let store = Store::open(Arc::clone(&drive), keyring.at_rest(), StoreOptions::default())
+    let store = Store::open(
+        Arc::clone(&drive),
+        keyring.at_rest(),
+        StoreOptions::default(),
+    )
+    .await
+    .unwrap();
+    let (account_id, region) = (ACCOUNT.to_owned(), REGION.to_owned());
+    let options = AuditOptions {
+        account_id: account_id.clone(),
+        region: region.clone(),
+    };
+    let audit = Audit::open(drive, Arc::clone(&clock), options)
         .await
         .unwrap();
-    let (account_id, region) = (ACCOUNT.to_owned(), REGION.to_owned());
-    let options = AuditOptions { account_id: account_id.clone(), region: region.clone() };
-    let audit = Audit::open(drive, Arc::clone(&clock), options).await.unwrap();
-    let credential =
-        RootCredential::new(ACCESS_KEY_ID.to_owned(), SecretAccessKey::new(SECRET.to_owned()));
+    let credential = RootCredential::new(
+        ACCESS_KEY_ID.to_owned(),
+        SecretAccessKey::new(SECRET.to_owned()),
+    );
     let iam = Iam::open(
         &store,
         Arc::clone(&clock),
@@ -69,8 +80,13 @@ pub async fn house() -> House {
     )
     .await
     .unwrap();
-    let options = ObjectsOptions { region: region.clone(), account_id: account_id.clone() };
-    let objects = Objects::open(&store, &kms, Arc::clone(&clock), options).await.unwrap();
+    let options = ObjectsOptions {
+        region: region.clone(),
+        account_id: account_id.clone(),
+    };
+    let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
+        .await
+        .unwrap();
     let api = Api::new(ApiServices {
         objects,
         kms,
@@ -81,7 +97,12 @@ pub async fn house() -> House {
         account_id,
         domains: vec!["Localhost".to_owned()],
     });
-    House { api, audit, clock: sim, folder }
+    House {
+        api,
+        audit,
+        clock: sim,
+        folder,
+    }
 }
 
 impl House {
@@ -109,7 +130,10 @@ impl House {
     }
 
     pub async fn bucket(&self, name: &str) {
-        self.call("PUT", &format!("/{name}")).send().await.expect(StatusCode::OK);
+        self.call("PUT", &format!("/{name}"))
+            .send()
+            .await
+            .expect(StatusCode::OK);
     }
 
     /// The events recorded so far.
@@ -184,7 +208,7 @@ impl Call<'_> {
     }
 
     pub fn host(mut self, host: &str) -> Self {
-        self.headers[0].1 = host.to_owned();
+        host.clone_into(&mut self.headers[0].1);
         self
     }
 
@@ -215,7 +239,10 @@ impl Call<'_> {
 
     pub fn customer_key(self, key: &[u8]) -> Self {
         self.header("x-amz-server-side-encryption-customer-algorithm", "AES256")
-            .header("x-amz-server-side-encryption-customer-key", &STANDARD.encode(key))
+            .header(
+                "x-amz-server-side-encryption-customer-key",
+                &STANDARD.encode(key),
+            )
             .header(
                 "x-amz-server-side-encryption-customer-key-md5",
                 &STANDARD.encode(Md5::digest(key)),
@@ -246,8 +273,11 @@ impl Call<'_> {
             ));
         }
         let secret = SecretAccessKey::new(self.secret.to_owned());
-        let headers: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+        let headers: Vec<(&str, &[u8])> = self
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_bytes()))
+            .collect();
         let input = SigningInput {
             method: &self.method,
             path: &self.path,
@@ -272,14 +302,22 @@ impl Call<'_> {
         let wire = match chunked {
             None => self.body.clone(),
             Some(mode) => {
-                let trailers: Vec<(&str, &str)> =
-                    self.trailers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+                let trailers: Vec<(&str, &str)> = self
+                    .trailers
+                    .iter()
+                    .map(|(n, v)| (n.as_str(), v.as_str()))
+                    .collect();
                 let signer = signer.filter(|_| mode != ChunkMode::UnsignedTrailer);
-                chunked::encode_body(mode, signer, &self.body, 65_536, &trailers).unwrap().into()
+                chunked::encode_body(mode, signer, &self.body, 65_536, &trailers)
+                    .unwrap()
+                    .into()
             }
         };
-        let target =
-            if query.is_empty() { self.path.clone() } else { format!("{}?{query}", self.path) };
+        let target = if query.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{query}", self.path)
+        };
         let mut request = Request::builder().method(self.method.as_str()).uri(target);
         let unsigned = self.unsigned.iter().map(|(n, v)| (n.clone(), v.clone()));
         for (name, value) in self.headers.iter().cloned().chain(added).chain(unsigned) {
@@ -315,8 +353,12 @@ impl Call<'_> {
     pub async fn send_unread(self, declared: u64) -> Reply {
         let (house, secure) = (self.house, self.secure);
         let (mut request, _) = self.build();
-        request.headers_mut().insert("content-length", declared.into());
-        request.headers_mut().insert("expect", HeaderValue::from_static("100-continue"));
+        request
+            .headers_mut()
+            .insert("content-length", declared.into());
+        request
+            .headers_mut()
+            .insert("expect", HeaderValue::from_static("100-continue"));
         send(house, request.map(|()| Untouchable), secure).await
     }
 }
@@ -336,7 +378,11 @@ where
     let response = house.api.handle(request, conn).await;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Reply { status: parts.status, headers: parts.headers, body }
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
 }
 
 /// A body that must not be read.
@@ -377,7 +423,10 @@ impl Reply {
             "{}",
             self.text()
         );
-        assert_eq!(self.element("RequestId").as_deref(), Some(self.header("x-amz-request-id")));
+        assert_eq!(
+            self.element("RequestId").as_deref(),
+            Some(self.header("x-amz-request-id"))
+        );
         self
     }
 
@@ -393,7 +442,10 @@ impl Reply {
 
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}"));
+        let value = self
+            .headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name}: {self:?}"));
         value.to_str().unwrap()
     }
 

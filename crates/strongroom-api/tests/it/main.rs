@@ -7,14 +7,22 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::type_complexity,
     missing_docs,
+    unreachable_pub,
     reason = "tests"
 )]
 
 mod audit_events;
 mod bodies;
+mod buckets;
+mod delete_objects;
 mod encryption;
 mod harness;
+mod kms;
+mod listings;
+mod multipart;
 mod objects;
 mod reads;
 mod routing;

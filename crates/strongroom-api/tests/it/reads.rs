@@ -8,12 +8,21 @@ use crate::harness::{House, Reply, house};
 async fn with_object(bytes: &'static [u8]) -> House {
     let house = house().await;
     house.bucket("bucket").await;
-    house.call("PUT", "/bucket/k").body(bytes).send().await.expect(StatusCode::OK);
+    house
+        .call("PUT", "/bucket/k")
+        .body(bytes)
+        .send()
+        .await
+        .expect(StatusCode::OK);
     house
 }
 
 async fn range(house: &House, range: &str) -> Reply {
-    house.call("GET", "/bucket/k").header("range", range).send().await
+    house
+        .call("GET", "/bucket/k")
+        .header("range", range)
+        .send()
+        .await
 }
 
 #[tokio::test]
@@ -27,20 +36,41 @@ async fn sec_n73_ranges() {
         ("bytes=-99", "bytes 0-9/10", "0123456789"),
         ("bytes=5-18446744073709551615", "bytes 5-9/10", "56789"),
     ] {
-        let got = range(&house, text).await.expect(StatusCode::PARTIAL_CONTENT);
-        assert_eq!((got.header("content-range"), &got.body[..]), (content_range, bytes.as_bytes()));
+        let got = range(&house, text)
+            .await
+            .expect(StatusCode::PARTIAL_CONTENT);
+        assert_eq!(
+            (got.header("content-range"), &got.body[..]),
+            (content_range, bytes.as_bytes())
+        );
     }
-    for text in ["bytes=", "bytes=5-4", "bytes=0-0,2-2", "bytes=a-b", "chars=0-1", "bytes=-"] {
+    for text in [
+        "bytes=",
+        "bytes=5-4",
+        "bytes=0-0,2-2",
+        "bytes=a-b",
+        "chars=0-1",
+        "bytes=-",
+    ] {
         let got = range(&house, text).await.expect(StatusCode::OK);
         assert_eq!(got.body, "0123456789", "{text}");
         assert!(!got.has("content-range"));
     }
-    for text in ["bytes=10-", "bytes=-0", "bytes=18446744073709551615-", "bytes=10-11"] {
+    for text in [
+        "bytes=10-",
+        "bytes=-0",
+        "bytes=18446744073709551615-",
+        "bytes=10-11",
+    ] {
         let got = range(&house, text).await.refused(416, "InvalidRange");
         assert_eq!(got.element("ActualObjectSize").as_deref(), Some("10"));
         assert_eq!(got.element("RangeRequested").as_deref(), Some(text));
     }
-    let head = house.call("HEAD", "/bucket/k").header("range", "bytes=1-3").send().await;
+    let head = house
+        .call("HEAD", "/bucket/k")
+        .header("range", "bytes=1-3")
+        .send()
+        .await;
     let head = head.expect(StatusCode::PARTIAL_CONTENT);
     assert_eq!((head.header("content-length"), head.body.len()), ("3", 0));
 }
@@ -64,7 +94,11 @@ async fn sec_n75_parts_by_number() {
     for n in ["0", "10001", "", "x"] {
         part(n).send().await.refused(400, "InvalidArgument");
     }
-    part("1").header("range", "bytes=0-1").send().await.refused(400, "InvalidRequest");
+    part("1")
+        .header("range", "bytes=0-1")
+        .send()
+        .await
+        .refused(400, "InvalidRequest");
 }
 
 #[tokio::test]
@@ -95,7 +129,11 @@ async fn sec_n74_conditions_of_reads() {
     ];
     for (name, value, status) in table {
         for method in ["GET", "HEAD"] {
-            let got = house.call(method, "/bucket/k").header(name, value).send().await;
+            let got = house
+                .call(method, "/bucket/k")
+                .header(name, value)
+                .send()
+                .await;
             assert_eq!(got.status.as_u16(), status, "{method} {name}: {value}");
             if status == 304 {
                 assert!(got.body.is_empty());
@@ -108,24 +146,53 @@ async fn sec_n74_conditions_of_reads() {
 #[tokio::test]
 async fn if_range_never_mixes_two_objects() {
     let house = with_object(b"0123456789").await;
-    let etag = house.call("HEAD", "/bucket/k").send().await.header("etag").to_owned();
+    let etag = house
+        .call("HEAD", "/bucket/k")
+        .send()
+        .await
+        .header("etag")
+        .to_owned();
     let get = |validator: &str, range: &str| {
-        house.call("GET", "/bucket/k").header("if-range", validator).header("range", range)
+        house
+            .call("GET", "/bucket/k")
+            .header("if-range", validator)
+            .header("range", range)
     };
-    let got = get(&etag, "bytes=0-1").send().await.expect(StatusCode::PARTIAL_CONTENT);
+    let got = get(&etag, "bytes=0-1")
+        .send()
+        .await
+        .expect(StatusCode::PARTIAL_CONTENT);
     assert_eq!(got.body, "01");
-    for validator in ["\"other\"", &format!("W/{etag}"), "Sun, 20 Sep 2026 00:00:00 GMT", ""] {
-        let got = get(validator, "bytes=0-1").send().await.expect(StatusCode::OK);
+    for validator in [
+        "\"other\"",
+        &format!("W/{etag}"),
+        "Sun, 20 Sep 2026 00:00:00 GMT",
+        "",
+    ] {
+        let got = get(validator, "bytes=0-1")
+            .send()
+            .await
+            .expect(StatusCode::OK);
         assert_eq!(got.body, "0123456789", "{validator}");
     }
-    get(&etag, "bytes=99-").send().await.refused(416, "InvalidRange");
-    get("\"other\"", "bytes=99-").send().await.expect(StatusCode::OK);
+    get(&etag, "bytes=99-")
+        .send()
+        .await
+        .refused(416, "InvalidRange");
+    get("\"other\"", "bytes=99-")
+        .send()
+        .await
+        .expect(StatusCode::OK);
 }
 
 #[tokio::test]
 async fn checksums_are_shown_when_asked_for() {
     let house = with_object(b"123456789").await;
-    let get = |method| house.call(method, "/bucket/k").header("x-amz-checksum-mode", "ENABLED");
+    let get = |method| {
+        house
+            .call(method, "/bucket/k")
+            .header("x-amz-checksum-mode", "ENABLED")
+    };
     for method in ["GET", "HEAD"] {
         let got = get(method).send().await.expect(StatusCode::OK);
         assert_eq!(got.header("x-amz-checksum-crc64nvme"), "rosUhgp5mIg=");

@@ -10,16 +10,42 @@ use crate::harness::house;
 async fn unknown_sub_resources_change_nothing() {
     let house = house().await;
     house.bucket("bucket").await;
-    for name in ["encryption", "acl", "policy", "tagging", "versioning", "lifecycle", "cors", "new"] {
+    for name in [
+        "encryption",
+        "acl",
+        "policy",
+        "tagging",
+        "versioning",
+        "lifecycle",
+        "cors",
+        "new",
+    ] {
         for method in ["GET", "PUT", "DELETE", "POST"] {
             let target = format!("/bucket?{name}");
             let answer = house.call(method, &target).send().await;
             answer.refused(501, "NotImplemented");
         }
-        house.call("HEAD", "/bucket").send().await.expect(StatusCode::OK);
+        house
+            .call("HEAD", "/bucket")
+            .send()
+            .await
+            .expect(StatusCode::OK);
     }
-    house.call("PUT", "/bucket/k").body("kept").send().await.expect(StatusCode::OK);
-    for name in ["encryption", "acl", "tagging", "retention", "legal-hold", "attributes", "new"] {
+    house
+        .call("PUT", "/bucket/k")
+        .body("kept")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    for name in [
+        "encryption",
+        "acl",
+        "tagging",
+        "retention",
+        "legal-hold",
+        "attributes",
+        "new",
+    ] {
         for method in ["GET", "PUT", "DELETE", "POST"] {
             let target = format!("/bucket/k?{name}");
             let answer = house.call(method, &target).body("<xml/>").send().await;
@@ -32,8 +58,16 @@ async fn unknown_sub_resources_change_nothing() {
 #[tokio::test]
 async fn methods_without_an_operation_are_refused() {
     let house = house().await;
-    for (method, target) in [("PATCH", "/bucket/k"), ("OPTIONS", "/bucket"), ("DELETE", "/")] {
-        house.call(method, target).send().await.refused(405, "MethodNotAllowed");
+    for (method, target) in [
+        ("PATCH", "/bucket/k"),
+        ("OPTIONS", "/bucket"),
+        ("DELETE", "/"),
+    ] {
+        house
+            .call(method, target)
+            .send()
+            .await
+            .refused(405, "MethodNotAllowed");
     }
 }
 
@@ -47,9 +81,16 @@ async fn sec_n92_heads_have_limits() {
         .await
         .refused(400, "RequestHeaderSectionTooLarge");
     let mut many = house.call("GET", "/");
-    many.query = (0..200).map(|n| format!("p{n}=1")).collect::<Vec<_>>().join("&");
+    many.query = (0..200)
+        .map(|n| format!("p{n}=1"))
+        .collect::<Vec<_>>()
+        .join("&");
     many.send().await.refused(400, "InvalidURI");
-    house.call("GET", "/bucket?prefix=a&prefix=b").send().await.refused(400, "InvalidArgument");
+    house
+        .call("GET", "/bucket?prefix=a&prefix=b")
+        .send()
+        .await
+        .refused(400, "InvalidArgument");
     house
         .call("GET", "/")
         .unsigned("x-amz-date", "20260921T141320Z")
@@ -63,7 +104,14 @@ async fn sec_n26_nothing_answers_without_credentials() {
     let house = house().await;
     house.bucket("bucket").await;
     for method in ["GET", "PUT", "HEAD", "DELETE", "POST"] {
-        for target in ["/", "/bucket", "/bucket/k", "/bucket?acl", "/minio/health", "/metrics"] {
+        for target in [
+            "/",
+            "/bucket",
+            "/bucket/k",
+            "/bucket?acl",
+            "/minio/health",
+            "/metrics",
+        ] {
             let call = house.call(method, target).auth(crate::harness::Auth::None);
             let answer = call.send_unread(10).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {target}");
@@ -81,5 +129,9 @@ async fn sec_n26_nothing_answers_without_credentials() {
         .send()
         .await
         .expect(StatusCode::BAD_REQUEST);
-    assert!(kms.text().contains("MissingAuthenticationToken"), "{}", kms.text());
+    assert!(
+        kms.text().contains("MissingAuthenticationToken"),
+        "{}",
+        kms.text()
+    );
 }

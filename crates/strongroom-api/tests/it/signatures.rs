@@ -48,7 +48,12 @@ fn calls(house: &House) -> Vec<Call<'_>> {
 async fn sec_n17_no_route_accepts_a_wrong_signature() {
     let house = house().await;
     house.bucket("bucket").await;
-    house.call("PUT", "/bucket/k").body("kept").send().await.expect(StatusCode::OK);
+    house
+        .call("PUT", "/bucket/k")
+        .body("kept")
+        .send()
+        .await
+        .expect(StatusCode::OK);
     for call in calls(&house) {
         let wrongs: [(&str, fn(Call<'_>) -> Call<'_>); 7] = [
             ("other secret", |mut call| {
@@ -67,7 +72,9 @@ async fn sec_n17_no_route_accepts_a_wrong_signature() {
                 call.service = "iam";
                 call
             }),
-            ("unsigned header", |call| call.unsigned("x-amz-meta-added", "1")),
+            ("unsigned header", |call| {
+                call.unsigned("x-amz-meta-added", "1")
+            }),
             ("unsigned body mode", |call| {
                 call.auth(Auth::None)
                     .header("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
@@ -99,10 +106,20 @@ async fn sec_n2_to_n13_codes_at_the_edge() {
     assert!(!wrong.text().contains("another-secret"));
     let mut region = get();
     region.region = "eu-central-1";
-    let region = region.send().await.refused(400, "AuthorizationHeaderMalformed");
+    let region = region
+        .send()
+        .await
+        .refused(400, "AuthorizationHeaderMalformed");
     assert_eq!(region.element("Region").as_deref(), Some("us-east-1"));
-    let added = get().unsigned("x-amz-acl", "private").send().await.refused(403, "AccessDenied");
-    assert_eq!(added.element("HeadersNotSigned").as_deref(), Some("x-amz-acl"));
+    let added = get()
+        .unsigned("x-amz-acl", "private")
+        .send()
+        .await
+        .refused(403, "AccessDenied");
+    assert_eq!(
+        added.element("HeadersNotSigned").as_deref(),
+        Some("x-amz-acl")
+    );
     let (old, _) = get().build();
     let (presigned, _) = get().auth(Auth::Presigned(60)).build();
     house.clock.advance_ms(16 * 60 * 1000);
@@ -110,7 +127,10 @@ async fn sec_n2_to_n13_codes_at_the_edge() {
         crate::harness::send(&house, request.map(|()| crate::harness::Untouchable), true)
     };
     send(old).await.refused(403, "RequestTimeTooSkewed");
-    send(presigned).await.refused(403, "AccessDenied").says("Request has expired");
+    send(presigned)
+        .await
+        .refused(403, "AccessDenied")
+        .says("Request has expired");
     get()
         .header("authorization", "AWS AKIA:signature")
         .auth(Auth::None)
@@ -140,7 +160,11 @@ async fn a_signature_for_one_service_is_worth_nothing_at_the_other() {
         .send()
         .await
         .expect(StatusCode::BAD_REQUEST);
-    assert!(s3_on_kms.text().contains("InvalidSignatureException"), "{}", s3_on_kms.text());
+    assert!(
+        s3_on_kms.text().contains("InvalidSignatureException"),
+        "{}",
+        s3_on_kms.text()
+    );
 }
 
 #[tokio::test]
@@ -153,7 +177,13 @@ async fn the_key_service_answers_on_the_same_endpoint() {
         .body("{}");
     call.service = "kms";
     let created = call.clone().send().await.expect(StatusCode::OK);
-    assert!(created.text().contains("arn:aws:kms:us-east-1:123456789012:key/"));
+    assert!(
+        created
+            .text()
+            .contains("arn:aws:kms:us-east-1:123456789012:key/")
+    );
     assert!(created.has("x-amzn-requestid"));
-    call.send_wire(|_| b"{ }".to_vec()).await.expect(StatusCode::BAD_REQUEST);
+    call.send_wire(|_| b"{ }".to_vec())
+        .await
+        .expect(StatusCode::BAD_REQUEST);
 }

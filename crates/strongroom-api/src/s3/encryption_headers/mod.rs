@@ -31,30 +31,52 @@ impl Trio {
     /// Algorithm, key and MD5 headers.
     fn names(self) -> [HeaderName; 3] {
         match self {
-            Self::Object => [names::SSE_C_ALGORITHM, names::SSE_C_KEY, names::SSE_C_KEY_MD5],
-            Self::CopySource => {
-                [names::COPY_SSE_C_ALGORITHM, names::COPY_SSE_C_KEY, names::COPY_SSE_C_KEY_MD5]
-            }
+            Self::Object => [
+                names::SSE_C_ALGORITHM,
+                names::SSE_C_KEY,
+                names::SSE_C_KEY_MD5,
+            ],
+            Self::CopySource => [
+                names::COPY_SSE_C_ALGORITHM,
+                names::COPY_SSE_C_KEY,
+                names::COPY_SSE_C_KEY_MD5,
+            ],
         }
     }
 }
 
 /// What a write (PutObject, CopyObject, CreateMultipartUpload) says about encryption.
 pub(crate) fn for_write(req: &S3Request) -> Result<EncryptionRequest, S3Error> {
-    let headers = Headers { headers: &req.headers, secure: req.secure };
+    let headers = Headers {
+        headers: &req.headers,
+        secure: req.secure,
+    };
     for_write_headers(&headers)
 }
 
 /// The customer key of a read, a part or a copy source, if one was sent.
 pub(crate) fn customer_key(req: &S3Request, trio: Trio) -> Result<Option<CustomerKey>, S3Error> {
-    Headers { headers: &req.headers, secure: req.secure }.customer_key(trio)
+    Headers {
+        headers: &req.headers,
+        secure: req.secure,
+    }
+    .customer_key(trio)
 }
 
 /// GET and HEAD take no header that chooses an encryption: the object's own is what it is.
 pub(crate) fn refuse_on_read(req: &S3Request) -> Result<(), S3Error> {
-    for name in [names::SSE, names::SSE_KMS_KEY_ID, names::SSE_CONTEXT, names::SSE_BUCKET_KEY] {
+    for name in [
+        names::SSE,
+        names::SSE_KMS_KEY_ID,
+        names::SSE_CONTEXT,
+        names::SSE_BUCKET_KEY,
+    ] {
         if let Some(value) = req.headers.get(&name) {
-            let shown = if name == names::SSE { lossy(value) } else { String::new() };
+            let shown = if name == names::SSE {
+                lossy(value)
+            } else {
+                String::new()
+            };
             return Err(S3Error::invalid_argument(
                 format!("{name} header is not supported for this operation."),
                 name.as_str(),
@@ -78,7 +100,9 @@ pub(crate) fn echo(headers: &mut HeaderMap, encryption: &Encryption, with_contex
                 set(headers, names::SSE_CONTEXT, &context_header(context));
             }
         }
-        Encryption::Customer { md5_base64: Some(md5) } => {
+        Encryption::Customer {
+            md5_base64: Some(md5),
+        } => {
             headers.insert(names::SSE_C_ALGORITHM, HeaderValue::from_static("AES256"));
             set(headers, names::SSE_C_KEY_MD5, md5);
         }
@@ -152,7 +176,9 @@ impl Headers<'_> {
     }
 
     fn has_trio(&self, trio: Trio) -> bool {
-        trio.names().iter().any(|name| self.headers.contains_key(name))
+        trio.names()
+            .iter()
+            .any(|name| self.headers.contains_key(name))
     }
 
     /// A customer key that came in clear is to be taken for lost; nothing is done with it.
@@ -169,7 +195,8 @@ impl Headers<'_> {
         if self.get(&names::SSE_KMS_KEY_ID).is_some() || self.get(&names::SSE_CONTEXT).is_some() {
             return Err(sse_argument(
                 "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms",
-                self.get(&names::SSE).map_or_else(|| "null".to_owned(), lossy),
+                self.get(&names::SSE)
+                    .map_or_else(|| "null".to_owned(), lossy),
             ));
         }
         Ok(())
@@ -200,9 +227,7 @@ impl Headers<'_> {
             Some(value) => Some(
                 value
                     .to_str()
-                    .map_err(|_| {
-                        S3Error::new(S3Code::KmsNotFound, "Invalid keyId")
-                    })?
+                    .map_err(|_| S3Error::new(S3Code::KmsNotFound, "Invalid keyId"))?
                     .to_owned(),
             )
             .filter(|id| !id.is_empty()),
@@ -264,7 +289,10 @@ impl Headers<'_> {
                 "null",
             ));
         };
-        Ok(Some(CustomerKey { secret: ExternalKey::from_bytes(*bytes), md5_base64: computed }))
+        Ok(Some(CustomerKey {
+            secret: ExternalKey::from_bytes(*bytes),
+            md5_base64: computed,
+        }))
     }
 }
 
@@ -284,7 +312,7 @@ fn parse_context(header: &[u8]) -> Option<EncryptionContext> {
     let pairs: UniquePairs = serde_json::from_slice(&json).ok()?;
     let mut context = EncryptionContext::default();
     for (name, value) in pairs.0 {
-        context.insert(name, value);
+        context.insert(name, value).ok()?;
     }
     Some(context)
 }
@@ -320,8 +348,10 @@ impl<'de> serde::Deserialize<'de> for UniquePairs {
 }
 
 fn context_header(context: &EncryptionContext) -> String {
-    let map: serde_json::Map<String, serde_json::Value> =
-        context.iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
+    let map: serde_json::Map<String, serde_json::Value> = context
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned().into()))
+        .collect();
     STANDARD.encode(serde_json::Value::Object(map).to_string())
 }
 
