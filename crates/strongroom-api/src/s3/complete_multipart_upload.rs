@@ -285,7 +285,8 @@ mod tests {
                         "A".repeat(43)
                     )
                 })
-                .collect::<String>()
+                .collect::<Vec<_>>()
+                .concat()
         };
         assert_eq!(parts(&list(10_000)).unwrap().len(), 10_000);
         for count in [0, 10_001, 20_000] {

@@ -400,7 +400,10 @@ mod tests {
         );
         let many = format!("<Delete>{}</Delete>", "<Object/>".repeat(101));
         let long_attribute = format!("<Delete a=\"{}\"/>", "x".repeat(2_000));
-        let attributes: String = (0..9).map(|n| format!(" a{n}=\"\"")).collect();
+        let attributes = (0..9)
+            .map(|n| format!(" a{n}=\"\""))
+            .collect::<Vec<_>>()
+            .concat();
         let many_attributes = format!("<Delete{attributes}/>");
         let long_name = format!("<{0}></{0}>", "D".repeat(65));
         let big = format!("<Delete>{}</Delete>", " ".repeat(1 << 20));

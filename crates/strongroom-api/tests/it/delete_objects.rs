@@ -16,10 +16,11 @@ fn delete<'h>(house: &'h House, body: &str) -> Call<'h> {
 }
 
 fn list(names: &[&str]) -> String {
-    let objects: String = names
+    let objects = names
         .iter()
         .map(|name| format!("<Object><Key>{name}</Key></Object>"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{objects}</Delete>")
 }
 

@@ -23,10 +23,11 @@ fn part<'h>(house: &'h House, upload_id: &str, number: u32, body: &[u8]) -> Call
 }
 
 fn complete<'h>(house: &'h House, upload_id: &str, parts: &[(u32, &str)]) -> Call<'h> {
-    let parts: String = parts
+    let parts = parts
         .iter()
         .map(|(n, etag)| format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     house
         .call("POST", &format!("/bucket/k?uploadId={upload_id}"))
         .body(format!(
