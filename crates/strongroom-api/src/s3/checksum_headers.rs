@@ -205,19 +205,23 @@ pub(crate) fn mismatch(algorithm: ChecksumAlgorithm) -> S3Error {
     )
 }
 
-fn parse(headers: &HeaderMap) -> Result<ChecksumRequest, S3Error> {
-    let content_md5 = match header_text(headers, &names::CONTENT_MD5)? {
-        None => None,
-        Some(text) => Some(
-            STANDARD
-                .decode(text)
-                .ok()
-                .and_then(|digest| <[u8; 16]>::try_from(digest).ok())
-                .ok_or_else(|| {
-                    S3Error::from_code(S3Code::InvalidDigest).with("Content-MD5", text)
-                })?,
-        ),
+/// Content-MD5.
+pub(crate) fn content_md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, S3Error> {
+    let Some(text) = header_text(headers, &names::CONTENT_MD5)? else {
+        return Ok(None);
     };
+    let digest = STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|digest| <[u8; 16]>::try_from(digest).ok());
+    match digest {
+        Some(digest) => Ok(Some(digest)),
+        None => Err(S3Error::from_code(S3Code::InvalidDigest).with("Content-MD5", text)),
+    }
+}
+
+fn parse(headers: &HeaderMap) -> Result<ChecksumRequest, S3Error> {
+    let content_md5 = content_md5(headers)?;
     let value = value(headers)?;
     let announced = announced_trailer(headers)?;
     if value.is_some() && announced.is_some() {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_audit::Receipt;
 use strongroom_object::{
-    ChecksumAlgorithm, CompleteMultipartUpload, CompletedPart, PutObjectOutput,
+    ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart, PutObjectOutput,
 };
 
 use super::encryption_headers::{self, Trio};
@@ -23,8 +23,14 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let checksum_type = checksum_headers::checksum_type(req)?;
     let object_size = object_size(req.header_named(OBJECT_SIZE)?)?;
     let conditions = conditions::write(req)?;
-    // The checksum headers are about the object, not about this document.
-    let (body, _) = req.take_body()?.collect(LIMITS.bytes).await?;
+    // The checksum headers are about the object, not about this document; Content-MD5 and a
+    // trailer are about the document.
+    let of_document = ChecksumRequest {
+        content_md5: checksum_headers::content_md5(&req.headers)?,
+        ..ChecksumRequest::default()
+    };
+    let (body, trailing) = req.take_body()?.collect(LIMITS.bytes).await?;
+    checksum_headers::verify_small_body(&of_document, trailing.as_ref(), &body)?;
     let parts = parse(&body)?;
     if let Some(announced) = &announced {
         announced.check_count(parts.len())?;

@@ -135,6 +135,11 @@ async fn sec_n76_wrong_completions_leave_the_upload_open() {
     }
     let size = complete(&house, &upload_id, &[(1, e1)]).header("x-amz-mp-object-size", "6");
     size.send().await.refused(400, "InvalidRequest");
+    complete(&house, &upload_id, &[(1, e1)])
+        .header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")
+        .send()
+        .await
+        .refused(400, "BadDigest");
     let foreign = "00000000000000000000000000000000";
     for id in [foreign, "..%2F..%2Fetc", "x", "%00"] {
         complete(&house, id, &[(1, e1)])
