@@ -274,6 +274,15 @@ pub(crate) fn tls_client(
     ca: &Path,
     name: &str,
 ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    tls_client_of(address, ca, name, rustls::DEFAULT_VERSIONS)
+}
+
+pub(crate) fn tls_client_of(
+    address: SocketAddr,
+    ca: &Path,
+    name: &str,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     let pem = std::fs::read(ca).unwrap();
     roots
@@ -281,7 +290,7 @@ pub(crate) fn tls_client(
         .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -52,6 +52,23 @@ fn sigterm_does_not_wait_for_ever() {
 }
 
 #[test]
+fn second_signal_stops_at_once() {
+    let rig = Rig::new();
+    let mut server = rig.start();
+    let key = rig.credential();
+    assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
+    let mut stream = server.http();
+    let head = signed_head(&key, server.address("http"), "PUT", "/bucket/k", 1000, &[]);
+    stream.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal(Signal::TERM);
+    // Far less than the 30 seconds that a request in flight would be given.
+    assert!(server.wait().success());
+}
+
+#[test]
 fn killed_server_starts_again() {
     let rig = Rig::new();
     let mut server = rig.start();

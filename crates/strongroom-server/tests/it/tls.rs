@@ -3,7 +3,7 @@ use std::io::{Read as _, Write as _};
 
 use rustix::process::Signal;
 
-use crate::rig::{DEADLINE, Rig, connect, read_response, text, tls_client};
+use crate::rig::{DEADLINE, Rig, connect, read_response, text, tls_client, tls_client_of};
 
 #[test]
 fn local_certificate_covers_the_names_clients_use() {
@@ -27,6 +27,27 @@ fn local_certificate_covers_the_names_clients_use() {
     let mut stream = server.https("example.org");
     assert!(stream.write_all(b"GET / HTTP/1.1\r\n\r\n").is_err());
     server.stop();
+}
+
+#[test]
+fn both_versions_are_served_and_named_in_the_audit_log() {
+    let rig = Rig::new();
+    let server = rig.start();
+    let ca = rig.data().join("tls/ca.pem");
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut stream = tls_client_of(server.address("https"), &ca, "localhost", &[version]);
+        write!(stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        assert_eq!(read_response(&mut stream).status, 403);
+        assert_eq!(stream.conn.alpn_protocol(), None);
+    }
+    server.stop();
+    let audit = std::fs::read_dir(rig.data().join("drive/audit")).unwrap();
+    let audit: String = audit
+        .map(|e| text(&std::fs::read(e.unwrap().path()).unwrap()))
+        .collect();
+    for name in ["TLSv1.2", "ECDHE-ECDSA-AES", "TLSv1.3", "TLS_AES_"] {
+        assert!(audit.contains(name), "no {name} in: {audit}");
+    }
 }
 
 /// A ClientHello of TLS 1.1 (no extensions), and one of TLS 1.2 that offers CBC suites only.
