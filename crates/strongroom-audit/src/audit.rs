@@ -142,6 +142,20 @@ impl Receipt {
             .await
     }
 
+    /// Queues an event without waiting, for destructors: whoever is cut off in the middle of a
+    /// change still says what it was about. `internal` as in [`Self::record_internal`].
+    pub fn record_unheard(&self, detail: &EventDetail, internal: bool) {
+        let origin = if internal {
+            Origin::Internal
+        } else {
+            Origin::Client
+        };
+        match self.audit.body(&self.facts, detail, origin) {
+            Ok((_, body)) => self.audit.inner.writer.append_unheard(body),
+            Err(error) => tracing::error!(%error, "an event could not be recorded"),
+        }
+    }
+
     /// Records the request's own event and ends the receipt.
     pub async fn finish(
         mut self,
@@ -176,10 +190,7 @@ impl Drop for Receipt {
             code: "RequestAborted".to_owned(),
             message: "the request ended before it was answered".to_owned(),
         });
-        match self.audit.body(&self.facts, &detail, Origin::Client) {
-            Ok((_, body)) => self.audit.inner.writer.append_unheard(body),
-            Err(error) => tracing::error!(%error, "aborted request could not be recorded"),
-        }
+        self.record_unheard(&detail, false);
     }
 }
 

@@ -34,6 +34,7 @@ impl Kms {
         input: CreateAliasInput,
     ) -> Result<(), Error> {
         let mut event = Event::new(
+            receipt,
             "CreateAlias",
             false,
             json!({
@@ -42,14 +43,14 @@ impl Kms {
             }),
         );
         let result = self.try_create_alias(caller, &input, &mut event).await;
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     async fn try_create_alias(
         &self,
         caller: &Caller,
         input: &CreateAliasInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<(), Error> {
         let alias = AliasName::parse(&input.alias_name)?;
         if let KeyName::Alias(_) = self.place().parse(&input.target_key_id)? {

@@ -42,16 +42,16 @@ impl Kms {
         receipt: &Receipt,
         input: CreateKeyInput,
     ) -> Result<KeyMetadata, Error> {
-        let mut event = Event::new("CreateKey", false, asked(&input));
+        let mut event = Event::new(receipt, "CreateKey", false, asked(&input));
         let result = self.try_create_key(caller, input, &mut event).await;
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     async fn try_create_key(
         &self,
         caller: &Caller,
         input: CreateKeyInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
         authorize_account(caller, KmsAction::CreateKey, self.place())?;
         let new = NewKey::parse(input)?;

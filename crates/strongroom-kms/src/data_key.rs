@@ -75,7 +75,7 @@ impl DataKeySpec {
     }
 
     /// Writes the request's parameter into the event.
-    pub(crate) fn tell(self, event: &mut Event) {
+    pub(crate) fn tell(self, event: &mut Event<'_>) {
         match self {
             DataKeySpec::Aes128 => event.parameter("keySpec", "AES_128".into()),
             DataKeySpec::Aes256 => event.parameter("keySpec", "AES_256".into()),
@@ -120,7 +120,7 @@ impl Kms {
         wish: Use<'_>,
         found: &Found,
         spec: DataKeySpec,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<DataKey, Error> {
         let len = spec.bytes()?;
         let permit = self.permit(wish, &found.row, event)?;
@@ -139,7 +139,7 @@ impl Kms {
         wish: Use<'_>,
         found: &Found,
         plaintext: &Plaintext,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<Encrypted, Error> {
         let permit = self.permit(wish, &found.row, event)?;
         self.encrypt_under(&permit, wish, &found.row, plaintext.expose_secret(), event)
@@ -151,7 +151,7 @@ impl Kms {
         wish: Use<'_>,
         blob: &CiphertextBlob,
         expected: Option<KeyUid>,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<Decrypted, Error> {
         check_context(wish.context)?;
         let CiphertextBlob(blob) = blob;
@@ -182,7 +182,7 @@ impl Kms {
     }
 
     /// Permission first, then the key's state and purpose, as AWS answers.
-    fn permit(&self, wish: Use<'_>, row: &KeyRow, event: &mut Event) -> Result<Permit, Error> {
+    fn permit(&self, wish: Use<'_>, row: &KeyRow, event: &mut Event<'_>) -> Result<Permit, Error> {
         check_context(wish.context)?;
         let arn = row.arn(self.place());
         event.touches(&arn);
@@ -206,7 +206,7 @@ impl Kms {
         wish: Use<'_>,
         row: &KeyRow,
         plaintext: &[u8],
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<Encrypted, Error> {
         if wish.dry_run {
             return Err(Error::DryRun);

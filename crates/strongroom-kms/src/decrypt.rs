@@ -52,7 +52,12 @@ impl Kms {
         input: DecryptInput,
     ) -> Result<DecryptOutput, Error> {
         let algorithm = input.algorithm.as_deref().map_or(ALGORITHM, shortened);
-        let mut event = Event::new("Decrypt", true, json!({ "encryptionAlgorithm": algorithm }));
+        let mut event = Event::new(
+            receipt,
+            "Decrypt",
+            true,
+            json!({ "encryptionAlgorithm": algorithm }),
+        );
         if let Some(key_id) = &input.key_id {
             event.parameter("keyId", asked(key_id));
         }
@@ -62,7 +67,7 @@ impl Kms {
             plaintext,
             key_arn,
             key_material_id,
-        } = event.close(receipt, result).await?;
+        } = event.close(result).await?;
         Ok(DecryptOutput {
             plaintext,
             key_arn,
@@ -75,7 +80,7 @@ impl Kms {
         &self,
         caller: &Caller,
         input: &DecryptInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<Decrypted, Error> {
         Algorithm::parse(input.algorithm.as_deref())?.suits(KeySpec::SymmetricDefault)?;
         let length = |must: &str| {

@@ -29,16 +29,16 @@ impl Kms {
         input: DeleteAliasInput,
     ) -> Result<(), Error> {
         let parameters = json!({ "aliasName": asked(&input.alias_name) });
-        let mut event = Event::new("DeleteAlias", false, parameters);
+        let mut event = Event::new(receipt, "DeleteAlias", false, parameters);
         let result = self.try_delete_alias(caller, &input, &mut event).await;
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     async fn try_delete_alias(
         &self,
         caller: &Caller,
         input: &DeleteAliasInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<(), Error> {
         let alias = AliasName::parse(&input.alias_name)?;
         let key = alias_key(&self.place().account_id, alias.as_str());

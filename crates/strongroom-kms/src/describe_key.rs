@@ -28,11 +28,11 @@ impl Kms {
         input: DescribeKeyInput,
     ) -> Result<KeyMetadata, Error> {
         let parameters = json!({ "keyId": asked(&input.key_id) });
-        let mut event = Event::new("DescribeKey", true, parameters);
+        let mut event = Event::new(receipt, "DescribeKey", true, parameters);
         let result = self
             .try_describe_key(caller, receipt, &input.key_id, &mut event)
             .await;
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     async fn try_describe_key(
@@ -40,7 +40,7 @@ impl Kms {
         caller: &Caller,
         receipt: &Receipt,
         key_id: &str,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
         let found = self.find_or_make(caller, receipt, key_id).await?;
         event.touches(&found.row.arn(self.place()));

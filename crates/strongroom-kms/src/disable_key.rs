@@ -26,11 +26,12 @@ impl Kms {
         input: DisableKeyInput,
     ) -> Result<(), Error> {
         let event = Event::new(
+            receipt,
             "DisableKey",
             false,
             json!({ "keyId": asked(&input.key_id) }),
         );
-        self.change_state(caller, receipt, &input.key_id, StateChange::Disable, event)
+        self.change_state(caller, &input.key_id, StateChange::Disable, event)
             .await
     }
 }

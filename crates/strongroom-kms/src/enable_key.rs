@@ -25,8 +25,13 @@ impl Kms {
         receipt: &Receipt,
         input: EnableKeyInput,
     ) -> Result<(), Error> {
-        let event = Event::new("EnableKey", false, json!({ "keyId": asked(&input.key_id) }));
-        self.change_state(caller, receipt, &input.key_id, StateChange::Enable, event)
+        let event = Event::new(
+            receipt,
+            "EnableKey",
+            false,
+            json!({ "keyId": asked(&input.key_id) }),
+        );
+        self.change_state(caller, &input.key_id, StateChange::Enable, event)
             .await
     }
 }

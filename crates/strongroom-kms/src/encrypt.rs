@@ -50,10 +50,10 @@ impl Kms {
     ) -> Result<EncryptOutput, Error> {
         let algorithm = input.algorithm.as_deref().map_or(ALGORITHM, shortened);
         let parameters = json!({ "keyId": asked(&input.key_id), "encryptionAlgorithm": algorithm });
-        let mut event = Event::new("Encrypt", true, parameters);
+        let mut event = Event::new(receipt, "Encrypt", true, parameters);
         event.context(&input.context);
         let result = self.try_encrypt(caller, &input, &mut event);
-        let Encrypted { blob, key_arn, .. } = event.close(receipt, result).await?;
+        let Encrypted { blob, key_arn, .. } = event.close(result).await?;
         Ok(EncryptOutput {
             ciphertext_blob: blob,
             key_arn,
@@ -65,7 +65,7 @@ impl Kms {
         &self,
         caller: &Caller,
         input: &EncryptInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<Encrypted, Error> {
         let algorithm = Algorithm::parse(input.algorithm.as_deref())?;
         match input.plaintext.expose_secret().len() {

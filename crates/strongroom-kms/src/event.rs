@@ -13,26 +13,37 @@ use crate::authorize::Via;
 use crate::error::Error;
 use crate::key_id::{Place, shortened};
 
-pub(crate) struct Event {
+/// If it is dropped before it is closed (the client went away in the middle of a change), it is
+/// recorded with an unknown outcome.
+pub(crate) struct Event<'a> {
+    receipt: &'a Receipt,
     detail: EventDetail,
     additional: Map<String, Value>,
     via: Via,
+    closed: bool,
 }
 
-impl Event {
+impl<'a> Event<'a> {
     /// `parameters` is a JSON object.
-    pub(crate) fn new(name: &'static str, read_only: bool, parameters: Value) -> Event {
+    pub(crate) fn new(
+        receipt: &'a Receipt,
+        name: &'static str,
+        read_only: bool,
+        parameters: Value,
+    ) -> Event<'a> {
         let mut detail = EventDetail::new(EventSource::Kms, name, Category::Management, read_only);
         detail.request_parameters = parameters;
         Event {
+            receipt,
             detail,
             additional: Map::new(),
             via: Via::Wire,
+            closed: false,
         }
     }
 
     /// Marks the event as S3's, for the caller of S3.
-    pub(crate) fn via_s3(mut self, place: &Place) -> Event {
+    pub(crate) fn via_s3(mut self, place: &Place) -> Event<'a> {
         self.via = Via::S3;
         let service = format!("s3.{}.amazonaws.com", place.region);
         self.additional
@@ -88,14 +99,9 @@ impl Event {
 
     /// Records the event durably and passes the result on. An operation whose event cannot be
     /// recorded gives nothing back.
-    pub(crate) async fn close<T>(
-        mut self,
-        receipt: &Receipt,
-        result: Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub(crate) async fn close<T>(mut self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &result {
-            self.detail.response_elements = Value::Null;
-            self.detail.error = Some(EventError {
+            self.fails(EventError {
                 // CloudTrail's word for it is not the exception's name.
                 code: match error {
                     Error::AccessDenied { .. } => "AccessDenied",
@@ -109,22 +115,119 @@ impl Event {
                 },
             });
         }
-        if !self.additional.is_empty() {
-            self.detail.additional = Value::Object(self.additional);
-        }
-        match self.via {
-            Via::Wire => receipt.record(self.detail, Durability::Durable).await?,
-            Via::S3 => {
-                receipt
-                    .record_internal(self.detail, Durability::Durable)
-                    .await?
-            }
+        let (receipt, via) = (self.receipt, self.via);
+        let detail = self.finished();
+        drop(self);
+        match via {
+            Via::Wire => receipt.record(detail, Durability::Durable).await?,
+            Via::S3 => receipt.record_internal(detail, Durability::Durable).await?,
         };
         result
+    }
+
+    /// Lets go of an event of something that did not happen, for another did it first.
+    pub(crate) fn discard(mut self) {
+        self.closed = true;
+    }
+
+    fn fails(&mut self, error: EventError) {
+        self.detail.response_elements = Value::Null;
+        self.detail.error = Some(error);
+    }
+
+    fn finished(&mut self) -> EventDetail {
+        self.closed = true;
+        let mut detail = self.detail.clone();
+        if !self.additional.is_empty() {
+            detail.additional = Value::Object(std::mem::take(&mut self.additional));
+        }
+        detail
+    }
+}
+
+impl Drop for Event<'_> {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        self.fails(EventError {
+            code: "RequestAborted".to_owned(),
+            message: "the request ended before its outcome was known".to_owned(),
+        });
+        let detail = self.finished();
+        self.receipt.record_unheard(&detail, self.via == Via::S3);
     }
 }
 
 /// A key identifier as it was asked for, cut to a length fit for a record.
 pub(crate) fn asked(key_id: &str) -> Value {
     json!(shortened(key_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use strongroom_audit::{Audit, AuditOptions, RequestFacts, UserIdentity};
+    use strongroom_store::drive::Folder;
+    use strongroom_testkit::{SimClock, SimDrive};
+
+    use super::*;
+
+    async fn lines_after(discarded: bool) -> Vec<Value> {
+        let drive = SimDrive::new(1);
+        let options = AuditOptions {
+            account_id: "1".to_owned(),
+            region: "r".to_owned(),
+        };
+        let clock = Arc::new(SimClock::new(1));
+        let audit = Audit::open(Arc::new(drive.clone()), clock, options)
+            .await
+            .unwrap();
+        let receipt = audit.begin(RequestFacts {
+            request_id: String::new(),
+            source_ip: String::new(),
+            user_agent: String::new(),
+            host: String::new(),
+            tls: None,
+            identity: UserIdentity::Anonymous,
+        });
+        let mut event = Event::new(&receipt, "DisableKey", false, json!({ "keyId": "k" }));
+        event.touches("arn");
+        event.response(json!({ "keyId": "arn" }));
+        if discarded {
+            event.discard();
+        } else {
+            drop(event);
+        }
+        receipt.finish_recorded();
+        audit.close().await.unwrap();
+        let files = drive
+            .files()
+            .into_iter()
+            .filter(|path| path.folder() == Folder::Audit);
+        let text: Vec<u8> = files
+            .flat_map(|path| drive.contents(&path).unwrap())
+            .collect();
+        let text = String::from_utf8(text).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn dropped_event_is_recorded_with_an_unknown_outcome() {
+        let lines = lines_after(false).await;
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["eventName"], "DisableKey");
+        assert_eq!(lines[0]["requestParameters"], json!({ "keyId": "k" }));
+        assert_eq!(lines[0]["resources"][0]["ARN"], "arn");
+        assert_eq!(lines[0]["responseElements"], Value::Null);
+        assert_eq!(lines[0]["errorCode"], "RequestAborted");
+    }
+
+    #[tokio::test]
+    async fn discarded_event_is_not_recorded() {
+        assert!(lines_after(true).await.is_empty());
+    }
 }

@@ -47,12 +47,12 @@ impl Kms {
         receipt: &Receipt,
         input: GenerateDataKeyInput,
     ) -> Result<GenerateDataKeyOutput, Error> {
-        let mut event = input.event("GenerateDataKey");
+        let mut event = input.event(receipt, "GenerateDataKey");
         let result = self.wire_data_key(caller, KmsAction::GenerateDataKey, &input, &mut event);
         let DataKey {
             plaintext,
             encrypted,
-        } = event.close(receipt, result).await?;
+        } = event.close(result).await?;
         Ok(GenerateDataKeyOutput {
             plaintext,
             ciphertext_blob: encrypted.blob,
@@ -66,7 +66,7 @@ impl Kms {
         caller: &Caller,
         action: KmsAction,
         input: &GenerateDataKeyInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<DataKey, Error> {
         let found = self.find(&input.key_id)?;
         let wish = Use {
@@ -80,8 +80,8 @@ impl Kms {
 }
 
 impl GenerateDataKeyInput {
-    pub(crate) fn event(&self, name: &'static str) -> Event {
-        let mut event = Event::new(name, true, json!({ "keyId": asked(&self.key_id) }));
+    pub(crate) fn event<'a>(&self, receipt: &'a Receipt, name: &'static str) -> Event<'a> {
+        let mut event = Event::new(receipt, name, true, json!({ "keyId": asked(&self.key_id) }));
         self.spec.tell(&mut event);
         event.context(&self.context);
         event

@@ -30,13 +30,13 @@ impl Kms {
         receipt: &Receipt,
         input: GenerateDataKeyInput,
     ) -> Result<GenerateDataKeyWithoutPlaintextOutput, Error> {
-        let mut event = input.event("GenerateDataKeyWithoutPlaintext");
+        let mut event = input.event(receipt, "GenerateDataKeyWithoutPlaintext");
         let action = KmsAction::GenerateDataKeyWithoutPlaintext;
         let result = self.wire_data_key(caller, action, &input, &mut event);
         let DataKey {
             plaintext: _,
             encrypted,
-        } = event.close(receipt, result).await?;
+        } = event.close(result).await?;
         Ok(GenerateDataKeyWithoutPlaintextOutput {
             ciphertext_blob: encrypted.blob,
             key_arn: encrypted.key_arn,

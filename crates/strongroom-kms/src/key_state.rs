@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The life of a key: which state allows what.
 
-use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
@@ -62,15 +61,14 @@ impl Kms {
     pub(crate) async fn change_state(
         &self,
         caller: &Caller,
-        receipt: &Receipt,
         key_id: &str,
         change: StateChange,
-        mut event: Event,
+        mut event: Event<'_>,
     ) -> Result<(), Error> {
         let result = self
             .try_change_state(caller, key_id, change, &mut event)
             .await;
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     async fn try_change_state(
@@ -78,7 +76,7 @@ impl Kms {
         caller: &Caller,
         key_id: &str,
         change: StateChange,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<(), Error> {
         let mut named = false;
         for _ in 0..ATTEMPTS_MAX {

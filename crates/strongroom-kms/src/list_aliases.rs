@@ -55,19 +55,24 @@ impl Kms {
         receipt: &Receipt,
         input: ListAliasesInput,
     ) -> Result<ListAliasesOutput, Error> {
-        let mut event = Event::new("ListAliases", true, json!({ "limit": input.limit }));
+        let mut event = Event::new(
+            receipt,
+            "ListAliases",
+            true,
+            json!({ "limit": input.limit }),
+        );
         if let Some(key_id) = &input.key_id {
             event.parameter("keyId", asked(key_id));
         }
         let result = self.try_list_aliases(caller, &input, &mut event);
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     fn try_list_aliases(
         &self,
         caller: &Caller,
         input: &ListAliasesInput,
-        event: &mut Event,
+        event: &mut Event<'_>,
     ) -> Result<ListAliasesOutput, Error> {
         let action = KmsAction::ListAliases;
         let target = if let Some(key_id) = &input.key_id {

@@ -50,9 +50,9 @@ impl Kms {
         receipt: &Receipt,
         input: ListKeysInput,
     ) -> Result<ListKeysOutput, Error> {
-        let event = Event::new("ListKeys", true, json!({ "limit": input.limit }));
+        let event = Event::new(receipt, "ListKeys", true, json!({ "limit": input.limit }));
         let result = self.try_list_keys(caller, &input);
-        event.close(receipt, result).await
+        event.close(result).await
     }
 
     fn try_list_keys(

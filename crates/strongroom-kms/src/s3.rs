@@ -42,7 +42,8 @@ impl Kms {
     ) -> Result<S3DataKey, Error> {
         let key_id = key.unwrap_or(AWS_S3_ALIAS);
         let parameters = json!({ "keyId": asked(key_id) });
-        let mut event = Event::new("GenerateDataKey", true, parameters).via_s3(self.place());
+        let mut event =
+            Event::new(receipt, "GenerateDataKey", true, parameters).via_s3(self.place());
         DataKeySpec::Aes256.tell(&mut event);
         event.context(context);
         let result = match self.find_or_make(caller, receipt, key_id).await {
@@ -62,7 +63,7 @@ impl Kms {
         let DataKey {
             plaintext,
             encrypted,
-        } = event.close(receipt, result).await?;
+        } = event.close(result).await?;
         Ok(S3DataKey {
             plaintext: external_key(&plaintext).ok_or(Error::Internal("a data key's length"))?,
             blob: encrypted.blob.0,
@@ -80,7 +81,7 @@ impl Kms {
         context: &EncryptionContext,
     ) -> Result<ExternalKey, Error> {
         let parameters = json!({ "encryptionAlgorithm": crate::encrypt::ALGORITHM });
-        let mut event = Event::new("Decrypt", true, parameters).via_s3(self.place());
+        let mut event = Event::new(receipt, "Decrypt", true, parameters).via_s3(self.place());
         event.context(context);
         let wish = Use {
             caller,
@@ -90,7 +91,7 @@ impl Kms {
         };
         let blob = CiphertextBlob(blob.to_vec());
         let result = self.decrypt_blob(wish, &blob, None, &mut event);
-        let Decrypted { plaintext, .. } = event.close(receipt, result).await?;
+        let Decrypted { plaintext, .. } = event.close(result).await?;
         external_key(&plaintext).ok_or(Error::InvalidCiphertext)
     }
 
@@ -123,7 +124,8 @@ impl Kms {
         };
         let made = self.new_key(new)?;
         let arn = made.row.arn(self.place());
-        let mut event = Event::new("CreateKey", false, made.parameters()).via_s3(self.place());
+        let mut event =
+            Event::new(receipt, "CreateKey", false, made.parameters()).via_s3(self.place());
         event.parameter("aliasName", AWS_S3_ALIAS.into());
         event.touches(&arn);
         event.response(json!({ "keyId": arn }));
@@ -144,10 +146,12 @@ impl Kms {
             key: alias_key,
             value: alias.encode()?,
         });
-        match self.commit(preconditions, writes).await? {
-            Ok(()) => event.close(receipt, Ok(())).await,
+        if self.commit(preconditions, writes).await?.is_ok() {
+            event.close(Ok(())).await
+        } else {
             // Somebody else made it.
-            Err(_) => Ok(()),
+            event.discard();
+            Ok(())
         }
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the key service writes into the audit log.
 
+use std::time::Duration;
+
 use serde_json::json;
 use strongroom_kms::{DataKeySpec, DisableKeyInput};
 
@@ -129,4 +131,24 @@ async fn no_event_no_answer() {
     world.audit.close().await.unwrap();
     let made = world.data_key(&key.key_id, DataKeySpec::Aes256).await;
     assert_eq!(made.unwrap_err().code(), "KMSInternalException");
+}
+
+#[tokio::test]
+async fn change_whose_caller_went_away_is_recorded() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let receipt = world.receipt();
+    let input = DisableKeyInput {
+        key_id: key.key_id.clone(),
+    };
+    let change = world.kms.disable_key(&world.caller, &receipt, input);
+    // Polled once and dropped: the commit may have been on its way, or have been carried out.
+    tokio::time::timeout(Duration::ZERO, change)
+        .await
+        .unwrap_err();
+    receipt.finish_recorded();
+    let event = world.last_event().await;
+    assert_eq!(event["eventName"], "DisableKey");
+    assert_eq!(event["requestParameters"], json!({ "keyId": key.key_id }));
+    assert_eq!(event["resources"][0]["ARN"], key.arn);
 }
