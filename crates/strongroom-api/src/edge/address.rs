@@ -70,11 +70,33 @@ fn host(headers: &HeaderMap) -> Result<&str, S3Error> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(bad_host("The request must have exactly one Host header."));
     };
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
     match host.to_str() {
-        Ok(text) if !text.is_empty() && text.len() <= 255 && text.bytes().all(plain) => Ok(text),
+        Ok(text) if text.len() <= 255 && is_host(text) => Ok(text),
         _ => Err(bad_host("The Host header is not valid.")),
     }
+}
+
+/// A name, an IPv4 address or an IPv6 address in brackets, and a port where there is one.
+fn is_host(text: &str) -> bool {
+    let (inside, rest, plain): (&str, &str, fn(u8) -> bool) = match text.strip_prefix('[') {
+        Some(bracketed) => match bracketed.split_once(']') {
+            Some((address, rest)) => (address, rest, |b| {
+                b.is_ascii_hexdigit() || b".:".contains(&b)
+            }),
+            None => return false,
+        },
+        None => {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (name, rest, |b| {
+                b.is_ascii_alphanumeric() || b"-._".contains(&b)
+            })
+        }
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    !inside.is_empty()
+        && inside.bytes().all(plain)
+        && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 fn bad_host(message: &'static str) -> S3Error {
@@ -153,6 +175,26 @@ mod tests {
         ];
         for (host, path, expected) in table {
             assert_eq!(parse(host, path), expected, "{host} {path}");
+        }
+    }
+
+    #[test]
+    fn sec_n53_hosts_that_two_readers_could_read_differently() {
+        for good in [
+            "h",
+            "b.h:9000",
+            "127.0.0.1",
+            "[::1]",
+            "[::1]:9443",
+            "b_c.h:65535",
+        ] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in [
+            "", ":", ":80", "h:", "h:x", "h:+80", "h:80:80", "h:65536", "[", "[]", "[::1", "::1",
+            "[::1]x", "[::1]:", "[::1]80", "[h]", "u@h", "h/x", "h x", "h,i", "h\\x", "h#x",
+        ] {
+            assert!(!is_host(bad), "{bad}");
         }
     }
 
