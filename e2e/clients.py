@@ -20,6 +20,8 @@ from strongroom import REGION, clean_environment
 
 MIB = 1024 * 1024
 SEGMENT = 65_536
+# OpenSSL takes no wildcard directly below a top-level name: *.localhost would be refused.
+VIRTUAL_DOMAIN = "s3.localhost"
 
 
 def session(credential):
@@ -29,10 +31,10 @@ def session(credential):
 
 
 def s3(server, scheme="https", style="path", credential=None, retries=0, **config):
-    """A boto3 S3 client. `style` is path or virtual (bucket.localhost)."""
+    """A boto3 S3 client. `style` is path or virtual (bucket.s3.localhost)."""
     url = server.url(scheme)
     if style == "virtual":
-        url = url.replace("127.0.0.1", "localhost")
+        url = url.replace("127.0.0.1", VIRTUAL_DOMAIN)
     settings = {
         "retries": {"total_max_attempts": retries + 1},
         "s3": {"addressing_style": style},
@@ -87,9 +89,14 @@ def empty_and_delete(client, bucket):
                     Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                 )
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            names = [{"Key": item["Key"]} for item in page.get("Contents", [])]
-            if names:
-                client.delete_objects(Bucket=bucket, Delete={"Objects": names, "Quiet": True})
+            names = [item["Key"] for item in page.get("Contents", [])]
+            # XML 1.0 cannot carry most control characters.
+            plain = [{"Key": name} for name in names if name.isprintable()]
+            if plain:
+                client.delete_objects(Bucket=bucket, Delete={"Objects": plain, "Quiet": True})
+            for name in names:
+                if not name.isprintable():
+                    client.delete_object(Bucket=bucket, Key=name)
         client.delete_bucket(Bucket=bucket)
 
 

@@ -14,7 +14,7 @@ resolve_localhost_names()
 @pytest.fixture(scope="session")
 def server():
     """Debug log, so that tests of the log see all that can be in it."""
-    with Server() as running:
+    with Server("--domain", "localhost", "--domain", clients.VIRTUAL_DOMAIN) as running:
         yield running
         log = running.log()
         assert "panicked" not in log, log[log.index("panicked") - 500:][:2000]

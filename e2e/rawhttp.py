@@ -38,6 +38,10 @@ def mac(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
+def one_space(value):
+    return re.sub(" +", " ", value.strip(" "))
+
+
 def canonical_query(query):
     pairs = [tuple((part + "=").split("=")[:2]) for part in query.split("&") if part]
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
@@ -57,7 +61,7 @@ class Signer:
 
     @property
     def scope(self):
-        day = self.scope_date or self.date[:8]
+        day = self.date[:8] if self.scope_date is None else self.scope_date
         return f"{day}/{self.region}/{self.service}/{self.terminator}"
 
     def key(self):
@@ -70,7 +74,7 @@ class Signer:
         return f"{algorithm}\n{self.date}\n{self.scope}\n{sha256(canonical.encode())}"
 
     def canonical(self, method, path, query, headers, signed, payload):
-        lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in signed)
+        lines = "".join(f"{name}:{one_space(headers[name])}\n" for name in signed)
         return "\n".join(
             [method, path, canonical_query(query), lines, ";".join(signed), payload]
         )

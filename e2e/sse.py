@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The encryption modes as requests and as answers: what is sent, and what must come back.
+
+`EXPECTED` is the API matrix of the S3 model: which headers each operation's answer carries.
+"""
+
+import base64
+import json
+from dataclasses import dataclass, field
+
+from clients import CustomerKey, headers_of
+
+SSE = "x-amz-server-side-encryption"
+KID = f"{SSE}-aws-kms-key-id"
+CTX = f"{SSE}-context"
+BK = f"{SSE}-bucket-key-enabled"
+C_ALG = f"{SSE}-customer-algorithm"
+C_KEY = f"{SSE}-customer-key"
+C_MD5 = f"{SSE}-customer-key-md5"
+ALL = (SSE, KID, CTX, BK, C_ALG, C_KEY, C_MD5)
+
+# Operation -> what its answer may carry besides the mode and the key.
+EXPECTED = {
+    "PutObject": {"context", "customer"},
+    "CopyObject": {"context", "customer"},
+    "CreateMultipartUpload": {"context", "customer"},
+    "UploadPart": {"customer"},
+    "UploadPartCopy": {"customer"},
+    "CompleteMultipartUpload": set(),
+    "GetObject": {"customer"},
+    "HeadObject": {"customer"},
+}
+CONTEXT = {"project": "e2e", "ümlaut": "wert", "empty-like": " "}
+
+
+@dataclass
+class Mode:
+    """One way to ask for encryption."""
+
+    name: str
+    write: dict
+    key_arn: str = None
+    context: dict = None
+    customer: CustomerKey = None
+    needs_tls: bool = False
+    write_headers: dict = field(default_factory=dict)
+
+    @property
+    def read(self):
+        """boto3 arguments of GET, HEAD, UploadPart and Complete."""
+        return self.customer.boto() if self.customer else {}
+
+    @property
+    def read_headers(self):
+        return self.customer.headers() if self.customer else {}
+
+    @property
+    def source(self):
+        """boto3 arguments that open a copy source."""
+        return self.customer.boto(source=True) if self.customer else {}
+
+    @property
+    def md5_etag(self):
+        return self.key_arn is None and self.customer is None
+
+    def expected(self, operation):
+        allowed = EXPECTED[operation]
+        if self.customer:
+            if "customer" not in allowed:
+                return {}
+            return {C_ALG: "AES256", C_MD5: self.customer.md5}
+        if self.key_arn is None:
+            return {SSE: "AES256"}
+        out = {SSE: "aws:kms", KID: self.key_arn}
+        if self.context and "context" in allowed:
+            out[CTX] = self.context
+        return out
+
+    def check(self, operation, answer):
+        """The answer carries exactly the headers of the matrix."""
+        headers = headers_of(answer)
+        got = {name: headers[name] for name in ALL if name in headers}
+        if CTX in got:
+            got[CTX] = json.loads(base64.b64decode(got[CTX]))
+        assert got == self.expected(operation), (self.name, operation)
+
+
+def encoded(context):
+    return base64.b64encode(json.dumps(context).encode()).decode()
+
+
+def modes(kms, kms_key):
+    """Every mode that this form of the server offers."""
+    def by_key(name, key_id, key_arn, **more):
+        write = {"ServerSideEncryption": "aws:kms"}
+        headers = {SSE: "aws:kms"}
+        if key_id:
+            write["SSEKMSKeyId"] = headers[KID] = key_id
+        if more.get("context"):
+            write["SSEKMSEncryptionContext"] = headers[CTX] = encoded(more["context"])
+        return Mode(name, write, key_arn, needs_tls=True, write_headers=headers, **more)
+
+    customer = CustomerKey()
+    # The default key is made at its first use.
+    default = default_key_arn(kms)
+    arn = kms_key["arn"]
+    return [
+        Mode("none", {}),
+        Mode("sse-s3", {"ServerSideEncryption": "AES256"}, write_headers={SSE: "AES256"}),
+        by_key("kms-default", None, default),
+        by_key("kms-id", kms_key["id"], arn),
+        by_key("kms-arn", arn, arn),
+        by_key("kms-alias", kms_key["alias"], arn),
+        by_key("kms-alias-arn", kms_key["alias_arn"], arn),
+        by_key("kms-context", kms_key["id"], arn, context=CONTEXT),
+        Mode("sse-c", customer.boto(), customer=customer, needs_tls=True,
+             write_headers=customer.headers()),
+    ]
+
+
+MODE_NAMES = [
+    "none", "sse-s3", "kms-default", "kms-id", "kms-arn", "kms-alias", "kms-alias-arn",
+    "kms-context", "sse-c",
+]
+
+
+def default_key_arn(kms):
+    """ARN of alias/aws/s3, or None before its first use."""
+    for page in kms.get_paginator("list_aliases").paginate():
+        for alias in page["Aliases"]:
+            if alias["AliasName"] == "alias/aws/s3" and "TargetKeyId" in alias:
+                return kms.describe_key(KeyId=alias["TargetKeyId"])["KeyMetadata"]["Arn"]
+    return None
