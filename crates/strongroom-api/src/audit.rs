@@ -235,6 +235,21 @@ impl Asked {
         event
     }
 
+    /// The event of a request whose client went away before it was answered.
+    pub(crate) fn aborted(&mut self, bytes_in: u64) -> Event {
+        let mut event = self.event(None, bytes_in, 0);
+        event.detail.error = Some(EventError {
+            code: "RequestAborted".to_owned(),
+            message: "the client went away before the answer; what it asked for may have been \
+                      carried out"
+                .to_owned(),
+        });
+        if !self.read_only() {
+            event.durability = Durability::Durable;
+        }
+        event
+    }
+
     fn event(&mut self, facts: Option<&AuditFacts>, bytes_in: u64, bytes_out: u64) -> Event {
         let category = self
             .operation

@@ -39,6 +39,18 @@ pub fn etags(text: &str) {
     let _ = conditions::parse_etags(text);
 }
 
+/// The texts of a request's head, one a line: host, path, query, range, copy source, ETags.
+pub fn s3_request(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n');
+    let mut next = || lines.next().unwrap_or_default();
+    address(next(), next());
+    query(next());
+    byte_range(next());
+    source(next());
+    etags(next());
+}
+
 /// A request document of S3.
 pub fn s3_xml(body: &[u8]) {
     s3::fuzz_documents(body);
@@ -73,6 +85,11 @@ mod tests {
             seeds += 1;
         }
         assert!(seeds > 0, "{} holds no seed", folder.display());
+    }
+
+    #[test]
+    fn s3_request() {
+        replay("s3_request", super::s3_request);
     }
 
     #[test]

@@ -20,7 +20,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type BoxBody = Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>;
 
 /// Most bytes read from a body that nobody wants.
-const DRAIN_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest time spent on it.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 

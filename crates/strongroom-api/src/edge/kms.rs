@@ -47,6 +47,9 @@ impl fmt::Debug for KmsRequest {
 }
 
 /// Answers a request to the key service.
+///
+/// Once its body is there, the request runs in a task of its own: a client that hangs up can
+/// neither stop it half-way nor keep it out of the audit log.
 pub(super) async fn answer(
     services: &Arc<ApiServices>,
     exchange: Exchange,
@@ -54,18 +57,26 @@ pub(super) async fn answer(
     frames: Frames,
 ) -> Response<ResponseBody> {
     let wire_bytes = Arc::new(AtomicU64::new(0));
-    let (answer, receipt) = match read(&parts, frames, &wire_bytes).await {
+    let exchange = Arc::new(exchange);
+    let answer = match read(&parts, frames, &wire_bytes).await {
         Err(error) => {
             let receipt = services.audit.begin(exchange.facts.clone());
-            (kms::refuse(&error), receipt)
+            record(receipt, kms::refuse(&error)).await
         }
-        Ok(body) => admit(services, &exchange, parts, body).await,
+        Ok(body) => {
+            let (services, exchange) = (Arc::clone(services), Arc::clone(&exchange));
+            let task = tokio::spawn(async move {
+                let (answer, receipt) = admit(&services, &exchange, parts, body).await;
+                record(receipt, answer).await
+            });
+            task.await
+                .unwrap_or_else(|error| kms::refuse(&S3Error::internal(error)))
+        }
     };
     let measured = Measured {
         operation: answer.operation,
         bytes_in: wire_bytes.load(Ordering::Relaxed),
     };
-    let answer = record(receipt, answer).await;
     finish_kms(&exchange, &measured, answer)
 }
 
@@ -111,7 +122,7 @@ async fn read(
     let body = RequestBody::new(frames, Framing::Plain, length, Arc::clone(wire_bytes));
     let (bytes, _) = body.collect(BODY_BYTES_MAX).await?;
     let document = Zeroizing::new(bytes.to_vec());
-    // What is left of the read buffer is the only other copy; wipe it where it is ours alone.
+    // The collected copy is wiped too; the connection's read buffer is the HTTP library's.
     if let Ok(mut buffer) = bytes.try_into_mut() {
         zeroize::Zeroize::zeroize(&mut *buffer);
     }

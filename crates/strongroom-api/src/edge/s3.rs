@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::request::Parts;
 use http::{Response, header};
-use strongroom_audit::Receipt;
+use strongroom_audit::{Receipt, RequestFacts};
 use strongroom_iam::{AuthMethod, Authenticated};
 use strongroom_wire::chunked::parse_decoded_length;
 use strongroom_wire::sigv4::PayloadMode;
@@ -29,78 +29,118 @@ pub(super) async fn answer(
     frames: Frames,
 ) -> Response<ResponseBody> {
     let head_request = parts.method == http::Method::HEAD;
-    let wire_bytes = Arc::new(AtomicU64::new(0));
-    let mut asked = Asked::new(&exchange.facts.host);
-    let (result, receipt) = run(services, &exchange, parts, frames, &wire_bytes, &mut asked).await;
-    let bytes_in = wire_bytes.load(Ordering::Relaxed);
-    let event = match &result {
-        Ok(answer) => asked.succeeded(answer, bytes_in),
-        Err(error) => asked.failed(error, bytes_in),
+    let mut pending = Pending {
+        asked: Asked::new(&exchange.facts.host),
+        receipt: None,
+        host_id: exchange.host_id.clone(),
+        wire_bytes: Arc::new(AtomicU64::new(0)),
     };
-    let result = match event.record(receipt, &exchange.host_id).await {
-        Ok(()) => result,
-        Err(error) => Err(audit::unrecorded(&asked, result.is_ok(), error)),
+    let result = run(services, &exchange, parts, frames, &mut pending).await;
+    let bytes_in = pending.wire_bytes.load(Ordering::Relaxed);
+    let event = match &result {
+        Ok(answer) => pending.asked.succeeded(answer, bytes_in),
+        Err(error) => pending.asked.failed(error, bytes_in),
+    };
+    let result = match pending.receipt.take() {
+        None => Err(S3Error::internal("a request without a receipt")),
+        Some(receipt) => match event.record(receipt, &exchange.host_id).await {
+            Ok(()) => result,
+            Err(error) => Err(audit::unrecorded(&pending.asked, result.is_ok(), error)),
+        },
     };
     let measured = Measured {
-        operation: asked.operation_name(),
+        operation: pending.asked.operation_name(),
         bytes_in,
     };
-    finish_s3(&exchange, &measured, &asked, head_request, result)
+    finish_s3(&exchange, &measured, &pending.asked, head_request, result)
 }
 
-/// Everything up to the handler's own result; the receipt is still to be finished.
+/// A request whose event is still to be recorded.
+///
+/// A client that closes its connection has its handler dropped on the spot, perhaps after the
+/// store took the change. What was asked for is recorded then too: hanging up hides nothing.
+struct Pending {
+    asked: Asked,
+    receipt: Option<Receipt>,
+    host_id: String,
+    wire_bytes: Arc<AtomicU64>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let Some(receipt) = self.receipt.take() else {
+            return;
+        };
+        let event = self.asked.aborted(self.wire_bytes.load(Ordering::Relaxed));
+        let host_id = std::mem::take(&mut self.host_id);
+        // Without a runtime the receipt records by itself that a request was aborted.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = event.record(receipt, &host_id).await {
+                    tracing::error!(%error, "an aborted request could not be recorded");
+                }
+            });
+        }
+    }
+}
+
+/// Everything up to the handler's own result; a receipt is there in any case.
 async fn run(
     services: &Arc<ApiServices>,
     exchange: &Exchange,
     mut parts: Parts,
     frames: Frames,
-    wire_bytes: &Arc<AtomicU64>,
-    asked: &mut Asked,
-) -> (Result<Answer, S3Error>, Receipt) {
-    let head = match Head::read(services, &parts) {
+    pending: &mut Pending,
+) -> Result<Answer, S3Error> {
+    let Head {
+        address,
+        query,
+        operation,
+    } = match Head::read(services, &parts) {
         Ok(head) => head,
-        Err(error) => return (Err(error), services.audit.begin(exchange.facts.clone())),
+        Err(error) => return pending.refuse(services, exchange.facts.clone(), error),
     };
-    asked.head(
-        &head.address,
-        &head.query,
+    pending.asked.head(
+        &address,
+        &query,
         &parts.headers,
-        head.operation.as_ref().ok().copied(),
+        operation.as_ref().ok().copied(),
     );
     let authenticated = match authenticate::authenticate(services, exchange, &parts, "s3", None) {
         Ok(authenticated) => authenticated,
-        Err(refused) => return (Err(refused.error), services.audit.begin(refused.facts)),
+        Err(refused) => return pending.refuse(services, refused.facts, refused.error),
     };
-    asked.authenticated(authenticated.caller.auth_method());
-    let receipt = services.audit.begin(authenticated.caller.facts().clone());
-    let operation = match head.operation {
-        Ok(operation) => operation,
-        Err(error) => return (Err(error), receipt),
-    };
-    if authenticated.caller.auth_method() == AuthMethod::Query {
-        if let Err(error) = hoist::hoist(&head.query, &mut parts.headers) {
-            return (Err(error), receipt);
-        }
-        asked.head(&head.address, &head.query, &parts.headers, Some(operation));
+    let method = authenticated.caller.auth_method();
+    pending.asked.authenticated(method);
+    let facts = authenticated.caller.facts().clone();
+    let receipt = pending.receipt.insert(services.audit.begin(facts));
+    let operation = operation?;
+    if method == AuthMethod::Query {
+        hoist::hoist(&query, &mut parts.headers)?;
+        pending
+            .asked
+            .head(&address, &query, &parts.headers, Some(operation));
     }
-    let request = request(
-        services,
-        exchange,
-        parts,
-        head.address,
-        head.query,
-        Arrived {
-            authenticated,
-            frames,
-            wire_bytes,
-        },
-    );
-    let mut request = match request {
-        Ok(request) => request,
-        Err(error) => return (Err(error), receipt),
+    let arrived = Arrived {
+        authenticated,
+        frames,
+        wire_bytes: &pending.wire_bytes,
     };
-    let result = s3::handle(operation, &mut request, &receipt).await;
-    (result, receipt)
+    let mut request = request(services, exchange, parts, address, query, arrived)?;
+    s3::handle(operation, &mut request, receipt).await
+}
+
+impl Pending {
+    /// The receipt of a request without a caller.
+    fn refuse(
+        &mut self,
+        services: &ApiServices,
+        facts: RequestFacts,
+        error: S3Error,
+    ) -> Result<Answer, S3Error> {
+        self.receipt = Some(services.audit.begin(facts));
+        Err(error)
+    }
 }
 
 /// What the head of a request says, before anyone knows who sent it.

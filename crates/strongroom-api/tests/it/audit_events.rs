@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the audit log says about requests, and what it never says.
 
-use http::StatusCode;
+use std::convert::Infallible;
 
-use crate::harness::{files_below, house};
+use bytes::Bytes;
+use http::StatusCode;
+use strongroom_wire::sigv4::PayloadMode;
+
+use crate::harness::{files_below, house, send};
 
 #[tokio::test]
 async fn every_request_leaves_one_event() {
@@ -148,4 +152,37 @@ async fn sec_planted_secrets_stay_out_of_log_and_answers() {
     for file in files_below(house.folder.path()) {
         assert!(!holds(&std::fs::read(&file).unwrap()), "{}", file.display());
     }
+}
+
+/// Hanging up after the request was sent must not keep it out of the log.
+#[tokio::test]
+async fn an_aborted_request_is_recorded_with_what_it_asked_for() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let (mut request, _) = house
+        .call("PUT", "/bucket/k")
+        .payload(PayloadMode::Unsigned)
+        .build();
+    request
+        .headers_mut()
+        .insert("content-length", 100_000.into());
+    let silent = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Infallible>>();
+    let body = http_body_util::StreamBody::new(silent);
+    let answer = send(&house, request.map(|()| body), true);
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(200), answer).await;
+    assert!(waited.is_err(), "the request waits for its body");
+    let event = loop {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        if let Some(event) = house
+            .events()
+            .await
+            .into_iter()
+            .find(|e| e["eventName"] == "PutObject")
+        {
+            break event;
+        }
+    };
+    assert_eq!(event["errorCode"], "RequestAborted");
+    assert_eq!(event["requestParameters"]["key"], "k");
+    assert_eq!(event["userIdentity"]["type"], "Root");
 }

@@ -388,3 +388,32 @@ async fn sec_n91_a_silent_client_is_cut_off() {
     let answer = send(&house, request.map(|()| StreamBody::new(silent)), true).await;
     answer.refused(400, "RequestTimeout");
 }
+
+/// A client that sends its body without waiting must get to read the refusal: what nobody wants
+/// is read and thrown away, so that the connection is not reset under the answer.
+#[tokio::test]
+async fn a_refused_body_is_drained() {
+    let house = with_bucket().await;
+    let read = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&read);
+    let frames = (0..64).map(move |_| {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from(pattern(65_536))))
+    });
+    let mut call = put(&house).payload(PayloadMode::Unsigned);
+    call.secret = "another-secret-of-forty-characters-lengt";
+    let (mut request, _) = call.build();
+    request
+        .headers_mut()
+        .insert("content-length", (64 * 65_536).into());
+    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let answer = send(&house, request.map(|()| body), true).await;
+    answer.refused(403, "SignatureDoesNotMatch");
+    for _ in 0..100 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        if read.load(std::sync::atomic::Ordering::Relaxed) == 64 {
+            return;
+        }
+    }
+    panic!("only {read:?} of 64 frames were read");
+}
