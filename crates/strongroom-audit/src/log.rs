@@ -367,7 +367,7 @@ impl<'a> Lines<'a> {
 
 const WORD: &str = "events";
 const FILE_BYTES_MAX: u64 = 256 << 20;
-const LINE_BYTES_MAX: usize = 2 << 20;
+pub(crate) const LINE_BYTES_MAX: usize = 2 << 20;
 const READ_BYTES: usize = 256 << 10;
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ pub(crate) fn render(
         resources: detail
             .resources
             .iter()
+            .take(RESOURCES_MAX)
             .map(|resource| Touched::new(resource, &options.account_id))
             .collect(),
         event_type: "AwsApiCall",
@@ -109,8 +110,7 @@ fn sized(value: &Value) -> &Value {
     }
 }
 
-/// About how long a value is as text: what it repeats of the request, and a few bytes for each
-/// member.
+/// How long a value is as JSON, with a few bytes to spare for each member.
 fn text_bytes(value: &Value) -> usize {
     let sum = |lengths: &mut dyn Iterator<Item = usize>| {
         lengths.fold(2_usize, |sum, length| {
@@ -118,18 +118,33 @@ fn text_bytes(value: &Value) -> usize {
         })
     };
     match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-        Value::String(text) => text.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 24,
+        Value::String(text) => escaped_bytes(text),
         Value::Array(items) => sum(&mut items.iter().map(text_bytes)),
         Value::Object(members) => sum(&mut members
             .iter()
-            .map(|(name, value)| name.len().saturating_add(text_bytes(value)))),
+            .map(|(name, value)| escaped_bytes(name).saturating_add(text_bytes(value)))),
     }
+}
+
+/// How long a text is between the quotation marks of JSON.
+fn escaped_bytes(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        })
+        .fold(0, usize::saturating_add)
 }
 
 /// At most 1 KiB of client text, cut at a character.
 fn clipped(text: &str) -> &str {
-    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    cut(text, TEXT_BYTES_MAX)
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let end = text.floor_char_boundary(bytes_max);
     text.get(..end).unwrap_or_default()
 }
 
@@ -187,7 +202,7 @@ impl<'a> Touched<'a> {
         Touched {
             account_id: owned.then_some(account_id),
             type_name: resource.type_name,
-            arn: &resource.arn,
+            arn: cut(&resource.arn, ARN_BYTES_MAX),
         }
     }
 }
@@ -262,3 +277,13 @@ impl Serialize for Identity<'_> {
 const AWS_INTERNAL: &str = "AWS Internal";
 const FIELD_BYTES_MAX: usize = 100 * 1024;
 const TEXT_BYTES_MAX: usize = 1024;
+/// Longer than the ARN of any object: a name that a client made up may be longer.
+const ARN_BYTES_MAX: usize = 2048;
+const RESOURCES_MAX: usize = 16;
+
+// A record that the log could not read back would keep the server from starting. Each byte of a
+// text becomes at most six; the fixed members and identities are well below 64 KiB.
+const _: () = assert!(
+    3 * FIELD_BYTES_MAX + 6 * (RESOURCES_MAX * ARN_BYTES_MAX + 16 * TEXT_BYTES_MAX) + (64 << 10)
+        < crate::log::LINE_BYTES_MAX
+);

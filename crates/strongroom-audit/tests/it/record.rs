@@ -211,6 +211,44 @@ async fn parameters_beyond_100_kilobytes_are_left_out() {
     assert_eq!(record["responseElements"]["ok"], true);
 }
 
+#[tokio::test]
+async fn sec_no_client_text_makes_a_record_that_the_log_cannot_read_back() {
+    let world = new_world().await;
+    // Each of these is two megabytes or more of JSON; a list of deletions may name such an object.
+    for letter in ["\"", "\u{1}", "x", "\u{1f600}"] {
+        let text = letter.repeat(2 << 20);
+        let mut detail = put_object(&text);
+        detail.response_elements = json!({ &text: [text] });
+        detail.additional = json!({ "text": "\u{1}".repeat(100 << 10) });
+        detail.error = Some(EventError {
+            code: "KeyTooLongError".to_owned(),
+            message: text.clone(),
+        });
+        detail.resources = (0..3)
+            .map(|_| Resource {
+                type_name: "AWS::S3::Object",
+                arn: format!("arn:aws:s3:::b/{text}"),
+            })
+            .chain((0..1000).map(|_| Resource {
+                type_name: "AWS::S3::Object",
+                arn: letter.repeat(1024),
+            }))
+            .collect();
+        let mut facts = facts();
+        facts.user_agent.clone_from(&text);
+        facts.host = text;
+        let receipt = world.audit.begin(facts);
+        receipt.finish(detail, Durability::Durable).await.unwrap();
+    }
+    world.put("after").await.unwrap();
+    world.audit.close().await.unwrap();
+    let longest = lines(&world.drive).iter().map(Vec::len).max().unwrap();
+    assert!(longest < 1 << 20, "{longest} bytes");
+    let again = crate::world::open(&world.drive).await.unwrap();
+    again.put("again").await.unwrap();
+    assert_eq!(lines(&again.drive).len(), 6);
+}
+
 #[test]
 fn event_id_is_a_version_4_uuid() {
     let id = strongroom_audit::EventId::from_random([0xff; 16]).to_string();
