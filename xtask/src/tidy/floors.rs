@@ -26,7 +26,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         ],
     ),
     ("strongroom-testkit", &["store"]),
-    ("strongroom-bench", &["object", "store", "format", "wire"]),
+    ("strongroom-bench", &["object", "store", "format", "wire", "testkit"]),
 ];
 
 pub(crate) fn check(metadata: &Metadata, findings: &mut Vec<String>) {

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A bare hyper server over the pipeline: what serving sealed bytes costs without S3 around it.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use strongroom_format::{
+    BodyContext, FloeHeader, Layer, ObjectDataId, ObjectKey, Opener, PartUid, Sealer,
+};
+use strongroom_object::pipeline::SegmentOpener;
+use strongroom_object::pipeline::read::{SealedPart, SealedSource, open_body};
+use strongroom_object::pipeline::write::{SealedBody, seal_body};
+use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm};
+use strongroom_store::drive::LocalDrive;
+use strongroom_store::{BlobId, Store, StoreOptions};
+use strongroom_testkit::TestSealer;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::Outcome;
+use crate::plain::{PlainOpener, PlainSealer};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Folder of the drive; the address is written to DATA/address.
+    #[arg(long)]
+    data: PathBuf,
+    /// Leave the bytes as they are.
+    #[arg(long)]
+    plain: bool,
+    /// Folder with `server.pem` and `server.key`: serve TLS.
+    #[arg(long)]
+    tls: Option<PathBuf>,
+}
+
+struct Server {
+    store: Store,
+    plain: bool,
+    objects: Mutex<HashMap<String, Arc<Stored>>>,
+}
+
+struct Stored {
+    plain_len: u64,
+    body: SealedBody,
+    key: ObjectKey,
+    context: BodyContext,
+    header: FloeHeader,
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, strongroom_object::Error>>;
+
+pub(crate) async fn serve(options: Options) -> Outcome<()> {
+    let drive = options.data.join("drive");
+    std::fs::create_dir_all(&drive)?;
+    let drive = Arc::new(LocalDrive::open(&drive)?);
+    let store = Store::open(drive, Arc::new(TestSealer::new(1)), StoreOptions::default()).await?;
+    let server = Arc::new(Server {
+        store,
+        plain: options.plain,
+        objects: Mutex::default(),
+    });
+    let tls = options.tls.as_deref().map(acceptor).transpose()?;
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    std::fs::write(
+        options.data.join("address"),
+        listener.local_addr()?.to_string(),
+    )?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let server = Arc::clone(&server);
+        let tls = tls.clone();
+        match tls {
+            None => drop(tokio::spawn(connection(server, TokioIo::new(stream)))),
+            Some(tls) => drop(tokio::spawn(async move {
+                match tls.accept(stream).await {
+                    Ok(stream) => connection(server, TokioIo::new(stream)).await,
+                    Err(error) => crate::report::say(&format!("handshake: {error}")),
+                }
+            })),
+        }
+    }
+}
+
+fn acceptor(folder: &Path) -> Outcome<TlsAcceptor> {
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(folder.join("server.pem"))?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key"))?;
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn connection<I>(server: Arc<Server>, io: I)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move {
+            server
+                .answer(request)
+                .await
+                .map_err(|error| error.to_string())
+        }
+    });
+    // A client that goes away ends its connection: nothing to report.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .max_buf_size(128 * 1024)
+        .serve_connection(io, service)
+        .await;
+}
+
+impl Server {
+    async fn answer(&self, request: Request<Incoming>) -> Outcome<Answer> {
+        let name = request.uri().path().to_owned();
+        match *request.method() {
+            Method::PUT => self.put(name, request).await,
+            _ => self.get(&name).await,
+        }
+    }
+
+    async fn put(&self, name: String, request: Request<Incoming>) -> Outcome<Answer> {
+        let md5 = request.headers().contains_key("x-bench-md5");
+        let plain_len = request.body().size_hint().exact().ok_or("no length")?;
+        let mut uid = [0; 16];
+        aws_lc_rs::rand::fill(&mut uid)?;
+        let mut iv = [0; 32];
+        aws_lc_rs::rand::fill(&mut iv)?;
+        let key = ObjectKey::generate(iv);
+        let context = BodyContext {
+            layer: Layer::Inner,
+            odi: ObjectDataId(uid),
+            part_no: 0,
+            part_uid: PartUid(uid),
+        };
+        let payload_key = key.payload_key(&context.odi, Layer::Inner, 0, &context.part_uid);
+        let sealer = Sealer::new(&payload_key, &context, iv);
+        let mut body: Body = Box::pin(Frames(request.into_body()));
+        let blobs = self.store.blobs();
+        let crc = Some(ChecksumAlgorithm::Crc64Nvme);
+        let blob = BlobId(uid);
+        let (body_sealed, digests) = if self.plain {
+            seal_body(blobs, blob, &PlainSealer, &mut body, plain_len, md5, crc).await?
+        } else {
+            seal_body(blobs, blob, &sealer, &mut body, plain_len, md5, crc).await?
+        };
+        let stored = Stored {
+            plain_len,
+            body: body_sealed,
+            key,
+            context,
+            header: *sealer.header(),
+        };
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.insert(name, Arc::new(stored));
+        drop(objects);
+        let seen = digests.checksum.map_or(0, |(_, value)| value.len());
+        let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        Ok(Response::builder()
+            .header("x-checksum-bytes", seen)
+            .body(empty)?)
+    }
+
+    async fn get(&self, name: &str) -> Outcome<Answer> {
+        let stored = {
+            let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+            objects.get(name).map(Arc::clone)
+        };
+        let Some(stored) = stored else {
+            let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            return Ok(Response::builder()
+                .status(StatusCode::NOT_FOUND)
+                .body(empty)?);
+        };
+        let Stored {
+            plain_len,
+            body,
+            key,
+            context,
+            header,
+        } = stored.as_ref();
+        let payload_key = key.payload_key(&context.odi, Layer::Inner, 0, &context.part_uid);
+        let opener: Box<dyn SegmentOpener> = if self.plain {
+            Box::new(PlainOpener {
+                plain_len: *plain_len,
+            })
+        } else {
+            Box::new(Opener::new(&payload_key, context, header, *plain_len)?)
+        };
+        let span = strongroom_format::span(*plain_len, 0, *plain_len).ok_or("no span")?;
+        let (source, blobs) = match body {
+            SealedBody::Inline(sealed) => (SealedSource::Inline(sealed.clone()), Vec::new()),
+            SealedBody::Blob(proof) => {
+                let location = proof.location();
+                (SealedSource::Blob(location), vec![location.blob])
+            }
+        };
+        let parts = VecDeque::from([SealedPart {
+            opener,
+            span,
+            source,
+        }]);
+        let pin = self.store.blobs().pin(blobs);
+        let body = open_body(self.store.blobs().clone(), parts, pin).await?;
+        let frames = StreamBody::new(body.map_ok(Frame::data).boxed());
+        let answer = Response::builder().header("content-length", *plain_len);
+        Ok(answer.body(BodyExt::boxed_unsync(frames))?)
+    }
+}
+
+/// A hyper body as the pipeline wants it.
+struct Frames(Incoming);
+
+impl BodySource for Frames {
+    fn poll_data(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            return match Pin::new(&mut self.0).poll_frame(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError(error.into())))),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => Poll::Ready(Some(Ok(data))),
+                    Err(_) => continue,
+                },
+            };
+        }
+    }
+
+    fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
+        None
+    }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The load: a number of connections, each with one request at a time, for a fixed time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use strongroom_wire::sigv4::{PayloadMode, SigningInput, sign_request};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::Outcome;
+use crate::target::Credential;
+
+/// Where requests go.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) credential: Option<Arc<Credential>>,
+}
+
+/// What each connection does over and over.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) method: Method,
+    /// Headers that are signed.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Body of each request.
+    pub(crate) body: Bytes,
+    /// Names of the objects of one connection; they are gone through in turn.
+    pub(crate) names: usize,
+    /// Start of all names.
+    pub(crate) prefix: String,
+    /// Random ranges of this many bytes of an object of that many.
+    pub(crate) range: Option<(u64, u64)>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Done {
+    pub(crate) requests: u64,
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+/// Run `work` on `connections` connections for `time`, and at least once through the names when
+/// `once_through`.
+pub(crate) async fn run(
+    endpoint: &Endpoint,
+    work: &Work,
+    connections: usize,
+    time: Duration,
+    once_through: bool,
+) -> Outcome<Done> {
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for number in 0..connections {
+        let endpoint = endpoint.clone();
+        let work = work.clone();
+        tasks.push(tokio::spawn(async move {
+            let names: Vec<String> = (0..work.names)
+                .map(|turn| format!("{}{number}-{turn}", work.prefix))
+                .collect();
+            one(&endpoint, &work, &names, start + time, once_through).await
+        }));
+    }
+    sum(start, tasks).await
+}
+
+/// Run `work` on one object that all connections share.
+pub(crate) async fn run_shared(
+    endpoint: &Endpoint,
+    work: &Work,
+    connections: usize,
+    time: Duration,
+    name: &str,
+) -> Outcome<Done> {
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..connections {
+        let endpoint = endpoint.clone();
+        let work = work.clone();
+        let names = vec![format!("{}{name}", work.prefix)];
+        tasks.push(tokio::spawn(async move {
+            one(&endpoint, &work, &names, start + time, false).await
+        }));
+    }
+    sum(start, tasks).await
+}
+
+async fn sum(start: Instant, tasks: Vec<JoinHandle<Outcome<Done>>>) -> Outcome<Done> {
+    let mut done = Done::default();
+    for task in tasks {
+        let one = task.await??;
+        done.requests += one.requests;
+        done.bytes += one.bytes;
+    }
+    done.seconds = start.elapsed().as_secs_f64();
+    Ok(done)
+}
+
+async fn one(
+    endpoint: &Endpoint,
+    work: &Work,
+    names: &[String],
+    end: Instant,
+    once_through: bool,
+) -> Outcome<Done> {
+    let mut sender = connect(endpoint).await?;
+    let mut done = Done::default();
+    for (turn, name) in names.iter().cycle().enumerate() {
+        if Instant::now() >= end && !(once_through && turn < names.len()) {
+            break;
+        }
+        let request = build(endpoint, work, name)?;
+        sender.ready().await?;
+        let mut response = sender.send_request(request).await?;
+        let mut received = 0;
+        let status = response.status();
+        while let Some(frame) = response.frame().await {
+            if let Some(data) = frame?.data_ref() {
+                received += u64::try_from(data.len())?;
+            }
+        }
+        if !status.is_success() {
+            return Err(format!("{} {name}: {status}", work.method).into());
+        }
+        done.requests += 1;
+        done.bytes += received.max(u64::try_from(work.body.len())?);
+    }
+    Ok(done)
+}
+
+/// One request outside of any measurement.
+pub(crate) async fn once(
+    endpoint: &Endpoint,
+    method: Method,
+    path: &str,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+) -> Outcome<()> {
+    let work = Work {
+        method,
+        headers,
+        body,
+        names: 1,
+        prefix: String::new(),
+        range: None,
+    };
+    let mut sender = connect(endpoint).await?;
+    let response = sender.send_request(build(endpoint, &work, path)?).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    if status.is_success() {
+        return Ok(());
+    }
+    Err(format!("{path}: {status}: {}", String::from_utf8_lossy(&body)).into())
+}
+
+async fn connect(endpoint: &Endpoint) -> Outcome<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(endpoint.address).await?;
+    stream.set_nodelay(true)?;
+    match &endpoint.tls {
+        None => handshake(TokioIo::new(stream)).await,
+        Some(config) => {
+            let connector = tokio_rustls::TlsConnector::from(Arc::clone(config));
+            let name = ServerName::try_from("localhost")?;
+            handshake(TokioIo::new(connector.connect(name, stream).await?)).await
+        }
+    }
+}
+
+async fn handshake<I>(io: I) -> Outcome<SendRequest<Full<Bytes>>>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn build(endpoint: &Endpoint, work: &Work, path: &str) -> Outcome<Request<Full<Bytes>>> {
+    let host = endpoint.address.to_string();
+    let range = work.range.map(random_range).transpose()?;
+    let mut headers: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
+    headers.extend(work.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())));
+    let mut request = Request::builder().method(&work.method).uri(path);
+    if let Some(range) = &range {
+        request = request.header("range", range);
+    }
+    for (name, value) in &headers {
+        request = request.header(*name, *value);
+    }
+    if let Some(credential) = &endpoint.credential {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let signed = sign_request(&SigningInput {
+            method: work.method.as_str(),
+            path,
+            query: "",
+            headers: &headers,
+            access_key_id: &credential.access_key_id,
+            secret: &credential.secret,
+            session_token: None,
+            region: "us-east-1",
+            service: "s3",
+            payload: PayloadMode::Unsigned,
+            now_ms: u64::try_from(now.as_millis())?,
+        })
+        .map_err(|error| format!("{error:?}"))?;
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
+        }
+    }
+    Ok(request.body(Full::new(work.body.clone()))?)
+}
+
+fn random_range((len, total): (u64, u64)) -> Outcome<String> {
+    let mut random = [0; 8];
+    aws_lc_rs::rand::fill(&mut random)?;
+    let start = u64::from_be_bytes(random) % (total - len);
+    Ok(format!("bytes={start}-{}", start + len - 1))
+}

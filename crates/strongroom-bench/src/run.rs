@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+//! All measurements of one run, in an order that puts side by side what is compared.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Method;
+use md5::{Digest as _, Md5};
+
+use crate::limits;
+use crate::load::{self, Done, Endpoint, Work};
+use crate::process::Process;
+use crate::report::{Measured, Ratio, Report, say};
+use crate::target::{self, Product, Target};
+use crate::{Options, Outcome};
+
+const CONNECTIONS: usize = 16;
+const KIB4: u64 = 4 << 10;
+const MIB1: u64 = 1 << 20;
+const MIB64: u64 = 64 << 20;
+/// Names per connection for small objects, so that overwrites do not meet.
+const NAMES: usize = 4;
+
+struct Bench {
+    time: Duration,
+    sizes: Vec<u64>,
+    rows: Vec<Measured>,
+}
+
+/// A row to measure.
+struct Row<'a> {
+    transport: &'static str,
+    server: &'static str,
+    mode: &'static str,
+    endpoint: &'a Endpoint,
+    process: &'a Process,
+    headers: Vec<(String, String)>,
+}
+
+pub(crate) async fn all(options: &Options) -> Outcome<()> {
+    let time = Duration::from_secs_f64(if options.smoke { 0.3 } else { options.seconds });
+    let sizes = if options.smoke {
+        vec![KIB4, MIB1]
+    } else {
+        vec![KIB4, MIB1, MIB64]
+    };
+    let folder = Folder::new(
+        &options
+            .memory
+            .join(format!("strongroom-bench-{}", std::process::id())),
+    )?;
+    let durable = Folder::new(
+        &options
+            .drive
+            .join(format!("bench-drive-{}", std::process::id())),
+    )?;
+    say("measuring the limits of the machine");
+    let limits = limits::measure(time.min(Duration::from_secs(1)), &durable.0)?;
+    let mut bench = Bench {
+        time,
+        sizes,
+        rows: Vec::new(),
+    };
+    let product = Product::start(&options.server, &folder.0.join("product"))?;
+    for tls in [false, true] {
+        let transport = if tls { "https" } else { "http" };
+        let plain = target::bare(
+            &folder.0.join(format!("plain-{transport}")),
+            true,
+            &product,
+            tls,
+        )?;
+        let sealed = target::bare(
+            &folder.0.join(format!("sealed-{transport}")),
+            false,
+            &product,
+            tls,
+        )?;
+        say(&format!("measuring over {transport}"));
+        bench.transport(&product, &plain, &sealed, tls).await?;
+    }
+    bench.ranges(&product, options.smoke).await?;
+    let resident = product.process.resident_bytes_max()?;
+    drop(product);
+    say("measuring durable small objects on the drive");
+    let on_drive = Product::start(&options.server, &durable.0.join("product"))?;
+    bench.durable(&on_drive).await?;
+    let ratios = bench.ratios();
+    let report = Report {
+        limits,
+        rows: bench.rows,
+        ratios,
+        resident_bytes_max: resident,
+    };
+    report.print();
+    std::fs::create_dir_all(&options.out)?;
+    let file = options.out.join("bench.json");
+    std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
+    say(&format!("written to {}", file.display()));
+    Ok(())
+}
+
+impl Bench {
+    async fn transport(
+        &mut self,
+        product: &Product,
+        plain: &Target,
+        sealed: &Target,
+        tls: bool,
+    ) -> Outcome<()> {
+        let transport = if tls { "https" } else { "http" };
+        let endpoint = product_endpoint(product, tls);
+        load::once(
+            &endpoint,
+            Method::PUT,
+            &format!("/bench-{transport}"),
+            vec![],
+            Bytes::new(),
+        )
+        .await?;
+        let modes: &[&'static str] = if tls {
+            &["SSE-S3", "SSE-KMS", "SSE-C"]
+        } else {
+            &["SSE-S3"]
+        };
+        let plain_endpoint = bare_endpoint(plain);
+        let sealed_endpoint = bare_endpoint(sealed);
+        for object_bytes in self.sizes.clone() {
+            for (mode, headers) in [("md5", vec![md5_header()]), ("no md5", vec![])] {
+                for (server, endpoint, target) in [
+                    ("plain", &plain_endpoint, plain),
+                    ("sealed", &sealed_endpoint, sealed),
+                ] {
+                    let process = &target.process;
+                    let headers = headers.clone();
+                    let row = Row {
+                        transport,
+                        server,
+                        mode,
+                        endpoint,
+                        process,
+                        headers,
+                    };
+                    self.put_and_get(&row, object_bytes).await?;
+                }
+            }
+            for mode in modes {
+                let headers = mode_headers(mode);
+                let row = Row {
+                    transport,
+                    server: "product",
+                    mode,
+                    endpoint: &endpoint,
+                    process: &product.process,
+                    headers,
+                };
+                self.put_and_get(&row, object_bytes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_and_get(&mut self, row: &Row<'_>, object_bytes: u64) -> Outcome<()> {
+        let body = vec![0x5A; usize::try_from(object_bytes)?];
+        let names = if object_bytes == MIB64 { 1 } else { NAMES };
+        let prefix = format!(
+            "/bench-{}/{}-{object_bytes}-",
+            row.transport,
+            row.mode.replace(' ', "")
+        );
+        let put = Work {
+            method: Method::PUT,
+            headers: row.headers.clone(),
+            body: Bytes::from(body),
+            names,
+            prefix,
+            range: None,
+        };
+        // The first run through touches memory for the first time and makes the objects.
+        load::run(row.endpoint, &put, CONNECTIONS, Duration::ZERO, true).await?;
+        self.measure(row, &put, "PUT", object_bytes).await?;
+        let is_customer = row.mode == "SSE-C";
+        let headers = if is_customer {
+            row.headers.clone()
+        } else {
+            Vec::new()
+        };
+        let get = Work {
+            method: Method::GET,
+            body: Bytes::new(),
+            headers,
+            ..put
+        };
+        self.measure(row, &get, "GET", object_bytes).await
+    }
+
+    async fn measure(
+        &mut self,
+        row: &Row<'_>,
+        work: &Work,
+        operation: &'static str,
+        object_bytes: u64,
+    ) -> Outcome<()> {
+        let before = row.process.cpu_seconds()?;
+        let done = load::run(row.endpoint, work, CONNECTIONS, self.time, false).await?;
+        let cpu = row.process.cpu_seconds()? - before;
+        self.rows
+            .push(measured(row, operation, object_bytes, done, cpu));
+        Ok(())
+    }
+
+    async fn ranges(&mut self, product: &Product, smoke: bool) -> Outcome<()> {
+        let total = if smoke { 16 * MIB1 } else { 1 << 30 };
+        let endpoint = product_endpoint(product, false);
+        let body = Bytes::from(vec![0x5A; usize::try_from(total)?]);
+        for number in 0..CONNECTIONS {
+            let path = format!("/bench-http/range-{number}-0");
+            let body = if number == 0 {
+                body.clone()
+            } else {
+                Bytes::new()
+            };
+            if number == 0 || smoke {
+                load::once(&endpoint, Method::PUT, &path, vec![], body).await?;
+            }
+        }
+        let row = Row {
+            transport: "http",
+            server: "product",
+            mode: "SSE-S3",
+            endpoint: &endpoint,
+            process: &product.process,
+            headers: vec![],
+        };
+        let get = Work {
+            method: Method::GET,
+            headers: vec![],
+            body: Bytes::new(),
+            names: 1,
+            prefix: "/bench-http/range-".to_owned(),
+            range: Some((KIB4, total)),
+        };
+        // All connections read the one large object.
+        let before = row.process.cpu_seconds()?;
+        let done = load::run_shared(&endpoint, &get, CONNECTIONS, self.time, "0-0").await?;
+        let cpu = row.process.cpu_seconds()? - before;
+        self.rows
+            .push(measured(&row, "4 KiB range", total, done, cpu));
+        Ok(())
+    }
+
+    async fn durable(&mut self, product: &Product) -> Outcome<()> {
+        let endpoint = product_endpoint(product, false);
+        load::once(&endpoint, Method::PUT, "/bench-drive", vec![], Bytes::new()).await?;
+        let row = Row {
+            transport: "drive",
+            server: "product",
+            mode: "SSE-S3",
+            endpoint: &endpoint,
+            process: &product.process,
+            headers: vec![],
+        };
+        self.put_and_get(&row, KIB4).await?;
+        self.put_and_get(&row, MIB1).await
+    }
+
+    fn find(&self, key: (&str, &str, &str, &str, u64)) -> Option<&Measured> {
+        let (transport, server, mode, operation, object_bytes) = key;
+        self.rows.iter().find(|row| {
+            row.transport == transport
+                && row.server == server
+                && row.mode == mode
+                && row.operation == operation
+                && row.object_bytes == object_bytes
+        })
+    }
+
+    fn ratios(&self) -> Vec<Ratio> {
+        let mut ratios = Vec::new();
+        for (transport, mode, bare_mode, put_target, get_target) in [
+            ("http", "SSE-S3", "md5", 0.90, 0.85),
+            ("https", "SSE-S3", "md5", 0.94, 0.92),
+            ("https", "SSE-KMS", "no md5", 0.94, 0.92),
+            ("https", "SSE-C", "no md5", 0.94, 0.92),
+        ] {
+            for object_bytes in self.sizes.iter().copied().filter(|bytes| *bytes >= MIB1) {
+                for (operation, target) in [("PUT", put_target), ("GET", get_target)] {
+                    self.compare(
+                        &mut ratios,
+                        (transport, mode, bare_mode, operation, object_bytes),
+                        target,
+                    );
+                }
+            }
+        }
+        if let Some(row) = self.find(("drive", "product", "SSE-S3", "PUT", KIB4)) {
+            ratios.push(rate(
+                "durable 4 KiB PUTs a second, 16 connections",
+                row,
+                5_000.0,
+            ));
+        }
+        if let Some(row) = self.find(("drive", "product", "SSE-S3", "GET", KIB4)) {
+            ratios.push(rate("4 KiB GETs a second, 16 connections", row, 15_000.0));
+        }
+        ratios
+    }
+
+    fn compare(&self, ratios: &mut Vec<Ratio>, key: (&str, &str, &str, &str, u64), target: f64) {
+        let (transport, mode, bare_mode, operation, bytes) = key;
+        let find = |server, mode| self.find((transport, server, mode, operation, bytes));
+        let (Some(product), Some(plain), Some(sealed)) = (
+            find("product", mode),
+            find("plain", bare_mode),
+            find("sealed", bare_mode),
+        ) else {
+            return;
+        };
+        let name = format!("{transport} {mode} {operation} {} MiB", bytes >> 20);
+        ratios.push(Ratio {
+            what: format!("{name}: throughput, sealed pipeline / plain pipeline"),
+            value: sealed.bytes_per_second / plain.bytes_per_second,
+            target: Some(target),
+            at_least: true,
+        });
+        ratios.push(Ratio {
+            what: format!("{name}: throughput, product / plain pipeline"),
+            value: product.bytes_per_second / plain.bytes_per_second,
+            target: Some(target),
+            at_least: true,
+        });
+        ratios.push(Ratio {
+            what: format!("{name}: server CPU per byte, product / sealed pipeline"),
+            value: product.server_cpu_seconds_per_gb / sealed.server_cpu_seconds_per_gb,
+            target: Some(1.25),
+            at_least: false,
+        });
+    }
+}
+
+fn rate(what: &str, row: &Measured, target: f64) -> Ratio {
+    Ratio {
+        what: what.to_owned(),
+        value: row.requests_per_second,
+        target: Some(target),
+        at_least: true,
+    }
+}
+
+fn measured(
+    row: &Row<'_>,
+    operation: &'static str,
+    object_bytes: u64,
+    done: Done,
+    cpu: f64,
+) -> Measured {
+    let requests = float(done.requests);
+    let bytes = float(done.bytes);
+    Measured {
+        transport: row.transport,
+        server: row.server,
+        mode: row.mode,
+        operation,
+        object_bytes,
+        connections: CONNECTIONS,
+        requests_per_second: requests / done.seconds,
+        bytes_per_second: bytes / done.seconds,
+        server_cpu_seconds_per_gb: cpu / bytes * 1e9,
+        server_cpu_microseconds_per_request: cpu / requests * 1e6,
+    }
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "counts for a table"
+)]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+fn product_endpoint(product: &Product, tls: bool) -> Endpoint {
+    Endpoint {
+        address: if tls { product.https } else { product.http },
+        tls: tls.then(|| product.tls.clone()),
+        credential: Some(product.credential.clone()),
+    }
+}
+
+fn bare_endpoint(target: &Target) -> Endpoint {
+    Endpoint {
+        address: target.address,
+        tls: target.tls.clone(),
+        credential: target.credential.clone(),
+    }
+}
+
+fn md5_header() -> (String, String) {
+    ("x-bench-md5".to_owned(), "1".to_owned())
+}
+
+fn mode_headers(mode: &str) -> Vec<(String, String)> {
+    let sse = "x-amz-server-side-encryption";
+    let pair = |name: String, value: &str| (name, value.to_owned());
+    match mode {
+        "SSE-KMS" => vec![pair(sse.to_owned(), "aws:kms")],
+        "SSE-C" => {
+            let key = [0x42; 32];
+            vec![
+                pair(format!("{sse}-customer-algorithm"), "AES256"),
+                pair(format!("{sse}-customer-key"), &STANDARD.encode(key)),
+                pair(
+                    format!("{sse}-customer-key-md5"),
+                    &STANDARD.encode(Md5::digest(key)),
+                ),
+            ]
+        }
+        _ => vec![],
+    }
+}
+
+/// A folder that is removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(path: &Path) -> Outcome<Self> {
+        std::fs::create_dir_all(path)?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is in a temporary place anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

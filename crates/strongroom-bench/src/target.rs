@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The three servers that are measured, started and ready.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use strongroom_wire::SecretAccessKey;
+
+use crate::Outcome;
+use crate::process::Process;
+
+/// Credentials of the product's root user in a benchmark; generated for each run.
+#[derive(Debug)]
+pub(crate) struct Credential {
+    pub(crate) access_key_id: String,
+    pub(crate) secret: SecretAccessKey,
+}
+
+/// A server and how to reach it.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+    /// Roots to trust, where it speaks TLS.
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+    /// Where requests must be signed.
+    pub(crate) credential: Option<Arc<Credential>>,
+}
+
+/// The product, reached by two addresses.
+#[derive(Debug)]
+pub(crate) struct Product {
+    pub(crate) process: Process,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    pub(crate) credential: Arc<Credential>,
+    pub(crate) data: PathBuf,
+}
+
+impl Product {
+    pub(crate) fn start(program: &Path, data: &Path) -> Outcome<Self> {
+        std::fs::create_dir_all(data)?;
+        let mut random = [0_u8; 30];
+        aws_lc_rs::rand::fill(&mut random)?;
+        let secret = STANDARD.encode(random);
+        let access_key_id = "AKIABENCHBENCHBENCH2".to_owned();
+        let mut command = Command::new(program);
+        command
+            .args(["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(["--admin", "127.0.0.1:0", "--log", "warn", "--data"])
+            .arg(data)
+            .env("STRONGROOM_ROOT_ACCESS_KEY_ID", &access_key_id)
+            .env("STRONGROOM_ROOT_SECRET_ACCESS_KEY", &secret);
+        let mut process = Process::start(&mut command, &data.join("bench.log"))?;
+        let run = process.wait_for(&data.join("run.json"))?;
+        let run: serde_json::Value = serde_json::from_str(&run)?;
+        let address = |name: &str| -> Outcome<SocketAddr> {
+            let text = run
+                .get(name)
+                .and_then(|v| v.as_str())
+                .ok_or("run.json: no address")?;
+            Ok(text.rsplit('/').next().unwrap_or_default().parse()?)
+        };
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(data.join("tls/ca.pem"))? {
+            roots.add(certificate?)?;
+        }
+        let tls = rustls::ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            http: address("http")?,
+            https: address("https")?,
+            process,
+            tls: Arc::new(tls),
+            credential: Arc::new(Credential {
+                access_key_id,
+                secret: SecretAccessKey::new(secret),
+            }),
+            data: data.to_owned(),
+        })
+    }
+}
+
+/// Start a bare server over the pipeline.
+pub(crate) fn bare(data: &Path, plain: bool, product: &Product, tls: bool) -> Outcome<Target> {
+    std::fs::create_dir_all(data)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("bare").arg("--data").arg(data);
+    if plain {
+        command.arg("--plain");
+    }
+    if tls {
+        command.arg("--tls").arg(product.data.join("tls"));
+    }
+    let mut process = Process::start(&mut command, &data.join("bench.log"))?;
+    let address = process.wait_for(&data.join("address"))?.parse()?;
+    let tls = tls.then(|| Arc::clone(&product.tls));
+    Ok(Target {
+        process,
+        address,
+        tls,
+        credential: None,
+    })
+}
