@@ -26,9 +26,17 @@ class CrashServer(Server):
         self.shim = Shim(library, self.base / "shim", self.data.absolute())
         self.extra_env |= self.shim.environment()
         self.ready_seconds = []
-        self._env = {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY[0], "AWS_SECRET_ACCESS_KEY": ACCESS_KEY[1]
-        }
+        self.known_credential = CREDENTIAL
+
+    @property
+    def credential(self):
+        return ACCESS_KEY if self.known_credential else super().credential
+
+    def use_generated_credential(self):
+        """As without any settings: the server makes the credential and keeps it, sealed."""
+        self.known_credential = {}
+        for name in CREDENTIAL:
+            del self.extra_env[name]
 
     def spawn(self):
         """A new process, without waiting for anything."""
@@ -47,7 +55,7 @@ class CrashServer(Server):
         """Returns when the server says that it is ready."""
         started = time.monotonic()
         self.spawn()
-        self.run_info = self._wait_for_run_file()
+        assert self.wait_ready_or_dead(), f"ended at its start:\n{self.log()[-4000:]}"
         status, text = self.admin("/health/ready")
         assert status == 200, text
         seconds = time.monotonic() - started
@@ -56,14 +64,16 @@ class CrashServer(Server):
         self.ready_seconds.append(seconds)
         return self
 
-    def _wait_for_run_file(self):
+    def wait_ready_or_dead(self):
+        """True once it can be reached; False if it ended before that."""
         until = time.monotonic() + 6 * READY_SECONDS_MAX
         while time.monotonic() < until:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the server ended at its start:\n{self.log()[-4000:]}")
             run = self._run_file()
             if run is not None and run["pid"] == self.process.pid:
-                return run
+                self.run_info = run
+                return self.process.poll() is None
+            if self.process.poll() is not None:
+                return False
             time.sleep(0.003)
         raise AssertionError(f"the server did not start:\n{self.log()[-4000:]}")
 
@@ -76,6 +86,7 @@ class CrashServer(Server):
     def start_again(self):
         """After a kill: no plan of the shim stays."""
         self.kill()
+        self._env = None
         self.shim.disarm()
         return self.start()
 
@@ -91,7 +102,7 @@ class CrashServer(Server):
             return False
 
     def command(self, *args, env=None, check=True):
-        return super().command(*args, env=CREDENTIAL | (env or {}), check=check)
+        return super().command(*args, env=self.known_credential | (env or {}), check=check)
 
     # ---- what lies on the drive -------------------------------------------------------
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""D1 for the server's own life: killed at each flush and write of its first start, of a start
+after a crash, and of a clean stop. The next start must get through without help."""
+
+import signal
+
+import lanes
+import shim
+from actor import Actor
+from bare_client import Lost
+from crash_server import CrashServer
+from rounds import Tally, place_of, rounds
+from script import Script, body
+from test_kill_at_call import last_of
+from world import BUCKET, World
+
+KILLS = (
+    (shim.FLUSH, shim.KILL_BEFORE), (shim.FLUSH, shim.KILL_AFTER),
+    (shim.CHANGE, shim.KILL_HALFWAY),
+)
+
+
+def test_kill_during_first_start(library, tell):
+    jobs = [(first_start, library, kind, action) for kind, action in KILLS]
+    total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
+    tell(f"during the first start: {total}")
+    assert total.kills >= 100
+
+
+def first_start(library, kind, action):
+    """A new data directory each time."""
+    tally = Tally()
+    call = 1
+    while True:
+        with rounds(library, World()) as these:
+            server = these.server
+            server.use_generated_credential()
+            if not spawn_and_kill(server, kind, action, call):
+                return tally
+            tally.kills += 1
+            tally.places[place_of(last_of(kind, server.shim.seen()))] += 1
+            server.start_again()
+            actor = Actor(server, these.world)
+            actor.create_bucket(BUCKET)
+            actor.put("first", body(100_000, call), "first")
+            server.start_again()
+            these.hold()
+            tally.slowest_start = max(tally.slowest_start, *server.ready_seconds)
+        call += 1
+
+
+def spawn_and_kill(server, kind, action, call):
+    """Starts a server that is to be killed at `call`. False if it gets through its start."""
+    server.shim.arm(kind, action, call)
+    server.spawn()
+    if server.wait_ready_or_dead():
+        server.kill()
+        return False
+    server.wait_killed()
+    return True
+
+
+def test_kill_during_start_after_a_crash(library, tell):
+    jobs = [(start_after_crash, library, kind, action) for kind, action in KILLS]
+    total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
+    tell(f"during a start after a crash: {total}")
+    assert total.kills >= 20
+
+
+def start_after_crash(library, kind, action):
+    """The crash is one in the middle of the script, and each start is killed one call later."""
+    script = Script()
+    with rounds(library, script.world) as these:
+        server = these.server.start()
+        script.prepare(server)
+        call = 1
+        while True:
+            server.shim.arm(shim.FLUSH, shim.KILL_BEFORE, 3 + 7 * call % 70)
+            try:
+                script.run(server)
+                raise AssertionError("the script got through")
+            except Lost:
+                server.wait_killed()
+            if not spawn_and_kill(server, kind, action, call):
+                break
+            these.killed(place_of(last_of(kind, server.shim.seen())))
+            call += 1
+        server.start_again()
+        return these.end()
+
+
+def test_kill_during_stop(library, tell):
+    jobs = [(stop, library, kind, action) for kind, action in KILLS]
+    total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
+    tell(f"during a stop: {total}")
+    assert total.kills >= 15
+
+
+def stop(library, kind, action):
+    script = Script()
+    with rounds(library, script.world) as these:
+        server = these.server.start()
+        script.prepare(server)
+        call = 1
+        while True:
+            actor = Actor(server, script.world)
+            actor.put("last", body(100_000, call), str(call))
+            actor.put("last-small", body(1000, call), str(call))
+            server.shim.arm(kind, action, call)
+            server.process.send_signal(signal.SIGTERM)
+            if server.process.wait(timeout=40) == 0:
+                break
+            server.wait_killed()
+            these.killed(place_of(last_of(kind, server.shim.seen())))
+            call += 1
+        server.start_again()
+        return these.end()
