@@ -78,20 +78,20 @@ fn host(headers: &HeaderMap) -> Result<&str, S3Error> {
 
 /// A name, an IPv4 address or an IPv6 address in brackets, and a port where there is one.
 fn is_host(text: &str) -> bool {
-    let (inside, rest, plain): (&str, &str, fn(u8) -> bool) = match text.strip_prefix('[') {
-        Some(bracketed) => match bracketed.split_once(']') {
-            Some((address, rest)) => (address, rest, |b| {
+    let (inside, rest, plain): (&str, &str, fn(u8) -> bool) =
+        if let Some(bracketed) = text.strip_prefix('[') {
+            let Some((address, rest)) = bracketed.split_once(']') else {
+                return false;
+            };
+            (address, rest, |b| {
                 b.is_ascii_hexdigit() || b".:".contains(&b)
-            }),
-            None => return false,
-        },
-        None => {
+            })
+        } else {
             let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
             (name, rest, |b| {
                 b.is_ascii_alphanumeric() || b"-._".contains(&b)
             })
-        }
-    };
+        };
     let is_port =
         |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
     !inside.is_empty()
