@@ -18,7 +18,7 @@ use crate::response::{Answer, AuditFacts};
 use crate::s3::Operation;
 
 /// Request headers that hold no secret and decide something.
-const REQUEST_HEADERS: [&str; 32] = [
+const REQUEST_HEADERS: [&str; 31] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-context",
@@ -50,7 +50,6 @@ const REQUEST_HEADERS: [&str; 32] = [
     "if-modified-since",
     "if-unmodified-since",
     "range",
-    "content-md5",
 ];
 
 /// Query parameters that may be recorded; all others are credentials or unknown.

@@ -28,8 +28,17 @@ pub(super) fn speaks_kms(parts: &Parts) -> bool {
     }
     let authorization = parts.headers.get(header::AUTHORIZATION);
     let signed = authorization.is_some_and(|value| contains(value.as_bytes(), KMS_SCOPE));
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
-    signed || contains(query, KMS_SCOPE) || contains(query, KMS_SCOPE_ESCAPED)
+    signed || presigned_for_kms(parts.uri.query().unwrap_or_default())
+}
+
+/// Only the credential decides: a name or prefix in S3 may read like a scope.
+fn presigned_for_kms(raw_query: &str) -> bool {
+    raw_query
+        .split('&')
+        .filter_map(|piece| piece.split_once('='))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("x-amz-credential"))
+        .map(|(_, value)| value.as_bytes())
+        .any(|value| contains(value, KMS_SCOPE) || contains(value, KMS_SCOPE_ESCAPED))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -10,12 +10,13 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 use strongroom_audit::{Category, Durability, EventDetail, EventError, EventSource, Receipt};
 use strongroom_iam::Caller;
+use strongroom_wire::sigv4::PayloadMode;
 use zeroize::Zeroizing;
 
 use super::finish::{Measured, finish_kms};
 use super::{ApiServices, Exchange, authenticate, limits};
 use crate::body::{Frames, Framing, RequestBody};
-use crate::error::S3Error;
+use crate::error::{S3Code, S3Error};
 use crate::kms;
 use crate::response::{KmsAnswer, ResponseBody};
 
@@ -95,6 +96,10 @@ async fn admit(
         }
         Ok(authenticated) => {
             let receipt = services.audit.begin(authenticated.caller.facts().clone());
+            if !covers_body(authenticated.payload) {
+                let error = S3Error::from_code(S3Code::SignatureDoesNotMatch);
+                return (kms::refuse(&error), receipt);
+            }
             let target = parts
                 .headers
                 .get("x-amz-target")
@@ -109,6 +114,18 @@ async fn admit(
             };
             (kms::handle(request, &receipt).await, receipt)
         }
+    }
+}
+
+/// Whether the signature is over the document too. S3 lets a client sign the head alone; here the
+/// document is the request, and a head without it would serve for any other.
+fn covers_body(payload: PayloadMode) -> bool {
+    match payload {
+        PayloadMode::Sha256(_) | PayloadMode::WholeBody => true,
+        PayloadMode::Unsigned
+        | PayloadMode::SignedChunks
+        | PayloadMode::SignedChunksTrailer
+        | PayloadMode::UnsignedTrailer => false,
     }
 }
 

@@ -162,8 +162,11 @@ impl Head {
             bucket: address.bucket.is_some(),
             object_key: address.object_key.is_some(),
             query: &query,
+            // In any case of letters, as a URL's parameters become headers.
             copy_source: parts.headers.contains_key(names::COPY_SOURCE)
-                || query.has(names::COPY_SOURCE.as_str()),
+                || query
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case(names::COPY_SOURCE.as_str())),
         });
         Ok(Self {
             address,

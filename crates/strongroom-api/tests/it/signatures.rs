@@ -168,6 +168,79 @@ async fn a_signature_for_one_service_is_worth_nothing_at_the_other() {
 }
 
 #[tokio::test]
+async fn sec_the_key_service_wants_its_document_signed() {
+    use strongroom_wire::sigv4::PayloadMode;
+    let house = house().await;
+    for auth in [Auth::Header, Auth::Presigned(60)] {
+        for payload in [PayloadMode::Unsigned, PayloadMode::UnsignedTrailer] {
+            let mut call = house
+                .call("POST", "/")
+                .header("x-amz-target", "TrentService.CreateKey")
+                .header("content-type", "application/x-amz-json-1.1")
+                .body("{}")
+                .auth(auth)
+                .payload(payload);
+            if auth != Auth::Header {
+                let name = payload.text().unwrap();
+                call = call.header("x-amz-content-sha256", &name);
+            }
+            call.service = "kms";
+            let answer = call.send().await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+            assert!(
+                answer.text().contains("InvalidSignatureException"),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    let created = |event: &serde_json::Value| event["eventName"] == "CreateKey";
+    assert!(!house.events().await.iter().any(created));
+}
+
+#[tokio::test]
+async fn sec_a_name_that_reads_like_a_scope_stays_with_s3() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    for auth in [Auth::Header, Auth::Presigned(60)] {
+        let listed = house
+            .call(
+                "GET",
+                "/bucket?prefix=AKIA%2F20260101%2Fus-east-1%2Fkms%2Faws4_request",
+            )
+            .auth(auth)
+            .send()
+            .await
+            .expect(StatusCode::OK);
+        assert!(listed.text().contains("ListBucketResult"));
+    }
+}
+
+/// Whoever signed a copy did not sign a body: the URL must not serve to store one.
+#[tokio::test]
+async fn sec_a_presigned_copy_is_a_copy_in_any_case_of_letters() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    house
+        .call("PUT", "/bucket/k")
+        .body("kept")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    for name in ["x-amz-copy-source", "X-Amz-Copy-Source"] {
+        house
+            .call("PUT", &format!("/bucket/copy?{name}=bucket%2Fk"))
+            .auth(Auth::Presigned(60))
+            .body("planted")
+            .send()
+            .await
+            .expect(StatusCode::OK);
+        let copy = house.call("GET", "/bucket/copy").send().await;
+        assert_eq!(copy.body, "kept", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn the_key_service_answers_on_the_same_endpoint() {
     let house = house().await;
     let mut call = house
