@@ -56,7 +56,7 @@ def kms(server, scheme="https", credential=None):
 
 def aws(server, *args, env=None, check=True, stdin=None, scheme="https", timeout=120):
     """The AWS CLI with nothing but what `eval "$(strongroom env)"` sets."""
-    point = server.env("--http") if scheme == "http" else server.env()
+    point = server.exports(scheme)
     isolated = {
         "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",

@@ -48,7 +48,7 @@ class Server:
         self.level = log
         self.process = None
         self.run_info = None
-        self._env = None
+        self._env = {}
 
     # ---- life -------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class Server:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=env, cwd=self.base,
             )
         self.run_info = self._wait_for_run_file()
-        self._env = None
+        self._env = {}
         return self
 
     def _wait_for_run_file(self):
@@ -148,12 +148,17 @@ class Server:
         pairs = (line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
         return {name: value for name, value in pairs if name.startswith("AWS_")}
 
+    def exports(self, scheme="https"):
+        """`env`, asked once for each start of the server."""
+        if scheme not in self._env:
+            self._env[scheme] = self.env(*(["--http"] if scheme == "http" else []))
+        return self._env[scheme]
+
     @property
     def credential(self):
         """(access key id, secret access key) of root."""
-        if self._env is None:
-            self._env = self.env()
-        return self._env["AWS_ACCESS_KEY_ID"], self._env["AWS_SECRET_ACCESS_KEY"]
+        env = self.exports()
+        return env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
 
     # ---- what it wrote ----------------------------------------------------------------
 
