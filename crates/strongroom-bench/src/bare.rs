@@ -17,8 +17,7 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::PrivateKeyDer;
 use strongroom_format::{
     BodyContext, FloeHeader, Layer, ObjectDataId, ObjectKey, Opener, PartUid, Sealer,
 };
@@ -43,9 +42,9 @@ pub(crate) struct Options {
     /// Leave the bytes as they are.
     #[arg(long)]
     plain: bool,
-    /// Folder with `server.pem` and `server.key`: serve TLS.
+    /// Serve TLS.
     #[arg(long)]
-    tls: Option<PathBuf>,
+    tls: bool,
 }
 
 struct Server {
@@ -74,7 +73,7 @@ pub(crate) async fn serve(options: Options) -> Outcome<()> {
         plain: options.plain,
         objects: Mutex::default(),
     });
-    let tls = options.tls.as_deref().map(acceptor).transpose()?;
+    let tls = options.tls.then(|| acceptor(&options.data)).transpose()?;
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     std::fs::write(
         options.data.join("address"),
@@ -97,13 +96,14 @@ pub(crate) async fn serve(options: Options) -> Outcome<()> {
     }
 }
 
-fn acceptor(folder: &Path) -> Outcome<TlsAcceptor> {
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_file_iter(folder.join("server.pem"))?.collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key"))?;
+/// TLS under a certificate of its own, which is written to DATA/cert.pem for the client.
+fn acceptor(data: &Path) -> Outcome<TlsAcceptor> {
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    std::fs::write(data.join("cert.pem"), own.cert.pem())?;
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der())?;
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_single_cert(vec![own.cert.der().clone()], key)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

@@ -67,18 +67,8 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     let product = Product::start(&options.server, &folder.0.join("product"))?;
     for tls in [false, true] {
         let transport = if tls { "https" } else { "http" };
-        let plain = target::bare(
-            &folder.0.join(format!("plain-{transport}")),
-            true,
-            &product,
-            tls,
-        )?;
-        let sealed = target::bare(
-            &folder.0.join(format!("sealed-{transport}")),
-            false,
-            &product,
-            tls,
-        )?;
+        let plain = target::bare(&folder.0.join(format!("plain-{transport}")), true, tls)?;
+        let sealed = target::bare(&folder.0.join(format!("sealed-{transport}")), false, tls)?;
         say(&format!("measuring over {transport}"));
         bench.transport(&product, &plain, &sealed, tls).await?;
     }
@@ -216,17 +206,14 @@ impl Bench {
         let total = if smoke { 16 * MIB1 } else { 1 << 30 };
         let endpoint = product_endpoint(product, false);
         let body = Bytes::from(vec![0x5A; usize::try_from(total)?]);
-        for number in 0..CONNECTIONS {
-            let path = format!("/bench-http/range-{number}-0");
-            let body = if number == 0 {
-                body.clone()
-            } else {
-                Bytes::new()
-            };
-            if number == 0 || smoke {
-                load::once(&endpoint, Method::PUT, &path, vec![], body).await?;
-            }
-        }
+        load::once(
+            &endpoint,
+            Method::PUT,
+            "/bench-http/range-0-0",
+            vec![],
+            body,
+        )
+        .await?;
         let row = Row {
             transport: "http",
             server: "product",

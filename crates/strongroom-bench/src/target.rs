@@ -2,7 +2,7 @@
 //! The three servers that are measured, started and ready.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -41,7 +41,6 @@ pub(crate) struct Product {
     pub(crate) https: SocketAddr,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) credential: Arc<Credential>,
-    pub(crate) data: PathBuf,
 }
 
 impl Product {
@@ -68,29 +67,22 @@ impl Product {
                 .ok_or("run.json: no address")?;
             Ok(text.rsplit('/').next().unwrap_or_default().parse()?)
         };
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_file_iter(data.join("tls/ca.pem"))? {
-            roots.add(certificate?)?;
-        }
-        let tls = rustls::ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = trust(&data.join("tls/ca.pem"))?;
         Ok(Self {
             http: address("http")?,
             https: address("https")?,
             process,
-            tls: Arc::new(tls),
+            tls,
             credential: Arc::new(Credential {
                 access_key_id,
                 secret: SecretAccessKey::new(secret),
             }),
-            data: data.to_owned(),
         })
     }
 }
 
 /// Start a bare server over the pipeline.
-pub(crate) fn bare(data: &Path, plain: bool, product: &Product, tls: bool) -> Outcome<Target> {
+pub(crate) fn bare(data: &Path, plain: bool, tls: bool) -> Outcome<Target> {
     std::fs::create_dir_all(data)?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bare").arg("--data").arg(data);
@@ -98,15 +90,25 @@ pub(crate) fn bare(data: &Path, plain: bool, product: &Product, tls: bool) -> Ou
         command.arg("--plain");
     }
     if tls {
-        command.arg("--tls").arg(product.data.join("tls"));
+        command.arg("--tls");
     }
     let mut process = Process::start(&mut command, &data.join("bench.log"))?;
     let address = process.wait_for(&data.join("address"))?.parse()?;
-    let tls = tls.then(|| Arc::clone(&product.tls));
+    let tls = tls.then(|| trust(&data.join("cert.pem"))).transpose()?;
     Ok(Target {
         process,
         address,
         tls,
         credential: None,
     })
+}
+
+/// A client that trusts the certificates of a file.
+fn trust(file: &Path) -> Outcome<Arc<rustls::ClientConfig>> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file)? {
+        roots.add(certificate?)?;
+    }
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots);
+    Ok(Arc::new(config.with_no_client_auth()))
 }
