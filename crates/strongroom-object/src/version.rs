@@ -210,7 +210,10 @@ impl Objects {
             own.preconditions
                 .push(current_unchanged(bucket, object_key, current.as_ref()));
             if let Some(found) = current {
-                own.writes.extend(self.removal(&found)?);
+                let Some(removal) = self.removal_of_current(&found)? else {
+                    continue;
+                };
+                own.writes.extend(removal);
             }
             match self.tables().commit(own).await {
                 Ok(_) => return Ok(()),
@@ -242,7 +245,9 @@ impl Objects {
                 return Ok(false);
             };
             let unchanged = current_unchanged(bucket, object_key, Some(&found));
-            let writes = self.removal(&found)?;
+            let Some(writes) = self.removal_of_current(&found)? else {
+                continue;
+            };
             match self
                 .tables()
                 .commit(Batch {
@@ -257,6 +262,18 @@ impl Objects {
             }
         }
         Err(Error::Internal("too many writers of one object"))
+    }
+
+    /// As [`Self::removal`]; `None` if another writer took the version away meanwhile, and its
+    /// part table with it: that is no damage.
+    fn removal_of_current(&self, found: &Found) -> Result<Option<Vec<Write>>, Error> {
+        match self.removal(found) {
+            Ok(writes) => Ok(Some(writes)),
+            Err(error) => match self.tables().get(VERSIONS, &found.table_key)? {
+                Some(now) if now.seq == found.seq => Err(error),
+                _ => Ok(None),
+            },
+        }
     }
 
     /// What takes a version's rows and bytes away. Its sealed-key record goes with its row, so

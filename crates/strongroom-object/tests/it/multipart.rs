@@ -487,3 +487,38 @@ fn blobs(house: &House) -> usize {
         })
         .sum()
 }
+
+/// A writer that meets another may find the row of a version and no more its part table. That is
+/// no damage, and must neither fail the request nor raise an alarm.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sec_writers_over_a_multipart_object_report_no_damage() {
+    let house = std::sync::Arc::new(house().await);
+    house.bucket("bucket").await;
+    let mut tasks = Vec::new();
+    for task in 0..6_u8 {
+        let house = std::sync::Arc::clone(&house);
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..25 {
+                if task == 0 {
+                    let scope = house.request();
+                    house
+                        .objects
+                        .delete_object(scope.scope(), "bucket", "k", None)
+                        .await
+                        .unwrap();
+                    continue;
+                }
+                let upload_id = create(&house, EncryptionRequest::S3).await;
+                let only = part(&house, &upload_id, 1, &[task; 100], None)
+                    .await
+                    .unwrap();
+                complete(&house, &upload_id, vec![completed(1, &only)], None)
+                    .await
+                    .unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
