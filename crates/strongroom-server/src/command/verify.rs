@@ -30,7 +30,7 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Error> {
     let mut text = String::new();
     for damage in &found.damaged {
         // Writing to a string cannot fail.
-        let _ok = writeln!(text, "DAMAGED {damage}");
+        let _ok = writeln!(text, "DAMAGED {}", on_one_line(damage));
     }
     let _ok = writeln!(
         text,
@@ -56,6 +56,20 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Error> {
     }
 }
 
+/// Names are the clients': one of them must neither write a line of this report nor command the
+/// terminal it is shown on.
+fn on_one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Drawn on standard error, and only if that is a terminal.
 fn progress_bar() -> ProgressBar {
     let template = "{spinner} {msg}, {binary_bytes} read, {binary_bytes_per_sec}, {elapsed}";
@@ -66,4 +80,18 @@ fn progress_bar() -> ProgressBar {
         .with_message("0 objects");
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_names_write_no_lines_and_command_no_terminal() {
+        let name = "s3://b/k\u{1b}[2J\r\n0 damaged\u{9b}\u{7f}: gr\u{fc}n";
+        let shown = on_one_line(name);
+        assert!(!shown.chars().any(char::is_control), "{shown}");
+        assert_eq!(shown.lines().count(), 1);
+        assert!(shown.ends_with(": gr\u{fc}n"));
+    }
 }
