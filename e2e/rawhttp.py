@@ -14,7 +14,7 @@ import socket
 import ssl
 import zlib
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from strongroom import REGION
 
@@ -43,7 +43,8 @@ def one_space(value):
 
 
 def canonical_query(query):
-    pairs = [tuple((part + "=").split("=")[:2]) for part in query.split("&") if part]
+    again = [quote(unquote_to_bytes(part), safe="-_.~=") for part in query.split("&") if part]
+    pairs = [tuple((part + "=").split("=")[:2]) for part in again]
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
