@@ -9,7 +9,7 @@ use strongroom_store::{Blobs, Store, Tables};
 
 use crate::authorize::{Action, Permit, Resource, authorize};
 use crate::error::Error;
-use crate::model::Scope;
+use crate::model::{ObjectName, Scope};
 use crate::rows::{self, BucketRow};
 use crate::table_key;
 
@@ -64,6 +64,21 @@ impl Objects {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Whether a request about an object goes any further: the bucket is there and the caller may
+    /// do `action`. A look that costs one row, for adapters that must answer 404 and 403 before
+    /// they judge anything else; the operation itself asks again.
+    pub fn admit(
+        &self,
+        scope: Scope<'_>,
+        bucket: &str,
+        object_key: &str,
+        action: Action,
+    ) -> Result<Permit, Error> {
+        ObjectName::parse(object_key)?;
+        self.bucket(bucket)?
+            .authorize_object(scope, action, object_key)
     }
 
     pub(crate) fn tables(&self) -> &Tables {

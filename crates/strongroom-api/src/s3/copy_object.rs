@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use strongroom_audit::Receipt;
-use strongroom_object::{CopyObject, CopyObjectOutput, PropertiesDirective};
+use strongroom_object::{Action, CopyObject, CopyObjectOutput, PropertiesDirective};
 
 use super::{
     S3Request, checksum_headers, conditions, copy_source, encryption_headers, names, properties,
@@ -16,6 +16,7 @@ use crate::xml::Xml;
 const COPY_SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
     let sse_applied = encryption_headers::sse_applied(&encryption);

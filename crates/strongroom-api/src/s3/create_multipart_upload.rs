@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::HeaderValue;
 use strongroom_audit::Receipt;
-use strongroom_object::{ChecksumAlgorithm, ChecksumType, CreateMultipartUpload};
+use strongroom_object::{Action, ChecksumAlgorithm, ChecksumType, CreateMultipartUpload};
 
 use super::{S3Request, checksum_headers, encryption_headers, names, properties};
 use crate::error::S3Error;
@@ -12,6 +12,7 @@ use crate::response::Answer;
 use crate::xml::Xml;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let checksum_algorithm = checksum_headers::algorithm(req)?;
     let checksum_type = checksum_headers::checksum_type(req)?;

@@ -3,7 +3,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served};
+use strongroom_object::{
+    Action, Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served,
+};
 
 use super::conditions::{self, EntityTag};
 use super::encryption_headers::{self, Trio};
@@ -13,6 +15,7 @@ use crate::response::{Answer, ResponseBody};
 use crate::timestamp::{http_date, parse_http_date};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, read_action(req)?)?;
     let overrides = overrides(req)?;
     let input = input(req)?;
     let part = input.part_number.is_some();
@@ -27,6 +30,14 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         answer.set(name, value);
     }
     Ok(answer)
+}
+
+/// What a read asks to do.
+pub(super) fn read_action(req: &S3Request) -> Result<Action, S3Error> {
+    Ok(match req.version_id()? {
+        None => Action::GetObject,
+        Some(_) => Action::GetObjectVersion,
+    })
 }
 
 /// The request as the conductor takes it.

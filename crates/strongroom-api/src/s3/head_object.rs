@@ -9,6 +9,7 @@ use crate::error::S3Error;
 use crate::response::{Answer, ResponseBody};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, get_object::read_action(req)?)?;
     let overrides = get_object::overrides(req)?;
     let input = get_object::input(req)?;
     let part = input.part_number.is_some();

@@ -6,13 +6,14 @@
 
 use http::{HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::PutObject;
+use strongroom_object::{Action, PutObject};
 
 use super::{S3Request, checksum_headers, conditions, encryption_headers, properties};
 use crate::error::S3Error;
 use crate::response::Answer;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
     let sse_applied = encryption_headers::sse_applied(&encryption);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_object::{Body, Objects, PUT_BYTES_MAX, Scope};
+use strongroom_object::{Action, Body, Objects, PUT_BYTES_MAX, Scope};
 
 use super::object_error::entity_too_large;
 use crate::body::RequestBody;
@@ -48,6 +48,18 @@ impl S3Request {
     /// The conductor.
     pub(crate) fn objects(&self) -> &Objects {
         &self.services.objects
+    }
+
+    /// The first thing a handler of an object asks: is the bucket there, and may the caller do
+    /// this? Only then are the headers looked at, since a refusal of a header tells of nothing
+    /// but the request. Before all that, a customer key that came in clear is refused: nothing is
+    /// done with it, whatever the bucket.
+    pub(crate) fn admit(&self, receipt: &Receipt, action: Action) -> Result<(), S3Error> {
+        super::encryption_headers::refuse_insecure_customer_key(self)?;
+        let (bucket, object_key) = (self.bucket()?, self.object_key()?);
+        self.objects()
+            .admit(self.scope(receipt), bucket, object_key, action)?;
+        Ok(())
     }
 
     /// The bucket's name.

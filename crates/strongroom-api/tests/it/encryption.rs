@@ -292,3 +292,79 @@ async fn copies_open_with_one_key_and_seal_with_another() {
     assert_eq!(got.expect(StatusCode::OK).body, "mine");
     assert_eq!(house.call("GET", "/bucket/d").send().await.body, "mine");
 }
+
+/// Headers of an encryption that no request may ask for, each refused where the bucket is there.
+const BAD: [(&str, &str, &str); 4] = [
+    (SSE, "AES", "InvalidArgument"),
+    (KID, "alias/x", "InvalidArgument"),
+    (
+        "x-amz-server-side-encryption-customer-algorithm",
+        "AES192",
+        "InvalidArgument",
+    ),
+    ("x-amz-acl", "public-read", "NotImplemented"),
+];
+
+#[tokio::test]
+async fn sec_a_missing_bucket_comes_before_every_header() {
+    let house = with_bucket().await;
+    house.bucket("source").await;
+    let source = house.call("PUT", "/source/k").body("x").send().await;
+    source.expect(StatusCode::OK);
+    let call = |bucket: &str, operation: &str| {
+        let upload = "partNumber=1&uploadId=x";
+        let call = match operation {
+            "PutObject" => house.call("PUT", &format!("/{bucket}/k")),
+            "CopyObject" => house.call("PUT", &format!("/{bucket}/k")),
+            "CreateMultipartUpload" => house.call("POST", &format!("/{bucket}/k?uploads")),
+            "UploadPart" | "UploadPartCopy" => house.call("PUT", &format!("/{bucket}/k?{upload}")),
+            "GetObject" => house.call("GET", &format!("/{bucket}/k")),
+            other => panic!("{other}"),
+        };
+        if operation.ends_with("Copy") || operation == "CopyObject" {
+            call.header("x-amz-copy-source", "source/k")
+        } else {
+            call
+        }
+    };
+    for operation in [
+        "PutObject",
+        "CopyObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "UploadPartCopy",
+        "GetObject",
+    ] {
+        for (name, value, code) in BAD {
+            let missing = call("missing", operation).header(name, value).send().await;
+            missing.refused(404, "NoSuchBucket");
+            let takes_all = matches!(
+                operation,
+                "PutObject" | "CopyObject" | "CreateMultipartUpload"
+            );
+            if takes_all {
+                let there = call("bucket", operation).header(name, value).send().await;
+                assert_eq!(there.element("Code").as_deref(), Some(code), "{operation}");
+            }
+        }
+        // A key sent in clear is refused before anything else is looked at.
+        call("missing", operation)
+            .customer_key(&[7; 32])
+            .plain_http()
+            .send()
+            .await
+            .refused(400, "InvalidRequest")
+            .says(INSECURE_C);
+    }
+    let head = house.call("HEAD", "/missing/k").header(SSE, "AES256");
+    assert_eq!(head.send().await.status, 404);
+    let head = house.call("HEAD", "/bucket/k").header(SSE, "AES256");
+    assert_eq!(head.send().await.status, 400);
+}
+
+#[tokio::test]
+async fn sec_a_missing_bucket_is_answered_before_the_body_is_asked_for() {
+    let house = house().await;
+    let put = house.call("PUT", "/missing/k").header(SSE, "nonsense");
+    put.send_unread(1).await.refused(404, "NoSuchBucket");
+}

@@ -63,6 +63,15 @@ pub(crate) fn customer_key(req: &S3Request, trio: Trio) -> Result<Option<Custome
     .customer_key(trio)
 }
 
+/// Refuses a request that brings a customer key over an unencrypted connection.
+pub(crate) fn refuse_insecure_customer_key(req: &S3Request) -> Result<(), S3Error> {
+    Headers {
+        headers: &req.headers,
+        secure: req.secure,
+    }
+    .refuse_insecure_customer_key()
+}
+
 /// GET and HEAD take no header that chooses an encryption: the object's own is what it is.
 pub(crate) fn refuse_on_read(req: &S3Request) -> Result<(), S3Error> {
     for name in [
