@@ -124,13 +124,18 @@ async fn one(
         let mut response = sender.send_request(request).await?;
         let mut received = 0;
         let status = response.status();
+        let mut refusal = Vec::new();
         while let Some(frame) = response.frame().await {
             if let Some(data) = frame?.data_ref() {
                 received += u64::try_from(data.len())?;
+                if !status.is_success() {
+                    refusal.extend_from_slice(data);
+                }
             }
         }
         if !status.is_success() {
-            return Err(format!("{} {name}: {status}", work.method).into());
+            let refusal = String::from_utf8_lossy(&refusal);
+            return Err(format!("{} {name}: {status}: {refusal}", work.method).into());
         }
         done.requests += 1;
         done.bytes += received.max(u64::try_from(work.body.len())?);

@@ -50,6 +50,9 @@ struct Options {
     /// Seconds of load for each row.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+    /// Only the durable rows of small objects.
+    #[arg(long)]
+    small: bool,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

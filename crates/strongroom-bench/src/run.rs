@@ -64,6 +64,9 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
         sizes,
         rows: Vec::new(),
     };
+    if options.small {
+        return bench.only_small(options, &folder.0, &durable.0).await;
+    }
     let product = Product::start(&options.server, &folder.0.join("product"))?;
     for tls in [false, true] {
         let transport = if tls { "https" } else { "http" };
@@ -94,6 +97,23 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
 }
 
 impl Bench {
+    /// The small objects alone, in memory and on the drive: for work on their cost.
+    async fn only_small(mut self, options: &Options, memory: &Path, drive: &Path) -> Outcome<()> {
+        for folder in [memory, drive] {
+            let product = Product::start(&options.server, &folder.join("product"))?;
+            self.durable(&product).await?;
+        }
+        let (limits, ratios, rows) = (Vec::new(), Vec::new(), self.rows);
+        Report {
+            limits,
+            rows,
+            ratios,
+            resident_bytes_max: 0,
+        }
+        .print();
+        Ok(())
+    }
+
     async fn transport(
         &mut self,
         product: &Product,
