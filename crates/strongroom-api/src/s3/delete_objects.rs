@@ -29,16 +29,15 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let bucket = req.bucket()?.to_owned();
     let req: &S3Request = req;
     let bucket = &bucket;
-    let mut outcomes: Vec<Outcome> = stream::iter(asked.objects)
-        .map(|object| delete_one(req, receipt, bucket, object))
+    let mut deletions: Vec<Deletion<'_>> = stream::iter(asked.objects)
+        .map(|object| delete_one(req, Deletion::begin(receipt, bucket, object)))
         .buffered(AT_ONCE)
         .collect()
         .await;
-    if let Some(at) = outcomes.iter().position(Outcome::is_about_the_bucket) {
-        outcomes.swap_remove(at).result?;
-    }
-    for outcome in &outcomes {
-        let detail = event(bucket, outcome);
+    refuse_for_the_bucket(&mut deletions)?;
+    for deletion in &mut deletions {
+        let detail = event(bucket, &deletion.outcome);
+        deletion.recorded = true;
         // The request's own event follows and is durable before the answer, and the log keeps
         // the order, so these are durable by then too.
         receipt
@@ -46,15 +45,18 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
             .await
             .map_err(S3Error::internal)?;
     }
-    let mut answer = Answer::xml(document(&outcomes, asked.quiet));
-    let failed = outcomes
+    let mut answer = Answer::xml(document(
+        deletions.iter().map(|deletion| &deletion.outcome),
+        asked.quiet,
+    ));
+    let failed = deletions
         .iter()
-        .filter(|outcome| outcome.result.is_err())
+        .filter(|deletion| !matches!(deletion.outcome.result, Some(Ok(()))))
         .count();
     answer
         .audit
         .additional
-        .insert("objectsAsked".to_owned(), json!(outcomes.len()));
+        .insert("objectsAsked".to_owned(), json!(deletions.len()));
     answer
         .audit
         .additional
@@ -62,19 +64,15 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     Ok(answer)
 }
 
-async fn delete_one(
-    req: &S3Request,
-    receipt: &Receipt,
-    bucket: &str,
-    object: ObjectToDelete,
-) -> Outcome {
+async fn delete_one<'a>(req: &S3Request, mut deletion: Deletion<'a>) -> Deletion<'a> {
+    let object = &deletion.outcome.object;
     let result = if object.conditional {
         Err(S3Error::not_implemented("A condition on a deletion"))
     } else {
         req.objects()
             .delete_object(
-                req.scope(receipt),
-                bucket,
+                req.scope(deletion.receipt),
+                deletion.bucket,
                 &object.object_key,
                 object.version_id.as_deref(),
             )
@@ -88,7 +86,21 @@ async fn delete_one(
     {
         tracing::error!(%cause, "an object could not be deleted");
     }
-    Outcome { object, result }
+    deletion.outcome.result = Some(result);
+    deletion
+}
+
+/// A refusal that is not about an object answers the whole request, whose own event says it once.
+/// What was deleted before the bucket went is recorded all the same.
+fn refuse_for_the_bucket(deletions: &mut Vec<Deletion<'_>>) -> Result<(), S3Error> {
+    let mut refusal = Ok(());
+    for deletion in deletions.iter_mut() {
+        if deletion.outcome.is_about_the_bucket() {
+            deletion.recorded = true;
+            refusal = deletion.outcome.result.take().unwrap_or(Ok(()));
+        }
+    }
+    refusal
 }
 
 /// One object in the request.
@@ -102,14 +114,50 @@ struct ObjectToDelete {
 
 struct Outcome {
     object: ObjectToDelete,
-    result: Result<(), S3Error>,
+    /// `None` while the deletion is under way.
+    result: Option<Result<(), S3Error>>,
 }
 
 impl Outcome {
-    /// Whether the refusal is not about this object: then it answers the whole request.
     fn is_about_the_bucket(&self) -> bool {
-        let code = self.result.as_ref().err().map(|error| error.code);
-        matches!(code, Some(S3Code::NoSuchBucket | S3Code::InvalidBucketName))
+        match &self.result {
+            Some(Err(error)) => {
+                matches!(error.code, S3Code::NoSuchBucket | S3Code::InvalidBucketName)
+            }
+            Some(Ok(())) | None => false,
+        }
+    }
+}
+
+/// One deletion that was begun. If it is dropped before it was recorded, since the client hung up,
+/// it records itself: it may have been carried out.
+struct Deletion<'a> {
+    receipt: &'a Receipt,
+    bucket: &'a str,
+    outcome: Outcome,
+    recorded: bool,
+}
+
+impl<'a> Deletion<'a> {
+    fn begin(receipt: &'a Receipt, bucket: &'a str, object: ObjectToDelete) -> Self {
+        Self {
+            receipt,
+            bucket,
+            outcome: Outcome {
+                object,
+                result: None,
+            },
+            recorded: false,
+        }
+    }
+}
+
+impl Drop for Deletion<'_> {
+    fn drop(&mut self) {
+        if !self.recorded {
+            let detail = event(self.bucket, &self.outcome);
+            self.receipt.record_unheard(&detail, false);
+        }
     }
 }
 
@@ -205,18 +253,19 @@ fn require_checksum(headers: &HeaderMap) -> Result<(), S3Error> {
     ))
 }
 
-fn document(outcomes: &[Outcome], quiet: bool) -> Bytes {
+fn document<'o>(outcomes: impl Iterator<Item = &'o Outcome>, quiet: bool) -> Bytes {
     let mut xml = Xml::document("DeleteResult");
     for Outcome { object, result } in outcomes {
         match result {
-            Ok(()) if quiet => {}
-            Ok(()) => {
+            None => {}
+            Some(Ok(())) if quiet => {}
+            Some(Ok(())) => {
                 xml.open("Deleted");
                 xml.text("Key", &object.object_key);
                 xml.optional("VersionId", object.version_id.as_deref());
                 xml.close();
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 xml.open("Error");
                 xml.text("Key", &object.object_key);
                 xml.optional("VersionId", object.version_id.as_deref());
@@ -246,10 +295,17 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
             arn: format!("arn:aws:s3:::{bucket}"),
         },
     ];
-    detail.error = outcome.result.as_ref().err().map(|error| EventError {
-        code: error.code.as_str().to_owned(),
-        message: error.message.to_string(),
-    });
+    detail.error = match &outcome.result {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Some(EventError {
+            code: error.code.as_str().to_owned(),
+            message: error.message.to_string(),
+        }),
+        None => Some(EventError {
+            code: "RequestAborted".to_owned(),
+            message: "the client went away; the object may have been deleted".to_owned(),
+        }),
+    };
     detail
 }
 
@@ -361,20 +417,23 @@ mod tests {
                 version_id: None,
                 conditional: false,
             },
-            result,
+            result: Some(result),
         };
         let outcomes = [
             outcome("a&b", Ok(())),
             outcome("c", Err(S3Error::from_code(S3Code::AccessDenied))),
         ];
-        let text = String::from_utf8(document(&outcomes, false).to_vec()).unwrap();
+        let text = String::from_utf8(document(outcomes.iter(), false).to_vec()).unwrap();
         assert!(text.contains(
             "<Deleted><Key>a&amp;b</Key></Deleted><Error><Key>c</Key><Code>AccessDenied</Code>\
              <Message>Access Denied</Message></Error></DeleteResult>"
         ));
-        let text = String::from_utf8(document(&outcomes, true).to_vec()).unwrap();
+        let text = String::from_utf8(document(outcomes.iter(), true).to_vec()).unwrap();
         assert!(!text.contains("Deleted>") && text.contains("<Key>c</Key>"));
         assert!(event("b", &outcomes[0]).error.is_none());
         assert_eq!(event("b", &outcomes[1]).error.unwrap().code, "AccessDenied");
+        let mut begun = outcome("d", Ok(()));
+        begun.result = None;
+        assert_eq!(event("b", &begun).error.unwrap().code, "RequestAborted");
     }
 }

@@ -211,3 +211,55 @@ async fn sec_no_digest_of_a_plaintext_is_in_the_log() {
         assert!(!log.contains(&digest), "{digest}");
     }
 }
+
+/// One request may delete a thousand objects: hanging up must not keep their names out of the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_every_object_of_an_aborted_list_of_deletions_is_named() {
+    use std::fmt::Write as _;
+    let house = std::sync::Arc::new(house().await);
+    house.bucket("bucket").await;
+    let names: Vec<String> = (0..100).map(|number| format!("name-{number}")).collect();
+    let mut list = String::from("<Delete>");
+    for name in &names {
+        let target = format!("/bucket/{name}");
+        let put = house.call("PUT", &target).body("x").send().await;
+        put.expect(StatusCode::OK);
+        write!(list, "<Object><Key>{name}</Key></Object>").unwrap();
+    }
+    list.push_str("</Delete>");
+    let mut last = 0;
+    for pause_ms in [1, 2, 4, 8, 16] {
+        let (of_task, list) = (std::sync::Arc::clone(&house), list.clone());
+        let task = tokio::spawn(async move {
+            let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, list.as_bytes());
+            let crc = u32::try_from(crc).unwrap().to_be_bytes();
+            let crc = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crc);
+            let call = of_task.call("POST", "/bucket?delete");
+            call.header("x-amz-checksum-crc32", &crc)
+                .body(list)
+                .send()
+                .await
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+        task.abort();
+        let _ = task.await;
+        // What was under way ends meanwhile.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let events = house.events().await;
+        let mut gone = 0;
+        for name in &names {
+            let target = format!("/bucket/{name}");
+            if house.call("HEAD", &target).send().await.status == StatusCode::OK {
+                continue;
+            }
+            gone += 1;
+            let is_it = |event: &&serde_json::Value| {
+                event["eventName"] == "DeleteObject"
+                    && event["requestParameters"]["key"] == name.as_str()
+            };
+            assert!(events.iter().any(|event| is_it(&event)), "{name}");
+        }
+        last = last.max(gone);
+    }
+    assert!(last > 0, "nothing was deleted before the client hung up");
+}
