@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! CreateBucket.
 
+use std::ops::Bound;
+
 use strongroom_store::{Batch, CommitError, Precondition, Write};
 
+use super::list_buckets::BUCKETS_MAX;
 use crate::authorize::{Action, Resource, authorize};
 use crate::error::Error;
 use crate::model::{BucketInfo, BucketName, Scope};
@@ -21,6 +24,9 @@ impl Objects {
             Resource::Bucket(name),
             owner,
         )?;
+        if self.find_bucket(name)?.is_none() {
+            self.check_room()?;
+        }
         let row = BucketRow {
             uid: random_uid()?,
             created_ms: self.now_ms(),
@@ -48,6 +54,23 @@ impl Objects {
                 bucket: name.to_owned(),
             }),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// More buckets than a listing shows would be hidden from it, and from `verify`. Creations
+    /// that meet here may pass the limit by their number: listings have room for those.
+    fn check_room(&self) -> Result<(), Error> {
+        let found = self.tables().scan(
+            BUCKETS,
+            Bound::Unbounded,
+            Bound::Unbounded,
+            BUCKETS_MAX,
+            false,
+        )?;
+        if found.len() < BUCKETS_MAX {
+            Ok(())
+        } else {
+            Err(Error::TooManyBuckets)
         }
     }
 }

@@ -31,7 +31,8 @@ impl Objects {
             BUCKETS,
             Bound::Unbounded,
             Bound::Unbounded,
-            BUCKETS_MAX,
+            // With room for creations that met at the limit.
+            2 * BUCKETS_MAX,
             false,
         )?;
         rows.into_iter()

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use strongroom_object::{EncryptionRequest, ListObjects};
+use strongroom_object::{EncryptionRequest, Error, ListObjects};
+use strongroom_store::{Batch, TableId, Write};
 
 use crate::harness::*;
 
@@ -141,4 +142,36 @@ async fn a_start_anywhere_leaves_out_what_is_not_behind_it() {
         expected.sort_unstable();
         assert_eq!(got, expected, "after {after:?}");
     }
+}
+
+/// A bucket beyond the end of the list of buckets would be hidden from its owner, and from a
+/// verification of the store.
+#[tokio::test]
+async fn sec_no_bucket_is_made_that_the_list_would_leave_out() {
+    let house = house().await;
+    house.bucket("zz-last").await;
+    let buckets = TableId(20);
+    let row = house.store.tables().get(buckets, b"zz-last").unwrap();
+    let value = row.unwrap().value;
+    for thousand in 0..10_u32 {
+        let count = if thousand == 0 { 999 } else { 1000 };
+        let put = |number: u32| Write::Put {
+            table: buckets,
+            key: format!("b-{thousand}-{number}").into_bytes(),
+            value: value.clone(),
+        };
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: (0..count).map(put).collect(),
+        };
+        house.store.tables().commit(batch).await.unwrap();
+    }
+    let scope = house.request();
+    let one_more = house.objects.create_bucket(scope.scope(), "one-more").await;
+    assert!(matches!(one_more, Err(Error::TooManyBuckets)));
+    let again = house.objects.create_bucket(scope.scope(), "zz-last").await;
+    assert!(matches!(again, Err(Error::BucketAlreadyOwnedByYou { .. })));
+    let listed = house.objects.list_buckets(scope.scope()).await.unwrap();
+    assert_eq!(listed.len(), 10_000);
+    assert_eq!(listed.last().unwrap().name, "zz-last");
 }
