@@ -38,12 +38,13 @@ mod reader;
 mod recovery;
 mod row;
 mod stream;
+mod verify_log;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -56,9 +57,12 @@ pub use body::IndexOp;
 pub use committer::ReleasedBlobs;
 pub use engine::Engine;
 pub use index::{FjallIndex, Index, IndexRow, MemoryIndex};
-pub use limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX};
-pub use reader::RowsReport;
+pub use limits::{
+    COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX, WRITES_PER_COMMIT_MAX,
+};
+pub use reader::{RowsReport, ScannedRow};
 pub use recovery::RecoveryReport;
+pub use verify_log::LogReport;
 
 use self::checkpoint::Checkpointer;
 use self::committer::{Command, Pending};
@@ -228,15 +232,38 @@ impl Tables {
         self.inner.reader.scan(table, start, end, limit, reverse)
     }
 
+    /// As [`Self::scan`], for those who look for damage: a row that does not open is an error of
+    /// its own and hides no other.
+    pub fn scan_each(
+        &self,
+        table: TableId,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<ScannedRow>, Error> {
+        self.inner
+            .reader
+            .scan_each(table, start, end, limit, reverse)
+    }
+
     /// Where a blob of the catalogue is; `None` when the store does not have the blob.
     pub fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
         self.inner.reader.blob(blob)
     }
 
     /// Opens every row of every table and tells which do not open; `seen` hears of the bytes
-    /// gone through. Blocks. Rows written meanwhile may or may not be among them.
-    pub fn verify(&self, seen: impl FnMut(u64)) -> Result<RowsReport, Error> {
+    /// gone through and may break off. Blocks. Rows written meanwhile may or may not be among
+    /// them.
+    pub fn verify(&self, seen: impl FnMut(u64) -> ControlFlow<()>) -> Result<RowsReport, Error> {
         self.inner.reader.verify(seen)
+    }
+
+    /// Reads the log again, every file that is kept, up to the last commit that was answered
+    /// before this began: sums, chain and seals. `seen` hears of the bytes and may break off.
+    /// Blocks.
+    pub fn verify_log(&self, seen: impl FnMut(u64) -> ControlFlow<()>) -> Result<LogReport, Error> {
+        verify_log::verify_log(&self.inner.checkpointer, seen)
     }
 
     /// The number of the last commit that reads show.

@@ -2,7 +2,7 @@
 //! Reading rows: the index says what is stored, the seal says whether to believe it.
 
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use super::batch::{CommitSeq, Row, TableId};
@@ -13,6 +13,9 @@ use crate::at_rest::AtRest;
 use crate::blob::CatalogRow;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
+
+/// A row's key, and the row if it opens.
+pub type ScannedRow = (Vec<u8>, Result<Row, Error>);
 
 /// What a look at every row came to.
 #[derive(Debug, Default)]
@@ -64,6 +67,20 @@ impl Reader {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
+        let rows = self.scan_each(table, start, end, limit, reverse)?;
+        rows.into_iter()
+            .map(|(key, row)| row.map(|row| (key, row)))
+            .collect()
+    }
+
+    pub(crate) fn scan_each(
+        &self,
+        table: TableId,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<ScannedRow>, Error> {
         self.shared.check()?;
         if table == INDEX_TABLE {
             return Err(Error::InvalidBatch {
@@ -85,10 +102,10 @@ impl Reader {
         );
         let rows = self.index.range(start, end, limit, reverse)?;
         let open = |(key, stored): IndexRow| {
-            let row = open_row(self.at_rest.as_ref(), &key, &stored)?;
-            Ok((key.get(2..).unwrap_or_default().to_vec(), row))
+            let row = open_row(self.at_rest.as_ref(), &key, &stored);
+            (key.get(2..).unwrap_or_default().to_vec(), row)
         };
-        rows.into_iter().map(open).collect()
+        Ok(rows.into_iter().map(open).collect())
     }
 
     pub(crate) fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
@@ -98,7 +115,10 @@ impl Reader {
         CatalogRow::decode(blob, &row.value).map(|row| Some(row.location(blob)))
     }
 
-    pub(crate) fn verify(&self, mut seen: impl FnMut(u64)) -> Result<RowsReport, Error> {
+    pub(crate) fn verify(
+        &self,
+        mut seen: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<RowsReport, Error> {
         self.shared.check()?;
         let mut report = RowsReport::default();
         let end = index_key(INDEX_TABLE, &[]);
@@ -119,7 +139,9 @@ impl Reader {
                 report
                     .damaged
                     .extend(open_row(self.at_rest.as_ref(), &key, &stored).err());
-                seen(bytes);
+                if seen(bytes).is_break() {
+                    return Ok(report);
+                }
             }
         }
     }

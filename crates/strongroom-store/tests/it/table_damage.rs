@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Damage to what was synced: always an error that names the place, never a shorter story.
 
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
 use strongroom_store::Error;
@@ -482,7 +482,11 @@ fn verification_opens_every_row_and_names_the_bad_ones() {
     )
     .unwrap();
     let mut seen = 0;
-    let report = tables.verify(|bytes| seen += bytes).unwrap();
+    let count = |bytes| {
+        seen += bytes;
+        ControlFlow::Continue(())
+    };
+    let report = tables.verify(count).unwrap();
     assert_eq!(
         (report.rows, report.bytes, report.damaged.len()),
         (400, seen, 0)
@@ -494,8 +498,94 @@ fn verification_opens_every_row_and_names_the_bad_ones() {
             rows.insert(key.to_vec(), Bytes::from(row));
         }
     });
-    let damaged = tables.verify(|_| {}).unwrap().damaged;
+    let damaged = tables.verify(|_| ControlFlow::Continue(())).unwrap().damaged;
     assert_eq!(damaged.len(), 2);
     assert!(damaged[0].to_string().contains("table 20"));
     assert!(damaged[1].to_string().contains("table 21"));
+    let each = tables.scan_each(T, Bound::Unbounded, Bound::Unbounded, 300, false);
+    let each = each.unwrap();
+    assert_eq!(each.len(), 200, "a damaged row hides no other");
+    for (key, row) in each {
+        assert_eq!(row.is_err(), key == [7], "{key:?}");
+    }
+    let mut seen = 0;
+    let stopped = tables.verify(|_| {
+        seen += 1;
+        if seen == 3 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    assert_eq!(stopped.unwrap().rows, 3);
+}
+
+#[tokio::test]
+async fn the_log_is_read_again_while_it_is_open() {
+    use std::sync::Arc;
+    use strongroom_store::table::Tables;
+    let (drive, index) = (SimDrive::new(5), LossyIndex::default());
+    let tables = Tables::open_with_index(
+        Arc::new(drive.clone()),
+        crate::table_rig::sealer(),
+        Arc::new(index),
+        crate::table_rig::small(),
+        crate::table_rig::ignore_released(),
+    )
+    .unwrap();
+    let verify = || tables.verify_log(|_| ControlFlow::Continue(())).unwrap();
+    let empty = verify();
+    assert_eq!((empty.files, empty.commits, empty.damaged.len()), (0, 0, 0));
+    for at in 0..40_u8 {
+        let batch = writes(vec![put(T, &[at], &[at; 400])]);
+        tables.commit(batch).await.unwrap();
+    }
+    let files = log_files(&drive);
+    assert!(files.len() > 2, "{files:?}");
+    let sound = verify();
+    assert!(sound.damaged.is_empty(), "{:?}", sound.damaged);
+    assert_eq!((sound.files, sound.commits), (files.len() as u64, 40));
+    let mut stopped = 0;
+    let first = tables.verify_log(|_| {
+        stopped += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!((first.unwrap().files, stopped), (1, 1));
+
+    for path in &files {
+        let bytes = drive.contents(path).unwrap();
+        for at in (0..bytes.len()).step_by(61) {
+            drive.rot(path, at, 0x10);
+            let damaged = verify().damaged;
+            // The mark behind the last record says nothing that the index does not say.
+            if path == files.last().unwrap() && at >= bytes.len() - 56 && damaged.is_empty() {
+                drive.rot(path, at, 0x10);
+                continue;
+            }
+            assert_eq!(damaged.len(), 1, "{path}, byte {at}");
+            assert_names(&damaged[0], path);
+            drive.rot(path, at, 0x10);
+        }
+        // Cut, and gone.
+        drive.plant(path, &bytes[..bytes.len() / 2]);
+        assert!(!verify().damaged.is_empty(), "{path}");
+        if path != &files[0] {
+            assert!(drive.remove(path).unwrap());
+            assert!(!verify().damaged.is_empty(), "{path}");
+        }
+        drive.plant(path, &bytes);
+        assert!(verify().damaged.is_empty(), "{path}");
+    }
+    // A file of another place.
+    let (one, two) = (&files[0], &files[1]);
+    let bytes = drive.contents(two).unwrap();
+    drive.plant(two, &drive.contents(one).unwrap());
+    assert_names(&verify().damaged[0], two);
+    drive.plant(two, &bytes);
+
+    // A checkpoint lets files go; what is left is still one story.
+    tables.checkpoint().unwrap();
+    assert!(log_files(&drive).len() < files.len());
+    let left = verify();
+    assert!(left.damaged.is_empty() && left.files > 0, "{left:?}");
 }

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading the log again while it is written: what a start would find, without waiting for one.
+//!
+//! Files older than the anchor's are kept for a while although nothing needs them; they are read
+//! too. The last file is read up to the last commit that the index shows: what lies behind that
+//! is being written. A checkpoint may remove the oldest files meanwhile; that is no damage.
+
+use std::ops::ControlFlow;
+use std::sync::PoisonError;
+
+use super::anchor::Position;
+use super::body;
+use super::checkpoint::Checkpointer;
+use super::journal::{self, list_files, log_path};
+use super::log::{
+    ChainHash, FILE_HEADER_BYTES, FileHeader, ScannedRecord, Scanner, Tail, Witnesses, judge_tail,
+};
+use super::stream;
+use crate::at_rest::AtRest;
+use crate::error::Error;
+
+/// What reading the log again came to.
+#[derive(Debug, Default)]
+pub struct LogReport {
+    /// Files read.
+    pub files: u64,
+    /// Commits in them.
+    pub commits: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// What is wrong, at most one error for each file.
+    pub damaged: Vec<Error>,
+}
+
+pub(crate) fn verify_log(
+    log: &Checkpointer,
+    mut seen: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<LogReport, Error> {
+    log.shared.check()?;
+    let end = log.shared.applied();
+    let anchor = log.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+    let journal_id = anchor.journal_id;
+    drop(anchor);
+    let mut report = LogReport::default();
+    let mut link = None;
+    let files = list_files(log.drive.as_ref())?;
+    if end.file > 0 && !files.contains(&end.file) {
+        report
+            .damaged
+            .push(damage(end.file, 0, "a log file is missing"));
+    }
+    for first_seq in files.into_iter().filter(|first| *first <= end.file) {
+        let bytes = match journal::read_file(log.drive.as_ref(), first_seq) {
+            Ok((_, bytes)) => bytes,
+            Err(Error::Corrupted { .. })
+                if !list_files(log.drive.as_ref())?.contains(&first_seq) =>
+            {
+                link = None;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let file = LogFile {
+            first_seq,
+            journal_id,
+            bytes: &bytes,
+            end,
+        };
+        let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        report.files = report.files.saturating_add(1);
+        report.bytes = report.bytes.saturating_add(read);
+        link = match file.verify(log.at_rest.as_ref(), link) {
+            Ok((commits, link)) => {
+                report.commits = report.commits.saturating_add(commits);
+                Some(link)
+            }
+            Err(error) => {
+                report.damaged.push(error);
+                None
+            }
+        };
+        if seen(read).is_break() {
+            break;
+        }
+    }
+    Ok(report)
+}
+
+/// Where the next file has to go on.
+#[derive(Clone, Copy)]
+struct Link {
+    next_seq: u64,
+    chain: ChainHash,
+}
+
+/// One file of the log, in memory.
+struct LogFile<'a> {
+    first_seq: u64,
+    journal_id: [u8; 16],
+    bytes: &'a [u8],
+    /// The end of the log.
+    end: Position,
+}
+
+impl LogFile<'_> {
+    /// Counts the commits of a file that is sound and goes on from `before`.
+    fn verify(&self, at_rest: &dyn AtRest, before: Option<Link>) -> Result<(u64, Link), Error> {
+        let wrong = |reason| damage(self.first_seq, 0, reason);
+        let header =
+            FileHeader::parse(self.bytes).ok_or_else(|| wrong("the file header is damaged"))?;
+        if header.journal_id != self.journal_id || header.first_seq != self.first_seq {
+            return Err(wrong("the file belongs to another place"));
+        }
+        if before
+            .is_some_and(|link| (link.next_seq, link.chain) != (header.first_seq, header.prev_hash))
+        {
+            return Err(wrong("the file does not continue the log"));
+        }
+        let is_last = self.first_seq == self.end.file;
+        let len = if is_last {
+            usize::try_from(self.end.offset).unwrap_or(usize::MAX)
+        } else {
+            self.bytes.len()
+        };
+        let bytes = self
+            .bytes
+            .get(..len)
+            .ok_or_else(|| wrong("the file ends before its last commit"))?;
+        let mut scanner =
+            Scanner::new(bytes, FILE_HEADER_BYTES, header.first_seq, header.prev_hash);
+        while let Some(record) = scanner.next_record() {
+            self.open(at_rest, &record)?;
+        }
+        let (next_seq, chain) = (scanner.next_seq(), scanner.chain());
+        let witnesses = Witnesses {
+            acknowledged: if is_last { self.end.seq } else { 0 },
+            later_file: true,
+        };
+        let tail = judge_tail(bytes, scanner.offset(), next_seq, &chain, witnesses);
+        if tail != Tail::Clean || (is_last && chain != self.end.chain) {
+            let offset = scanner.offset();
+            return Err(damage(self.first_seq, offset, "a synced record is damaged"));
+        }
+        let link = Link { next_seq, chain };
+        Ok((next_seq.saturating_sub(self.first_seq), link))
+    }
+
+    fn open(&self, at_rest: &dyn AtRest, record: &ScannedRecord<'_>) -> Result<(), Error> {
+        let header = &record.header;
+        let wrong = |reason| damage(self.first_seq, record.offset, reason);
+        let stream = stream::record(header.first_seq);
+        let plain = at_rest
+            .open(stream, &header.aad(), record.sealed_body)
+            .map_err(|_| wrong("a record's seal does not hold"))?;
+        body::parse(&plain, header.count)
+            .map(drop)
+            .ok_or_else(|| wrong("a record's content does not parse"))
+    }
+}
+
+fn damage(file: u64, offset: usize, reason: &'static str) -> Error {
+    Error::Corrupted {
+        place: format!("{}, byte {offset}", log_path(file)),
+        reason,
+    }
+}
