@@ -20,6 +20,7 @@ mod error;
 mod event;
 mod log;
 mod record;
+mod verify_log;
 mod writer;
 
 pub use audit::{Audit, Receipt};
@@ -30,3 +31,4 @@ pub use event::{
     TlsFacts, UserIdentity,
 };
 pub use record::AuditOptions;
+pub use verify_log::{LogReport, verify_log};

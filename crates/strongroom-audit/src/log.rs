@@ -36,12 +36,7 @@ struct Current {
 impl Log {
     /// Finds the newest file with a line in it, verifies that file and cuts off a torn end.
     pub(crate) fn open(drive: Arc<dyn Drive>) -> Result<Log, Error> {
-        let mut numbers: Vec<u64> = drive
-            .list(Folder::Audit)?
-            .iter()
-            .filter_map(|path| path.number(WORD))
-            .collect();
-        numbers.sort_unstable();
+        let mut numbers = numbers(drive.as_ref())?;
         let mut files = Vec::new();
         let mut head = ChainHead::START;
         while let Some(number) = numbers.pop() {
@@ -169,7 +164,18 @@ fn repair(file: &dyn DriveFile, tail: &Tail) -> Result<(), Error> {
     Ok(file.sync()?)
 }
 
-fn path(number: u64) -> DrivePath {
+/// The numbers of the files, oldest first.
+pub(crate) fn numbers(drive: &dyn Drive) -> Result<Vec<u64>, Error> {
+    let mut numbers: Vec<u64> = drive
+        .list(Folder::Audit)?
+        .iter()
+        .filter_map(|path| path.number(WORD))
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+pub(crate) fn path(number: u64) -> DrivePath {
     DrivePath::numbered(Folder::Audit, WORD, number)
 }
 
@@ -286,7 +292,7 @@ fn cut_short(line: &[u8]) -> bool {
 }
 
 /// Reads a file line by line with bounded memory.
-struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     file: &'a dyn DriveFile,
     buffer: Vec<u8>,
     /// Where the unread part of the buffer begins.
@@ -296,16 +302,16 @@ struct Lines<'a> {
     at_end: bool,
 }
 
-struct Line<'b> {
-    bytes: &'b [u8],
+pub(crate) struct Line<'b> {
+    pub(crate) bytes: &'b [u8],
     /// File position after the newline.
     end: u64,
     /// There was a newline.
-    ended: bool,
+    pub(crate) ended: bool,
 }
 
 impl<'a> Lines<'a> {
-    fn new(file: &'a dyn DriveFile) -> Lines<'a> {
+    pub(crate) fn new(file: &'a dyn DriveFile) -> Lines<'a> {
         Lines {
             file,
             buffer: Vec::new(),
@@ -315,7 +321,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Line<'_>>, strongroom_store::Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, strongroom_store::Error> {
         let mut searched = self.start;
         let newline = loop {
             let unsearched = self.buffer.get(searched..).unwrap_or_default();

@@ -15,4 +15,5 @@ mod crash;
 mod failing;
 mod record;
 mod rotation;
+mod verify_log;
 mod world;
