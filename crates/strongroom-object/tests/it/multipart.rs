@@ -390,6 +390,22 @@ async fn abort_takes_everything_away() {
     }
 }
 
+/// An abort, a completion or a delete of thousands of parts is one commit: its removals must not
+/// run into the bound on the rows that a commit writes.
+#[tokio::test]
+async fn thousands_of_parts_end_in_one_commit() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let upload = create(&house, EncryptionRequest::S3).await;
+    for number in 1..=4_200 {
+        part(&house, &upload, number, b"x", None).await.unwrap();
+    }
+    let request = house.request();
+    let abort = house.objects.abort_multipart_upload(request.scope(), "bucket", "k", &upload);
+    abort.await.unwrap();
+    house.objects.delete_bucket(house.request().scope(), "bucket").await.unwrap();
+}
+
 #[tokio::test]
 async fn parts_are_listed_in_pages() {
     let house = house().await;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX};
+use super::limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, WRITES_PER_COMMIT_MAX};
 use super::row::INDEX_TABLE;
 use crate::blob::BlobProof;
 use crate::error::Error;
@@ -207,7 +207,7 @@ impl Batch {
             bytes = bytes.saturating_add(key_len).saturating_add(value_len);
         }
         let rows = self.writes.len();
-        if bytes > COMMIT_BYTES_MAX || u64::try_from(rows).is_ok_and(|n| n > ROWS_PER_COMMIT_MAX) {
+        if bytes > COMMIT_BYTES_MAX || rows > WRITES_PER_COMMIT_MAX {
             return Err(Error::TooLarge { what: "a commit" });
         }
         Ok(BatchCost { rows, bytes })

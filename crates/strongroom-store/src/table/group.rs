@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::batch::{Batch, CommitError, CommitSeq, Precondition, TableId, Write};
 use super::body::{self, IndexOp};
 use super::index::Index;
-use super::limits::SEQ_MAX;
+use super::limits::{ROWS_PER_COMMIT_MAX, SEQ_MAX};
 use super::row::{index_key, open_row, seal_row};
 use crate::at_rest::AtRest;
 use crate::blob::{BlobProof, CatalogRow};
@@ -101,6 +101,10 @@ impl<'a> Planner<'a> {
             .into());
         }
         let changes = self.resolve(batch.writes, seq)?;
+        let sealed = changes.by_key.values().filter(|change| matches!(change, Change::Value(_)));
+        if u64::try_from(sealed.count()).map_or(true, |rows| rows > ROWS_PER_COMMIT_MAX) {
+            return Err(Error::TooLarge { what: "a commit" }.into());
+        }
         let mut ops = Vec::with_capacity(changes.by_key.len());
         for (key, change) in changes.by_key {
             ops.push(match change {

@@ -5,8 +5,11 @@
 pub const KEY_BYTES_MAX: usize = 4_096;
 /// Bytes of a row's value.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
-/// Writes of one commit.
+/// Rows that one commit may seal: the rows it writes, not those it removes.
 pub const ROWS_PER_COMMIT_MAX: u64 = 4_096;
+/// Writes of one commit, removals included: completing an upload of 10,000 parts over an object
+/// of as many takes some 20,000.
+pub const WRITES_PER_COMMIT_MAX: usize = 32_768;
 /// Bytes of keys and values of one commit.
 pub const COMMIT_BYTES_MAX: usize = 32 << 20;
 
@@ -30,7 +33,7 @@ pub(crate) const SEQ_MAX: u64 = (1 << 60) - 1;
 
 const _: () = {
     // The worst group, with 64 bytes of framing and seal for each row.
-    let rows = GROUP_ROWS_FULL + 4_096;
+    let rows = GROUP_ROWS_FULL + WRITES_PER_COMMIT_MAX;
     assert!(GROUP_BYTES_FULL + COMMIT_BYTES_MAX + rows * 128 <= 64 << 20);
     assert!(VALUE_BYTES_MAX <= COMMIT_BYTES_MAX);
 };

@@ -7,13 +7,13 @@
 //!
 //! | what | stream | seals for one stream |
 //! |---|---|---|
-//! | row | `1 << 60`, sequence >> 7 | 128 commits of at most 4,096 rows: 2^19 |
+//! | row | `1 << 60`, sequence >> 7 | 128 commits that seal at most 4,096 rows: 2^19 |
 //! | log record | `2 << 60`, first sequence >> 19 | each record has at least one commit: 2^19 |
 //! | anchor | `3 << 60`, sequence >> 10 | see below |
 //!
 //! The other half of the bound is left for sequence numbers that are used again: a commit whose
 //! append failed is not acknowledged, and after the store opened again its numbers go to other
-//! commits. Each failed opening wastes at most one group, and a group is smaller than 2^14 rows.
+//! commits. Each failed opening wastes at most one group, and a group seals fewer than 2^14 rows.
 //!
 //! An anchor is written by a checkpoint, and a checkpoint that finds the sequence unchanged
 //! writes none; 1,024 sequence numbers therefore see at most 1,024 anchors and the repeats of
