@@ -54,7 +54,7 @@ impl Kms {
         event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
         authorize_account(caller, KmsAction::CreateKey, self.place())?;
-        let new = NewKey::parse(input)?;
+        let new = NewKey::parse(input, &self.place().account_id)?;
         let made = self.new_key(new)?;
         let metadata = made.row.describe(self.place());
         event.touches(&metadata.arn);
@@ -105,7 +105,7 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
-    fn parse(input: CreateKeyInput) -> Result<NewKey, Error> {
+    fn parse(input: CreateKeyInput, account_id: &str) -> Result<NewKey, Error> {
         supported(input.key_spec.as_deref(), "keySpec", KEY_SPECS)?;
         supported(input.key_usage.as_deref(), "keyUsage", KEY_USAGES)?;
         supported(input.origin.as_deref(), "origin", ORIGINS)?;
@@ -124,7 +124,7 @@ impl NewKey {
         }
         check_tags(&input.tags)?;
         if let Some(policy) = &input.policy {
-            check_policy(policy)?;
+            check_policy(policy, account_id)?;
         }
         Ok(NewKey {
             description,
@@ -219,17 +219,57 @@ fn check_tags(tags: &[Tag]) -> Result<(), Error> {
 }
 
 /// A policy is kept as it is; what it means is not looked at yet.
-fn check_policy(policy: &str) -> Result<(), Error> {
+/// Accepts the one key policy that is in force for every key: the account's own principals, by
+/// what their identities allow. Any other would be stored and not enforced, and whoever wrote it
+/// would rely on it.
+fn check_policy(policy: &str, account_id: &str) -> Result<(), Error> {
     let malformed = |why: &str| Error::MalformedPolicyDocument(why.to_owned());
     if policy.len() > POLICY_BYTES_MAX {
         return Err(malformed("Policy is longer than 32768 bytes"));
     }
-    match serde_json::from_str(policy) {
-        Ok(Value::Object(_)) => Ok(()),
-        _ => Err(malformed(
+    let Ok(Value::Object(document)) = serde_json::from_str(policy) else {
+        return Err(malformed(
             "Policy contains a statement that is not valid JSON",
-        )),
+        ));
+    };
+    let statement = match document.get("Statement") {
+        Some(Value::Array(statements)) => match statements.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        },
+        other => other,
+    };
+    if statement.is_some_and(|statement| is_default(statement, account_id)) {
+        return Ok(());
     }
+    Err(Error::UnsupportedOperation(
+        "Key policies are not enforced yet; leave Policy out, or give the default key policy."
+            .to_owned(),
+    ))
+}
+
+/// Whether a statement is that of the default key policy (AWS KMS Developer Guide, "Default key
+/// policy"), whatever its Sid.
+fn is_default(statement: &Value, account_id: &str) -> bool {
+    let Some(members) = statement.as_object() else {
+        return false;
+    };
+    let root = format!("arn:aws:iam::{account_id}:root");
+    let known = ["Sid", "Effect", "Principal", "Action", "Resource"];
+    let is = |name: &str, text: &str| {
+        let one = json!(text);
+        members
+            .get(name)
+            .is_some_and(|value| *value == one || *value == json!([text]))
+    };
+    let principal = members.get("Principal");
+    members.keys().all(|name| known.contains(&name.as_str()))
+        && is("Effect", "Allow")
+        && is("Action", "kms:*")
+        && is("Resource", "*")
+        && principal.is_some_and(|value| {
+            *value == json!({ "AWS": root }) || *value == json!({ "AWS": [root] })
+        })
 }
 
 fn asked(input: &CreateKeyInput) -> Value {
