@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 # Raise these with the tests; lowering one needs a reason in the commit message.
-FUNCTIONS = 0
-CASES = 0
+FUNCTIONS = 175
+CASES = 1298
 
 
 def functions():

@@ -18,11 +18,12 @@ def signed(raw, wire, method, path, query="", headers=None, payload=UNSIGNED):
 
 
 def put(raw, bucket, lines, body, scheme="http"):
-    """A PUT whose framing headers are `lines`; the answer and whether the connection ended."""
+    """A PUT whose framing headers are `lines`; the answer, or whether the connection ended."""
     with Wire(raw.server, scheme) as wire:
         sent = signed(raw, wire, "PUT", f"/{bucket}/k")
         wire.send(wire.head("PUT", f"/{bucket}/k", [*sent.items(), *lines]) + body)
-        return wire.answer("PUT"), wire.is_closed(timeout=5)
+        answer = wire.answer("PUT")
+        return answer, answer is None and wire.is_closed(timeout=5)
 
 
 def refused(answer, closed, s3, bucket):
