@@ -62,6 +62,11 @@ impl Audit {
         self.inner.writer.flush().await
     }
 
+    /// Whether the log still takes records: not after a write or a flush failed.
+    pub fn is_in_service(&self) -> bool {
+        self.inner.writer.is_in_service()
+    }
+
     /// Makes everything durable and ends the log; later records fail.
     pub async fn close(&self) -> Result<(), Error> {
         self.inner.writer.close().await

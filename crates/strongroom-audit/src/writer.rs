@@ -68,6 +68,10 @@ impl Writer {
         }
     }
 
+    pub(crate) fn is_in_service(&self) -> bool {
+        !self.shared.lock().failed
+    }
+
     /// Ends the thread after a last batch; when this returns, the log holds nothing open.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         let ended = {

@@ -49,6 +49,7 @@ impl Objects {
         incoming: Incoming<'_>,
         mut body: Body,
     ) -> Result<Written, Error> {
+        self.blobs().check_room()?;
         let part_uid = random_uid()?;
         let context = BodyContext {
             layer: Layer::Inner,

@@ -151,6 +151,11 @@ impl Objects {
             len: row.size,
             partial: false,
         };
+        for part in &held.parts {
+            if let Place::Blob(location) = &part.place {
+                self.blobs().verify_trailer(location).await?;
+            }
+        }
         let mut body = self.open_body(&oek, &row, held, served).await?;
         let mut read = 0_u64;
         while let Some(piece) = body.next().await {

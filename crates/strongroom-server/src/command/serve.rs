@@ -102,8 +102,8 @@ fn open(
         tokio::spawn(keep_metrics_small(metrics.clone())),
     ];
     if let Some(bound) = ports.admin {
-        let store = rooms.store.clone();
-        let ready: admin::Readiness = Arc::new(move || crate::health::readiness(&store));
+        let (store, audit) = (rooms.store.clone(), rooms.audit.clone());
+        let ready: admin::Readiness = Arc::new(move || crate::health::readiness(&store, &audit));
         background.push(tokio::spawn(admin::serve(
             bound.into_listener(),
             metrics,

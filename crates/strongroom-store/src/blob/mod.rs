@@ -100,6 +100,12 @@ impl Blobs {
         self.inner.pool.take(units)
     }
 
+    /// Refuses when the drive has no room for new content, wherever it would lie. Blobs ask again
+    /// as they grow; what is to lie in the tables has to be asked for here.
+    pub fn check_room(&self) -> Result<(), Error> {
+        room_on(self.inner.drive.as_ref())
+    }
+
     /// Begins a blob. Touches the drive only with the first write.
     #[expect(
         clippy::unused_async,
@@ -148,6 +154,11 @@ impl Blobs {
         read::verify(&self.inner, *location).await
     }
 
+    /// Compares the end of a blob's file, which no reading of units touches, with what was written.
+    pub async fn verify_trailer(&self, location: &BlobLocation) -> Result<(), Error> {
+        read::verify_trailer(&self.inner, *location).await
+    }
+
     /// What the header of a blob's file says.
     pub async fn header(&self, blob: BlobId) -> Result<ShardHeader, Error> {
         read::header(&self.inner, blob).await
@@ -184,6 +195,16 @@ impl Blobs {
             move || orphans::collect(inner.drive.as_ref(), &inner.reclaimer, is_adopted, &stop);
         self.inner.readers.run(collect).await
     }
+}
+
+fn room_on(drive: &dyn Drive) -> Result<(), Error> {
+    if drive.has_room()? {
+        return Ok(());
+    }
+    Err(Error::NoSpace {
+        action: "store new content on",
+        path: drive.label(),
+    })
 }
 
 /// Empties the temporary folder: first step of opening a store, before any writer exists.

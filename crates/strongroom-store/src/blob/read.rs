@@ -183,6 +183,19 @@ impl OpenShard {
     }
 }
 
+/// Compares what reading a blob's units leaves out: the trailer. Header and length are compared
+/// by opening.
+pub(super) async fn verify_trailer(
+    blobs: &Arc<Inner>,
+    location: BlobLocation,
+) -> Result<(), Error> {
+    let reader = BlobReader::open(blobs, location).await?;
+    blobs
+        .readers
+        .run(move || reader.shard.check_trailer())
+        .await
+}
+
 /// Reads and compares a whole blob: header, length, every unit, trailer.
 pub(super) async fn verify(
     blobs: &Arc<Inner>,

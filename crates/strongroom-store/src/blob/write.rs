@@ -183,6 +183,7 @@ impl Writing {
 
         let bytes = buffer.file_bytes_mut();
         self.sums.write(self.layout, self.units, bytes);
+        super::room_on(self.drive.as_ref())?;
         self.file()?.write_at(offset, bytes)?;
         metrics::counter!("strongroom_blob_bytes_written_total")
             .increment(u64::try_from(bytes.len()).unwrap_or(0));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::{
@@ -83,6 +83,23 @@ impl LocalDrive {
         finish_flush(&self.health, started, done, path)
     }
 
+    /// Runs `make`, and once more after making the folder that it missed.
+    fn with_folder<T>(&self, folder: Folder, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let folder = self.folder(folder);
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
+                small_file::create_private_dir(&folder).inspect_err(|error| {
+                    // Making a folder ends with a flush, and which step failed is not known here.
+                    if !is_full(error) {
+                        self.health.record(HealthEvent::FlushFailed);
+                    }
+                })?;
+                make()
+            }
+            done => done,
+        }
+    }
+
     fn file(&self, file: File, path: &DrivePath) -> Arc<dyn DriveFile> {
         Arc::new(LocalFile {
             file,
@@ -113,7 +130,7 @@ impl Drive for LocalDrive {
                 .mode(0o600)
                 .open(&place)
         };
-        let created = with_folder(&self.folder(path.folder()), create);
+        let created = self.with_folder(path.folder(), create);
         created
             .map(|file| self.file(file, path))
             .map_err(|source| Error::from_io("create", path, source))
@@ -137,7 +154,7 @@ impl Drive for LocalDrive {
         let (old, new) = (self.place(from), self.place(to));
         let rename =
             || renameat_with(CWD, &old, CWD, &new, RenameFlags::NOREPLACE).map_err(io::Error::from);
-        with_folder(&self.folder(to.folder()), rename)
+        self.with_folder(to.folder(), rename)
             .map_err(|source| Error::from_io("rename to", to, source))
     }
 
@@ -185,7 +202,7 @@ impl Drive for LocalDrive {
         self.health.serving()?;
         let place = self.place(path);
         let replace = || small_file::write_private_durably(&place, bytes);
-        with_folder(&self.folder(path.folder()), replace).map_err(|source| {
+        self.with_folder(path.folder(), replace).map_err(|source| {
             // Which of its steps failed is not known here: a flush may be among them.
             let error = Error::from_io("replace", path, source);
             if matches!(error, Error::Io { .. }) {
@@ -193,6 +210,16 @@ impl Drive for LocalDrive {
             }
             error
         })
+    }
+
+    fn has_room(&self) -> Result<bool, Error> {
+        self.health.serving()?;
+        let space = statvfs(&self.top)
+            .map_err(|errno| Error::from_io("measure the space of", self.label(), errno.into()))?;
+        let kept_back = (space.f_blocks / KEPT_BACK_PART)
+            .saturating_mul(space.f_frsize)
+            .min(KEPT_BACK_BYTES_MAX);
+        Ok(space.f_bavail.saturating_mul(space.f_frsize) >= kept_back)
     }
 
     fn index_dir(&self) -> Option<PathBuf> {
@@ -258,19 +285,20 @@ impl DriveFile for LocalFile {
 
 const LOCK_NAME: &str = "lock";
 const INDEX_NAME: &str = "index";
+/// One part in so many of a drive is kept back from new content, ..
+const KEPT_BACK_PART: u64 = 20;
+/// .. but no more than this: log, index and audit log need no more on a large drive.
+const KEPT_BACK_BYTES_MAX: u64 = 1 << 30;
 
-/// Runs `make`, and once more after making the folder that it missed.
-fn with_folder<T>(folder: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    match make() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
-            small_file::create_private_dir(folder)?;
-            make()
-        }
-        done => done,
-    }
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
-/// INVARIANT: every failed flush passes here, so none leaves the drive in service.
+/// INVARIANT: a flush that fails passes here, in `with_folder` or in `replace`, so none leaves
+/// the drive in service.
 fn finish_flush(
     health: &Health,
     started: Instant,

@@ -73,6 +73,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Replaces a whole small file, all or nothing, durably.
     fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error>;
 
+    /// Whether there is room for new content. False when what is left is kept back, so that the
+    /// log, the audit log and removals go on working on a drive that is full for everyone else.
+    fn has_room(&self) -> Result<bool, Error> {
+        Ok(true)
+    }
+
     /// A directory of the operating system in which the table index may keep its files, or
     /// `None` when the drive has none to give.
     fn index_dir(&self) -> Option<PathBuf>;

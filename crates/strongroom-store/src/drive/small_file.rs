@@ -70,6 +70,50 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// For a folder that is made with its content or not at all: an empty folder beside `path`, to
+/// be filled and then handed to [`finish_dir`]. `None` when `path` has content already.
+pub fn begin_dir(path: &Path) -> io::Result<Option<PathBuf>> {
+    let is_made = match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().transpose()?.is_some(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if is_made {
+        return Ok(None);
+    }
+    let new = beside(path)?;
+    match fs::remove_dir_all(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create_private_dir(&new)?;
+    Ok(Some(new))
+}
+
+/// Moves a folder of [`begin_dir`] to its place, durably. Its content must be flushed.
+pub fn finish_dir(new: &Path, path: &Path) -> io::Result<()> {
+    sync_dir(new)?;
+    fs::rename(new, path)?;
+    sync_dir(folder_of(path))
+}
+
+/// The folders in a folder, in unspecified order; none when it is not there.
+pub fn folders_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
+}
+
 /// Empties the files of a folder that have this extension, durably; returns how many. For files
 /// whose content can be made again from elsewhere.
 pub fn empty_files(dir: &Path, extension: &str) -> io::Result<u32> {

@@ -124,6 +124,69 @@ fn the_index_on_fjall_conforms() {
     });
 }
 
+/// A server was killed at its first start, while fjall made its files. fjall opens such a directory
+/// never again, so the index has to appear as a whole.
+#[test]
+fn an_index_on_fjall_whose_making_was_cut_short_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    drop(FjallIndex::open(&whole, 1 << 20).unwrap());
+    let path = dir.path().join("index");
+    let unfinished = dir.path().join("index.new");
+    for kept in ["lock", "0.jnl", "version"] {
+        std::fs::create_dir_all(unfinished.join("keyspaces")).unwrap();
+        std::fs::copy(whole.join(kept), unfinished.join(kept)).unwrap();
+        drop(FjallIndex::open(&path, 1 << 20).unwrap());
+        assert!(!unfinished.exists());
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+    // What is in its place is never taken for unfinished.
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::copy(whole.join("0.jnl"), path.join("0.jnl")).unwrap();
+    FjallIndex::open(&path, 1 << 20).unwrap_err();
+}
+
+/// fjall reads its manifests without comparing their checksum: one changed bit made the server
+/// ask for 64 GiB of memory and die of it.
+#[test]
+fn a_manifest_of_fjall_with_any_bit_changed_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let index = FjallIndex::open(&path, 1 << 20).unwrap();
+    let put = IndexOp::Put {
+        key: b"a".to_vec(),
+        row: Bytes::from_static(b"row"),
+    };
+    index.apply(vec![put]).unwrap();
+    index.persist().unwrap();
+    drop(index);
+    let mut changed = 0;
+    for tree in std::fs::read_dir(path.join("keyspaces")).unwrap() {
+        let tree = tree.unwrap().path();
+        let current = std::fs::read(tree.join("current")).unwrap();
+        let id = u64::from_le_bytes(*current.first_chunk().unwrap());
+        for name in ["current".to_owned(), format!("v{id}")] {
+            let file = tree.join(&name);
+            let good = std::fs::read(&file).unwrap();
+            for bit in 0..good.len() * 8 {
+                let mut bad = good.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&file, bad).unwrap();
+                let error = FjallIndex::open(&path, 1 << 20).unwrap_err();
+                assert!(error.is_corruption(), "{name} bit {bit}: {error}");
+                assert!(error.to_string().contains("keyspaces"), "{error}");
+                changed += 1;
+            }
+            std::fs::write(&file, &good[..good.len() - 1]).unwrap();
+            FjallIndex::open(&path, 1 << 20).unwrap_err();
+            std::fs::write(&file, good).unwrap();
+        }
+    }
+    assert!(changed > 4_000, "{changed}");
+    let index = FjallIndex::open(&path, 1 << 20).unwrap();
+    assert_eq!(index.get(b"a").unwrap().unwrap(), "row");
+}
+
 #[test]
 fn the_index_in_memory_conforms() {
     let drive: Arc<dyn Drive> = Arc::new(SimDrive::new(1));

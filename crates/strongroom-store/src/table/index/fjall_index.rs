@@ -11,6 +11,11 @@
 //!   fjall, and what follows is lost without a word. So [`Index::persist`] does not sync that
 //!   journal but flushes the memtable into sorted tables, and our log is replayed from there
 //!   whatever the journal brought back. A journal that fjall refuses is emptied.
+//! - Nor are its manifests, which fjall believes without looking at their checksum: see
+//!   [`super::fjall_manifest`].
+//! - Nor is the making of a database: fjall makes its first files one by one and does not open a
+//!   directory in which a crash left only some. It works beside the directory, which is then
+//!   renamed.
 //! - Reads go through snapshots: a plain `get` or `range` of fjall can see half of a batch.
 //! - No key-value separation, no `clear()`, no FIFO compaction. Nothing is compressed: values
 //!   are ciphertext.
@@ -27,8 +32,8 @@ use fjall::{
     AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvPair, Readable,
 };
 
-use super::{Index, IndexRow, is_empty_range};
-use crate::drive::small_file::empty_files;
+use super::{Index, IndexRow, fjall_manifest, is_empty_range};
+use crate::drive::small_file::{begin_dir, empty_files, finish_dir};
 use crate::error::Error;
 use crate::table::body::IndexOp;
 
@@ -47,6 +52,16 @@ impl fmt::Debug for FjallIndex {
 impl FjallIndex {
     /// Opens or makes the index in `dir`.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        let failed = |source| Error::from_io("make", "index", source);
+        if let Some(new) = begin_dir(dir).map_err(failed)? {
+            drop(Self::open_made(&new, cache_bytes)?);
+            finish_dir(&new, dir).map_err(failed)?;
+        }
+        Self::open_made(dir, cache_bytes)
+    }
+
+    fn open_made(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        fjall_manifest::check(dir)?;
         let database = match open_database(dir, cache_bytes) {
             // Nothing in that journal is needed: the log is replayed from the last checkpoint.
             // Emptied and not removed, since without the files fjall forgets where it was.

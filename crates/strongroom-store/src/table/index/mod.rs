@@ -6,6 +6,7 @@
 //! lose anything older; the tables find that out at the start and refuse.
 
 mod fjall_index;
+mod fjall_manifest;
 mod memory;
 
 use std::fmt;
