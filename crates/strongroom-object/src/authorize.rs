@@ -2,7 +2,7 @@
 //! The one place where policies act on S3 requests.
 //!
 //! Every operation asks [`authorize`] once per resource and gets a [`Permit`] back; the functions
-//! that read or change rows take the permit. In this first form every principal of the account
+//! that read or change an object's rows take the permit and refuse another's. In this first form every principal of the account
 //! has full access, so the decision is about the account alone; bucket and identity policies
 //! will be evaluated here and nowhere else.
 
@@ -60,15 +60,34 @@ impl Action {
 }
 
 /// Proof that [`authorize`] said yes to this action on this resource.
+///
+/// The functions that read or change the rows of an object take it and look at it.
 #[derive(Debug)]
 pub struct Permit {
     action: Action,
+    arn: String,
 }
 
 impl Permit {
     /// What was permitted.
     pub fn action(&self) -> Action {
         self.action
+    }
+
+    /// Whether this is the proof for one of `actions` on an object. Anything else is a mistake of
+    /// ours, and ends the request.
+    pub(crate) fn covers(
+        &self,
+        actions: &[Action],
+        bucket: &str,
+        object_key: &str,
+    ) -> Result<(), Error> {
+        let arn = Resource::Object(bucket, object_key).arn();
+        if actions.contains(&self.action) && self.arn == arn {
+            Ok(())
+        } else {
+            Err(Error::Internal("a permit was shown for something else"))
+        }
     }
 }
 
@@ -101,7 +120,10 @@ pub(crate) fn authorize(
     owner_account: &str,
 ) -> Result<Permit, Error> {
     if caller.account_id() == owner_account {
-        return Ok(Permit { action });
+        return Ok(Permit {
+            action,
+            arn: resource.arn(),
+        });
     }
     Err(Error::AccessDenied {
         arn: caller.arn().to_owned(),

@@ -99,7 +99,7 @@ impl Objects {
     ) -> Result<CopyObjectOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let onto_itself =
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
@@ -134,6 +134,7 @@ impl Objects {
         };
         let algorithm = input.checksum_algorithm.or(source.checksum_algorithm);
         let new = NewObject {
+            permit: &permit,
             bucket: &bucket,
             object_key: &input.object_key,
             properties: properties.into(),

@@ -21,14 +21,14 @@ impl Objects {
             None => Action::DeleteObject,
             Some(_) => Action::DeleteObjectVersion,
         };
-        bucket.authorize_object(scope, action, object_key)?;
+        let permit = bucket.authorize_object(scope, action, object_key)?;
         if version_id.is_some_and(|id| id != "null") {
             return Err(Error::NoSuchVersion {
                 object_key: object_key.to_owned(),
                 version_id: version_id.unwrap_or_default().to_owned(),
             });
         }
-        self.remove_version(&bucket, object_key).await?;
+        self.remove_version(&permit, &bucket, object_key).await?;
         Ok(())
     }
 }

@@ -140,9 +140,9 @@ impl Objects {
             None => Action::GetObject,
             Some(_) => Action::GetObjectVersion,
         };
-        bucket.authorize_object(scope, action, &input.object_key)?;
+        let permit = bucket.authorize_object(scope, action, &input.object_key)?;
         let version_id = input.version_id.as_deref();
-        let (row, held) = self.hold_version(&bucket, &input.object_key, version_id)?;
+        let (row, held) = self.hold_version(&permit, &bucket, &input.object_key, version_id)?;
         encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
         check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
         let served = serve(input, &row, &held.parts)?;

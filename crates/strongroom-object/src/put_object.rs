@@ -4,7 +4,7 @@
 use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
 use strongroom_store::Batch;
 
-use crate::authorize::Action;
+use crate::authorize::{Action, Permit};
 use crate::conditions::check_write;
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
@@ -62,6 +62,7 @@ pub struct PutObjectOutput {
 
 /// A body to be stored as a whole object: of a PUT, or of a copy.
 pub(crate) struct NewObject<'a> {
+    pub permit: &'a Permit,
     pub bucket: &'a Bucket,
     pub object_key: &'a str,
     pub properties: PropertiesRow,
@@ -87,7 +88,7 @@ impl Objects {
     ) -> Result<PutObjectOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         if input.content_length > PUT_BYTES_MAX {
             let proposed_size = input.content_length;
             return Err(Error::EntityTooLarge {
@@ -101,6 +102,7 @@ impl Objects {
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
         let new = NewObject {
+            permit: &permit,
             bucket: &bucket,
             object_key: &input.object_key,
             properties: input.properties.into(),
@@ -167,8 +169,14 @@ impl Objects {
             part_table: Vec::new(),
             batch,
         };
-        self.store_version(new.bucket, new.object_key, version, &new.conditions)
-            .await?;
+        self.store_version(
+            new.permit,
+            new.bucket,
+            new.object_key,
+            version,
+            &new.conditions,
+        )
+        .await?;
         Ok(StoredObject {
             etag: written.etag,
             created_ms,

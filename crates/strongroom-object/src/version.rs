@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use strongroom_store::{Batch, BlobId, BlobPin, CommitError, Precondition, Row, Write};
 
+use crate::authorize::{Action, Permit};
 use crate::conditions::{check_write, is_conditional};
 use crate::error::Error;
 use crate::model::WriteConditions;
@@ -126,10 +127,16 @@ impl Objects {
     /// The version a request names, with its bytes held.
     pub(crate) fn hold_version(
         &self,
+        permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
         version_id: Option<&str>,
     ) -> Result<(VersionRow, Held), Error> {
+        permit.covers(
+            &[Action::GetObject, Action::GetObjectVersion],
+            &bucket.name,
+            object_key,
+        )?;
         for _ in 0..READ_TRIES_MAX {
             let found = self.version(bucket, object_key, version_id)?;
             let held = self.hold(&found.row);
@@ -174,11 +181,13 @@ impl Objects {
     /// Commit a new version in place of the current one.
     pub(crate) async fn store_version(
         &self,
+        permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
         new: NewVersion,
         conditions: &WriteConditions,
     ) -> Result<(), Error> {
+        permit.covers(&[Action::PutObject], &bucket.name, object_key)?;
         let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let value = rows::encode(&new.row)?;
         let mut own = new.batch;
@@ -237,9 +246,15 @@ impl Objects {
     /// Take the current version away; `false` when there is none.
     pub(crate) async fn remove_version(
         &self,
+        permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
     ) -> Result<bool, Error> {
+        permit.covers(
+            &[Action::DeleteObject, Action::DeleteObjectVersion],
+            &bucket.name,
+            object_key,
+        )?;
         for _ in 0..COMMIT_TRIES_MAX {
             let Some(found) = self.find_version(bucket, object_key)? else {
                 return Ok(false);

@@ -23,9 +23,9 @@ impl Objects {
     ) -> Result<(), Error> {
         ObjectName::parse(object_key)?;
         let bucket = self.bucket(bucket)?;
-        bucket.authorize_object(scope, Action::AbortMultipartUpload, object_key)?;
+        let permit = bucket.authorize_object(scope, Action::AbortMultipartUpload, object_key)?;
         for _ in 0..COMMIT_TRIES_MAX {
-            let upload = self.find_upload(&bucket, object_key, upload_id)?;
+            let upload = self.find_upload(&permit, &bucket, object_key, upload_id)?;
             let parts = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
             let mut batch = upload.removal(&parts);
             batch

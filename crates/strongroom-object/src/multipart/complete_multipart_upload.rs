@@ -65,8 +65,8 @@ impl Objects {
     ) -> Result<PutObjectOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
-        let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         let found = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
         let chosen = choose(&input, &found)?;
         let size = chosen_size(&input, &chosen)?;
@@ -128,21 +128,27 @@ impl Objects {
             part_table: parts,
             batch,
         };
-        self.store_version(&bucket, &input.object_key, version, &input.conditions)
-            .await
-            .map_err(|error| match error {
-                // A part or the upload changed while this was under way.
-                Error::ConditionalConflict
-                    if self
-                        .find_upload(&bucket, &input.object_key, &input.upload_id)
-                        .is_err() =>
-                {
-                    Error::NoSuchUpload {
-                        upload_id: input.upload_id.clone(),
-                    }
+        self.store_version(
+            &permit,
+            &bucket,
+            &input.object_key,
+            version,
+            &input.conditions,
+        )
+        .await
+        .map_err(|error| match error {
+            // A part or the upload changed while this was under way.
+            Error::ConditionalConflict
+                if self
+                    .find_upload(&permit, &bucket, &input.object_key, &input.upload_id)
+                    .is_err() =>
+            {
+                Error::NoSuchUpload {
+                    upload_id: input.upload_id.clone(),
                 }
-                other => other,
-            })?;
+            }
+            other => other,
+        })?;
         Ok(PutObjectOutput {
             etag,
             size,

@@ -62,8 +62,9 @@ impl Objects {
     ) -> Result<ListPartsOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize_object(scope, Action::ListMultipartUploadParts, &input.object_key)?;
-        let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
+        let permit =
+            bucket.authorize_object(scope, Action::ListMultipartUploadParts, &input.object_key)?;
+        let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         let after = u16::try_from(input.part_number_marker).unwrap_or(u16::MAX);
         let max = usize::try_from(input.max_parts).unwrap_or(usize::MAX);
         let mut found = self.find_parts(&upload.row.upload_uid, after, max.saturating_add(1))?;

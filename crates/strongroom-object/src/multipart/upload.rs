@@ -6,6 +6,7 @@ use std::ops::Bound;
 use strongroom_format::SseMode;
 use strongroom_store::{Batch, Precondition, Write};
 
+use crate::authorize::{Action, Permit};
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::model::{ChecksumAlgorithm, ChecksumType, CustomerKey, Scope};
@@ -108,10 +109,17 @@ impl Objects {
     /// Find an open upload by its id.
     pub(crate) fn find_upload(
         &self,
+        permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
         upload_id: &str,
     ) -> Result<OpenUpload, Error> {
+        let actions = [
+            Action::PutObject,
+            Action::AbortMultipartUpload,
+            Action::ListMultipartUploadParts,
+        ];
+        permit.covers(&actions, &bucket.name, object_key)?;
         let unknown = || Error::NoSuchUpload {
             upload_id: upload_id.to_owned(),
         };

@@ -83,7 +83,7 @@ impl Objects {
     ) -> Result<UploadPartOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         if input.content_length > PUT_BYTES_MAX {
             let proposed_size = input.content_length;
             return Err(Error::EntityTooLarge {
@@ -91,7 +91,7 @@ impl Objects {
                 max_size: PUT_BYTES_MAX,
             });
         }
-        let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
+        let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         let wrap_key = self
             .reopen_upload(scope, &bucket, &upload, input.customer_key)
             .await?;

@@ -38,8 +38,8 @@ impl Objects {
     ) -> Result<CopyObjectOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
-        let upload = self.find_upload(&bucket, &input.object_key, &input.upload_id)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         let source_version_id = input.source.version_id.clone();
         let (opened, request) = self.find_source(scope, input.source)?;
         let size = opened.row.size;
