@@ -7,7 +7,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use strongroom_audit::{
-    Durability, Error as AuditError, EventDetail, EventError, EventSource, Receipt, Resource,
+    Audit, Durability, Error as AuditError, EventDetail, EventError, EventSource, Receipt, Resource,
 };
 use strongroom_iam::AuthMethod;
 
@@ -315,6 +315,15 @@ impl Event {
             .await
             .map(|_| ())
     }
+}
+
+/// Refuses when the audit log takes no records any more: what could not be recorded must not
+/// happen.
+pub(crate) fn can_be_recorded(audit: &Audit) -> Result<(), S3Error> {
+    if audit.is_in_service() {
+        return Ok(());
+    }
+    Err(S3Error::unavailable(AuditError::OutOfService))
 }
 
 /// The answer where the event could not be recorded: nobody is told of success. A mutation that

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::finish::{Measured, finish_kms};
 use super::{ApiServices, Exchange, authenticate, limits};
+use crate::audit;
 use crate::body::{Frames, Framing, RequestBody};
 use crate::error::{S3Code, S3Error};
 use crate::kms;
@@ -96,6 +97,9 @@ async fn admit(
         }
         Ok(authenticated) => {
             let receipt = services.audit.begin(authenticated.caller.facts().clone());
+            if let Err(error) = audit::can_be_recorded(&services.audit) {
+                return (kms::refuse(&error), receipt);
+            }
             if !covers_body(authenticated.payload) {
                 let error = S3Error::from_code(S3Code::SignatureDoesNotMatch);
                 return (kms::refuse(&error), receipt);

@@ -114,6 +114,7 @@ async fn run(
     pending.asked.authenticated(method);
     let facts = authenticated.caller.facts().clone();
     let receipt = pending.receipt.insert(services.audit.begin(facts));
+    audit::can_be_recorded(&services.audit)?;
     let operation = operation?;
     if method == AuthMethod::Query {
         hoist::hoist(&query, &mut parts.headers)?;

@@ -146,6 +146,25 @@ fn an_index_on_fjall_whose_making_was_cut_short_is_made_again() {
     FjallIndex::open(&path, 1 << 20).unwrap_err();
 }
 
+/// A flush of the index failed while a checkpoint waited for it; the wait went on for minutes, and
+/// the server could not be stopped meanwhile.
+#[test]
+fn a_failed_flush_of_the_index_on_fjall_is_heard_of_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index");
+    let index = FjallIndex::open(&path, 1 << 20).unwrap();
+    let put = IndexOp::Put {
+        key: b"a".to_vec(),
+        row: Bytes::from_static(b"row"),
+    };
+    index.apply(vec![put]).unwrap();
+    std::fs::remove_dir_all(path.join("keyspaces")).unwrap();
+    let started = std::time::Instant::now();
+    index.persist().unwrap_err();
+    drop(index);
+    assert!(started.elapsed() < std::time::Duration::from_secs(20));
+}
+
 /// fjall reads its manifests without comparing their checksum: one changed bit made the server
 /// ask for 64 GiB of memory and die of it.
 #[test]

@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fjall::config::CompressionPolicy;
 use fjall::{
-    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvPair, Readable,
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvPair, PersistMode,
+    Readable,
 };
 
 use super::{Index, IndexRow, fjall_manifest, is_empty_range};
@@ -152,6 +153,11 @@ impl Index for FjallIndex {
             .map_err(|error| refused(&error))?;
         let start = Instant::now();
         while self.rows.tree.get_highest_persisted_seqno() < Some(applied) {
+            // Asked for its error alone: a flush that failed poisons the database, and nobody
+            // would ever do the work that is waited for here.
+            self.database
+                .persist(PersistMode::Buffer)
+                .map_err(|error| refused(&error))?;
             if start.elapsed() > FLUSH_TIME_MAX {
                 return Err(Error::Index {
                     detail: "a flush does not end".to_owned(),
