@@ -21,9 +21,9 @@ use rustls::pki_types::PrivateKeyDer;
 use strongroom_format::{
     BodyContext, FloeHeader, Layer, ObjectDataId, ObjectKey, Opener, PartUid, Sealer,
 };
-use strongroom_object::pipeline::SegmentOpener;
 use strongroom_object::pipeline::read::{SealedPart, SealedSource, open_body};
 use strongroom_object::pipeline::write::{SealedBody, seal_body};
+use strongroom_object::pipeline::{SegmentOpener, SegmentSealer};
 use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm};
 use strongroom_store::drive::LocalDrive;
 use strongroom_store::{BlobId, Store, StoreOptions};
@@ -160,7 +160,16 @@ impl Server {
         let (body_sealed, digests) = if self.plain {
             seal_body(blobs, blob, &PlainSealer, &mut body, plain_len, md5, crc).await?
         } else {
-            seal_body(blobs, blob, &sealer, &mut body, plain_len, md5, crc).await?
+            seal_body(
+                blobs,
+                blob,
+                &SegmentSealer(&sealer),
+                &mut body,
+                plain_len,
+                md5,
+                crc,
+            )
+            .await?
         };
         let stored = Stored {
             plain_len,

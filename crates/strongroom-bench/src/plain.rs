@@ -4,15 +4,16 @@
 //! The one copy of the pipeline, from the socket's buffer into the slot, is made all the same, so
 //! what this leaves out is the cipher and nothing else.
 
-use strongroom_format::{OpenError, SealError, segment_sealed_len};
-use strongroom_object::pipeline::{SegmentOpener, SegmentSealer};
+use strongroom_format::{OpenError, segment_sealed_len};
+use strongroom_object::pipeline::SegmentOpener;
+use strongroom_store::{UnitNotSealed, UnitSealer};
 
 /// Seals nothing.
 #[derive(Debug)]
 pub(crate) struct PlainSealer;
 
-impl SegmentSealer for PlainSealer {
-    fn seal_segment(&self, _: u64, _: bool, _: &mut [u8]) -> Result<(), SealError> {
+impl UnitSealer for PlainSealer {
+    fn seal_unit(&self, _: u64, _: bool, _: &mut [u8]) -> Result<(), UnitNotSealed> {
         Ok(())
     }
 }

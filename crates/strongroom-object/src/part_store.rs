@@ -8,6 +8,7 @@ use crate::digest::digest_len;
 use crate::error::Error;
 use crate::model::{Body, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
 use crate::objects::{Objects, random_32, random_uid};
+use crate::pipeline::SegmentSealer;
 use crate::pipeline::write::seal_body;
 use crate::rows::StoredPart;
 use crate::version::store_body;
@@ -71,7 +72,7 @@ impl Objects {
         let (sealed_body, digests) = seal_body(
             self.blobs(),
             BlobId(part_uid),
-            &sealer,
+            &SegmentSealer(&sealer),
             &mut body,
             incoming.plain_len,
             md5,

@@ -34,7 +34,9 @@ mod superblock;
 pub mod table;
 
 pub use at_rest::{AtRest, AtRestError};
-pub use blob::{BlobPin, BlobProof, BlobReader, BlobWriter, Blobs, UnitBuffer};
+pub use blob::{
+    BlobPin, BlobProof, BlobReader, BlobWriter, Blobs, UnitBuffer, UnitNotSealed, UnitSealer,
+};
 pub use catalogue::CatalogueEntry;
 pub use error::Error;
 pub use layout::{BlobId, BlobLocation};

@@ -19,4 +19,4 @@ mod test_sealer;
 pub use sim_clock::SimClock;
 pub use sim_drive::{Fault, FaultPlan, SimDrive};
 pub use sim_rng::SimRng;
-pub use test_sealer::TestSealer;
+pub use test_sealer::{TestSealer, UnsealedUnits};

@@ -3,7 +3,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
-use strongroom_store::{AtRest, AtRestError};
+use strongroom_store::{AtRest, AtRestError, UnitNotSealed, UnitSealer};
 
 /// AES-256-GCM with one key for all streams; the stream is bound as associated data.
 pub struct TestSealer {
@@ -58,4 +58,14 @@ impl std::fmt::Debug for TestSealer {
 
 fn bind(stream: u64, aad: &[u8]) -> Vec<u8> {
     [stream.to_be_bytes().as_slice(), aad].concat()
+}
+
+/// Leaves units as they are: for tests of what the store does with bytes that are sealed already.
+#[derive(Clone, Copy, Debug)]
+pub struct UnsealedUnits;
+
+impl UnitSealer for UnsealedUnits {
+    fn seal_unit(&self, _: u64, _: bool, _: &mut [u8]) -> Result<(), UnitNotSealed> {
+        Ok(())
+    }
 }

@@ -26,7 +26,10 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         ],
     ),
     ("strongroom-testkit", &["store"]),
-    ("strongroom-bench", &["object", "store", "format", "wire", "testkit"]),
+    (
+        "strongroom-bench",
+        &["object", "store", "format", "wire", "testkit"],
+    ),
 ];
 
 pub(crate) fn check(metadata: &Metadata, findings: &mut Vec<String>) {

@@ -7,27 +7,27 @@
 //! ```
 //!
 //! One copy of the data on the way in (from the socket's buffer into the slot), none on the way
-//! out. [`write::seal_body`] takes a [`SegmentSealer`] and [`read::open_body`] a [`SegmentOpener`];
-//! the only implementations in the product are the object format's [`Sealer`] and [`Opener`].
+//! out. The store's writer cannot be had without a [`UnitSealer`], and [`read::open_body`] takes a
+//! [`SegmentOpener`]: the only ones in the product are the object format's.
 
 pub mod read;
 pub mod write;
 
-use strongroom_format::{OpenError, Opener, SealError, Sealer};
+use strongroom_format::{OpenError, Opener, Sealer};
+use strongroom_store::{UnitNotSealed, UnitSealer};
 
-/// Seals one segment in place: `4 marker | 12 nonce | plaintext | 16 tag`.
+/// Seals the units of a blob as segments of one body.
 ///
-/// The product has one implementation, [`Sealer`]. The trait exists so that the benchmark can
-/// measure the same pipeline without a cipher; `xtask tidy` refuses it anywhere else.
-pub trait SegmentSealer: Send + Sync {
-    /// Seal segment `index`. Each index must be sealed once per sealer, which [`write::seal_body`]
-    /// does.
-    fn seal_segment(&self, index: u64, is_final: bool, slot: &mut [u8]) -> Result<(), SealError>;
-}
+/// The product's only [`UnitSealer`]. The benchmark has another one, to measure the same pipeline
+/// without a cipher; `xtask tidy` refuses it anywhere else.
+#[derive(Debug)]
+pub struct SegmentSealer<'a>(pub &'a Sealer);
 
-impl SegmentSealer for Sealer {
-    fn seal_segment(&self, index: u64, is_final: bool, slot: &mut [u8]) -> Result<(), SealError> {
-        self.seal_in_place(index, is_final, slot)
+impl UnitSealer for SegmentSealer<'_> {
+    fn seal_unit(&self, index: u64, is_last: bool, unit: &mut [u8]) -> Result<(), UnitNotSealed> {
+        self.0
+            .seal_in_place(index, is_last, unit)
+            .map_err(|_| UnitNotSealed)
     }
 }
 

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use strongroom_format::{
     SEGMENT_OVERHEAD_BYTES, SEGMENT_PLAIN_BYTES, SEGMENT_PREFIX_BYTES, SEGMENT_SEALED_BYTES,
 };
-use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
+use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer, UnitSealer};
 
-use super::SegmentSealer;
 use crate::digest::{Digester, Digests};
 use crate::error::Error;
 use crate::model::{Body, ChecksumAlgorithm};
@@ -42,7 +41,7 @@ pub enum SealedBody {
 /// Read `body` to its end, which must come after exactly `plain_len` bytes, digest and seal it.
 ///
 /// Nothing stays behind when this fails. `md5` asks for an MD5, `checksum` for a checksum besides.
-pub async fn seal_body<S: SegmentSealer>(
+pub async fn seal_body<S: UnitSealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
@@ -56,7 +55,7 @@ pub async fn seal_body<S: SegmentSealer>(
     Ok((written, digester.finish().await?))
 }
 
-async fn write<S: SegmentSealer>(
+async fn write<S: UnitSealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
@@ -77,7 +76,7 @@ async fn write<S: SegmentSealer>(
     }
 }
 
-async fn write_inline<S: SegmentSealer>(
+async fn write_inline<S: UnitSealer>(
     sealer: &S,
     body: &mut Body,
     plain_len: u64,
@@ -100,12 +99,12 @@ async fn write_inline<S: SegmentSealer>(
         return Err(Error::IncompleteBody);
     }
     sealer
-        .seal_segment(0, true, &mut slot)
+        .seal_unit(0, true, &mut slot)
         .map_err(|_| Error::Internal("sealing failed"))?;
     Ok(slot)
 }
 
-async fn write_blob<S: SegmentSealer>(
+async fn write_blob<S: UnitSealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
@@ -113,21 +112,19 @@ async fn write_blob<S: SegmentSealer>(
     plain_len: u64,
     digester: &mut Digester,
 ) -> Result<BlobProof, Error> {
+    let writer = blobs.create(blob, sealer).await?;
     let mut segments = Segments {
         blobs,
-        sealer,
-        writer: blobs.create(blob).await?,
+        writer,
         buffer: None,
-        next: 0,
     };
-    let last = strongroom_format::segment_count(plain_len).saturating_sub(1);
     let mut left = plain_len;
     while let Some(mut piece) = next(body).await? {
         digester.update(&piece).await?;
         let len = u64::try_from(piece.len()).map_err(|_| Error::IncompleteBody)?;
         left = left.checked_sub(len).ok_or(Error::IncompleteBody)?;
         while !piece.is_empty() {
-            segments.fill(&mut piece, last, left).await?;
+            segments.fill(&mut piece, left).await?;
         }
     }
     if left != 0 {
@@ -136,14 +133,11 @@ async fn write_blob<S: SegmentSealer>(
     segments.finish().await
 }
 
-/// Segments under way: a buffer of slots that fills up, is sealed slot by slot and written.
+/// Segments under way: a buffer of slots that fills up and is sealed and written.
 struct Segments<'a, S> {
     blobs: &'a Blobs,
-    sealer: &'a S,
-    writer: BlobWriter,
+    writer: BlobWriter<S>,
     buffer: Option<Filling>,
-    /// Index of the segment being filled.
-    next: u64,
 }
 
 struct Filling {
@@ -152,10 +146,10 @@ struct Filling {
     filled: usize,
 }
 
-impl<S: SegmentSealer> Segments<'_, S> {
-    /// Move as much of `piece` as fits into the current slot; seal the slot when it is full.
-    /// `left` is what the body still holds after `piece`.
-    async fn fill(&mut self, piece: &mut Bytes, last: u64, left: u64) -> Result<(), Error> {
+impl<S: UnitSealer> Segments<'_, S> {
+    /// Move as much of `piece` as fits into the current slot; write the buffer when it is full or
+    /// the body ends. `left` is what the body still holds after `piece`.
+    async fn fill(&mut self, piece: &mut Bytes, left: u64) -> Result<(), Error> {
         let mut filling = match self.buffer.take() {
             Some(filling) => filling,
             None => Filling {
@@ -174,35 +168,24 @@ impl<S: SegmentSealer> Segments<'_, S> {
             .ok_or(Error::Internal("a slot is too short"))?
             .copy_from_slice(&from);
         filling.filled += take;
-        let body_ends = left == 0 && piece.is_empty();
-        if filling.filled == SEGMENT_PLAIN || body_ends {
-            self.seal(&mut filling, self.next == last)?;
+        if left == 0 && piece.is_empty() {
+            let sealed_len = u32::try_from(filling.filled + SEGMENT_OVERHEAD)
+                .map_err(|_| Error::Internal("a slot is too long"))?;
+            filling.buffer.set_last_len(sealed_len);
+            return Ok(self
+                .writer
+                .write_end(filling.buffer, filling.slot + 1)
+                .await?);
         }
-        if filling.slot == UNITS_PER_WRITE || body_ends {
+        if filling.filled == SEGMENT_PLAIN {
+            filling.slot += 1;
+            filling.filled = 0;
+        }
+        if filling.slot == UNITS_PER_WRITE {
             self.writer.write(filling.buffer, filling.slot).await?;
         } else {
             self.buffer = Some(filling);
         }
-        Ok(())
-    }
-
-    fn seal(&mut self, filling: &mut Filling, is_final: bool) -> Result<(), Error> {
-        let sealed = filling.filled + SEGMENT_OVERHEAD;
-        let slot = filling
-            .buffer
-            .slot_mut(filling.slot)
-            .get_mut(..sealed)
-            .ok_or(Error::Internal("a slot is too short"))?;
-        self.sealer
-            .seal_segment(self.next, is_final, slot)
-            .map_err(|_| Error::Internal("sealing failed"))?;
-        if is_final {
-            let len = u32::try_from(sealed).map_err(|_| Error::Internal("a slot is too long"))?;
-            filling.buffer.set_last_len(len);
-        }
-        self.next += 1;
-        filling.slot += 1;
-        filling.filled = 0;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub use orphans::OrphanReport;
 pub use read::{BlobReader, VerifyReport};
 pub use reclaim::{BlobPin, BlobReclaimer};
 pub use shard::ShardHeader;
-pub use write::{BlobProof, BlobWriter};
+pub use write::{BlobProof, BlobWriter, UnitNotSealed, UnitSealer};
 
 use self::buffer::UnitPool;
 use self::workers::Workers;
@@ -106,12 +106,16 @@ impl Blobs {
         room_on(self.inner.drive.as_ref())
     }
 
-    /// Begins a blob. Touches the drive only with the first write.
+    /// Begins a blob whose units `sealer` will seal. Touches the drive only with the first write.
     #[expect(
         clippy::unused_async,
         reason = "choosing drives for a blob will have to wait"
     )]
-    pub async fn create(&self, blob: BlobId) -> Result<BlobWriter, Error> {
+    pub async fn create<S: UnitSealer>(
+        &self,
+        blob: BlobId,
+        sealer: S,
+    ) -> Result<BlobWriter<S>, Error> {
         let Inner {
             drive,
             layout,
@@ -121,6 +125,7 @@ impl Blobs {
         } = self.inner.as_ref();
         let ticket = reclaimer.admit(blob)?;
         Ok(BlobWriter::new(
+            sealer,
             Arc::clone(drive),
             *layout,
             writers.clone(),

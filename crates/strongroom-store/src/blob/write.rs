@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Writing a blob, once, from its first unit to its last.
+//! Writing a blob, once, from its first unit to its last; there is no writer without a sealer.
 //!
 //! ```text
 //!   create -> write* -> finish -> BlobProof -> Write::AdoptBlob
@@ -23,8 +23,32 @@ use crate::drive::{Drive, DriveFile, DrivePath};
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation, ShardIndex, UnitLayout};
 
-/// Writes the units of one blob in order.
-pub struct BlobWriter {
+/// Seals the units of one blob in place, before they go to a drive.
+///
+/// The store knows no keys: whoever begins a blob hands in its sealer, and the writer hands every
+/// unit to it. So no byte of a blob can reach a drive without having gone through a sealer.
+pub trait UnitSealer: Send + Sync {
+    /// Seals unit `index` of the blob, which is as long as it will be on the drive. The writer
+    /// calls this once for each unit, in order; `is_last` for the one that ends the blob.
+    fn seal_unit(&self, index: u64, is_last: bool, unit: &mut [u8]) -> Result<(), UnitNotSealed>;
+}
+
+/// A unit could not be sealed; the blob must be given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a unit could not be sealed")]
+pub struct UnitNotSealed;
+
+impl<S: UnitSealer + ?Sized> UnitSealer for &S {
+    fn seal_unit(&self, index: u64, is_last: bool, unit: &mut [u8]) -> Result<(), UnitNotSealed> {
+        (**self).seal_unit(index, is_last, unit)
+    }
+}
+
+/// Seals and writes the units of one blob in order.
+pub struct BlobWriter<S> {
+    sealer: S,
+    /// Index of the next unit; `None` behind the last.
+    next: Option<u64>,
     workers: Workers,
     /// Empty while a write is on its way, and after one failed.
     writing: Option<Writing>,
@@ -50,8 +74,9 @@ struct Writing {
     ticket: Arc<Ticket>,
 }
 
-impl BlobWriter {
+impl<S: UnitSealer> BlobWriter<S> {
     pub(crate) fn new(
+        sealer: S,
         drive: Arc<dyn Drive>,
         layout: UnitLayout,
         workers: Workers,
@@ -67,26 +92,57 @@ impl BlobWriter {
             ticket,
         };
         Self {
+            sealer,
+            next: Some(0),
             workers,
             writing: Some(writing),
             pending: None,
         }
     }
 
-    /// Appends the first `used_units` units of `buffer`; only the last unit of the blob may be
-    /// short ([`UnitBuffer::set_last_len`]). Returns when the write *before* this one is done: an
-    /// error belongs to either. After an error the writer is of no more use.
-    pub async fn write(&mut self, mut buffer: UnitBuffer, used_units: usize) -> Result<(), Error> {
+    /// Seals and appends the first `used_units` units of `buffer`, all of them full, and more will
+    /// follow. Returns when the write *before* this one is done: an error belongs to either.
+    /// After an error the writer is of no more use.
+    pub async fn write(&mut self, buffer: UnitBuffer, used_units: usize) -> Result<(), Error> {
+        self.seal_and_append(buffer, used_units, false).await
+    }
+
+    /// The same with the end of the blob: the last unit may be short
+    /// ([`UnitBuffer::set_last_len`]), and nothing follows it.
+    pub async fn write_end(&mut self, buffer: UnitBuffer, used_units: usize) -> Result<(), Error> {
+        self.seal_and_append(buffer, used_units, true).await
+    }
+
+    async fn seal_and_append(
+        &mut self,
+        mut buffer: UnitBuffer,
+        used_units: usize,
+        is_end: bool,
+    ) -> Result<(), Error> {
         if used_units > buffer.capacity_units() {
             return Err(Error::Misuse {
                 what: "more units written than the buffer has",
             });
         }
+        let first = self.next.take().ok_or(Error::Misuse {
+            what: "a unit written behind the last one",
+        })?;
+        buffer.set_units(used_units);
+        let mut index = first;
+        for slot in 0..used_units {
+            let is_last = is_end && slot.checked_add(1) == Some(used_units);
+            self.sealer
+                .seal_unit(index, is_last, buffer.slot_mut(slot))
+                .map_err(|UnitNotSealed| Error::Seal)?;
+            index = index.checked_add(1).ok_or(TOO_LONG)?;
+        }
+        if !is_end {
+            self.next = Some(index);
+        }
         self.settle().await?;
         if used_units == 0 {
             return Ok(());
         }
-        buffer.set_units(used_units);
         let mut writing = self.writing.take().ok_or(FAILED_BEFORE)?;
         let started = self.workers.start(move || {
             writing.append(buffer)?;
@@ -221,7 +277,7 @@ impl Writing {
     }
 }
 
-impl fmt::Debug for BlobWriter {
+impl<S> fmt::Debug for BlobWriter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobWriter")
             .field("pending", &self.pending.is_some())

@@ -101,7 +101,10 @@ impl<'a> Planner<'a> {
             .into());
         }
         let changes = self.resolve(batch.writes, seq)?;
-        let sealed = changes.by_key.values().filter(|change| matches!(change, Change::Value(_)));
+        let sealed = changes
+            .by_key
+            .values()
+            .filter(|change| matches!(change, Change::Value(_)));
         if u64::try_from(sealed.count()).map_or(true, |rows| rows > ROWS_PER_COMMIT_MAX) {
             return Err(Error::TooLarge { what: "a commit" }.into());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strongroom_store::drive::{DrivePath, Folder, HealthState, LocalDrive};
 use strongroom_store::{AtRest, BlobId, BlobLocation, Error, Store, StoreOptions, Write};
-use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer};
+use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer, UnsealedUnits};
 
 use crate::stage::{self, UNIT};
 
@@ -285,7 +285,7 @@ async fn a_location_that_is_not_the_blobs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_writers_and_proofs_leave_nothing() {
     let (drive, store) = simulated().await;
-    let mut writer = store.blobs().create(BLOB).await.unwrap();
+    let mut writer = store.blobs().create(BLOB, UnsealedUnits).await.unwrap();
     writer.write(store.blobs().buffer(4), 4).await.unwrap();
     writer.write(store.blobs().buffer(4), 4).await.unwrap();
     drop(writer);
@@ -351,8 +351,8 @@ async fn a_released_blob_is_read_to_its_end_by_who_has_it_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn misuse_is_refused() {
     let (_, store) = simulated().await;
-    let mut writer = store.blobs().create(BLOB).await.unwrap();
-    let twice = store.blobs().create(BLOB).await.unwrap_err();
+    let mut writer = store.blobs().create(BLOB, UnsealedUnits).await.unwrap();
+    let twice = store.blobs().create(BLOB, UnsealedUnits).await.unwrap_err();
     assert!(matches!(twice, Error::BlobExists { blob: BLOB }));
     let more = writer.write(store.blobs().buffer(2), 3).await.unwrap_err();
     assert!(matches!(more, Error::Misuse { .. }));
@@ -367,7 +367,7 @@ async fn misuse_is_refused() {
     );
     let mut empty = store.blobs().buffer(1);
     empty.set_last_len(0);
-    let mut writer = store.blobs().create(OTHER).await.unwrap();
+    let mut writer = store.blobs().create(OTHER, UnsealedUnits).await.unwrap();
     writer.write(empty, 1).await.unwrap();
     assert!(matches!(
         writer.finish().await.unwrap_err(),

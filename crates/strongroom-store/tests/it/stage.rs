@@ -9,7 +9,7 @@ use strongroom_store::layout::UnitLayout;
 use strongroom_store::{
     AtRest, Batch, BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions, Write,
 };
-use strongroom_testkit::{SimRng, TestSealer};
+use strongroom_testkit::{SimRng, TestSealer, UnsealedUnits};
 
 /// Units of this many bytes: small enough to flip each of their bits.
 pub(crate) const UNIT: usize = 64;
@@ -49,7 +49,7 @@ pub(crate) async fn write(
     units_per_buffer: usize,
 ) -> Result<BlobProof, Error> {
     let unit = usize::try_from(store.blobs().layout().unit_bytes()).unwrap();
-    let mut writer = store.blobs().create(blob).await?;
+    let mut writer = store.blobs().create(blob, UnsealedUnits).await?;
     for run in bytes.chunks(unit * units_per_buffer) {
         let mut buffer = store.blobs().buffer(units_per_buffer);
         let mut used = 0;

@@ -9,7 +9,7 @@ use strongroom_store::table::{
     COMMIT_BYTES_MAX, Engine, KEY_BYTES_MAX, MemoryIndex, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX,
 };
 use strongroom_store::{Batch, BlobId, CommitError, Error, Precondition, Row, TableId, Write};
-use strongroom_testkit::SimDrive;
+use strongroom_testkit::{SimDrive, UnsealedUnits};
 
 use crate::stage;
 use crate::table_rig::{T, U, all, commit, delete, open, put, sealer, small, when, writes};
@@ -307,7 +307,7 @@ async fn blobs_are_adopted_and_released_with_the_commit() {
     let store = stage::open(Arc::clone(&drive)).await.unwrap();
     let tables = store.tables();
     let write = async |blob| {
-        let mut writer = store.blobs().create(blob).await.unwrap();
+        let mut writer = store.blobs().create(blob, UnsealedUnits).await.unwrap();
         let mut buffer = store.blobs().buffer(1);
         buffer.slot_mut(0).fill(7);
         writer.write(buffer, 1).await.unwrap();
