@@ -159,11 +159,15 @@ impl Error {
         }
     }
 
-    /// Whether this is damage to stored bytes, whatever the place.
+    /// Whether this is damage to stored bytes, whatever the place. A blob that is gone is damage
+    /// too: readers pin what they found, so nobody takes it away under them.
     pub fn is_corruption(&self) -> bool {
         matches!(
             self,
-            Self::CorruptedUnit { .. } | Self::CorruptedShard { .. } | Self::Corrupted { .. }
+            Self::BlobNotFound { .. }
+                | Self::CorruptedUnit { .. }
+                | Self::CorruptedShard { .. }
+                | Self::Corrupted { .. }
         )
     }
 }
