@@ -243,7 +243,7 @@ def test_plain_reads_are_there_within_a_second_and_in_order(s3, bucket, trail):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     for _ in range(5):
         read(s3.get_object(Bucket=bucket, Key="k"))
-    assert trail.names("k", settle=1.3) == ["PutObject"] + ["GetObject"] * 5
+    assert trail.names("k", settle=1.6) == ["PutObject"] + ["GetObject"] * 5
 
 
 def test_presigned_requests_say_so_and_hide_the_signature(raw, bucket, trail):
