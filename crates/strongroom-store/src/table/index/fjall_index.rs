@@ -4,9 +4,9 @@
 //! What is relied upon, and what is not:
 //!
 //! - One keyspace holds every table and the tables' own mark of what was applied. A memtable is
-//!   flushed as a whole, so what a keyspace has on disk is always a prefix of what was applied;
+//!   flushed as a whole, so what a keyspace has on drive is always a prefix of what was applied;
 //!   two keyspaces could be flushed to different moments.
-//! - Sorted tables on disk are checksummed per data block and synced before they count.
+//! - Sorted tables on drive are checksummed per data block and synced before they count.
 //! - fjall's own journal is *not* relied upon: damage in its middle is taken for a torn tail by
 //!   fjall, and what follows is lost without a word. So [`Index::persist`] does not sync that
 //!   journal but flushes the memtable into sorted tables, and our log is replayed from there
@@ -144,7 +144,7 @@ impl Index for FjallIndex {
 
     fn persist(&self) -> Result<(), Error> {
         // INVARIANT: every applied group writes the tables' mark, which is never deleted, so the
-        // highest number on disk only grows and reaches that of the last group.
+        // highest number on drive only grows and reaches that of the last group.
         let Some(applied) = self.rows.tree.get_highest_seqno() else {
             return Ok(());
         };
