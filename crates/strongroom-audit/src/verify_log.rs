@@ -95,13 +95,13 @@ pub fn verify_log(
 
 /// The head before and after a line.
 fn follow(
-    line: &[u8],
+    text: &[u8],
     ended: bool,
     head: Option<ChainHead>,
 ) -> Result<(ChainHead, ChainHead), ChainFault> {
-    let link = Link::read(line)
+    let link = Link::read(text)
         .filter(|_| ended)
         .ok_or(ChainFault::Unreadable)?;
     let before = head.unwrap_or(link.before());
-    Ok((before, link.follow(before, line)?))
+    Ok((before, link.follow(before, text)?))
 }

@@ -35,6 +35,7 @@ mod put_object;
 mod rows;
 mod table_key;
 mod verify;
+mod verify_store;
 mod version;
 
 pub use authorize::{Action, Permit};
@@ -58,4 +59,4 @@ pub use multipart::{
 pub use objects::{Objects, ObjectsOptions};
 pub use pipeline::read::ObjectBody;
 pub use put_object::{PutObject, PutObjectOutput};
-pub use verify::{VerifyProgress, VerifyReport};
+pub use verify::{Findings, TellProgress, VerifyProgress, VerifyReport, VerifyStage};

@@ -81,6 +81,10 @@ impl Objects {
             .authorize_object(scope, action, object_key)
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
     pub(crate) fn tables(&self) -> &Tables {
         self.inner.store.tables()
     }

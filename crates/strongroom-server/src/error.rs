@@ -43,8 +43,9 @@ pub(crate) enum Error {
     #[error("{0}")]
     Refused(String),
 
-    /// `verify` found damage; the names are already on standard output.
-    #[error("{0} of the stored objects are damaged")]
+    /// `verify` found damage, or blobs that nothing refers to; the names are already on standard
+    /// output.
+    #[error("{0} stored things are not as they should be")]
     Damaged(u64),
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Rooms {
     pub(crate) root: RootAccessKey,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keyring: Arc<strongroom_kms::root::Keyring>,
+    /// Where the store and the audit log lie.
+    pub(crate) drive: Arc<dyn Drive>,
     pub(crate) store: Store,
     pub(crate) audit: Audit,
     pub(crate) iam: Iam,
@@ -92,7 +94,7 @@ impl Rooms {
             account_id: place.account_id.clone(),
             region: place.region.clone(),
         };
-        let audit = Audit::open(drive, Arc::clone(&clock), audit_options)
+        let audit = Audit::open(Arc::clone(&drive), Arc::clone(&clock), audit_options)
             .await
             .map_err(Error::room("cannot open the audit log"))?;
         let for_iam = root
@@ -122,6 +124,7 @@ impl Rooms {
             root,
             clock,
             keyring,
+            drive,
             store,
             audit,
             iam,

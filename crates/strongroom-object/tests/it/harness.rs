@@ -19,7 +19,7 @@ use strongroom_object::{
 };
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
-use strongroom_store::{Store, StoreOptions};
+use strongroom_store::{AtRest, Store, StoreOptions};
 use strongroom_testkit::{SimClock, SimDrive};
 
 pub(crate) const ACCOUNT: &str = "000000000000";
@@ -38,12 +38,20 @@ pub(crate) async fn house() -> House {
 }
 
 pub(crate) async fn house_on(drive: Arc<dyn Drive>) -> House {
+    house_sealed_by(drive, |at_rest| at_rest).await
+}
+
+/// A house whose store is given another sealer than the key service's own.
+pub(crate) async fn house_sealed_by(
+    drive: Arc<dyn Drive>,
+    instead: impl FnOnce(Arc<dyn AtRest>) -> Arc<dyn AtRest>,
+) -> House {
     let clock: Arc<dyn Clock> = Arc::new(SimClock::new(1_790_000_000_000));
     let secret = RootSecret::Key(RootKey::from_bytes(&[9; 32]).unwrap());
     let (keyring, _) = root::create(&secret, clock.now_ms()).unwrap();
     let store = Store::open(
         Arc::clone(&drive),
-        keyring.at_rest(),
+        instead(keyring.at_rest()),
         StoreOptions::default(),
     )
     .await

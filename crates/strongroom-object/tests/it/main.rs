@@ -19,3 +19,4 @@ mod listing;
 mod model;
 mod multipart;
 mod races;
+mod verify;

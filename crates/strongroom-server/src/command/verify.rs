@@ -2,12 +2,13 @@
 //! `strongroom verify`: read everything again and say what is damaged.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::VerifyArgs;
 use crate::config::Place;
-use crate::control::{Answer, Request, client};
+use crate::control::{Answer, Found, Progress, Request, Stage, Verification, client};
 use crate::error::Error;
 use crate::output;
 
@@ -18,28 +19,98 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Error> {
     } else {
         progress_bar()
     };
-    let answer = client::ask(&place, &Request::Verify {}, &|now| {
-        bar.set_message(format!("{} objects", now.objects));
-        bar.set_position(now.bytes);
-    })
-    .await;
+    let answer = client::ask(&place, &Request::Verify {}, &|now| show(&bar, now)).await;
     bar.finish_and_clear();
     let Answer::Verification(found) = answer? else {
         return Err(Error::Refused("the server gave another answer".to_owned()));
     };
-    let mut text = String::new();
-    for damage in &found.damaged {
-        // Writing to a string cannot fail.
-        let _ok = writeln!(text, "DAMAGED {}", on_one_line(damage));
+    output::print(&summary(&found))?;
+    match found.damaged.total.saturating_add(found.unreferred.total) {
+        0 => Ok(()),
+        bad => Err(Error::Damaged(bad)),
     }
-    let _ok = writeln!(
-        text,
-        "{} objects ({} bytes) and {} parts of open uploads read, {} damaged",
-        found.objects,
-        found.bytes,
-        found.open_parts,
-        found.damaged.len(),
-    );
+}
+
+/// Drawn on standard error, and only if that is a terminal.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(words(Progress::default()));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// A bar with an end where the end is known, a count of bytes elsewhere. Rate and time left are
+/// those of the stage.
+fn show(bar: &ProgressBar, now: Progress) {
+    let message = words(now);
+    // The bar goes back only when a stage begins.
+    if now.bytes < bar.position() || bar.length() != length(now) {
+        bar.reset();
+        match length(now) {
+            Some(length) => bar.set_length(length),
+            None => bar.unset_length(),
+        }
+        bar.set_style(style(now.bytes_total.is_some()));
+    }
+    bar.set_message(message);
+    bar.set_position(now.bytes);
+}
+
+/// What is there may have grown since it was counted.
+fn length(now: Progress) -> Option<u64> {
+    now.bytes_total.map(|total| total.max(now.bytes))
+}
+
+fn style(has_end: bool) -> ProgressStyle {
+    let template = if has_end {
+        "{msg} [{bar:30}] {percent}% {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, \
+         {eta} left"
+    } else {
+        "{spinner} {msg}, {binary_bytes}, {binary_bytes_per_sec}"
+    };
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .progress_chars("=> ")
+}
+
+fn words(now: Progress) -> String {
+    match now.stage {
+        Stage::Counting => format!("counting: {} objects", now.objects_total),
+        Stage::Bodies => format!("{}/{} objects", now.objects, now.objects_total),
+        Stage::Rows => "rows of the tables".to_owned(),
+        Stage::Log => "log of the tables".to_owned(),
+        Stage::Blobs => "catalogue of blobs".to_owned(),
+        Stage::Audit => "audit log".to_owned(),
+    }
+}
+
+/// What was checked, and what was found.
+fn summary(found: &Verification) -> String {
+    let mut text = String::new();
+    list(&mut text, "DAMAGED", &found.damaged);
+    list(&mut text, "UNREFERRED", &found.unreferred);
+    let audit = &found.audit;
+    let lines = [
+        format!(
+            "read: {} objects ({} bytes) and {} parts of open uploads",
+            found.objects, found.bytes, found.open_parts
+        ),
+        format!(
+            "read: {} rows of the tables ({} bytes), {} commits in their log ({} bytes)",
+            found.rows, found.row_bytes, found.commits, found.log_bytes
+        ),
+        format!(
+            "compared: {} blobs of the catalogue with the rows that refer to them, {} without one",
+            found.blobs, found.unreferred.total
+        ),
+        format!(
+            "chained: {} audit records in {} files, the last is number {} with SHA-256 {}",
+            audit.records, audit.files, audit.last, audit.hash
+        ),
+    ];
+    for line in lines {
+        // Writing to a string cannot fail.
+        let _ok = writeln!(text, "{line}");
+    }
     if found.unopened > 0 {
         let _ok = writeln!(
             text,
@@ -48,50 +119,77 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Error> {
             found.unopened
         );
     }
-    output::print(&text)?;
-    match u64::try_from(found.damaged.len()) {
-        Ok(0) => Ok(()),
-        Ok(n) => Err(Error::Damaged(n)),
-        Err(_) => Err(Error::Damaged(u64::MAX)),
-    }
+    let _ok = writeln!(text, "found: {} damaged", found.damaged.total);
+    text
 }
 
-/// Names are the clients': one of them must neither write a line of this report nor command the
-/// terminal it is shown on.
-fn on_one_line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
+fn list(text: &mut String, word: &str, found: &Found) {
+    for line in &found.lines {
+        let _ok = writeln!(text, "{word} {line}");
     }
-    out
-}
-
-/// Drawn on standard error, and only if that is a terminal.
-fn progress_bar() -> ProgressBar {
-    let template = "{spinner} {msg}, {binary_bytes} read, {binary_bytes_per_sec}, {elapsed}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let bar = ProgressBar::new_spinner()
-        .with_style(style)
-        .with_message("0 objects");
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    bar
+    let listed = u64::try_from(found.lines.len()).unwrap_or(u64::MAX);
+    let more = found.total.saturating_sub(listed);
+    if more > 0 {
+        let _ok = writeln!(text, "{word} and {more} more");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn bodies(bytes: u64, bytes_total: u64) -> Progress {
+        Progress {
+            stage: Stage::Bodies,
+            objects: 1,
+            objects_total: 2,
+            bytes,
+            bytes_total: Some(bytes_total),
+        }
+    }
+
     #[test]
-    fn sec_names_write_no_lines_and_command_no_terminal() {
-        let name = "s3://b/k\u{1b}[2J\r\n0 damaged\u{9b}\u{7f}: gr\u{fc}n";
-        let shown = on_one_line(name);
-        assert!(!shown.chars().any(char::is_control), "{shown}");
-        assert_eq!(shown.lines().count(), 1);
-        assert!(shown.ends_with(": gr\u{fc}n"));
+    fn the_bar_has_an_end_where_the_end_is_known() {
+        let bar = ProgressBar::hidden();
+        show(&bar, Progress::default());
+        assert_eq!(bar.length(), None);
+        show(&bar, bodies(0, 1_000));
+        assert_eq!((bar.length(), bar.position()), (Some(1_000), 0));
+        show(&bar, bodies(600, 1_000));
+        assert_eq!((bar.length(), bar.position()), (Some(1_000), 600));
+        assert_eq!(bar.message(), "1/2 objects");
+        // More was written since it was counted.
+        show(&bar, bodies(1_200, 1_000));
+        assert_eq!((bar.length(), bar.position()), (Some(1_200), 1_200));
+        let rows = Progress {
+            stage: Stage::Rows,
+            bytes: 5,
+            ..Progress::default()
+        };
+        show(&bar, rows);
+        assert_eq!((bar.length(), bar.position()), (None, 5));
+        assert_eq!(bar.message(), "rows of the tables");
+    }
+
+    #[test]
+    fn both_styles_are_valid() {
+        for has_end in [true, false] {
+            let bar = ProgressBar::hidden();
+            bar.set_style(style(has_end));
+            bar.tick();
+        }
+        let template = "{msg} [{bar:30}] {percent}% {binary_bytes}/{binary_total_bytes}";
+        assert!(ProgressStyle::with_template(template).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        let mut text = String::new();
+        let found = Found {
+            total: 3,
+            lines: vec!["a".to_owned()],
+        };
+        list(&mut text, "DAMAGED", &found);
+        assert_eq!(text, "DAMAGED a\nDAMAGED and 2 more\n");
     }
 }

@@ -2,9 +2,9 @@
 //! What the commands do, in the process that has the store open.
 
 use serde_json::json;
-use strongroom_object::{Inspection, Scope, VerifyProgress};
+use strongroom_object::{Inspection, Scope};
 
-use super::{AccessKey, Answer, ListedUser, Progress, Request, Verification};
+use super::{AccessKey, Answer, ListedUser, Progress, Request, verify};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -60,31 +60,18 @@ pub(crate) async fn execute(
             Ok(Answer::Inspection(shown(found.map_err(refused)?)))
         }
         Request::Verify {} => {
-            let report = |now: VerifyProgress| {
-                progress(Progress {
-                    objects: now.objects,
-                    bytes: now.bytes,
-                });
-            };
             let scope = Scope {
                 caller: &caller,
                 receipt: &receipt,
             };
-            let found = rooms.objects.verify(scope, &report).await;
+            let found = verify::verify(rooms, scope, progress).await;
             rooms.finish(receipt, "VerifyStore").await?;
-            let found = found.map_err(refused)?;
-            Ok(Answer::Verification(Verification {
-                objects: found.objects,
-                bytes: found.bytes,
-                open_parts: found.open_parts,
-                unopened: found.unopened,
-                damaged: found.damaged,
-            }))
+            Ok(Answer::Verification(found?))
         }
     }
 }
 
-fn refused<E: std::fmt::Display>(error: E) -> Error {
+pub(super) fn refused<E: std::fmt::Display>(error: E) -> Error {
     Error::Refused(error.to_string())
 }
 

@@ -13,6 +13,7 @@
 pub(crate) mod client;
 pub(crate) mod execute;
 pub(crate) mod server;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -41,10 +42,29 @@ pub(crate) enum Line {
     Error(String),
 }
 
+/// How far a verification has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
+    pub(crate) stage: Stage,
     pub(crate) objects: u64,
+    pub(crate) objects_total: u64,
+    /// Bytes read in this stage.
     pub(crate) bytes: u64,
+    /// Bytes that this stage will read, where that is known before.
+    pub(crate) bytes_total: Option<u64>,
+}
+
+/// What a verification is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Stage {
+    #[default]
+    Counting,
+    Bodies,
+    Rows,
+    Log,
+    Blobs,
+    Audit,
 }
 
 /// What a command is told.
@@ -79,8 +99,37 @@ pub(crate) struct Verification {
     pub(crate) open_parts: u64,
     /// Objects whose checksums were checked but which could not be opened.
     pub(crate) unopened: u64,
+    /// Rows of all tables, and their stored bytes.
+    pub(crate) rows: u64,
+    pub(crate) row_bytes: u64,
+    /// Commits in the log of the tables, and its bytes.
+    pub(crate) commits: u64,
+    pub(crate) log_bytes: u64,
+    /// Blobs in the catalogue.
+    pub(crate) blobs: u64,
+    pub(crate) audit: AuditVerification,
     /// Each damaged thing, with what is wrong.
-    pub(crate) damaged: Vec<String>,
+    pub(crate) damaged: Found,
+    /// Blobs that no row refers to.
+    pub(crate) unreferred: Found,
+}
+
+/// What was found of one kind: all are counted, the first are there in words.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) total: u64,
+    pub(crate) lines: Vec<String>,
+}
+
+/// What reading the audit log again came to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AuditVerification {
+    pub(crate) files: u64,
+    pub(crate) records: u64,
+    /// Number of the last record; the first has 1 unless older files were taken away.
+    pub(crate) last: u64,
+    /// SHA-256 of the last record, in hexadecimal digits.
+    pub(crate) hash: String,
 }
 
 /// An access key on its way to the person who asked for it.

@@ -103,9 +103,24 @@ fn verify_finds_a_flipped_bit_and_names_the_object() {
     let rig = Rig::new();
     let server = rig.start();
     fill(&rig, &server);
-    assert!(run_ok(&rig, &["verify"]).contains(" 0 damaged"));
+    let live = run_ok(&rig, &["verify"]);
     server.stop();
-    assert!(run_ok(&rig, &["verify", "--quiet"]).contains(" 0 damaged"));
+    let still = run_ok(&rig, &["verify", "--quiet"]);
+    for said in [live, still] {
+        assert!(said.contains(" 0 damaged"), "{said}");
+        assert!(
+            said.contains("read: 2 objects (3145733 bytes) and 0 parts"),
+            "{said}"
+        );
+        assert!(
+            said.contains("compared: 1 blobs") && said.contains("0 without one"),
+            "{said}"
+        );
+        assert!(
+            said.contains("rows of the tables") && said.contains("audit records"),
+            "{said}"
+        );
+    }
 
     let shard = largest_file(&rig.data().join("drive"));
     let mut bytes = std::fs::read(&shard).unwrap();
@@ -125,6 +140,43 @@ fn verify_finds_a_flipped_bit_and_names_the_object() {
     check();
     let server = rig.start();
     check();
+    server.stop();
+}
+
+#[test]
+fn verify_reads_the_audit_log_and_the_log_of_the_tables() {
+    let rig = Rig::new();
+    let server = rig.start();
+    fill(&rig, &server);
+    let drive = rig.data().join("drive");
+    let newest = |folder: &str, word: &str| {
+        let mut found = files(&drive.join(folder));
+        found.retain(|path| text(path.file_name().unwrap().as_encoded_bytes()).starts_with(word));
+        found.sort();
+        found.pop().unwrap()
+    };
+    for path in [newest("audit", "events-"), newest("log", "journal-")] {
+        use std::os::unix::fs::FileExt as _;
+        let file = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 150).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], 150).unwrap();
+        let output = rig.run(&["verify"]);
+        file.write_all_at(&byte, 150).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        let name = text(path.file_name().unwrap().as_encoded_bytes());
+        let damaged: Vec<_> = said
+            .lines()
+            .filter(|line| line.starts_with("DAMAGED"))
+            .collect();
+        assert!(damaged.len() == 1 && damaged[0].contains(&name), "{said}");
+    }
+    assert!(run_ok(&rig, &["verify"]).contains(" 0 damaged"));
     server.stop();
 }
 
