@@ -314,8 +314,7 @@ async fn sec_a_missing_bucket_comes_before_every_header() {
     let call = |bucket: &str, operation: &str| {
         let upload = "partNumber=1&uploadId=x";
         let call = match operation {
-            "PutObject" => house.call("PUT", &format!("/{bucket}/k")),
-            "CopyObject" => house.call("PUT", &format!("/{bucket}/k")),
+            "PutObject" | "CopyObject" => house.call("PUT", &format!("/{bucket}/k")),
             "CreateMultipartUpload" => house.call("POST", &format!("/{bucket}/k?uploads")),
             "UploadPart" | "UploadPartCopy" => house.call("PUT", &format!("/{bucket}/k?{upload}")),
             "GetObject" => house.call("GET", &format!("/{bucket}/k")),

@@ -63,17 +63,18 @@ impl Objects {
         scope: Scope<'_>,
         input: CompleteMultipartUpload,
     ) -> Result<PutObjectOutput, Error> {
-        ObjectName::parse(&input.object_key)?;
+        let name = &input.object_key;
+        ObjectName::parse(name)?;
         let bucket = self.bucket(&input.bucket)?;
-        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
-        let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, name)?;
+        let upload = self.find_upload(&permit, &bucket, name, &input.upload_id)?;
         let found = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
         let chosen = choose(&input, &found)?;
         let size = chosen_size(&input, &chosen)?;
         let checksum = object_checksum(&input, &upload, &chosen)?;
-        let current = self.find_version(&bucket, &input.object_key)?;
+        let current = self.find_version(&bucket, name)?;
         let etag = current.as_ref().map(|found| found.row.etag.as_str());
-        check_write(&input.conditions, etag, &input.object_key)?;
+        check_write(&input.conditions, etag, name)?;
 
         let mode = upload.row.key.mode()?;
         let key = self
@@ -86,7 +87,6 @@ impl Objects {
         let odi = ObjectDataId(upload.row.odi);
         let opened = match &key {
             Some(key) => {
-                let name = &input.object_key;
                 let oek = encryption::unwrap_upload(self, key, &bucket, name, &upload.row)?;
                 Some((key, oek))
             }
@@ -109,14 +109,7 @@ impl Objects {
             body: None,
             null_version: true,
         };
-        self.rewrap(
-            &bucket,
-            &input.object_key,
-            &upload,
-            opened.as_ref(),
-            &mut row,
-            &parts,
-        )?;
+        self.rewrap(&bucket, name, &upload, opened.as_ref(), &mut row, &parts)?;
         let etag = row.etag.clone();
         let encryption = match &key {
             Some(key) => key.encryption()?,
@@ -128,27 +121,21 @@ impl Objects {
             part_table: parts,
             batch,
         };
-        self.store_version(
-            &permit,
-            &bucket,
-            &input.object_key,
-            version,
-            &input.conditions,
-        )
-        .await
-        .map_err(|error| match error {
-            // A part or the upload changed while this was under way.
-            Error::ConditionalConflict
-                if self
-                    .find_upload(&permit, &bucket, &input.object_key, &input.upload_id)
-                    .is_err() =>
-            {
-                Error::NoSuchUpload {
-                    upload_id: input.upload_id.clone(),
+        self.store_version(&permit, &bucket, name, version, &input.conditions)
+            .await
+            .map_err(|error| match error {
+                // A part or the upload changed while this was under way.
+                Error::ConditionalConflict
+                    if self
+                        .find_upload(&permit, &bucket, name, &input.upload_id)
+                        .is_err() =>
+                {
+                    Error::NoSuchUpload {
+                        upload_id: input.upload_id.clone(),
+                    }
                 }
-            }
-            other => other,
-        })?;
+                other => other,
+            })?;
         Ok(PutObjectOutput {
             etag,
             size,

@@ -401,9 +401,15 @@ async fn thousands_of_parts_end_in_one_commit() {
         part(&house, &upload, number, b"x", None).await.unwrap();
     }
     let request = house.request();
-    let abort = house.objects.abort_multipart_upload(request.scope(), "bucket", "k", &upload);
+    let abort = house
+        .objects
+        .abort_multipart_upload(request.scope(), "bucket", "k", &upload);
     abort.await.unwrap();
-    house.objects.delete_bucket(house.request().scope(), "bucket").await.unwrap();
+    house
+        .objects
+        .delete_bucket(house.request().scope(), "bucket")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
