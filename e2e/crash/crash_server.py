@@ -3,8 +3,10 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 from shim import Shim
 from strongroom import Server, clean_environment, program
@@ -91,6 +93,18 @@ class CrashServer(Server):
         self.kill()
         self.shim.disarm()
         return self.start()
+
+    def freeze(self, seconds=20):
+        """Stops every thread; those in a system call finish it first."""
+        self.process.send_signal(signal.SIGSTOP)
+        until = time.monotonic() + seconds
+        threads = Path(f"/proc/{self.process.pid}/task")
+        while not all(
+            (thread / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+            for thread in threads.iterdir()
+        ):
+            assert time.monotonic() < until, "the server does not stand still"
+            time.sleep(0.001)
 
     def wait_killed(self, seconds=20):
         """The shim does the killing; this only waits for it."""

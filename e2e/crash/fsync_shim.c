@@ -27,14 +27,14 @@
 #include <unistd.h>
 
 enum kind { FLUSH = 0, CHANGE = 1, KINDS = 2 };
-enum action { NOTHING, KILL_BEFORE, KILL_AFTER, FAIL, KILL_HALFWAY };
+enum action { NOTHING, KILL_BEFORE, KILL_AFTER, FAIL, KILL_HALFWAY, LIE };
 
 enum { SEEN_MAX = 4096, NAME_BYTES = 112 };
 
 /* Shared with shim.py, which knows the offsets. */
 struct plan {
     uint64_t first;  /* the call to act on; the first is 1 */
-    uint64_t last;   /* and all up to this one, for FAIL */
+    uint64_t last;   /* and all up to this one */
     uint32_t action;
     uint32_t errno_; /* for FAIL */
 };
@@ -107,6 +107,7 @@ static enum action count(enum kind kind, const char *call, const char *name) {
         enum action action_ = name_ == NULL ? NOTHING : count(kind, call, name_);              \
         if (action_ == KILL_BEFORE) kill_now();                                                \
         if (action_ == KILL_HALFWAY) { half; kill_now(); }                                     \
+        if (action_ == LIE) return 0;                                                          \
         if (action_ == FAIL) { errno = (int)control->plans[kind].errno_; return -1; }          \
         __typeof__(expression) done_ = (expression);                                           \
         if (action_ == KILL_AFTER) kill_now();                                                 \

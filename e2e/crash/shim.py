@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The order of the C enums.
 FLUSH, CHANGE = 0, 1
-KILL_BEFORE, KILL_AFTER, FAIL, KILL_HALFWAY = 1, 2, 3, 4
+KILL_BEFORE, KILL_AFTER, FAIL, KILL_HALFWAY, LIE = 1, 2, 3, 4, 5
 EVERY_FURTHER = 2**63
 
 # Offsets in `struct control`.

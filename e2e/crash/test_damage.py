@@ -25,27 +25,27 @@ from world import BUCKET, Eye, World, agree, ask_xml
 CASES_EACH = 20 * lanes.REPEATS
 
 
-def test_damage_to_shard_files(library, tell):
+def test_dur_d7_damage_to_shard_files(library, tell):
     found = run(library, "shards", tell)
     assert found["harmless"] == 0, "verify reads every byte of a shard file"
 
 
-def test_damage_to_the_log(library, tell):
+def test_dur_d7_damage_to_the_log(library, tell):
     found = run(library, "log", tell)
     assert found["start refused"] >= CASES_EACH // 2
 
 
-def test_damage_to_the_index(library, tell):
+def test_dur_d7_damage_to_the_index(library, tell):
     found = run(library, "index", tell)
     assert found["start refused"] + found["answer refused"] > 0
 
 
-def test_damage_to_the_audit_log(library, tell):
+def test_dur_d7_damage_to_the_audit_log(library, tell):
     found = run(library, "audit", tell)
     assert set(found) == {"start refused"}
 
 
-def test_damage_to_private_files(library, tell):
+def test_dur_d7_damage_to_private_files(library, tell):
     found = run(library, "private", tell)
     assert set(found) == {"start refused"}
 

@@ -22,7 +22,7 @@ FAILURES_MIN = 20
 MAY_PASS = {"unlink blobs", "unlink index"}
 
 
-def test_failed_write_is_not_acknowledged(library, tell):
+def test_dur_d5_failed_write_is_not_acknowledged(library, tell):
     jobs = [(fail_each, library, error, first) for first, error in
             ((1, errno.EIO), (2, errno.ENOSPC), (3, errno.EIO), (4, errno.ENOSPC))]
     total = Tally.sum(lanes.run(jobs * lanes.REPEATS))

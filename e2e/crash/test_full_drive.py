@@ -36,7 +36,7 @@ def small_drive(library):
             subprocess.run(["umount", "--lazy", server.data], check=True)
 
 
-def test_full_drive_refuses_new_content_only(small_drive, tell):
+def test_dur_d5_full_drive_refuses_new_content_only(small_drive, tell):
     server, world = small_drive.server.start(), small_drive.world
     actor = Actor(server, world)
     actor.create_bucket(BUCKET)
@@ -108,7 +108,7 @@ def server_is_well(server):
     assert status == 200, text
 
 
-def test_no_space_for_blobs_at_all(library):
+def test_dur_d5_no_space_for_a_body_harms_nothing_else(library):
     """Without the margin: every write of a body fails with ENOSPC, everything else succeeds."""
     world = World()
     with rounds(library, world) as these:

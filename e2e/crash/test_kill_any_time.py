@@ -28,7 +28,7 @@ SIZES = (0, 1, KIB, 20 * KIB, 30 * KIB, 31 * KIB, 33 * KIB, 300 * KIB)
 SHARED = "shared"
 
 
-def test_kill_at_random_times(library, tell):
+def test_dur_d1_kill_at_random_times(library, tell):
     each = lanes.ROUNDS // lanes.LANES
     jobs = [(kill_at_random, library, lane, each) for lane in range(lanes.LANES)]
     total = Tally.sum(lanes.run(jobs))
@@ -64,8 +64,9 @@ def kill_at_random(library, seed, kills):
 class Writer(threading.Thread):
     """Puts, overwrites, copies and deletes until the server is gone."""
 
-    def __init__(self, kind, server, world, shared, name, choices):
+    def __init__(self, kind, server, world, shared, name, choices, ends=(Lost,)):
         super().__init__(daemon=True)
+        self.ends = ends
         self.kind, self.server, self.world, self.shared = kind, server, world, shared
         self.prefix, self.choices = name, choices
         self.error = None
@@ -75,7 +76,7 @@ class Writer(threading.Thread):
         try:
             try:
                 self.kind(self)
-            except Lost:
+            except self.ends:
                 # Only a killed server may do that.
                 self.server.process.wait(timeout=20)
         except BaseException as error:

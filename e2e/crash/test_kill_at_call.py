@@ -14,7 +14,7 @@ FLUSHES_MIN = 60
 CHANGES_MIN = 120
 
 
-def test_kill_at_every_flush(library, tell):
+def test_dur_d1_kill_at_every_flush(library, tell):
     jobs = [
         (kill_at_each, library, shim.FLUSH, action, 1, 1, FLUSHES_MIN)
         for action in (shim.KILL_BEFORE, shim.KILL_AFTER)
@@ -25,7 +25,7 @@ def test_kill_at_every_flush(library, tell):
     assert {"fdatasync log", "fdatasync audit", "fdatasync blobs", "fsync blobs"} <= places
 
 
-def test_kill_halfway_through_every_write(library, tell):
+def test_dur_d6_kill_halfway_through_every_write(library, tell):
     jobs = [
         (kill_at_each, library, shim.CHANGE, shim.KILL_HALFWAY, first, 2, CHANGES_MIN // 2)
         for first in (1, 2)

@@ -20,7 +20,7 @@ KILLS = (
 )
 
 
-def test_kill_during_first_start(library, tell):
+def test_dur_d1_kill_during_first_start(library, tell):
     jobs = [(first_start, library, kind, action) for kind, action in KILLS]
     total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
     tell(f"during the first start: {total}")
@@ -60,7 +60,7 @@ def spawn_and_kill(server, kind, action, call):
     return True
 
 
-def test_kill_during_start_after_a_crash(library, tell):
+def test_dur_d1_kill_during_start_after_a_crash(library, tell):
     jobs = [(start_after_crash, library, kind, action) for kind, action in KILLS]
     total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
     tell(f"during a start after a crash: {total}")
@@ -89,7 +89,7 @@ def start_after_crash(library, kind, action):
         return these.end()
 
 
-def test_kill_during_stop(library, tell):
+def test_dur_d1_kill_during_stop(library, tell):
     jobs = [(stop, library, kind, action) for kind, action in KILLS]
     total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
     tell(f"during a stop: {total}")

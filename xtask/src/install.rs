@@ -8,7 +8,8 @@ use crate::step::{self, Outcome};
 
 /// Programs that the tests call, and the Debian package of each.
 const FOR_TESTS: [(&str, &str); 2] = [("cc", "gcc"), ("openssl", "openssl")];
-const FOR_E2E: [(&str, &str); 3] = [
+const FOR_E2E: [(&str, &str); 4] = [
+    ("cc", "gcc"),
     ("python3", "python3"),
     ("rclone", "rclone"),
     ("openssl", "openssl"),
