@@ -7,6 +7,7 @@ mod e2e;
 mod install;
 mod step;
 mod tidy;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -16,13 +17,15 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   check          formatting, clippy with warnings denied, tidy
-  tidy           the rules of the house: floors, file length, words, banned calls, licences
+  tidy           the rules of the house: floors, file length, words, banned calls, licences, what only
+                 tests may have
   test [ARGS]    all Rust tests; ARGS go to cargo test, e.g. `-p strongroom-format`
+  vectors        recomputes the test vectors from the specification, without the Rust code
   e2e [ARGS]     builds the server and drives it with real clients; ARGS go to pytest
   bench [ARGS]   builds the server and prints the table of measurements
-  ci             all that CI runs, in this order: check, test, e2e, a short bench
+  ci             all that CI runs, in this order: check, test, vectors, e2e, a short bench
 
-`test`, `e2e` and `ci` install what they need: Debian packages when run as root or with sudo, and
+`test`, `vectors`, `e2e` and `ci` install what they need: Debian packages when run as root or with sudo, and
 a Python environment under e2e/.venv.
 ";
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(),
         "test" => test(&rest),
         "e2e" => e2e::run(&rest),
+        "vectors" => vectors::run(),
         "bench" => bench::run(&rest),
         "ci" => ci(),
         "" | "help" | "--help" | "-h" => {
@@ -67,6 +71,7 @@ fn test(args: &[String]) -> Outcome {
 fn ci() -> Outcome {
     step::timed("check", check::run)?;
     step::timed("test", || test(&[]))?;
+    step::timed("vectors", vectors::run)?;
     step::timed("e2e", || e2e::run(&[]))?;
     step::timed("bench", || bench::run(&["--smoke".to_owned()]))?;
     step::say("\nci: all steps passed");

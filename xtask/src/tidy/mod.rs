@@ -4,6 +4,8 @@
 mod files;
 mod floors;
 mod licences;
+mod security_tests;
+mod test_features;
 mod text;
 
 use crate::step::{self, Outcome};
@@ -16,9 +18,11 @@ pub(crate) fn run() -> Outcome {
         .exec()
         .map_err(|error| error.to_string())?;
     floors::check(&metadata, &mut findings);
+    test_features::check(&metadata, &mut findings);
     licences::check(&metadata, &mut findings)?;
     let sources = files::sources()?;
     files::check(&sources, &mut findings);
+    security_tests::check(&sources, &mut findings);
     for source in &sources {
         text::check(source, &mut findings);
     }
