@@ -70,16 +70,10 @@ async fn change(store: &Store, client: u8, rng: &mut SimRng, known: &mut Known) 
         // A refusal; or the drive failed, and nothing happened either.
         return store.tables().commit(batch).await.is_err();
     }
-    match store.tables().commit(batch).await {
-        Ok(_) => {
-            known.insert(name, vec![next]);
-            true
-        }
-        Err(_) => {
-            known.insert(name, vec![now, next]);
-            false
-        }
-    }
+    let done = store.tables().commit(batch).await.is_ok();
+    let may_be = if done { vec![next] } else { vec![now, next] };
+    known.insert(name, may_be);
+    done
 }
 
 async fn client(store: Store, number: u8, seed: u64, mut known: Known) -> Known {

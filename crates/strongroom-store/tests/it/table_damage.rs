@@ -498,7 +498,10 @@ fn verification_opens_every_row_and_names_the_bad_ones() {
             rows.insert(key.to_vec(), Bytes::from(row));
         }
     });
-    let damaged = tables.verify(|_| ControlFlow::Continue(())).unwrap().damaged;
+    let damaged = tables
+        .verify(|_| ControlFlow::Continue(()))
+        .unwrap()
+        .damaged;
     assert_eq!(damaged.len(), 2);
     assert!(damaged[0].to_string().contains("table 20"));
     assert!(damaged[1].to_string().contains("table 21"));
