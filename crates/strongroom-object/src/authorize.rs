@@ -59,7 +59,7 @@ impl Action {
     }
 }
 
-/// Proof that [`authorize`] said yes to this action on this resource.
+/// Proof that `authorize` said yes to this action on this resource.
 ///
 /// The functions that read or change the rows of an object take it and look at it.
 #[derive(Debug)]

@@ -17,7 +17,7 @@
 //! - Strictly serializable: the order of commits is the order of their numbers, and a read sees
 //!   every commit that was answered before it began.
 //! - A record of the log is sealed and chained by hash to the one before. What a crash may leave
-//!   (one torn record at the end) is told from damage, which is an error ([`log`]).
+//!   (one torn record at the end) is told from damage, which is an error (`log`).
 //! - A failed append or flush takes the tables out of service; commits on their way then are
 //!   [`CommitError::Unknown`].
 //!
