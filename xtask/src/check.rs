@@ -18,5 +18,8 @@ pub(crate) fn run() -> Outcome {
     ];
     step::run("clippy", &mut step::cargo(&clippy))?;
     let mut doc = step::cargo(&["doc", "--locked", "--workspace", "--no-deps", "--quiet"]);
-    step::run("doc", doc.env("RUSTDOCFLAGS", "-D warnings"))
+    step::run("doc", doc.env("RUSTDOCFLAGS", RUSTDOC))
 }
+
+/// Links to private items are for those who read the code.
+const RUSTDOC: &str = "-D warnings -A rustdoc::private_intra_doc_links";
