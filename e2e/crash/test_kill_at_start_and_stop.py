@@ -21,16 +21,20 @@ KILLS = (
 
 
 def test_dur_d1_kill_during_first_start(library, tell):
-    jobs = [(first_start, library, kind, action) for kind, action in KILLS]
+    jobs = [(first_start, library, shim.CHANGE, shim.KILL_HALFWAY, first, 2) for first in (1, 2)]
+    jobs += [
+        (first_start, library, shim.FLUSH, action, 1, 1)
+        for action in (shim.KILL_BEFORE, shim.KILL_AFTER)
+    ]
     total = Tally.sum(lanes.run(jobs * lanes.REPEATS))
     tell(f"during the first start: {total}")
     assert total.kills >= 100
 
 
-def first_start(library, kind, action):
-    """A new data directory each time."""
+def first_start(library, kind, action, first, step):
+    """A new data directory each time, killed at call `first`, then `first + step`, .."""
     tally = Tally()
-    call = 1
+    call = first
     while True:
         with rounds(library, World()) as these:
             server = these.server
@@ -46,7 +50,7 @@ def first_start(library, kind, action):
             server.start_again()
             these.hold()
             tally.slowest_start = max(tally.slowest_start, *server.ready_seconds)
-        call += 1
+        call += step
 
 
 def spawn_and_kill(server, kind, action, call):
