@@ -6,16 +6,19 @@
 //! - [`SimClock`]: time that stands still until it is moved.
 //! - [`SimRng`]: random numbers that come again with the same seed.
 //! - [`TestSealer`]: a sealer for rows with a fixed key.
+//! - [`local_drive`]: a local drive opened again in the process that closed it.
 //!
 //! A dev-dependency of any crate; never part of the program.
 
 pub mod conformance;
+mod local_drive;
 mod sim_clock;
 mod sim_drive;
 mod sim_image;
 mod sim_rng;
 mod test_sealer;
 
+pub use local_drive::local_drive;
 pub use sim_clock::SimClock;
 pub use sim_drive::{Fault, FaultPlan, SimDrive};
 pub use sim_rng::SimRng;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use strongroom_audit::{Audit, AuditOptions, Receipt, RequestFacts, UserIdentity};
 use strongroom_iam::{AuthError, Authenticated, Iam, IamOptions, RootCredential};
-use strongroom_store::drive::{Drive, LocalDrive};
+use strongroom_store::drive::Drive;
 use strongroom_store::{Store, StoreOptions};
 use strongroom_testkit::{SimClock, TestSealer};
 use strongroom_wire::sigv4::{PayloadMode, SigningInput, presign, sign_request};
@@ -35,7 +35,7 @@ pub(crate) fn root() -> RootCredential {
 
 impl World {
     pub(crate) async fn open(dir: &Path) -> Self {
-        let drive: Arc<dyn Drive> = Arc::new(LocalDrive::open(dir).unwrap());
+        let drive: Arc<dyn Drive> = Arc::new(strongroom_testkit::local_drive(dir).unwrap());
         Self::open_on(Arc::clone(&drive), drive).await
     }
 

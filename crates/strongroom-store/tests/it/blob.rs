@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use strongroom_store::drive::{DrivePath, Folder, HealthState, LocalDrive};
+use strongroom_store::drive::{DrivePath, Folder, HealthState};
 use strongroom_store::{AtRest, BlobId, BlobLocation, Error, Store, StoreOptions, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer, UnsealedUnits};
 
@@ -105,7 +105,7 @@ async fn product_units_on_a_local_drive() {
     let at_rest: Arc<dyn AtRest> = Arc::new(TestSealer::new(1));
     let bytes = stage::bytes(9, 40 * 65_568 + 17);
     let location = {
-        let drive = Arc::new(LocalDrive::open(dir.path()).unwrap());
+        let drive = Arc::new(strongroom_testkit::local_drive(dir.path()).unwrap());
         let store = Store::open(drive, Arc::clone(&at_rest), StoreOptions::default())
             .await
             .unwrap();
@@ -118,7 +118,7 @@ async fn product_units_on_a_local_drive() {
         store.close().await.unwrap();
         location
     };
-    let drive = Arc::new(LocalDrive::open(dir.path()).unwrap());
+    let drive = Arc::new(strongroom_testkit::local_drive(dir.path()).unwrap());
     let store = Store::open(drive, at_rest, StoreOptions::default())
         .await
         .unwrap();

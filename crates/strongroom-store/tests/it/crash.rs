@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use strongroom_store::drive::{Drive, DrivePath, Folder, LocalDrive};
+use strongroom_store::drive::{Drive, DrivePath, Folder};
 use strongroom_store::{Batch, BlobId, BlobLocation, Error, Store, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
@@ -262,7 +262,7 @@ async fn orphan_collection_removes_nothing_else() {
 async fn uploads_during_orphan_collection_are_safe() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..5_u8 {
-        let drive: Arc<dyn Drive> = Arc::new(LocalDrive::open(dir.path()).unwrap());
+        let drive: Arc<dyn Drive> = Arc::new(strongroom_testkit::local_drive(dir.path()).unwrap());
         let store = stage::open(drive).await.unwrap();
         let mut written: Vec<(BlobLocation, Vec<u8>)> = Vec::new();
         for number in 0..40_u8 {

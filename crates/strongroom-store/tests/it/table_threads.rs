@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strongroom_store::drive::{Drive, LocalDrive};
+use strongroom_store::drive::Drive;
 use strongroom_store::table::{TableOptions, Tables};
 use strongroom_store::{CommitError, Error, Precondition};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
@@ -17,7 +17,7 @@ fn open(drive: &Arc<dyn Drive>, options: TableOptions) -> Result<Tables, Error> 
 }
 
 fn local(dir: &tempfile::TempDir) -> Arc<dyn Drive> {
-    Arc::new(LocalDrive::open(&dir.path().join("drive")).unwrap())
+    Arc::new(strongroom_testkit::local_drive(&dir.path().join("drive")).unwrap())
 }
 
 fn number(value: &[u8]) -> u64 {
