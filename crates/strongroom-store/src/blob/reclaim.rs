@@ -10,11 +10,12 @@
 //! until the last pin is dropped, so an overwrite or a delete never takes bytes away from an
 //! answer that has begun.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::drive::{Drive, DrivePath};
 use crate::error::Error;
@@ -71,7 +72,24 @@ pub(crate) enum Stage {
     Undecided,
 }
 
-type InFlight = Arc<Mutex<HashSet<BlobId>>>;
+type InFlight = Arc<Flights>;
+
+/// The blobs between their first byte and their adoption.
+#[derive(Debug, Default)]
+struct Flights {
+    /// `true` for those whose writer was dropped while a write was on its way: that write keeps
+    /// the ticket until it ends.
+    blobs: Mutex<HashMap<BlobId, bool>>,
+    /// One of them is gone.
+    landed: Condvar,
+}
+
+impl Flights {
+    fn end(&self, blob: BlobId) {
+        lock(&self.blobs).remove(&blob);
+        self.landed.notify_all();
+    }
+}
 
 #[derive(Debug)]
 enum Job {
@@ -128,24 +146,45 @@ impl BlobReclaimer {
         }
     }
 
-    /// Waits until everything handed over so far was done. Blocks.
+    /// Waits until everything handed over so far was done, and what writers gave up is gone.
+    /// Blocks.
     pub fn wait(&self) {
+        let mut blobs = lock(&self.in_flight.blobs);
+        let given_up = |(blob, given_up): (&BlobId, &bool)| given_up.then_some(*blob);
+        let awaited: Vec<BlobId> = blobs.iter().filter_map(given_up).collect();
+        while awaited.iter().any(|blob| blobs.get(blob) == Some(&true)) && !self.has_ended() {
+            let landed = &self.in_flight.landed;
+            blobs = landed
+                .wait_timeout(blobs, LOOK_AGAIN_AFTER)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        drop(blobs);
         let (reached, wait) = sync_channel(1);
         self.send(Job::Reached(reached));
         // An error means that the thread is gone, and the wait over.
         let _ = wait.recv();
     }
 
+    /// Whether the removing thread is gone, though nobody let go of it.
+    fn has_ended(&self) -> bool {
+        let thread = self.remover.thread.as_ref();
+        thread.is_none_or(JoinHandle::is_finished)
+    }
+
     /// Whether a writer or a proof of this process still holds the blob.
     pub(crate) fn is_in_flight(&self, blob: BlobId) -> bool {
-        lock(&self.in_flight).contains(&blob)
+        lock(&self.in_flight.blobs).contains_key(&blob)
     }
 
     /// Registers a blob that is about to be written.
     pub(crate) fn admit(&self, blob: BlobId) -> Result<Arc<Ticket>, Error> {
-        if !lock(&self.in_flight).insert(blob) {
+        let mut blobs = lock(&self.in_flight.blobs);
+        if blobs.contains_key(&blob) {
             return Err(Error::BlobExists { blob });
         }
+        blobs.insert(blob, false);
+        drop(blobs);
         let stage = AtomicU8::new(STAGE_WRITING);
         Ok(Arc::new(Ticket {
             blob,
@@ -201,6 +240,13 @@ impl Ticket {
         self.blob
     }
 
+    /// The writer is gone; a write on its way may still hold the ticket.
+    pub(crate) fn give_up(&self) {
+        if let Some(given_up) = lock(&self.reclaimer.in_flight.blobs).get_mut(&self.blob) {
+            *given_up = true;
+        }
+    }
+
     pub(crate) fn reached(&self, stage: Stage) {
         let stage = match stage {
             Stage::Published => STAGE_PUBLISHED,
@@ -217,7 +263,7 @@ impl Drop for Ticket {
             STAGE_WRITING => DrivePath::blob_in_writing(self.blob),
             STAGE_PUBLISHED => DrivePath::blob(self.blob),
             STAGE_ADOPTED => {
-                lock(&self.reclaimer.in_flight).remove(&self.blob);
+                self.reclaimer.in_flight.end(self.blob);
                 return;
             }
             // Stays in flight, so that the orphan collection of this process keeps away.
@@ -231,13 +277,14 @@ const STAGE_WRITING: u8 = 0;
 const STAGE_PUBLISHED: u8 = 1;
 const STAGE_ADOPTED: u8 = 2;
 const STAGE_UNDECIDED: u8 = 3;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &InFlight, pins: &Pins) {
+fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &Flights, pins: &Pins) {
     for job in queue {
         match job {
             Job::Abandoned(blob, path) => {
                 remove(drive, &path);
-                lock(in_flight).remove(&blob);
+                in_flight.end(blob);
             }
             Job::Released(blob) => {
                 if let Some(pinned) = lock(pins).get_mut(&blob) {

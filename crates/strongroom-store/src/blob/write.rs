@@ -53,6 +53,8 @@ pub struct BlobWriter<S> {
     /// Empty while a write is on its way, and after one failed.
     writing: Option<Writing>,
     pending: Option<JoinHandle<Result<Writing, Error>>>,
+    /// Given up with the writer, unless there is a proof.
+    ticket: Option<Arc<Ticket>>,
 }
 
 /// Proof that every byte of a blob is durable under its final name. To be consumed by the commit
@@ -82,6 +84,7 @@ impl<S: UnitSealer> BlobWriter<S> {
         workers: Workers,
         ticket: Arc<Ticket>,
     ) -> Self {
+        let of_writer = Arc::clone(&ticket);
         let writing = Writing {
             drive,
             layout,
@@ -97,6 +100,7 @@ impl<S: UnitSealer> BlobWriter<S> {
             workers,
             writing: Some(writing),
             pending: None,
+            ticket: Some(of_writer),
         }
     }
 
@@ -157,7 +161,9 @@ impl<S: UnitSealer> BlobWriter<S> {
     pub async fn finish(mut self) -> Result<BlobProof, Error> {
         self.settle().await?;
         let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        self.workers.run(move || writing.finish()).await
+        let proof = self.workers.run(move || writing.finish()).await?;
+        self.ticket = None;
+        Ok(proof)
     }
 
     /// Waits for the write on its way.
@@ -168,6 +174,14 @@ impl<S: UnitSealer> BlobWriter<S> {
             self.writing = Some(done.map_err(|_| Error::WorkerGone)??);
         }
         Ok(())
+    }
+}
+
+impl<S> Drop for BlobWriter<S> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.give_up();
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Blobs come back as they were written, or not at all.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use strongroom_store::drive::{DrivePath, Folder, HealthState};
+use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, HealthState};
 use strongroom_store::{AtRest, BlobId, BlobLocation, Error, Store, StoreOptions, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer, UnsealedUnits};
 
@@ -300,17 +302,119 @@ async fn dropped_writers_and_proofs_leave_nothing() {
         1
     );
     drop(proof);
-    // The write on its way may still end after its writer: it holds the file until then.
-    for _ in 0..100 {
-        store.blobs().reclaimed().await.unwrap();
-        if blob_files(&drive).is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    store.blobs().reclaimed().await.unwrap();
     assert_eq!(blob_files(&drive), []);
     // The ids are free again.
     stage::put(&store, BLOB, b"again").await;
+}
+
+/// The story: a client went away while a write was on its way to the drive. `reclaimed` answered
+/// before that write had ended, and its file was still there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_on_its_way_is_waited_for_when_its_writer_is_gone() {
+    let sim = SimDrive::new(1);
+    let gate = Arc::new(Gate::default());
+    let drive = Gated {
+        drive: sim.clone(),
+        gate: Arc::clone(&gate),
+    };
+    let store = stage::open(Arc::new(drive)).await.unwrap();
+    gate.shut();
+    let mut writer = store.blobs().create(BLOB, UnsealedUnits).await.unwrap();
+    writer.write(store.blobs().buffer(4), 4).await.unwrap();
+    drop(writer);
+    // A writer that goes on is not waited for.
+    let other = store.blobs().create(OTHER, UnsealedUnits).await.unwrap();
+    let blobs = store.blobs().clone();
+    let mut reclaimed = tokio::spawn(async move { blobs.reclaimed().await });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut reclaimed).await;
+    assert!(early.is_err(), "answered while the write was on its way");
+    gate.open();
+    reclaimed.await.unwrap().unwrap();
+    assert_eq!(blob_files(&sim), []);
+    drop(other);
+    stage::put(&store, BLOB, b"again").await;
+}
+
+/// A drive on which nothing is written to a blob while the gate is shut.
+#[derive(Debug)]
+struct Gated {
+    drive: SimDrive,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn shut(&self) {
+        *self.is_shut.lock().unwrap() = true;
+    }
+
+    fn open(&self) {
+        *self.is_shut.lock().unwrap() = false;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.is_shut.lock().unwrap();
+        drop(self.moved.wait_while(shut, |shut| *shut).unwrap());
+    }
+}
+
+impl Drive for Gated {
+    fn label(&self) -> String {
+        self.drive.label()
+    }
+
+    fn health(&self) -> HealthState {
+        self.drive.health()
+    }
+
+    fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+        self.drive.create(path)
+    }
+
+    fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+        self.drive.open(path, access)
+    }
+
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.drive.rename(from, to)
+    }
+
+    fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
+        self.drive.remove(path)
+    }
+
+    fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
+        self.drive.list(folder)
+    }
+
+    fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
+        self.drive.sync_folder(folder)
+    }
+
+    fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+        self.drive.read_small(path)
+    }
+
+    fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+        self.drive.replace(path, bytes)
+    }
+
+    /// Asked before each write of a blob.
+    fn has_room(&self) -> Result<bool, Error> {
+        self.gate.pass();
+        self.drive.has_room()
+    }
+
+    fn index_dir(&self) -> Option<PathBuf> {
+        self.drive.index_dir()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
