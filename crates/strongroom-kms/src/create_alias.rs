@@ -7,7 +7,7 @@ use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
 use crate::alias::AliasName;
-use crate::authorize::{KmsAction, authorize};
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::KeyName;
@@ -64,13 +64,8 @@ impl Kms {
         let alias_arn = self.place().alias_arn(alias.as_str());
         event.touches_alias(&alias_arn);
         event.touches(&arn);
-        authorize(
-            caller,
-            event.via(),
-            KmsAction::CreateAlias,
-            &found.row,
-            self.place(),
-        )?;
+        let ask = Ask::new(caller, event.via(), KmsAction::CreateAlias);
+        self.authorize(&ask, &found.row)?;
         if found.row.state == KeyState::PendingDeletion {
             let error = refusal(&arn, found.row.state);
             return Err(error.unwrap_or(Error::Internal("a state without a refusal")));

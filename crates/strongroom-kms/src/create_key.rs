@@ -6,11 +6,11 @@ use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
-use crate::authorize::{KmsAction, authorize_account};
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::{KeyUid, shortened};
-use crate::material;
+use crate::material::{self, Material};
 use crate::model::{KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Tag};
 use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow, material_key};
 use crate::service::Kms;
@@ -53,7 +53,7 @@ impl Kms {
         input: CreateKeyInput,
         event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
-        authorize_account(caller, KmsAction::CreateKey, self.place())?;
+        self.authorize_account(&Ask::new(caller, event.via(), KmsAction::CreateKey))?;
         let new = NewKey::parse(input, &self.place().account_id)?;
         let made = self.new_key(new)?;
         let metadata = made.row.describe(self.place());
@@ -89,8 +89,12 @@ impl Kms {
             deletion_ms: None,
             valid_to_ms: None,
             multi_region: false,
+            rotation_period_days: None,
+            next_rotation_ms: None,
+            on_demand_rotations: 0,
         };
-        let material = material::generate(self.keyring(), &row, FIRST_VERSION, row.created_ms)?;
+        let secret = Material::random(SYMMETRIC_BYTES)?;
+        let material = self.wrap_material(&row, FIRST_VERSION, row.created_ms, &secret)?;
         row.current_material_id = material.material_id;
         Ok(MadeKey { row, material })
     }
@@ -306,6 +310,7 @@ fn told(metadata: &KeyMetadata) -> Value {
 }
 
 const FIRST_VERSION: u32 = 1;
+const SYMMETRIC_BYTES: usize = 32;
 const DESCRIPTION_CHARACTERS_MAX: usize = 8192;
 const POLICY_BYTES_MAX: usize = 32 * 1024;
 const TAGS_MAX: usize = 50;

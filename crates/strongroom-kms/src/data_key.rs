@@ -9,7 +9,7 @@ use strongroom_format::{
 use strongroom_iam::Caller;
 use zeroize::Zeroizing;
 
-use crate::authorize::{KmsAction, Permit, authorize};
+use crate::authorize::{Ask, KmsAction, Permit};
 use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::KeyUid;
@@ -110,6 +110,7 @@ pub(crate) struct Use<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) action: KmsAction,
     pub(crate) context: &'a EncryptionContext,
+    pub(crate) grant_tokens: &'a [String],
     pub(crate) dry_run: bool,
 }
 
@@ -166,7 +167,9 @@ impl Kms {
         let stored = self
             .material(uid, header.version)?
             .ok_or(Error::InvalidCiphertext)?;
-        let key = material::unwrap(&permit, self.keyring(), &row, header.version, &stored)?;
+        let key = self
+            .unwrap_material(&permit, &row, header.version, &stored)?
+            .symmetric()?;
         let plaintext =
             kms_blob_open(&key, blob, wish.context).map_err(|_| Error::InvalidCiphertext)?;
         let key_material_id = hex::encode(stored.material_id);
@@ -186,7 +189,10 @@ impl Kms {
         check_context(wish.context)?;
         let arn = row.arn(self.place());
         event.touches(&arn);
-        let permit = authorize(wish.caller, event.via(), wish.action, row, self.place())?;
+        let ask = Ask::new(wish.caller, event.via(), wish.action)
+            .context(wish.context)
+            .grant_tokens(wish.grant_tokens);
+        let permit = self.authorize(&ask, row)?;
         if let Some(refusal) = refusal(&arn, row.state) {
             return Err(refusal);
         }
@@ -216,7 +222,9 @@ impl Kms {
             what: format!("material {version} of KMS key {}", row.uid()),
         };
         let stored = self.material(row.uid(), version)?.ok_or_else(missing)?;
-        let key = material::unwrap(permit, self.keyring(), row, version, &stored)?;
+        let key = self
+            .unwrap_material(permit, row, version, &stored)?
+            .symmetric()?;
         let mut random = KmsBlobRandom { n: [0; 16] };
         material::fill(&mut random.n)?;
         let blob = kms_blob_seal(&key, row.uid, version, &random, plaintext, wish.context)

@@ -26,6 +26,8 @@ pub struct DecryptInput {
     pub key_id: Option<String>,
     /// `SYMMETRIC_DEFAULT` when `None`.
     pub algorithm: Option<String>,
+    /// Tokens of grants that may not be in force everywhere yet.
+    pub grant_tokens: Vec<String>,
     /// Only say whether it would succeed.
     pub dry_run: bool,
 }
@@ -103,6 +105,7 @@ impl Kms {
             caller,
             action,
             context: &input.context,
+            grant_tokens: &input.grant_tokens,
             dry_run: input.dry_run,
         };
         self.decrypt_blob(wish, &input.ciphertext_blob, expected, event)

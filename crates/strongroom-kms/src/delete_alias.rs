@@ -7,7 +7,7 @@ use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
 use crate::alias::AliasName;
-use crate::authorize::{KmsAction, authorize};
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::rows::{ALIASES, AliasRow, alias_key};
@@ -52,13 +52,8 @@ impl Kms {
         let found = self.target(crate::key_id::KeyUid(row.target), alias.as_str())?;
         event.touches_alias(&self.place().alias_arn(alias.as_str()));
         event.touches(&found.row.arn(self.place()));
-        authorize(
-            caller,
-            event.via(),
-            KmsAction::DeleteAlias,
-            &found.row,
-            self.place(),
-        )?;
+        let ask = Ask::new(caller, event.via(), KmsAction::DeleteAlias);
+        self.authorize(&ask, &found.row)?;
         let unchanged = Precondition::SeqIs {
             table: ALIASES,
             key: key.clone(),

@@ -5,7 +5,7 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
-use crate::authorize::{KmsAction, authorize};
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::model::KeyMetadata;
@@ -17,6 +17,8 @@ pub struct DescribeKeyInput {
     /// Any of the four key identifiers. `alias/aws/s3` makes S3's key when there is none yet, as
     /// at AWS.
     pub key_id: String,
+    /// Tokens of grants that may not be in force everywhere yet.
+    pub grant_tokens: Vec<String>,
 }
 
 impl Kms {
@@ -30,7 +32,7 @@ impl Kms {
         let parameters = json!({ "keyId": asked(&input.key_id) });
         let mut event = Event::new(receipt, "DescribeKey", true, parameters);
         let result = self
-            .try_describe_key(caller, receipt, &input.key_id, &mut event)
+            .try_describe_key(caller, receipt, &input, &mut event)
             .await;
         event.close(result).await
     }
@@ -39,18 +41,14 @@ impl Kms {
         &self,
         caller: &Caller,
         receipt: &Receipt,
-        key_id: &str,
+        input: &DescribeKeyInput,
         event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
-        let found = self.find_or_make(caller, receipt, key_id).await?;
+        let found = self.find_or_make(caller, receipt, &input.key_id).await?;
         event.touches(&found.row.arn(self.place()));
-        authorize(
-            caller,
-            event.via(),
-            KmsAction::DescribeKey,
-            &found.row,
-            self.place(),
-        )?;
+        let ask =
+            Ask::new(caller, event.via(), KmsAction::DescribeKey).grant_tokens(&input.grant_tokens);
+        self.authorize(&ask, &found.row)?;
         Ok(found.row.describe(self.place()))
     }
 }

@@ -25,6 +25,8 @@ pub struct EncryptInput {
     pub context: EncryptionContext,
     /// `SYMMETRIC_DEFAULT` when `None`.
     pub algorithm: Option<String>,
+    /// Tokens of grants that may not be in force everywhere yet.
+    pub grant_tokens: Vec<String>,
     /// Only say whether it would succeed.
     pub dry_run: bool,
 }
@@ -82,6 +84,7 @@ impl Kms {
             caller,
             action,
             context: &input.context,
+            grant_tokens: &input.grant_tokens,
             dry_run: input.dry_run,
         };
         self.encrypt_bytes(wish, &found, &input.plaintext, event)
@@ -126,15 +129,15 @@ impl Algorithm {
     }
 
     pub(crate) fn suits(self, spec: KeySpec) -> Result<(), Error> {
-        match (self, spec) {
-            (Algorithm::Symmetric, KeySpec::SymmetricDefault) => Ok(()),
-            (Algorithm::Other(algorithm), KeySpec::SymmetricDefault) => {
-                Err(Error::InvalidKeyUsage(format!(
-                    "Algorithm {algorithm} is incompatible with key spec {}.",
-                    spec.as_str()
-                )))
-            }
-        }
+        let algorithm = match (self, spec) {
+            (Algorithm::Symmetric, KeySpec::SymmetricDefault) => return Ok(()),
+            (Algorithm::Symmetric, _) => ALGORITHM,
+            (Algorithm::Other(algorithm), _) => algorithm,
+        };
+        Err(Error::InvalidKeyUsage(format!(
+            "Algorithm {algorithm} is incompatible with key spec {}.",
+            spec.as_str()
+        )))
     }
 }
 

@@ -54,6 +54,30 @@ pub enum Error {
     /// A key policy that is not one.
     #[error("{0}")]
     MalformedPolicyDocument(String),
+    /// A grant token that no grant has.
+    #[error("The grant token is not valid.")]
+    InvalidGrantToken,
+    /// A grant id that no grant of the key has.
+    #[error("{0}")]
+    InvalidGrantId(String),
+    /// A signature that does not verify. AWS sends an empty message.
+    #[error("")]
+    InvalidSignature,
+    /// A message authentication code that does not verify. AWS sends an empty message.
+    #[error("")]
+    InvalidMac,
+    /// A rotation is under way already.
+    #[error("{0}")]
+    Conflict(String),
+    /// Imported material is not the material of that version.
+    #[error("{0}")]
+    IncorrectKeyMaterial(String),
+    /// An import token that was not made here, or for another key.
+    #[error("{0}")]
+    InvalidImportToken(String),
+    /// An import token older than a day.
+    #[error("{0}")]
+    ExpiredImportToken(String),
     /// A dry run that would have succeeded.
     #[error("The request would have succeeded, but the DryRun option is set.")]
     DryRun,
@@ -110,6 +134,14 @@ impl Error {
             Error::Tag(_) => "TagException",
             Error::UnsupportedOperation(_) => "UnsupportedOperationException",
             Error::MalformedPolicyDocument(_) => "MalformedPolicyDocumentException",
+            Error::InvalidGrantToken => "InvalidGrantTokenException",
+            Error::InvalidGrantId(_) => "InvalidGrantIdException",
+            Error::InvalidSignature => "KMSInvalidSignatureException",
+            Error::InvalidMac => "KMSInvalidMacException",
+            Error::Conflict(_) => "ConflictException",
+            Error::IncorrectKeyMaterial(_) => "IncorrectKeyMaterialException",
+            Error::InvalidImportToken(_) => "InvalidImportTokenException",
+            Error::ExpiredImportToken(_) => "ExpiredImportTokenException",
             Error::DryRun => "DryRunOperationException",
             Error::Validation(_) => "ValidationException",
             Error::AccessDenied { .. } => "AccessDeniedException",

@@ -22,6 +22,8 @@ pub struct GenerateDataKeyInput {
     pub spec: DataKeySpec,
     /// What the encrypted data key is bound to.
     pub context: EncryptionContext,
+    /// Tokens of grants that may not be in force everywhere yet.
+    pub grant_tokens: Vec<String>,
     /// Only say whether it would succeed.
     pub dry_run: bool,
 }
@@ -73,6 +75,7 @@ impl Kms {
             caller,
             action,
             context: &input.context,
+            grant_tokens: &input.grant_tokens,
             dry_run: input.dry_run,
         };
         self.make_data_key(wish, &found, input.spec, event)

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// Identity of a key, never used again; its UUID text is the key id.
+/// Identity of a key, never used again; its text is the key id: a UUID, or `mrk-` and 32
+/// digits for a multi-Region key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct KeyUid(pub(crate) [u8; 16]);
 
@@ -18,8 +19,27 @@ impl KeyUid {
         KeyUid(random)
     }
 
+    /// The identity of a multi-Region key: marked in the version nibble, which is 8 (RFC 9562,
+    /// UUIDs with a meaning of one's own), so that the two forms never meet.
+    pub(crate) fn multi_region_from_random(random: [u8; 16]) -> KeyUid {
+        let KeyUid(mut uid) = KeyUid::from_random(random);
+        let [_, _, _, _, _, _, version, ..] = &mut uid;
+        *version = (*version & 0x0f) | 0x80;
+        KeyUid(uid)
+    }
+
+    pub(crate) fn is_multi_region(self) -> bool {
+        let [_, _, _, _, _, _, version, ..] = self.0;
+        version >> 4 == 8
+    }
+
     /// Reads the text form, in either case.
     fn parse(text: &str) -> Option<KeyUid> {
+        if let Some(digits) = text.strip_prefix(MULTI_REGION_PREFIX) {
+            let mut uid = [0; 16];
+            hex::decode_to_slice(digits, &mut uid).ok()?;
+            return Some(KeyUid(uid)).filter(|uid| uid.is_multi_region());
+        }
         let bytes = text.as_bytes();
         let dashed = bytes.len() == 36
             && bytes.iter().enumerate().all(|(at, byte)| match at {
@@ -28,12 +48,16 @@ impl KeyUid {
             });
         let mut uid = [0; 16];
         hex::decode_to_slice(text.replace('-', ""), &mut uid).ok()?;
-        dashed.then_some(KeyUid(uid))
+        Some(KeyUid(uid)).filter(|uid| dashed && !uid.is_multi_region())
     }
 }
 
 impl fmt::Display for KeyUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_multi_region() {
+            f.write_str(MULTI_REGION_PREFIX)?;
+            return self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"));
+        }
         for (at, byte) in self.0.iter().enumerate() {
             if matches!(at, 4 | 6 | 8 | 10) {
                 f.write_str("-")?;
@@ -116,7 +140,7 @@ impl Place {
         if let Some(uid) = KeyUid::parse(local) {
             return Ok(KeyName::Key(uid));
         }
-        if is_multi_region(local) {
+        if is_multi_region_id(local) {
             let arn = format!(
                 "arn:aws:kms:{}:{}:key/{local}",
                 self.region, self.account_id
@@ -147,9 +171,9 @@ pub(crate) fn invalid_key_id(text: &str) -> Error {
     Error::NotFound(format!("Invalid keyId '{text}'"))
 }
 
-/// `mrk-` and 32 digits: multi-Region keys, of which there are none yet.
-fn is_multi_region(text: &str) -> bool {
-    text.strip_prefix("mrk-")
+/// Whether a text has the form of a multi-Region key's id.
+fn is_multi_region_id(text: &str) -> bool {
+    text.strip_prefix(MULTI_REGION_PREFIX)
         .is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
@@ -159,4 +183,5 @@ pub(crate) fn shortened(text: &str) -> &str {
         .unwrap_or_default()
 }
 
+const MULTI_REGION_PREFIX: &str = "mrk-";
 const KEY_ID_BYTES_MAX: usize = 2048;

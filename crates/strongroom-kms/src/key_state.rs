@@ -4,7 +4,7 @@
 use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
-use crate::authorize::{KmsAction, authorize};
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::Event;
 use crate::model::KeyState;
@@ -86,13 +86,8 @@ impl Kms {
                 named = true;
                 event.touches(&arn);
             }
-            authorize(
-                caller,
-                event.via(),
-                change.action(),
-                &found.row,
-                self.place(),
-            )?;
+            let ask = Ask::new(caller, event.via(), change.action());
+            self.authorize(&ask, &found.row)?;
             let Some(state) = change.from(found.row.state) else {
                 let error = refusal(&arn, found.row.state);
                 return Err(error.unwrap_or(Error::Internal("a state without a change")));

@@ -5,7 +5,7 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
-use crate::authorize::{KmsAction, authorize, authorize_account};
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::KeyUid;
@@ -74,14 +74,14 @@ impl Kms {
         input: &ListAliasesInput,
         event: &mut Event<'_>,
     ) -> Result<ListAliasesOutput, Error> {
-        let action = KmsAction::ListAliases;
+        let ask = Ask::new(caller, event.via(), KmsAction::ListAliases);
         let target = if let Some(key_id) = &input.key_id {
             let found = self.find_without_alias(key_id)?;
             event.touches(&found.row.arn(self.place()));
-            authorize(caller, event.via(), action, &found.row, self.place())?;
+            self.authorize(&ask, &found.row)?;
             Some(found.row.uid())
         } else {
-            authorize_account(caller, action, self.place())?;
+            self.authorize_account(&ask)?;
             None
         };
         let limit = page::limit(input.limit, LIMIT_DEFAULT)?;

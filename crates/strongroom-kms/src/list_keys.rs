@@ -7,7 +7,7 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
-use crate::authorize::{KmsAction, authorize_account};
+use crate::authorize::{Ask, KmsAction, Via};
 use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::KeyUid;
@@ -60,7 +60,7 @@ impl Kms {
         caller: &Caller,
         input: &ListKeysInput,
     ) -> Result<ListKeysOutput, Error> {
-        authorize_account(caller, KmsAction::ListKeys, self.place())?;
+        self.authorize_account(&Ask::new(caller, Via::Wire, KmsAction::ListKeys))?;
         let limit = page::limit(input.limit, LIMIT_DEFAULT)?;
         let after = match &input.marker {
             Some(marker) => {

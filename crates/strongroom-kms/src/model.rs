@@ -70,20 +70,98 @@ impl KeyUsage {
     }
 }
 
-/// Which algorithm a key is for.
+/// Which algorithm a key is for. The numbers are stored, and bound to the wrapped material.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
 pub enum KeySpec {
     /// AES-256-GCM.
     #[n(0)]
     SymmetricDefault,
+    /// RSA, 2,048 bits.
+    #[n(1)]
+    Rsa2048,
+    /// RSA, 3,072 bits.
+    #[n(2)]
+    Rsa3072,
+    /// RSA, 4,096 bits.
+    #[n(3)]
+    Rsa4096,
+    /// NIST P-256 (secp256r1).
+    #[n(4)]
+    EccNistP256,
+    /// NIST P-384 (secp384r1).
+    #[n(5)]
+    EccNistP384,
+    /// NIST P-521 (secp521r1).
+    #[n(6)]
+    EccNistP521,
+    /// Ed25519.
+    #[n(7)]
+    EccNistEdwards25519,
+    /// HMAC with SHA-224.
+    #[n(8)]
+    Hmac224,
+    /// HMAC with SHA-256.
+    #[n(9)]
+    Hmac256,
+    /// HMAC with SHA-384.
+    #[n(10)]
+    Hmac384,
+    /// HMAC with SHA-512.
+    #[n(11)]
+    Hmac512,
 }
 
 impl KeySpec {
+    /// Every specification that keys can have here.
+    pub const ALL: &[KeySpec] = &[
+        KeySpec::SymmetricDefault,
+        KeySpec::Rsa2048,
+        KeySpec::Rsa3072,
+        KeySpec::Rsa4096,
+        KeySpec::EccNistP256,
+        KeySpec::EccNistP384,
+        KeySpec::EccNistP521,
+        KeySpec::EccNistEdwards25519,
+        KeySpec::Hmac224,
+        KeySpec::Hmac256,
+        KeySpec::Hmac384,
+        KeySpec::Hmac512,
+    ];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             KeySpec::SymmetricDefault => "SYMMETRIC_DEFAULT",
+            KeySpec::Rsa2048 => "RSA_2048",
+            KeySpec::Rsa3072 => "RSA_3072",
+            KeySpec::Rsa4096 => "RSA_4096",
+            KeySpec::EccNistP256 => "ECC_NIST_P256",
+            KeySpec::EccNistP384 => "ECC_NIST_P384",
+            KeySpec::EccNistP521 => "ECC_NIST_P521",
+            KeySpec::EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+            KeySpec::Hmac224 => "HMAC_224",
+            KeySpec::Hmac256 => "HMAC_256",
+            KeySpec::Hmac384 => "HMAC_384",
+            KeySpec::Hmac512 => "HMAC_512",
+        }
+    }
+
+    /// The number under which it is stored.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            KeySpec::SymmetricDefault => 0,
+            KeySpec::Rsa2048 => 1,
+            KeySpec::Rsa3072 => 2,
+            KeySpec::Rsa4096 => 3,
+            KeySpec::EccNistP256 => 4,
+            KeySpec::EccNistP384 => 5,
+            KeySpec::EccNistP521 => 6,
+            KeySpec::EccNistEdwards25519 => 7,
+            KeySpec::Hmac224 => 8,
+            KeySpec::Hmac256 => 9,
+            KeySpec::Hmac384 => 10,
+            KeySpec::Hmac512 => 11,
         }
     }
 }

@@ -57,6 +57,16 @@ pub(crate) struct KeyRow {
     pub(crate) valid_to_ms: Option<u64>,
     #[n(16)]
     pub(crate) multi_region: bool,
+    /// Automatic rotation: days between two versions; `None` while it is off.
+    #[n(17)]
+    pub(crate) rotation_period_days: Option<u32>,
+    /// When the next automatic rotation is due.
+    #[n(18)]
+    pub(crate) next_rotation_ms: Option<u64>,
+    /// How many rotations were made on demand.
+    #[n(19)]
+    #[cbor(default)]
+    pub(crate) on_demand_rotations: u32,
 }
 
 impl KeyRow {

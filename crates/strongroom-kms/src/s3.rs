@@ -8,7 +8,7 @@ use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
-use crate::authorize::{KmsAction, authorize_account};
+use crate::authorize::{Ask, KmsAction, Via};
 use crate::create_key::NewKey;
 use crate::data_key::{DataKey, DataKeySpec, Decrypted, Use};
 use crate::error::Error;
@@ -55,6 +55,7 @@ impl Kms {
                     caller,
                     action,
                     context,
+                    grant_tokens: &[],
                     dry_run: false,
                 };
                 self.make_data_key(wish, &found, DataKeySpec::Aes256, &mut event)
@@ -87,6 +88,7 @@ impl Kms {
             caller,
             action: KmsAction::Decrypt,
             context,
+            grant_tokens: &[],
             dry_run: false,
         };
         let blob = CiphertextBlob(blob.to_vec());
@@ -109,7 +111,7 @@ impl Kms {
         if let Some(uid) = self.alias(AWS_S3_ALIAS)? {
             return self.target(uid, AWS_S3_ALIAS);
         }
-        authorize_account(caller, KmsAction::CreateKey, self.place())?;
+        self.authorize_account(&Ask::new(caller, Via::S3, KmsAction::CreateKey))?;
         self.make_aws_s3_key(receipt).await?;
         self.find(AWS_S3_ALIAS)
     }

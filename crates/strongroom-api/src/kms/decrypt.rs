@@ -7,7 +7,7 @@ use strongroom_kms::{CiphertextBlob, DecryptInput};
 use super::Call;
 use super::fault::KmsFault;
 use super::members::Members;
-use super::parameters::{ALGORITHM, CIPHERTEXT, KEY_ID, dry_run, encryption_context};
+use super::parameters::{ALGORITHM, CIPHERTEXT, KEY_ID, dry_run, encryption_context, grant_tokens};
 use super::reply::{Blob, Reply};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
@@ -28,6 +28,7 @@ pub(super) fn decode(mut members: Members) -> Result<DecryptInput, KmsFault> {
         context: encryption_context(&mut members, "EncryptionContext")?,
         key_id: members.text("KeyId", KEY_ID)?,
         algorithm: members.text("EncryptionAlgorithm", ALGORITHM)?,
+        grant_tokens: grant_tokens(&mut members)?,
         dry_run: dry_run(&mut members)?,
     };
     members.finish()?;

@@ -12,8 +12,8 @@ use super::{Call, key_metadata};
 pub(super) async fn handle(call: Call<'_>, mut members: Members) -> Result<Reply, KmsFault> {
     let input = DescribeKeyInput {
         key_id: members.required_text("KeyId", KEY_ID)?,
+        grant_tokens: grant_tokens(&mut members)?,
     };
-    grant_tokens(&mut members)?;
     members.finish()?;
     let metadata = call
         .kms

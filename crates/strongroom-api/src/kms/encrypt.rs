@@ -7,7 +7,7 @@ use strongroom_kms::{EncryptInput, Plaintext};
 use super::Call;
 use super::fault::KmsFault;
 use super::members::Members;
-use super::parameters::{ALGORITHM, KEY_ID, PLAINTEXT, dry_run, encryption_context};
+use super::parameters::{ALGORITHM, KEY_ID, PLAINTEXT, dry_run, encryption_context, grant_tokens};
 use super::reply::{Blob, Reply};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
@@ -26,6 +26,7 @@ pub(super) fn decode(mut members: Members) -> Result<EncryptInput, KmsFault> {
         plaintext: Plaintext::from(members.required_blob("Plaintext", PLAINTEXT)?),
         context: encryption_context(&mut members, "EncryptionContext")?,
         algorithm: members.text("EncryptionAlgorithm", ALGORITHM)?,
+        grant_tokens: grant_tokens(&mut members)?,
         dry_run: dry_run(&mut members)?,
     };
     members.finish()?;
@@ -75,8 +76,8 @@ mod tests {
                 "SerializationException",
             ),
             (
-                r#"{"KeyId":"a","Plaintext":"AAEC","GrantTokens":["t"]}"#,
-                "InvalidGrantTokenException",
+                r#"{"KeyId":"a","Plaintext":"AAEC","GrantTokens":"t"}"#,
+                "SerializationException",
             ),
             (
                 r#"{"KeyId":"a","Plaintext":"AAEC","DryRun":"true"}"#,

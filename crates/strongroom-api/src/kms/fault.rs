@@ -85,6 +85,14 @@ impl From<Error> for KmsFault {
             Error::Tag(_) => KmsFaultKind::Tag,
             Error::UnsupportedOperation(_) => KmsFaultKind::UnsupportedOperation,
             Error::MalformedPolicyDocument(_) => KmsFaultKind::MalformedPolicyDocument,
+            Error::InvalidGrantToken => KmsFaultKind::InvalidGrantToken,
+            Error::InvalidGrantId(_) => KmsFaultKind::InvalidGrantId,
+            Error::InvalidSignature => KmsFaultKind::KmsInvalidSignature,
+            Error::InvalidMac => KmsFaultKind::KmsInvalidMac,
+            Error::Conflict(_) => KmsFaultKind::Conflict,
+            Error::IncorrectKeyMaterial(_) => KmsFaultKind::IncorrectKeyMaterial,
+            Error::InvalidImportToken(_) => KmsFaultKind::InvalidImportToken,
+            Error::ExpiredImportToken(_) => KmsFaultKind::ExpiredImportToken,
             Error::DryRun => KmsFaultKind::DryRun,
             Error::Validation(_) => KmsFaultKind::Validation,
             Error::AccessDenied { .. } => KmsFaultKind::AccessDenied,
@@ -194,18 +202,25 @@ macro_rules! kinds {
 kinds! {
     AccessDenied, "AccessDeniedException", BAD_REQUEST;
     AlreadyExists, "AlreadyExistsException", BAD_REQUEST;
+    Conflict, "ConflictException", BAD_REQUEST;
     Disabled, "DisabledException", BAD_REQUEST;
     DryRun, "DryRunOperationException", BAD_REQUEST;
+    ExpiredImportToken, "ExpiredImportTokenException", BAD_REQUEST;
     IncompleteSignature, "IncompleteSignature", BAD_REQUEST;
     IncorrectKey, "IncorrectKeyException", BAD_REQUEST;
+    IncorrectKeyMaterial, "IncorrectKeyMaterialException", BAD_REQUEST;
     InvalidAliasName, "InvalidAliasNameException", BAD_REQUEST;
     InvalidArn, "InvalidArnException", BAD_REQUEST;
     InvalidCiphertext, "InvalidCiphertextException", BAD_REQUEST;
+    InvalidGrantId, "InvalidGrantIdException", BAD_REQUEST;
     InvalidGrantToken, "InvalidGrantTokenException", BAD_REQUEST;
+    InvalidImportToken, "InvalidImportTokenException", BAD_REQUEST;
     InvalidKeyUsage, "InvalidKeyUsageException", BAD_REQUEST;
     InvalidMarker, "InvalidMarkerException", BAD_REQUEST;
     InvalidSignature, "InvalidSignatureException", BAD_REQUEST;
     KmsInternal, "KMSInternalException", INTERNAL_SERVER_ERROR;
+    KmsInvalidMac, "KMSInvalidMacException", BAD_REQUEST;
+    KmsInvalidSignature, "KMSInvalidSignatureException", BAD_REQUEST;
     KmsInvalidState, "KMSInvalidStateException", BAD_REQUEST;
     LimitExceeded, "LimitExceededException", BAD_REQUEST;
     MalformedPolicyDocument, "MalformedPolicyDocumentException", BAD_REQUEST;

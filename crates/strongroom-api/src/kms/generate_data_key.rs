@@ -7,7 +7,7 @@ use strongroom_kms::{DataKeySpec, GenerateDataKeyInput};
 use super::Call;
 use super::fault::KmsFault;
 use super::members::Members;
-use super::parameters::{KEY_ID, dry_run, encryption_context};
+use super::parameters::{KEY_ID, dry_run, encryption_context, grant_tokens};
 use super::reply::{Blob, Reply};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
@@ -30,6 +30,7 @@ pub(super) fn decode(mut members: Members) -> Result<GenerateDataKeyInput, KmsFa
     let key_spec = members.word("KeySpec", &["AES_256", "AES_128"])?;
     let number_of_bytes = members.integer("NumberOfBytes", 1..=1_024)?;
     let context = encryption_context(&mut members, "EncryptionContext")?;
+    let grant_tokens = grant_tokens(&mut members)?;
     let dry_run = dry_run(&mut members)?;
     members.finish()?;
     // This rule stands outside of the service's model and comes after it.
@@ -41,6 +42,7 @@ pub(super) fn decode(mut members: Members) -> Result<GenerateDataKeyInput, KmsFa
         key_id,
         spec,
         context,
+        grant_tokens,
         dry_run,
     })
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use strongroom_format::EncryptionContext;
 
-use super::fault::{KmsFault, KmsFaultKind};
+use super::fault::KmsFault;
 use super::members::Members;
 
 /// Characters of a key id.
@@ -38,7 +38,7 @@ pub(super) fn encryption_context(
     Ok(context)
 }
 
-/// `DryRun`, and refusals of what goes with it: the parameters of enclaves and of grants.
+/// `DryRun`, and refusals of what goes with it: the parameters of enclaves.
 pub(super) fn dry_run(members: &mut Members) -> Result<bool, KmsFault> {
     if members.present("Recipient") {
         return Err(KmsFault::not_yet("The parameter Recipient"));
@@ -46,17 +46,19 @@ pub(super) fn dry_run(members: &mut Members) -> Result<bool, KmsFault> {
     if members.present("DryRunModifiers") {
         return Err(KmsFault::not_yet("The parameter DryRunModifiers"));
     }
-    grant_tokens(members)?;
     Ok(members.boolean("DryRun")?.unwrap_or(false))
 }
 
-/// `GrantTokens`: there are no grants yet, so no token is one of theirs.
-pub(super) fn grant_tokens(members: &mut Members) -> Result<(), KmsFault> {
-    if members.text_list("GrantTokens")?.is_empty() {
-        return Ok(());
+/// `GrantTokens`: at most ten.
+pub(super) fn grant_tokens(members: &mut Members) -> Result<Vec<String>, KmsFault> {
+    let tokens = members.text_list("GrantTokens")?;
+    if tokens.len() > GRANT_TOKENS_MAX {
+        return Err(KmsFault::validation(
+            "1 validation error detected: Value at 'grantTokens' failed to satisfy constraint: \
+             Member must have length less than or equal to 10",
+        ));
     }
-    Err(KmsFault::new(
-        KmsFaultKind::InvalidGrantToken,
-        "The grant token is not valid.",
-    ))
+    Ok(tokens)
 }
+
+const GRANT_TOKENS_MAX: usize = 10;

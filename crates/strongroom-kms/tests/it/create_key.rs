@@ -19,6 +19,7 @@ async fn describe(world: &World, key_id: &str) -> Result<KeyMetadata, Error> {
     let receipt = world.receipt();
     let input = DescribeKeyInput {
         key_id: key_id.to_owned(),
+        grant_tokens: Vec::new(),
     };
     let result = world.kms.describe_key(&world.caller, &receipt, input).await;
     receipt.finish_recorded();

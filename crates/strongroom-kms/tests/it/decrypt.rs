@@ -165,6 +165,7 @@ async fn lengths_and_dry_run() {
             context: context.clone(),
             key_id: None,
             algorithm: None,
+            grant_tokens: Vec::new(),
             dry_run: true,
         };
         let result = world.kms.decrypt(&world.caller, &receipt, input).await;

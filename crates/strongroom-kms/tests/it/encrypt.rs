@@ -86,6 +86,7 @@ async fn algorithms_and_dry_run() {
             plaintext: Plaintext::new(vec![1]),
             context: context(&[]),
             algorithm: algorithm.map(str::to_owned),
+            grant_tokens: Vec::new(),
             dry_run,
         };
         let result = world.kms.encrypt(&world.caller, &receipt, input).await;

@@ -52,6 +52,7 @@ async fn without_plaintext_opens_later() {
         key_id: key.key_id.clone(),
         spec: DataKeySpec::Aes256,
         context: context.clone(),
+        grant_tokens: Vec::new(),
         dry_run: false,
     };
     let made = world
@@ -65,6 +66,7 @@ async fn without_plaintext_opens_later() {
         .unwrap();
     assert_eq!(opened.plaintext.expose_secret().len(), 32);
     let dry = GenerateDataKeyInput {
+        grant_tokens: Vec::new(),
         dry_run: true,
         ..input
     };

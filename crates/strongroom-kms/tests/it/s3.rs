@@ -59,6 +59,7 @@ async fn key_of_s3_is_made_on_first_use_and_kept() {
     assert_eq!(again.key_arn, made.key_arn);
     let input = DescribeKeyInput {
         key_id: "alias/aws/s3".to_owned(),
+        grant_tokens: Vec::new(),
     };
     let key = world
         .kms
@@ -83,7 +84,10 @@ async fn describing_the_alias_of_s3_makes_the_key() {
     let world = new_world().await;
     let receipt = world.receipt();
     let key_id = format!("arn:aws:kms:us-east-1:{ACCOUNT}:alias/aws/s3");
-    let input = DescribeKeyInput { key_id };
+    let input = DescribeKeyInput {
+        key_id,
+        grant_tokens: Vec::new(),
+    };
     let key = world
         .kms
         .describe_key(&world.caller, &receipt, input)

@@ -43,6 +43,7 @@ async fn planted_secrets_are_found_nowhere() {
         plaintext: Plaintext::new(PLANTED.as_bytes().to_vec()),
         context: context.clone(),
         algorithm: None,
+        grant_tokens: Vec::new(),
         dry_run: false,
     };
     assert_absent(

@@ -31,6 +31,7 @@ async fn state(world: &World, key_id: &str) -> (KeyState, bool) {
     let receipt = world.receipt();
     let input = DescribeKeyInput {
         key_id: key_id.to_owned(),
+        grant_tokens: Vec::new(),
     };
     let key = world
         .kms

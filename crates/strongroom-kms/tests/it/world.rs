@@ -159,6 +159,7 @@ impl World {
             plaintext: Plaintext::new(plaintext.to_vec()),
             context: context.clone(),
             algorithm: None,
+            grant_tokens: Vec::new(),
             dry_run: false,
         };
         let result = self.kms.encrypt(&self.caller, &receipt, input).await;
@@ -178,6 +179,7 @@ impl World {
             context: context.clone(),
             key_id: key_id.map(str::to_owned),
             algorithm: None,
+            grant_tokens: Vec::new(),
             dry_run: false,
         };
         let result = self.kms.decrypt(&self.caller, &receipt, input).await;
@@ -195,6 +197,7 @@ impl World {
             key_id: key_id.to_owned(),
             spec,
             context: EncryptionContext::new(),
+            grant_tokens: Vec::new(),
             dry_run: false,
         };
         let result = self
