@@ -238,6 +238,14 @@ fn kms_error(error: &KmsError) -> S3Error {
         | KmsError::InvalidMarker
         | KmsError::Tag(_)
         | KmsError::MalformedPolicyDocument(_)
+        | KmsError::InvalidGrantToken
+        | KmsError::InvalidGrantId(_)
+        | KmsError::InvalidSignature
+        | KmsError::InvalidMac
+        | KmsError::Conflict(_)
+        | KmsError::IncorrectKeyMaterial(_)
+        | KmsError::InvalidImportToken(_)
+        | KmsError::ExpiredImportToken(_)
         | KmsError::DryRun
         | KmsError::Corrupted { .. }
         | KmsError::Internal(_) => S3Error::internal(format!("{}: {error}", error.code())),
