@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
@@ -109,16 +109,26 @@ impl Api {
     {
         let (parts, body) = req.into_parts();
         let waits_for_continue = parts.headers.contains_key(header::EXPECT);
+        let no_content = body.is_end_stream();
         let frames = Frames::new(body, waits_for_continue, self.stall_timeout);
         let speaks_kms = authenticate::speaks_kms(&parts);
         let Some(exchange) = Exchange::begin(&parts, &conn, speaks_kms) else {
             return finish::no_randomness();
         };
-        if speaks_kms {
+        let mut response = if speaks_kms {
             kms::answer(&self.services, exchange, parts, frames).await
         } else {
             s3::answer(&self.services, exchange, parts, frames).await
+        };
+        // A final answer in the place of `100 Continue` is allowed (RFC 9110, section 10.1.1), but
+        // botocore then reads the next answer on the same connection wrongly (boto/botocore
+        // issue 3755): a part's ETag gets lost, or the client hangs. So the connection ends here.
+        if waits_for_continue && (no_content || !response.status().is_success()) {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 }
 
@@ -148,7 +158,7 @@ impl Exchange {
             let value = parts
                 .headers
                 .get(name)
-                .map(|value: &http::HeaderValue| value.as_bytes());
+                .map(|value: &HeaderValue| value.as_bytes());
             String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
         };
         Some(Self {
