@@ -11,8 +11,6 @@ use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::KeyName;
-use crate::key_state::refusal;
-use crate::model::KeyState;
 use crate::rows::{ALIASES, AliasRow, KEYS, alias_key};
 use crate::service::Kms;
 
@@ -66,10 +64,7 @@ impl Kms {
         event.touches(&arn);
         let ask = Ask::new(caller, event.via(), KmsAction::CreateAlias);
         self.authorize(&ask, &found.row)?;
-        if found.row.state == KeyState::PendingDeletion {
-            let error = refusal(&arn, found.row.state);
-            return Err(error.unwrap_or(Error::Internal("a state without a refusal")));
-        }
+        ask.action.needs().check(&arn, found.row.state)?;
         if self.aliases(Some(uid), None, ALIASES_PER_KEY_MAX)?.len() >= ALIASES_PER_KEY_MAX {
             return Err(Error::LimitExceeded(format!(
                 "The key {arn} has {ALIASES_PER_KEY_MAX} aliases, which is the limit."

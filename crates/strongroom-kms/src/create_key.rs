@@ -55,7 +55,7 @@ impl Kms {
     ) -> Result<KeyMetadata, Error> {
         self.authorize_account(&Ask::new(caller, event.via(), KmsAction::CreateKey))?;
         let new = NewKey::parse(input, &self.place().account_id)?;
-        let made = self.new_key(new)?;
+        let made = self.new_key(new).await?;
         let metadata = made.row.describe(self.place());
         event.touches(&metadata.arn);
         event.response(json!({ "keyMetadata": told(&metadata) }));
@@ -67,7 +67,7 @@ impl Kms {
     }
 
     /// A key of the account with its first material, not yet committed.
-    pub(crate) fn new_key(&self, new: NewKey) -> Result<MadeKey, Error> {
+    pub(crate) async fn new_key(&self, new: NewKey) -> Result<MadeKey, Error> {
         let mut random = [0; 16];
         material::fill(&mut random)?;
         let KeyUid(uid) = KeyUid::from_random(random);
@@ -92,10 +92,13 @@ impl Kms {
             rotation_period_days: None,
             next_rotation_ms: None,
             on_demand_rotations: 0,
+            lacks_material: false,
         };
         let secret = Material::random(SYMMETRIC_BYTES)?;
-        let material = self.wrap_material(&row, FIRST_VERSION, row.created_ms, &secret)?;
-        row.current_material_id = material.material_id;
+        material::fill(&mut row.current_material_id)?;
+        let shred = self.new_shred_key(row.uid()).await?;
+        let id = row.current_material_id;
+        let material = self.wrap_material(&row, FIRST_VERSION, id, &secret, &shred)?;
         Ok(MadeKey { row, material })
     }
 }
@@ -146,6 +149,11 @@ pub(crate) struct MadeKey {
 }
 
 impl MadeKey {
+    /// Takes back what was kept for a key that was not committed after all.
+    pub(crate) async fn undo(&self, kms: &Kms) -> Result<(), Error> {
+        kms.destroy_shred_key(self.material.shred_id).await
+    }
+
     pub(crate) fn batch(&self) -> Result<(Vec<Precondition>, Vec<Write>), Error> {
         let key = self.row.uid.to_vec();
         let material_key = material_key(self.row.uid(), FIRST_VERSION);

@@ -5,6 +5,7 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_state::StateChange;
@@ -25,13 +26,16 @@ impl Kms {
         receipt: &Receipt,
         input: DisableKeyInput,
     ) -> Result<(), Error> {
-        let event = Event::new(
+        let mut event = Event::new(
             receipt,
             "DisableKey",
             false,
             json!({ "keyId": asked(&input.key_id) }),
         );
-        self.change_state(caller, &input.key_id, StateChange::Disable, event)
-            .await
+        let ask = Ask::new(caller, event.via(), KmsAction::DisableKey);
+        let result = self
+            .change_state(&ask, &input.key_id, StateChange::Disable, None, &mut event)
+            .await;
+        event.close(result.map(drop)).await
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
+use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_state::StateChange;
@@ -25,13 +26,16 @@ impl Kms {
         receipt: &Receipt,
         input: EnableKeyInput,
     ) -> Result<(), Error> {
-        let event = Event::new(
+        let mut event = Event::new(
             receipt,
             "EnableKey",
             false,
             json!({ "keyId": asked(&input.key_id) }),
         );
-        self.change_state(caller, &input.key_id, StateChange::Enable, event)
-            .await
+        let ask = Ask::new(caller, event.via(), KmsAction::EnableKey);
+        let result = self
+            .change_state(&ask, &input.key_id, StateChange::Enable, None, &mut event)
+            .await;
+        event.close(result.map(drop)).await
     }
 }

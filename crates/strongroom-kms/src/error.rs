@@ -159,6 +159,15 @@ impl Error {
         )
     }
 
+    /// Whether stored bytes are not what was written.
+    pub(crate) fn is_corruption(&self) -> bool {
+        match self {
+            Error::Corrupted { .. } => true,
+            Error::Store(error) => error.is_corruption(),
+            _ => false,
+        }
+    }
+
     /// AWS's form of a refused parameter.
     pub(crate) fn constraint(value: impl std::fmt::Display, member: &str, must: &str) -> Error {
         Error::Validation(format!(

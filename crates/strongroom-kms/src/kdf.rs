@@ -5,7 +5,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA384, KeyType, Prk, Salt};
 use zeroize::Zeroizing;
 
 /// HKDF-Extract. `salt` is a label and never empty (a condition of the approved mode).
-pub(crate) fn extract(salt: &[u8], secret: &[u8; 32]) -> Prk {
+pub(crate) fn extract(salt: &[u8], secret: &[u8]) -> Prk {
     Salt::new(HKDF_SHA384, salt).extract(secret)
 }
 

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The life of a key: which state allows what.
+//! The life of a key: which state allows what, and what comes by itself as time goes by.
+//!
+//! ```text
+//!              Enable                        ScheduleDeletion
+//!  Disabled <==========> Enabled    any other state ------> PendingDeletion ---> destroyed
+//!      ^       Disable     |  ^                                  |         (at its time)
+//!      |                   v  | import                           |
+//!      |             PendingImport                               |
+//!      `---------------------------------------------------------'  CancelDeletion
+//! ```
 
-use strongroom_iam::Caller;
-use strongroom_store::{Precondition, Write};
+use serde_json::json;
 
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::Event;
+use crate::key_change::Change;
 use crate::model::KeyState;
-use crate::rows::KEYS;
+use crate::rows::KeyRow;
 use crate::service::Kms;
 
 /// A wish to change the state of a key.
@@ -16,6 +25,8 @@ use crate::service::Kms;
 pub(crate) enum StateChange {
     Enable,
     Disable,
+    ScheduleDeletion,
+    CancelDeletion,
 }
 
 impl StateChange {
@@ -25,12 +36,26 @@ impl StateChange {
             (StateChange::Enable, KeyState::Enabled | KeyState::Disabled) => {
                 Some(KeyState::Enabled)
             }
-            (StateChange::Disable, KeyState::Enabled | KeyState::Disabled) => {
-                Some(KeyState::Disabled)
-            }
+            (StateChange::Disable, KeyState::Enabled | KeyState::Disabled)
+            | (StateChange::CancelDeletion, KeyState::PendingDeletion) => Some(KeyState::Disabled),
+            (
+                StateChange::ScheduleDeletion,
+                KeyState::Enabled
+                | KeyState::Disabled
+                | KeyState::PendingImport
+                | KeyState::Unavailable,
+            ) => Some(KeyState::PendingDeletion),
             (
                 StateChange::Enable | StateChange::Disable,
                 KeyState::PendingDeletion | KeyState::PendingImport | KeyState::Unavailable,
+            )
+            | (StateChange::ScheduleDeletion, KeyState::PendingDeletion)
+            | (
+                StateChange::CancelDeletion,
+                KeyState::Enabled
+                | KeyState::Disabled
+                | KeyState::PendingImport
+                | KeyState::Unavailable,
             ) => None,
         }
     }
@@ -39,7 +64,101 @@ impl StateChange {
         match self {
             StateChange::Enable => KmsAction::EnableKey,
             StateChange::Disable => KmsAction::DisableKey,
+            StateChange::ScheduleDeletion => KmsAction::ScheduleKeyDeletion,
+            StateChange::CancelDeletion => KmsAction::CancelKeyDeletion,
         }
+    }
+}
+
+/// What an action asks of the state of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Looking at a key, and taking rights away, is always possible.
+    AnyState,
+    /// Material that can be used.
+    Enabled,
+    /// Enabled or disabled.
+    Settled,
+    /// A key that is to stay.
+    NotPendingDeletion,
+    /// A key whose material can come from outside.
+    Importing,
+    /// Only a key that is to be deleted can be kept.
+    PendingDeletion,
+}
+
+impl KmsAction {
+    /// The table of states, by action.
+    pub(crate) fn needs(self) -> Needs {
+        match self {
+            KmsAction::CreateKey
+            | KmsAction::DeleteAlias
+            | KmsAction::DeleteImportedKeyMaterial
+            | KmsAction::DescribeKey
+            | KmsAction::GenerateRandom
+            | KmsAction::GetKeyLastUsage
+            | KmsAction::GetKeyPolicy
+            | KmsAction::GetKeyRotationStatus
+            | KmsAction::ListAliases
+            | KmsAction::ListGrants
+            | KmsAction::ListKeyPolicies
+            | KmsAction::ListKeyRotations
+            | KmsAction::ListKeys
+            | KmsAction::ListResourceTags
+            | KmsAction::ListRetirableGrants
+            | KmsAction::PutKeyPolicy
+            | KmsAction::RetireGrant
+            | KmsAction::RevokeGrant => Needs::AnyState,
+            KmsAction::CreateGrant
+            | KmsAction::Decrypt
+            | KmsAction::DeriveSharedSecret
+            | KmsAction::DisableKeyRotation
+            | KmsAction::EnableKeyRotation
+            | KmsAction::Encrypt
+            | KmsAction::GenerateDataKey
+            | KmsAction::GenerateDataKeyPair
+            | KmsAction::GenerateDataKeyPairWithoutPlaintext
+            | KmsAction::GenerateDataKeyWithoutPlaintext
+            | KmsAction::GenerateMac
+            | KmsAction::GetPublicKey
+            | KmsAction::ReEncryptFrom
+            | KmsAction::ReEncryptTo
+            | KmsAction::RotateKeyOnDemand
+            | KmsAction::Sign
+            | KmsAction::Verify
+            | KmsAction::VerifyMac => Needs::Enabled,
+            KmsAction::DisableKey | KmsAction::EnableKey => Needs::Settled,
+            KmsAction::CreateAlias
+            | KmsAction::ScheduleKeyDeletion
+            | KmsAction::TagResource
+            | KmsAction::UntagResource
+            | KmsAction::UpdateAlias
+            | KmsAction::UpdateKeyDescription => Needs::NotPendingDeletion,
+            KmsAction::GetParametersForImport | KmsAction::ImportKeyMaterial => Needs::Importing,
+            KmsAction::CancelKeyDeletion => Needs::PendingDeletion,
+        }
+    }
+}
+
+impl Needs {
+    /// Refuses a key in a state that the action cannot work with.
+    pub(crate) fn check(self, arn: &str, state: KeyState) -> Result<(), Error> {
+        let fits = match self {
+            Needs::AnyState => true,
+            Needs::Enabled => state == KeyState::Enabled,
+            Needs::Settled => matches!(state, KeyState::Enabled | KeyState::Disabled),
+            Needs::NotPendingDeletion => state != KeyState::PendingDeletion,
+            Needs::Importing => matches!(
+                state,
+                KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport
+            ),
+            Needs::PendingDeletion if state == KeyState::PendingDeletion => true,
+            Needs::PendingDeletion => return Err(invalid(arn, "not pending deletion")),
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(refusal(arn, state).unwrap_or(Error::Internal("a state without a refusal")))
     }
 }
 
@@ -56,64 +175,63 @@ pub(crate) fn refusal(arn: &str, state: KeyState) -> Option<Error> {
     }
 }
 
-impl Kms {
-    /// Changes the state of a key; to the state it has already is no change.
-    pub(crate) async fn change_state(
-        &self,
-        caller: &Caller,
-        key_id: &str,
-        change: StateChange,
-        mut event: Event<'_>,
-    ) -> Result<(), Error> {
-        let result = self
-            .try_change_state(caller, key_id, change, &mut event)
-            .await;
-        event.close(result).await
+impl KeyRow {
+    /// The row as it counts at a time: what is due has happened, whether or not it was carried
+    /// out yet. `None` for a key whose time has come.
+    pub(crate) fn at(mut self, now_ms: u64) -> Option<KeyRow> {
+        if self.is_due_for_deletion(now_ms) {
+            return None;
+        }
+        let expired = self.valid_to_ms.is_some_and(|end_ms| end_ms <= now_ms);
+        if expired && matches!(self.state, KeyState::Enabled | KeyState::Disabled) {
+            self.state = KeyState::PendingImport;
+        }
+        Some(self)
     }
 
-    async fn try_change_state(
+    pub(crate) fn is_due_for_deletion(&self, now_ms: u64) -> bool {
+        self.state == KeyState::PendingDeletion
+            && self.deletion_ms.is_some_and(|end_ms| end_ms <= now_ms)
+    }
+
+    /// Puts the key into another state. Everything that was made of its state before is void.
+    pub(crate) fn enter(&mut self, state: KeyState) {
+        self.state = state;
+        self.state_epoch = self.state_epoch.saturating_add(1);
+    }
+}
+
+impl Kms {
+    /// Changes the state of a key; to the state it has already is no change. `deletion_ms` goes
+    /// with `ScheduleDeletion`. The answer is the row as it is then.
+    pub(crate) async fn change_state(
         &self,
-        caller: &Caller,
+        ask: &Ask<'_>,
         key_id: &str,
         change: StateChange,
+        deletion_ms: Option<u64>,
         event: &mut Event<'_>,
-    ) -> Result<(), Error> {
-        let mut named = false;
-        for _ in 0..ATTEMPTS_MAX {
-            let mut found = self.find_without_alias(key_id)?;
-            let arn = found.row.arn(self.place());
-            if !named {
-                named = true;
-                event.touches(&arn);
+    ) -> Result<KeyRow, Error> {
+        debug_assert_eq!(ask.action, change.action(), "asked for something else");
+        let changed = self.change_key(key_id, ask, event, |row| {
+            let arn = row.arn(self.place());
+            change.action().needs().check(&arn, row.state)?;
+            let no_way = Error::Internal("a state without a change");
+            let mut state = change.from(row.state).ok_or(no_way)?;
+            if change == StateChange::CancelDeletion && row.lacks_material {
+                state = KeyState::PendingImport;
             }
-            let ask = Ask::new(caller, event.via(), change.action());
-            self.authorize(&ask, &found.row)?;
-            let Some(state) = change.from(found.row.state) else {
-                let error = refusal(&arn, found.row.state);
-                return Err(error.unwrap_or(Error::Internal("a state without a change")));
-            };
-            event.response(serde_json::json!({ "keyId": arn }));
-            if state == found.row.state {
-                return Ok(());
+            if state == row.state {
+                return Ok(Change::Nothing(()));
             }
-            found.row.state = state;
-            found.row.state_epoch = found.row.state_epoch.saturating_add(1);
-            let key = found.row.uid.to_vec();
-            let unchanged = Precondition::SeqIs {
-                table: KEYS,
-                key: key.clone(),
-                seq: found.seq,
-            };
-            let write = Write::Put {
-                table: KEYS,
-                key,
-                value: found.row.encode()?,
-            };
-            if self.commit(vec![unchanged], vec![write]).await?.is_ok() {
-                return Ok(());
-            }
-        }
-        Err(Error::Internal("the key is being changed by others"))
+            row.enter(state);
+            row.deletion_ms = deletion_ms;
+            Ok(Change::Row(()))
+        });
+        let (row, ()) = changed.await?;
+        self.materials().forget(row.uid());
+        event.response(json!({ "keyId": row.arn(self.place()) }));
+        Ok(row)
     }
 }
 
@@ -121,40 +239,113 @@ fn invalid(arn: &str, what: &str) -> Error {
     Error::InvalidState(format!("{arn} is {what}."))
 }
 
-const ATTEMPTS_MAX: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const STATES: [KeyState; 5] = [
+        KeyState::Enabled,
+        KeyState::Disabled,
+        KeyState::PendingDeletion,
+        KeyState::PendingImport,
+        KeyState::Unavailable,
+    ];
+
     #[test]
     fn the_table_of_states() {
-        let states = [
-            KeyState::Enabled,
-            KeyState::Disabled,
-            KeyState::PendingDeletion,
-            KeyState::PendingImport,
-            KeyState::Unavailable,
-        ];
         let mut table = String::new();
-        for state in states {
+        for state in STATES {
             let next = |change: StateChange| change.from(state).map_or("-", KeyState::as_str);
             let line = format!(
-                "{} enable={} disable={} use={}\n",
+                "{} enable={} disable={} schedule={} cancel={} use={}\n",
                 state.as_str(),
                 next(StateChange::Enable),
                 next(StateChange::Disable),
+                next(StateChange::ScheduleDeletion),
+                next(StateChange::CancelDeletion),
                 refusal("K", state).map_or("ok".to_owned(), |error| error.to_string()),
             );
             table.push_str(&line);
         }
         assert_eq!(
             table,
-            "Enabled enable=Enabled disable=Disabled use=ok\n\
-             Disabled enable=Enabled disable=Disabled use=K is disabled.\n\
-             PendingDeletion enable=- disable=- use=K is pending deletion.\n\
-             PendingImport enable=- disable=- use=K is pending import.\n\
-             Unavailable enable=- disable=- use=K is unavailable.\n"
+            "Enabled enable=Enabled disable=Disabled schedule=PendingDeletion cancel=- use=ok\n\
+             Disabled enable=Enabled disable=Disabled schedule=PendingDeletion cancel=- use=K is disabled.\n\
+             PendingDeletion enable=- disable=- schedule=- cancel=Disabled use=K is pending deletion.\n\
+             PendingImport enable=- disable=- schedule=PendingDeletion cancel=- use=K is pending import.\n\
+             Unavailable enable=- disable=- schedule=PendingDeletion cancel=- use=K is unavailable.\n"
         );
+    }
+
+    /// One line for each action, one column for each of `STATES`.
+    const ACTIONS: &str = "\
+CancelKeyDeletion                    N N + N N
+CreateAlias                          + + S + +
+CreateGrant                          + D S S S
+CreateKey                            + + + + +
+Decrypt                              + D S S S
+DeleteAlias                          + + + + +
+DeleteImportedKeyMaterial            + + + + +
+DeriveSharedSecret                   + D S S S
+DescribeKey                          + + + + +
+DisableKey                           + + S S S
+DisableKeyRotation                   + D S S S
+EnableKey                            + + S S S
+EnableKeyRotation                    + D S S S
+Encrypt                              + D S S S
+GenerateDataKey                      + D S S S
+GenerateDataKeyPair                  + D S S S
+GenerateDataKeyPairWithoutPlaintext  + D S S S
+GenerateDataKeyWithoutPlaintext      + D S S S
+GenerateMac                          + D S S S
+GenerateRandom                       + + + + +
+GetKeyLastUsage                      + + + + +
+GetKeyPolicy                         + + + + +
+GetKeyRotationStatus                 + + + + +
+GetParametersForImport               + + S + S
+GetPublicKey                         + D S S S
+ImportKeyMaterial                    + + S + S
+ListAliases                          + + + + +
+ListGrants                           + + + + +
+ListKeyPolicies                      + + + + +
+ListKeyRotations                     + + + + +
+ListKeys                             + + + + +
+ListResourceTags                     + + + + +
+ListRetirableGrants                  + + + + +
+PutKeyPolicy                         + + + + +
+ReEncryptFrom                        + D S S S
+ReEncryptTo                          + D S S S
+RetireGrant                          + + + + +
+RevokeGrant                          + + + + +
+RotateKeyOnDemand                    + D S S S
+ScheduleKeyDeletion                  + + S + +
+Sign                                 + D S S S
+TagResource                          + + S + +
+UntagResource                        + + S + +
+UpdateAlias                          + + S + +
+UpdateKeyDescription                 + + S + +
+Verify                               + D S S S
+VerifyMac                            + D S S S
+";
+
+    #[test]
+    fn what_each_action_may_do_in_each_state() {
+        let mut table = String::new();
+        for action in KmsAction::ALL {
+            let name = action.name().trim_start_matches("kms:");
+            let mut line = format!("{name:<36}");
+            for state in STATES {
+                line.push_str(match action.needs().check("K", state) {
+                    Ok(()) => " +",
+                    Err(Error::Disabled { .. }) => " D",
+                    Err(Error::InvalidState(text)) if text.contains("not pending") => " N",
+                    Err(Error::InvalidState(_)) => " S",
+                    Err(_) => " ?",
+                });
+            }
+            table.push_str(&line);
+            table.push('\n');
+        }
+        assert_eq!(table, ACTIONS);
     }
 }

@@ -32,17 +32,20 @@ mod event;
 mod generate_data_key;
 mod generate_data_key_without_plaintext;
 mod kdf;
+mod key_change;
 mod key_id;
 mod key_state;
 mod list_aliases;
 mod list_keys;
 mod material;
+mod material_cache;
 mod model;
 mod page;
 pub mod root;
 mod rows;
 mod s3;
 mod service;
+mod shred;
 mod sse_s3;
 
 pub use create_alias::CreateAliasInput;
@@ -60,7 +63,8 @@ pub use generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintextOutp
 pub use list_aliases::{AliasListEntry, ListAliasesInput, ListAliasesOutput};
 pub use list_keys::{KeyListEntry, ListKeysInput, ListKeysOutput};
 pub use model::{
-    CiphertextBlob, KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Plaintext, Tag,
+    CiphertextBlob, KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Plaintext,
+    RotationType, Tag,
 };
 pub use root::Keyring;
 pub use s3::S3DataKey;

@@ -1,21 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Key material: made, wrapped, and unwrapped for the length of one operation.
 //!
-//! `EKT = AES-256-GCM(kms-wrap key of the epoch, material, AAD)` with `AAD = "strongroom/1/kms-material"
-//! || 00 || key_uid || u32 version || u8 spec || u8 origin || u64 created_ms || material_id`.
+//! ```text
+//!  domain key --kms-wrap--+
+//!                         +--HKDF--> K --AES-256-GCM--> EKT   (row of the table)
+//!  shred key (vault) -----+
+//! ```
+//!
+//! `EKT = AES-256-GCM(K, material, AAD)` with `AAD = "strongroom/1/kms-material" || 00 || key_uid ||
+//! u32 version || u8 spec || u8 origin || u64 created_ms || material_id`. Rows stay in the log
+//! after they are deleted; without the shred key they are random bytes for ever (`shred.rs`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::rand;
 use strongroom_format::KeyMaterial;
 use zeroize::Zeroizing;
 
+use crate::aead::AeadKey;
 use crate::authorize::Permit;
 use crate::error::Error;
+use crate::kdf;
 use crate::key_id::KeyUid;
-use crate::model::Origin;
+use crate::key_state::refusal;
+use crate::model::{KeyState, Origin};
 use crate::rows::{KeyRow, MaterialRow};
 use crate::service::Kms;
+use crate::shred::ShredKey;
 
 /// The secret of a version of a key, in clear: 32 bytes of a symmetric key, the bytes of a MAC
 /// key, or a private key in PKCS#8 (DER).
@@ -48,6 +60,13 @@ impl Material {
             .map_err(|_| Error::Internal("the length of symmetric material"))?;
         Ok(KeyMaterial::from_bytes(*bytes))
     }
+
+    /// The id of imported material: the same bytes for the same key have the same id, so that
+    /// what is imported again can be told from something else when it is gone.
+    pub(crate) fn imported_id(&self, uid: KeyUid) -> [u8; 32] {
+        let prk = kdf::extract(b"strongroom/1/kms-material-id", &self.0);
+        *kdf::expand(&prk, &[b"strongroom/1/kms-material-id\0", &uid.0])
+    }
 }
 
 impl fmt::Debug for Material {
@@ -57,52 +76,112 @@ impl fmt::Debug for Material {
 }
 
 impl Kms {
-    /// Wraps new material for a version of a key, under a new id.
+    /// Wraps new material for a version of a key, under a shred key of that key.
     pub(crate) fn wrap_material(
         &self,
         row: &KeyRow,
         version: u32,
-        created_ms: u64,
+        material_id: [u8; 32],
         material: &Material,
+        shred: &ShredKey,
     ) -> Result<MaterialRow, Error> {
-        let mut material_id = [0; 32];
-        fill(&mut material_id)?;
+        let wrap_epoch = self.keyring().newest_epoch();
         let aad = aad(row, version, &material_id);
-        let (wrap_epoch, wrap) = self.keyring().newest_kms_wrap();
-        let wrapped = wrap
+        let wrapped = self
+            .wrapping(row.uid(), wrap_epoch, shred)
+            .ok_or(Error::Internal("the newest domain key"))?
             .seal(&aad, material.expose_secret())
             .map_err(|_| Error::Internal("wrapping key material"))?;
         Ok(MaterialRow {
             wrap_epoch,
             wrapped,
             material_id,
-            created_ms,
+            created_ms: self.now_ms(),
+            shred_id: shred.id(),
+            rotated_ms: None,
+            rotation: None,
+            valid_to_ms: None,
+            description: None,
         })
     }
 
-    /// Unwraps a version of the material of the key that the permit is about.
+    /// Unwraps a version of the material of the key that the permit is about, or finds it
+    /// unwrapped a moment ago.
     pub(crate) fn unwrap_material(
         &self,
         permit: &Permit,
         row: &KeyRow,
         version: u32,
-        material: &MaterialRow,
-    ) -> Result<Material, Error> {
+        stored: &MaterialRow,
+    ) -> Result<Arc<Material>, Error> {
         // INVARIANT: a permit for one key never opens the material of another.
         if !permit.covers_material_of(row.uid()) {
             return Err(Error::Internal("a permit for something else"));
         }
+        let now_ms = self.now_ms();
+        if !stored.is_there(now_ms) {
+            let missing = refusal(&row.arn(self.place()), KeyState::PendingImport);
+            return Err(missing.unwrap_or(Error::Internal("a state without a refusal")));
+        }
+        let cache = self.materials();
+        if let Some(material) = cache.get(row, version, stored, now_ms) {
+            return Ok(material);
+        }
+        let material = Arc::new(self.open_material(row, version, stored)?);
+        cache.put(row, version, stored, now_ms, &material);
+        Ok(material)
+    }
+
+    /// Wraps a version again, under the newest domain key and another shred key.
+    pub(crate) fn rewrap_material(
+        &self,
+        row: &KeyRow,
+        version: u32,
+        stored: &MaterialRow,
+        shred: &ShredKey,
+    ) -> Result<MaterialRow, Error> {
+        let material = self.open_material(row, version, stored)?;
+        let MaterialRow {
+            wrap_epoch,
+            wrapped,
+            shred_id,
+            ..
+        } = self.wrap_material(row, version, stored.material_id, &material, shred)?;
+        Ok(MaterialRow {
+            wrap_epoch,
+            wrapped,
+            shred_id,
+            ..stored.clone()
+        })
+    }
+
+    fn open_material(
+        &self,
+        row: &KeyRow,
+        version: u32,
+        stored: &MaterialRow,
+    ) -> Result<Material, Error> {
         let damaged = || Error::Corrupted {
             what: format!("material of KMS key {}", row.uid()),
         };
-        let aad = aad(row, version, &material.material_id);
+        let shred = match self.shred_key(row.uid(), stored.shred_id) {
+            Err(error) if error.is_corruption() => None,
+            found => found?,
+        };
+        let shred = shred.ok_or_else(damaged)?;
         let opened = self
-            .keyring()
-            .kms_wrap(material.wrap_epoch)
+            .wrapping(row.uid(), stored.wrap_epoch, &shred)
             .ok_or_else(damaged)?
-            .open(&aad, &material.wrapped)
+            .open(&aad(row, version, &stored.material_id), &stored.wrapped)
             .map_err(|_| damaged())?;
         Ok(Material(opened))
+    }
+
+    /// The key that wraps the material of a KMS key.
+    fn wrapping(&self, uid: KeyUid, epoch: u32, shred: &ShredKey) -> Option<AeadKey> {
+        let prk = self.keyring().kms_wrap(epoch, shred.expose_secret())?;
+        let info = [KEY_LABEL, uid.0.as_slice(), &shred.id()];
+        AeadKey::new(&kdf::expand(&prk, &info)).ok()
     }
 }
 
@@ -126,3 +205,5 @@ fn aad(row: &KeyRow, version: u32, material_id: &[u8; 32]) -> Vec<u8> {
     ]
     .concat()
 }
+
+const KEY_LABEL: &[u8] = b"strongroom/1/kms-material-key\0";

@@ -211,6 +211,28 @@ impl KeyManager {
     }
 }
 
+/// What caused a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum RotationType {
+    /// The period had passed.
+    #[n(0)]
+    Automatic,
+    /// Somebody asked for it.
+    #[n(1)]
+    OnDemand,
+}
+
+impl RotationType {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RotationType::Automatic => "AUTOMATIC",
+            RotationType::OnDemand => "ON_DEMAND",
+        }
+    }
+}
+
 /// A name and a value that the account puts on a key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Tag {

@@ -15,7 +15,9 @@ use strongroom_store::TableId;
 
 use crate::error::Error;
 use crate::key_id::{KeyUid, Place};
-use crate::model::{KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Tag};
+use crate::model::{
+    KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, RotationType, Tag,
+};
 
 /// A KMS key.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -67,6 +69,10 @@ pub(crate) struct KeyRow {
     #[n(19)]
     #[cbor(default)]
     pub(crate) on_demand_rotations: u32,
+    /// Whether imported material that it needs was deleted or has expired.
+    #[n(20)]
+    #[cbor(default)]
+    pub(crate) lacks_material: bool,
 }
 
 impl KeyRow {
@@ -121,7 +127,7 @@ impl KeyRow {
 }
 
 /// One version of the material of a key, wrapped.
-#[derive(Clone, Debug, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct MaterialRow {
     /// Epoch of the domain key that wraps it.
     #[n(0)]
@@ -133,9 +139,34 @@ pub(crate) struct MaterialRow {
     pub(crate) material_id: [u8; 32],
     #[n(3)]
     pub(crate) created_ms: u64,
+    /// The shred key that wraps it, with the domain key.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub(crate) shred_id: [u8; 16],
+    /// When it became current by a rotation.
+    #[n(5)]
+    pub(crate) rotated_ms: Option<u64>,
+    #[n(6)]
+    pub(crate) rotation: Option<RotationType>,
+    /// When imported material expires.
+    #[n(7)]
+    pub(crate) valid_to_ms: Option<u64>,
+    /// The account's words about imported material.
+    #[n(8)]
+    pub(crate) description: Option<String>,
 }
 
 impl MaterialRow {
+    /// Whether there is anything wrapped: imported material can be deleted, and is then known
+    /// by its id only.
+    pub(crate) fn is_wrapped(&self) -> bool {
+        !self.wrapped.is_empty()
+    }
+
+    /// Whether it can be used at this time.
+    pub(crate) fn is_there(&self, now_ms: u64) -> bool {
+        self.is_wrapped() && self.valid_to_ms.is_none_or(|end_ms| now_ms < end_ms)
+    }
+
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
         minicbor::to_vec(self).map_err(|_| Error::Internal("encoding a material row"))
     }
@@ -169,6 +200,14 @@ impl AliasRow {
             what: format!("KMS {alias}"),
         })
     }
+}
+
+/// The key that a material row belongs to.
+pub(crate) fn material_uid(row_key: &[u8]) -> Result<KeyUid, Error> {
+    let uid = row_key.first_chunk::<16>().filter(|_| row_key.len() == 20);
+    uid.map(|uid| KeyUid(*uid)).ok_or_else(|| Error::Corrupted {
+        what: "key of a material of a KMS key".to_owned(),
+    })
 }
 
 /// Key of a material row.

@@ -124,7 +124,7 @@ impl Kms {
             key_policy: None,
             tags: Vec::new(),
         };
-        let made = self.new_key(new)?;
+        let made = self.new_key(new).await?;
         let arn = made.row.arn(self.place());
         let mut event =
             Event::new(receipt, "CreateKey", false, made.parameters()).via_s3(self.place());
@@ -153,7 +153,7 @@ impl Kms {
         } else {
             // Somebody else made it.
             event.discard();
-            Ok(())
+            made.undo(self).await
         }
     }
 }

@@ -9,6 +9,7 @@ use strongroom_store::{Batch, CommitError, Precondition, Store, Write};
 
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
+use crate::material_cache::MaterialCache;
 use crate::root::Keyring;
 use crate::rows::{
     ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, alias_key, material_key,
@@ -25,6 +26,7 @@ struct Inner {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     place: Place,
+    materials: MaterialCache,
 }
 
 /// A key as it is stored now.
@@ -36,10 +38,6 @@ pub(crate) struct Found {
 
 impl Kms {
     /// Opens the key service over a store.
-    #[expect(
-        clippy::unused_async,
-        reason = "opening may have to wait for the store later"
-    )]
     pub async fn open(
         store: &Store,
         keyring: Arc<Keyring>,
@@ -48,14 +46,21 @@ impl Kms {
         account_id: String,
     ) -> Result<Kms, Error> {
         let place = Place { region, account_id };
-        Ok(Kms {
+        let kms = Kms {
             inner: Arc::new(Inner {
                 store: store.clone(),
                 keyring,
                 clock,
                 place,
+                materials: MaterialCache::default(),
             }),
-        })
+        };
+        match kms.sweep_vault().await {
+            // A row that cannot be read refers to something, nobody knows to what: so nothing is
+            // swept. Using the key, and verification, will say so.
+            Err(error) if error.is_corruption() => Ok(kms),
+            swept => swept.map(|_| kms),
+        }
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -64,6 +69,10 @@ impl Kms {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.inner.keyring
+    }
+
+    pub(crate) fn materials(&self) -> &MaterialCache {
+        &self.inner.materials
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -100,19 +109,21 @@ impl Kms {
         }
     }
 
-    /// The key an alias stands for. It exists as long as the alias does.
+    /// The key an alias stands for. An alias goes with its key, so a key that is not there is
+    /// due for deletion.
     pub(crate) fn target(&self, uid: KeyUid, alias: &str) -> Result<Found, Error> {
-        self.key(uid)?.ok_or_else(|| Error::Corrupted {
-            what: format!("target of KMS {alias}"),
-        })
+        self.key(uid)?
+            .ok_or_else(|| self.place().alias_not_found(alias))
     }
 
+    /// A key as it counts now; `None` for one whose time of deletion has come.
     pub(crate) fn key(&self, uid: KeyUid) -> Result<Option<Found>, Error> {
         let Some(stored) = self.store().tables().get(KEYS, &uid.0)? else {
             return Ok(None);
         };
-        Ok(Some(Found {
-            row: KeyRow::decode(uid, &stored.value)?,
+        let row = KeyRow::decode(uid, &stored.value)?.at(self.now_ms());
+        Ok(row.map(|row| Found {
+            row,
             seq: stored.seq,
         }))
     }

@@ -20,6 +20,7 @@
 //! - [`table`]: ordered rows, changed only by one commit operation; the truth is a sealed log.
 //! - [`blob`]: immutable sequences of sealed units with checksums.
 //! - [`drive`]: the trait, the local directory, and health.
+//! - [`Vault`]: small secrets in files of their own, so that they can be destroyed.
 //! - [`layout`]: ids, redundancy and the arithmetic between units and files.
 
 mod at_rest;
@@ -32,6 +33,7 @@ pub mod layout;
 mod store;
 mod superblock;
 pub mod table;
+mod vault;
 
 pub use at_rest::{AtRest, AtRestError};
 pub use blob::{
@@ -44,3 +46,4 @@ pub use store::{Store, StoreOptions, StoreStatus};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use table::fuzzing;
 pub use table::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Tables, Write};
+pub use vault::{Vault, VaultEntry};

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::layout::{DriveUid, Redundancy};
 use crate::superblock::Superblock;
 use crate::table::{TableOptions, Tables};
+use crate::vault::Vault;
 
 /// The store of one cluster: its tables and its blobs. Clones are the same store.
 #[derive(Clone)]
@@ -55,6 +56,7 @@ struct Inner {
     superblock: Superblock,
     tables: Tables,
     blobs: Blobs,
+    vault: Vault,
     orphans: tokio::sync::Mutex<Orphans>,
     stop_collecting: Arc<AtomicBool>,
 }
@@ -112,7 +114,9 @@ impl Store {
         let stop = Arc::clone(&stop_collecting);
         let collecting = tokio::spawn(collect_orphans(blobs.clone(), tables.clone(), stop));
         let orphans = tokio::sync::Mutex::new(Orphans::Collecting(collecting));
+        let vault = Vault::new(Arc::clone(&drive));
         let inner = Inner {
+            vault,
             drive,
             superblock,
             tables,
@@ -133,6 +137,11 @@ impl Store {
     /// The blobs.
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// The vault: what can be destroyed.
+    pub fn vault(&self) -> &Vault {
+        &self.inner.vault
     }
 
     /// The cluster's name: 16 random bytes, given when the first drive was made.

@@ -131,7 +131,7 @@ fn is_facility_name(name: &str) -> bool {
 
 /// Whether the drive holds nothing of ours: only then may it get an identity.
 fn is_empty(drive: &dyn Drive) -> Result<bool, Error> {
-    let folders = [Folder::Log, Folder::Audit].into_iter();
+    let folders = [Folder::Log, Folder::Audit, Folder::Vault].into_iter();
     for folder in folders.chain((0..=u8::MAX).map(Folder::Blobs)) {
         if !drive.list(folder)?.is_empty() {
             return Ok(false);

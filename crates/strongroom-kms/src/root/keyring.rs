@@ -83,14 +83,25 @@ impl Keyring {
             .map_err(|_| wrong())
     }
 
-    /// The epoch that wraps new key material, and its key for that.
-    pub(crate) fn newest_kms_wrap(&self) -> (u32, &AeadKey) {
-        (self.newest_epoch, &self.newest.kms_wrap)
+    /// The epoch that wraps new key material and seals new shred keys.
+    pub(crate) fn newest_epoch(&self) -> u32 {
+        self.newest_epoch
     }
 
-    /// The key that wraps KMS key material in an epoch.
-    pub(crate) fn kms_wrap(&self, epoch: u32) -> Option<&AeadKey> {
-        Some(&self.domain(epoch)?.kms_wrap)
+    /// The root of the key that wraps KMS key material: one half is the domain key of an epoch,
+    /// the other a shred key. Neither half alone gives anything.
+    pub(crate) fn kms_wrap(&self, epoch: u32, shred: &[u8; 32]) -> Option<Prk> {
+        let domain = self.domain(epoch)?;
+        let mut both = Zeroizing::new([0; 64]);
+        let (first, second) = both.split_at_mut(32);
+        first.copy_from_slice(domain.kms_wrap.as_slice());
+        second.copy_from_slice(shred);
+        Some(kdf::extract(b"strongroom/1/kms-material", both.as_slice()))
+    }
+
+    /// The key that seals shred keys in an epoch.
+    pub(crate) fn kms_shred(&self, epoch: u32) -> Option<&AeadKey> {
+        Some(&self.domain(epoch)?.kms_shred)
     }
 
     /// The epoch of new SSE-S3 keys, and a bucket's key in it.
@@ -147,21 +158,29 @@ impl DomainKey {
 struct Domain {
     rows: Prk,
     sse_s3: Prk,
-    kms_wrap: AeadKey,
+    kms_wrap: Zeroizing<[u8; 32]>,
+    kms_shred: AeadKey,
     private: AeadKey,
 }
 
 impl Domain {
     fn new(key: &DomainKey) -> Result<Domain, RootError> {
-        let root = kdf::extract(b"strongroom/1/domain", &key.secret);
+        let root = kdf::extract(b"strongroom/1/domain", key.secret.as_slice());
         let epoch = key.epoch.to_be_bytes();
         let derive = |label: &[u8]| kdf::expand(&root, &[label, &[0], &epoch]);
         let aead =
             |label: &[u8]| AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"));
         Ok(Domain {
-            rows: kdf::extract(b"strongroom/1/at-rest", &derive(b"strongroom/1/meta")),
-            sse_s3: kdf::extract(b"strongroom/1/sse-s3", &derive(b"strongroom/1/sse-s3-root")),
-            kms_wrap: aead(b"strongroom/1/kms-wrap")?,
+            rows: kdf::extract(
+                b"strongroom/1/at-rest",
+                derive(b"strongroom/1/meta").as_slice(),
+            ),
+            sse_s3: kdf::extract(
+                b"strongroom/1/sse-s3",
+                derive(b"strongroom/1/sse-s3-root").as_slice(),
+            ),
+            kms_wrap: derive(b"strongroom/1/kms-wrap"),
+            kms_shred: aead(b"strongroom/1/kms-shred")?,
             private: aead(b"strongroom/1/private")?,
         })
     }

@@ -133,7 +133,7 @@ pub(super) fn root_of_passphrase(
         page.zeroize();
     }
     done.map_err(|_| RootError::System("to stretch the passphrase"))?;
-    Ok(kdf::extract(ROOT_LABEL, &stretched))
+    Ok(kdf::extract(ROOT_LABEL, stretched.as_slice()))
 }
 
 const ROOT_LABEL: &[u8] = b"strongroom/1/root";

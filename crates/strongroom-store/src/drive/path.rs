@@ -22,6 +22,8 @@ pub enum Folder {
     Log,
     /// The audit log.
     Audit,
+    /// Small secrets that are kept outside log and index, so that they can be destroyed.
+    Vault,
 }
 
 /// A file on a drive: folder and name.
@@ -40,6 +42,7 @@ impl Folder {
             Self::Blobs(first) => format!("blobs/{first:02x}"),
             Self::Log => "log".to_owned(),
             Self::Audit => "audit".to_owned(),
+            Self::Vault => "vault".to_owned(),
         }
     }
 }
@@ -96,6 +99,23 @@ impl DrivePath {
         }
         let id = BlobId(u128::from_str_radix(&self.name, 16).ok()?.to_be_bytes());
         (*self == Self::blob(id)).then_some(id)
+    }
+
+    /// A file of the vault.
+    pub fn vault(id: [u8; 16]) -> Self {
+        Self {
+            folder: Folder::Vault,
+            name: hex_name(BlobId(id)),
+        }
+    }
+
+    /// The id of a file of the vault, if this is the name of one.
+    pub fn vault_id(&self) -> Option<[u8; 16]> {
+        if self.name.len() != 32 {
+            return None;
+        }
+        let id = u128::from_str_radix(&self.name, 16).ok()?.to_be_bytes();
+        (*self == Self::vault(id)).then_some(id)
     }
 
     /// A name that a drive found in one of its folders. For implementations of `Drive::list`.

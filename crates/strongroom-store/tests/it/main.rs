@@ -25,3 +25,4 @@ mod table_index;
 mod table_model;
 mod table_rig;
 mod table_threads;
+mod vault;

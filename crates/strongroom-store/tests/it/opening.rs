@@ -77,6 +77,7 @@ async fn data_without_a_superblock_is_refused() {
         DrivePath::blob(BlobId([9; 16])),
         DrivePath::numbered(Folder::Log, "journal", 1),
         DrivePath::numbered(Folder::Audit, "audit", 1),
+        DrivePath::vault([9; 16]),
     ] {
         let drive = SimDrive::new(1);
         drive.plant(&path, b"x");
