@@ -6,7 +6,6 @@ import time
 import pytest
 
 from clients import SEGMENT, noise, read
-from clients import s3 as s3_client
 from rawhttp import UNSIGNED, Wire
 
 DATA = noise(1000)
@@ -240,18 +239,6 @@ def test_100_continue_then_the_body(raw, s3, bucket):
         wire.send(DATA)
         assert wire.answer("PUT").status == 200
     assert read(s3.get_object(Bucket=bucket, Key="k")) == DATA
-
-
-@pytest.mark.parametrize("scheme", ["https", "http"])
-def test_empty_body_with_100_continue_spoils_no_connection(server, bucket, scheme):
-    """botocore sends `Expect: 100-continue` with empty bodies too. A final answer to one on a
-    connection that stays open made it lose the ETag of the next upload on that connection, now
-    and then, wherever an empty file stood among those of `aws s3 sync`."""
-    s3 = s3_client(server, scheme, max_pool_connections=1)
-    for n in range(5):
-        assert s3.put_object(Bucket=bucket, Key="empty", Body=b"")["ETag"]
-        assert s3.put_object(Bucket=bucket, Key=f"k{n}", Body=DATA)["ETag"]
-        assert read(s3.get_object(Bucket=bucket, Key=f"k{n}")) == DATA
 
 
 CUTS = [n * SEGMENT + d for n in (0, 1, 2, 4, 8) for d in (-1, 0, 1) if n * SEGMENT + d >= 0]
