@@ -4,16 +4,20 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Product crates and what each may use. Tests may use the test kit besides.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("strongroom-format", &[]),
     ("strongroom-wire", &[]),
+    ("strongroom-policy", &[]),
     ("strongroom-store", &[]),
     ("strongroom-audit", &["store"]),
-    ("strongroom-iam", &["audit", "store", "wire"]),
-    ("strongroom-kms", &["iam", "audit", "store", "format"]),
+    ("strongroom-iam", &["audit", "store", "wire", "policy"]),
+    (
+        "strongroom-kms",
+        &["iam", "audit", "store", "format", "policy"],
+    ),
     (
         "strongroom-object",
-        &["kms", "iam", "audit", "store", "format"],
+        &["kms", "iam", "audit", "store", "format", "policy"],
     ),
     (
         "strongroom-api",
@@ -22,13 +26,13 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     (
         "strongroom-server",
         &[
-            "api", "object", "kms", "iam", "audit", "store", "format", "wire",
+            "api", "object", "kms", "iam", "audit", "store", "format", "wire", "policy",
         ],
     ),
     ("strongroom-testkit", &["store"]),
     (
         "strongroom-bench",
-        &["object", "store", "format", "wire", "testkit"],
+        &["object", "store", "format", "wire", "policy", "testkit"],
     ),
 ];
 
