@@ -14,15 +14,10 @@ pub struct PolicyError {
 impl PolicyError {
     /// About `element`, at the byte `offset` of `text`.
     pub(crate) fn new(text: &str, offset: usize, element: &str, reason: Reason) -> Self {
-        let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |newline| newline.saturating_add(1));
-        let in_line = before.get(line_start..).unwrap_or_default();
-        let lines = before.iter().filter(|byte| **byte == b'\n').count();
-        // Bytes that begin a character.
-        let characters = in_line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        let before = text.get(..offset).unwrap_or(text);
+        let in_line = before.rsplit('\n').next().unwrap_or_default();
+        let lines = before.matches('\n').count();
+        let characters = in_line.chars().count();
         Self {
             element: if element.is_empty() {
                 "policy".to_owned()

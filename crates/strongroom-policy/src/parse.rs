@@ -170,7 +170,7 @@ impl<'t> Parser<'t> {
             wildcards: true,
             variables: false,
         };
-        self.pattern(element, text, syntax)
+        pattern(element, text, syntax)
     }
 
     fn resource(&self, element: &Element<'_, '_>) -> Result<Pattern, PolicyError> {
@@ -184,16 +184,7 @@ impl<'t> Parser<'t> {
             wildcards: true,
             variables: self.has_variables,
         };
-        self.pattern(element, text, syntax)
-    }
-
-    fn pattern(
-        &self,
-        element: &Element<'_, '_>,
-        text: &str,
-        syntax: Syntax,
-    ) -> Result<Pattern, PolicyError> {
-        Pattern::parse(text, syntax).map_err(|_| element.refuse(Reason::Variable(text.to_owned())))
+        pattern(element, text, syntax)
     }
 
     fn conditions(&self, block: &Element<'_, '_>) -> Result<Vec<Condition>, PolicyError> {
@@ -219,7 +210,7 @@ impl<'t> Parser<'t> {
                     return Err(values.refuse(Reason::DuplicateKey(key.to_owned())));
                 }
                 known.push(key_name);
-                conditions.push(self.condition(&operator, key, &values)?);
+                conditions.push(self.condition(operator, key, &values)?);
             }
         }
         Ok(conditions)
@@ -227,7 +218,7 @@ impl<'t> Parser<'t> {
 
     fn condition(
         &self,
-        operator: &Operator,
+        operator: Operator,
         key: &str,
         values: &Element<'_, '_>,
     ) -> Result<Condition, PolicyError> {
@@ -245,6 +236,10 @@ impl<'t> Parser<'t> {
             elements.get(index).unwrap_or(values).refuse(reason)
         })
     }
+}
+
+fn pattern(element: &Element<'_, '_>, text: &str, syntax: Syntax) -> Result<Pattern, PolicyError> {
+    Pattern::parse(text, syntax).map_err(|_| element.refuse(Reason::Variable(text.to_owned())))
 }
 
 fn principals(element: &Element<'_, '_>) -> Result<Vec<PrincipalPattern>, PolicyError> {

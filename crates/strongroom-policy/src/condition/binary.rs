@@ -4,7 +4,7 @@
 /// The bytes of a text in RFC 4648 base 64, with padding and nothing between.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return None;
     }
     let digits = bytes.strip_suffix(b"=").unwrap_or(bytes);

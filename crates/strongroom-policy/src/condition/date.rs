@@ -23,7 +23,7 @@ struct Scan<'a> {
     rest: &'a str,
 }
 
-impl<'a> Scan<'a> {
+impl Scan<'_> {
     /// `-? digits (. digits{1,9})?`
     fn epoch(&self) -> Option<Instant> {
         let (negative, digits) = match self.rest.strip_prefix('-') {

@@ -67,7 +67,7 @@ pub(crate) enum BadValue {
 impl Condition {
     /// `values` are texts: JSON's numbers and booleans as they are written.
     pub(crate) fn new(
-        operator: &Operator,
+        operator: Operator,
         key: &str,
         values: &[String],
         has_variables: bool,
