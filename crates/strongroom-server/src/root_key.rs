@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
-use strongroom_kms::root::{self, Keyring, Passphrase, RootError, RootKey, RootSecret};
+use strongroom_kms::root::{
+    self, Keyring, KeyringFile, Passphrase, RootError, RootKey, RootSecret, WrapKind,
+};
 use strongroom_store::drive::small_file;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -104,7 +106,8 @@ fn read_passphrase(path: &Path) -> Result<RootSecret, Error> {
 }
 
 fn missing_root_key(path: &Path, keyring: &[u8]) -> Error {
-    if root::provider(keyring) == Ok(root::Provider::Passphrase) {
+    let wanted = KeyringFile::parse(keyring).map(|file| file.provider());
+    if wanted == Ok(WrapKind::Passphrase) {
         return Error::Root(
             "this store was made with a passphrase: give the file that holds it by \
              --passphrase-file"
@@ -142,6 +145,16 @@ fn explain(error: RootError, source: &RootSource, keyring: &Path) -> Error {
         }
         RootError::RootKeyLength(_)
         | RootError::PassphraseTooShort { .. }
+        | RootError::Provider(_)
+        | RootError::TooManyWraps
+        | RootError::TooManyEpochs
+        | RootError::RekeyUnderWay
+        | RootError::Plan
+        | RootError::NoRecovery
+        | RootError::Share(_)
+        | RootError::ShareOfAnotherSet { .. }
+        | RootError::ShareTwice(_)
+        | RootError::TooFewShares { .. }
         | RootError::System(_) => format!("cannot open `{keyring}` with the {used}: {error}"),
     })
 }

@@ -5,20 +5,21 @@
 //! store seals at most 2^20 values under one stream. Derived keys are kept in two generations, so
 //! that the ones in use stay and the rest is dropped without bookkeeping.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aws_lc_rs::hkdf::Prk;
+use arc_swap::ArcSwap;
 use strongroom_store::{AtRest, AtRestError};
 
+use super::keyring::Keys;
 use crate::aead::{AeadKey, OVERHEAD_BYTES};
 use crate::kdf;
 
 /// The sealer handed to the store.
 pub(super) struct RowSealer {
-    roots: BTreeMap<u32, Prk>,
-    newest: u32,
+    /// Shared with the keyring: a new epoch is used from the next value on.
+    roots: Arc<ArcSwap<Keys>>,
     keys: RwLock<Generations>,
 }
 
@@ -32,10 +33,9 @@ struct Generations {
 type StreamKey = (u32, u64);
 
 impl RowSealer {
-    pub(super) fn new(roots: BTreeMap<u32, Prk>, newest: u32) -> RowSealer {
+    pub(super) fn new(roots: Arc<ArcSwap<Keys>>) -> RowSealer {
         RowSealer {
             roots,
-            newest,
             keys: RwLock::default(),
         }
     }
@@ -50,7 +50,8 @@ impl RowSealer {
         if young.is_some() {
             return young;
         }
-        let root = self.roots.get(&epoch)?;
+        let roots = self.roots.load();
+        let root = roots.rows(epoch)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let key = if let Some(key) = keys.old.remove(&id) {
             key
@@ -68,8 +69,9 @@ impl RowSealer {
 
 impl AtRest for RowSealer {
     fn seal(&self, stream: u64, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, AtRestError> {
-        let key = self.key(self.newest, stream).ok_or(AtRestError::Seal)?;
-        let head = head(self.newest);
+        let newest = self.roots.load().newest_domain();
+        let key = self.key(newest, stream).ok_or(AtRestError::Seal)?;
+        let head = head(newest);
         let capacity = HEAD_BYTES + OVERHEAD_BYTES;
         let mut sealed = Vec::with_capacity(plain.len().saturating_add(capacity));
         sealed.extend_from_slice(&head);

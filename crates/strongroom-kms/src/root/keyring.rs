@@ -1,66 +1,132 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The open keyring: domain keys, and what is derived from them.
+//! The open keyring: domain keys and SSE-S3 roots, and what is derived from them.
 //!
-//! A domain key itself seals nothing: each purpose has its own key, derived with its own label.
-//! The newest epoch is used for new things; what older epochs sealed names its epoch.
+//! A key of the keyring seals nothing itself: each purpose has its own key, derived with its own
+//! label. The newest epoch is used for new things; what older epochs sealed names its epoch.
+//!
+//! A running server gets new epochs by [`Keyring::install`]. Readers take a snapshot of all keys
+//! and never wait.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::hkdf::Prk;
-use aws_lc_rs::rand;
 use strongroom_format::ExternalKey;
 use strongroom_store::AtRest;
 use zeroize::Zeroizing;
 
 use super::RootError;
 use super::at_rest::RowSealer;
+use super::epoch::{EpochInfo, EpochKey, EpochKind, KeyList};
+use super::file::OpenKeyringFile;
 use crate::aead::AeadKey;
 use crate::error::Error;
 use crate::kdf;
 
 /// The keys of this store, open in memory.
 pub struct Keyring {
-    newest_epoch: u32,
-    newest: Domain,
-    older: BTreeMap<u32, Domain>,
+    keys: Arc<ArcSwap<Keys>>,
 }
 
-impl Keyring {
-    pub(super) fn new(keys: &[DomainKey]) -> Result<Keyring, RootError> {
+/// All keys at one moment.
+pub(super) struct Keys {
+    infos: Vec<EpochInfo>,
+    domains: BTreeMap<u32, Arc<Domain>>,
+    newest_domain: (u32, Arc<Domain>),
+    sse_s3: BTreeMap<u32, Prk>,
+    newest_sse_s3: (u32, Prk),
+}
+
+impl Keys {
+    fn new(list: &KeyList) -> Result<Keys, RootError> {
         let mut domains = BTreeMap::new();
-        for key in keys {
-            if domains.insert(key.epoch, Domain::new(key)?).is_some() {
-                return Err(RootError::Corrupted("an epoch is there twice"));
+        let mut sse_s3 = BTreeMap::new();
+        for key in list.keys() {
+            let epoch = key.info.epoch;
+            match key.info.kind {
+                EpochKind::Domain => {
+                    domains.insert(epoch, Arc::new(Domain::new(key)?));
+                }
+                EpochKind::SseS3 => {
+                    sse_s3.insert(
+                        epoch,
+                        kdf::extract(b"strongroom/1/sse-s3", key.secret.as_slice()),
+                    );
+                }
             }
         }
-        let (newest_epoch, newest) = domains
-            .pop_last()
-            .ok_or(RootError::Corrupted("it holds no key"))?;
-        Ok(Keyring {
-            newest_epoch,
-            newest,
-            older: domains,
+        let missing = RootError::Corrupted("its list of keys");
+        let newest_domain = domains.last_key_value().ok_or(missing.clone())?;
+        let newest_sse_s3 = sse_s3.last_key_value().ok_or(missing)?;
+        Ok(Keys {
+            infos: list.keys().iter().map(|key| key.info).collect(),
+            newest_domain: (*newest_domain.0, Arc::clone(newest_domain.1)),
+            newest_sse_s3: (*newest_sse_s3.0, newest_sse_s3.1.clone()),
+            domains,
+            sse_s3,
         })
     }
 
-    /// The sealer of rows and log records, for the store.
+    pub(super) fn newest_domain(&self) -> u32 {
+        self.newest_domain.0
+    }
+
+    /// The root of the keys of rows.
+    pub(super) fn rows(&self, epoch: u32) -> Option<&Prk> {
+        Some(&self.domains.get(&epoch)?.rows)
+    }
+}
+
+impl Keyring {
+    pub(super) fn new(list: &KeyList) -> Result<Keyring, RootError> {
+        Ok(Keyring {
+            keys: Arc::new(ArcSwap::from_pointee(Keys::new(list)?)),
+        })
+    }
+
+    /// Uses the keys of a changed file from now on. The caller has made the file durable: what
+    /// is sealed under a new epoch must open after a crash.
+    pub fn install(&self, file: &OpenKeyringFile) -> Result<(), RootError> {
+        let now = self.keys.load();
+        // INVARIANT: an epoch never goes while things sealed under it may be left.
+        if !file.keys().extends(&now.infos) {
+            return Err(RootError::Corrupted("it lacks an epoch that is in use"));
+        }
+        self.keys.store(Arc::new(Keys::new(file.keys())?));
+        Ok(())
+    }
+
+    /// All epochs, by kind and age.
+    pub fn epochs(&self) -> Vec<EpochInfo> {
+        self.keys.load().infos.clone()
+    }
+
+    /// The epoch that new things of a kind use.
+    pub fn newest(&self, kind: EpochKind) -> EpochInfo {
+        let keys = self.keys.load();
+        let newest = keys.infos.iter().rfind(|info| info.kind == kind);
+        newest.copied().unwrap_or(EpochInfo {
+            kind,
+            epoch: 0,
+            created_ms: 0,
+        })
+    }
+
+    /// The sealer of rows and log records, for the store. It follows the keyring.
     pub fn at_rest(&self) -> Arc<dyn AtRest> {
-        let older = self
-            .older
-            .iter()
-            .map(|(epoch, domain)| (*epoch, domain.rows.clone()));
-        let roots = older.chain([(self.newest_epoch, self.newest.rows.clone())]);
-        Arc::new(RowSealer::new(roots.collect(), self.newest_epoch))
+        Arc::new(RowSealer::new(Arc::clone(&self.keys)))
     }
 
     /// Seals a small secret of the server for a file outside the store. `label` says which, and
     /// has to be given again to open it.
     pub fn seal_private(&self, label: &str, plain: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut sealed = private_head(self.newest_epoch);
+        let keys = self.keys.load();
+        let (epoch, domain) = &keys.newest_domain;
+        let mut sealed = private_head(*epoch);
         let aad = private_aad(&sealed, label);
-        self.newest
+        domain
             .private
             .seal_to(&aad, plain, &mut sealed)
             .map_err(|_| Error::Internal("sealing a private file"))?;
@@ -74,18 +140,24 @@ impl Keyring {
         };
         let (head, rest) = sealed.split_first_chunk::<5>().ok_or_else(wrong)?;
         let [version, epoch @ ..] = *head;
-        let epoch = u32::from_be_bytes(epoch);
-        let domain = self.domain(epoch).filter(|_| version == PRIVATE_VERSION);
-        let domain = domain.ok_or_else(wrong)?;
+        let domain = self.domain(u32::from_be_bytes(epoch));
+        let domain = domain.filter(|_| version == PRIVATE_VERSION);
         domain
+            .ok_or_else(wrong)?
             .private
             .open(&private_aad(head, label), rest)
             .map_err(|_| wrong())
     }
 
+    /// Whether a private file is sealed under the newest epoch.
+    pub fn is_private_current(&self, sealed: &[u8]) -> bool {
+        let head = private_head(self.keys.load().newest_domain.0);
+        sealed.starts_with(&head)
+    }
+
     /// The epoch that wraps new key material and seals new shred keys.
     pub(crate) fn newest_epoch(&self) -> u32 {
-        self.newest_epoch
+        self.keys.load().newest_domain.0
     }
 
     /// The root of the key that wraps KMS key material: one half is the domain key of an epoch,
@@ -100,97 +172,64 @@ impl Keyring {
     }
 
     /// The key that seals shred keys in an epoch.
-    pub(crate) fn kms_shred(&self, epoch: u32) -> Option<&AeadKey> {
-        Some(&self.domain(epoch)?.kms_shred)
+    pub(crate) fn kms_shred(&self, epoch: u32) -> Option<Arc<AeadKey>> {
+        Some(Arc::clone(&self.domain(epoch)?.kms_shred))
     }
 
     /// The epoch of new SSE-S3 keys, and a bucket's key in it.
     pub(crate) fn newest_sse_s3(&self, bucket_uid: &[u8; 16]) -> (u32, ExternalKey) {
-        (self.newest_epoch, self.newest.sse_s3(bucket_uid))
+        let keys = self.keys.load();
+        let (epoch, root) = &keys.newest_sse_s3;
+        (*epoch, bucket_key(root, bucket_uid))
     }
 
     /// The SSE-S3 key of a bucket in an epoch.
     pub(crate) fn sse_s3(&self, epoch: u32, bucket_uid: &[u8; 16]) -> Option<ExternalKey> {
-        Some(self.domain(epoch)?.sse_s3(bucket_uid))
+        let keys = self.keys.load();
+        Some(bucket_key(keys.sse_s3.get(&epoch)?, bucket_uid))
     }
 
-    fn domain(&self, epoch: u32) -> Option<&Domain> {
-        if epoch == self.newest_epoch {
-            Some(&self.newest)
-        } else {
-            self.older.get(&epoch)
-        }
+    fn domain(&self, epoch: u32) -> Option<Arc<Domain>> {
+        self.keys.load().domains.get(&epoch).cloned()
     }
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
-            .field("newest_epoch", &self.newest_epoch)
+            .field("epochs", &self.epochs())
             .finish_non_exhaustive()
-    }
-}
-
-/// DK: one domain key, as the keyring file has it.
-pub(super) struct DomainKey {
-    pub(super) epoch: u32,
-    pub(super) created_ms: u64,
-    pub(super) secret: Box<Zeroizing<[u8; 32]>>,
-}
-
-impl DomainKey {
-    pub(super) fn empty(epoch: u32, created_ms: u64) -> DomainKey {
-        DomainKey {
-            epoch,
-            created_ms,
-            secret: Box::new(Zeroizing::new([0; 32])),
-        }
-    }
-
-    pub(super) fn generate(epoch: u32, created_ms: u64) -> Result<DomainKey, RootError> {
-        let mut key = DomainKey::empty(epoch, created_ms);
-        rand::fill(key.secret.as_mut_slice()).map_err(|_| RootError::System("randomness"))?;
-        Ok(key)
     }
 }
 
 /// What one domain key gives.
 struct Domain {
     rows: Prk,
-    sse_s3: Prk,
     kms_wrap: Zeroizing<[u8; 32]>,
-    kms_shred: AeadKey,
+    kms_shred: Arc<AeadKey>,
     private: AeadKey,
 }
 
 impl Domain {
-    fn new(key: &DomainKey) -> Result<Domain, RootError> {
+    fn new(key: &EpochKey) -> Result<Domain, RootError> {
         let root = kdf::extract(b"strongroom/1/domain", key.secret.as_slice());
-        let epoch = key.epoch.to_be_bytes();
+        let epoch = key.info.epoch.to_be_bytes();
         let derive = |label: &[u8]| kdf::expand(&root, &[label, &[0], &epoch]);
         let aead =
             |label: &[u8]| AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"));
+        let rows = derive(b"strongroom/1/meta");
         Ok(Domain {
-            rows: kdf::extract(
-                b"strongroom/1/at-rest",
-                derive(b"strongroom/1/meta").as_slice(),
-            ),
-            sse_s3: kdf::extract(
-                b"strongroom/1/sse-s3",
-                derive(b"strongroom/1/sse-s3-root").as_slice(),
-            ),
+            rows: kdf::extract(b"strongroom/1/at-rest", rows.as_slice()),
             kms_wrap: derive(b"strongroom/1/kms-wrap"),
-            kms_shred: aead(b"strongroom/1/kms-shred")?,
+            kms_shred: Arc::new(aead(b"strongroom/1/kms-shred")?),
             private: aead(b"strongroom/1/private")?,
         })
     }
 }
 
-impl Domain {
-    fn sse_s3(&self, bucket_uid: &[u8; 16]) -> ExternalKey {
-        let key = kdf::expand(&self.sse_s3, &[b"strongroom/1/sse-s3-bucket\0", bucket_uid]);
-        ExternalKey::from_bytes(*key)
-    }
+fn bucket_key(root: &Prk, bucket_uid: &[u8; 16]) -> ExternalKey {
+    let key = kdf::expand(root, &[b"strongroom/1/sse-s3-bucket\0", bucket_uid]);
+    ExternalKey::from_bytes(*key)
 }
 
 fn private_head(epoch: u32) -> Vec<u8> {

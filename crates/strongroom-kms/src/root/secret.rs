@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The secret from outside that opens a keyring.
+//! The secrets from outside that this crate can use by itself: a root key and a passphrase.
 
 use std::fmt;
 
-use argon2::{Algorithm, Argon2, Params, Version};
-use aws_lc_rs::hkdf::Prk;
 use aws_lc_rs::rand;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::RootError;
-use crate::kdf;
+use super::provider::{FileKey, RootProvider, WrapKind, unwrap_under, wrap_under};
+use super::stretch::{Stretch, StretchKind};
 
-/// What opens a keyring.
+/// A secret that opens a keyring.
 #[derive(Debug)]
 pub enum RootSecret {
     /// A random key, kept in a file of its own.
@@ -53,11 +52,43 @@ impl fmt::Debug for RootKey {
     }
 }
 
-/// A passphrase.
-pub struct Passphrase(Zeroizing<String>);
+impl RootProvider for RootKey {
+    fn kind(&self) -> WrapKind {
+        WrapKind::KeyFile
+    }
+
+    fn parameters(&self) -> Result<Vec<u8>, RootError> {
+        Ok(Vec::new())
+    }
+
+    fn wrap(&self, parameters: &[u8], aad: &[u8], key: &FileKey) -> Result<Vec<u8>, RootError> {
+        need_none(parameters)?;
+        wrap_under(&self.0, aad, key)
+    }
+
+    fn unwrap(&self, parameters: &[u8], aad: &[u8], wrapped: &[u8]) -> Result<FileKey, RootError> {
+        need_none(parameters)?;
+        unwrap_under(&self.0, aad, wrapped)?.ok_or(RootError::WrongSecret(WrapKind::KeyFile))
+    }
+}
+
+fn need_none(parameters: &[u8]) -> Result<(), RootError> {
+    if parameters.is_empty() {
+        Ok(())
+    } else {
+        Err(RootError::Corrupted("parameters of a root key"))
+    }
+}
+
+/// A passphrase, and how new wraps stretch it.
+pub struct Passphrase {
+    text: Zeroizing<String>,
+    kind: StretchKind,
+}
 
 impl Passphrase {
-    /// Takes over a passphrase of at least [`Passphrase::CHARACTERS_MIN`] characters.
+    /// Takes over a passphrase of at least [`Passphrase::CHARACTERS_MIN`] characters. New wraps
+    /// stretch it by Argon2id.
     pub fn new(text: String) -> Result<Passphrase, RootError> {
         let text = Zeroizing::new(text);
         if text.chars().count() < Passphrase::CHARACTERS_MIN {
@@ -65,7 +96,18 @@ impl Passphrase {
                 min: Passphrase::CHARACTERS_MIN,
             });
         }
-        Ok(Passphrase(text))
+        Ok(Passphrase {
+            text,
+            kind: StretchKind::Argon2id,
+        })
+    }
+
+    /// The same passphrase, with new wraps stretched by `kind`. Wraps that are there are opened
+    /// by whatever they name.
+    #[must_use]
+    pub fn stretched_by(mut self, kind: StretchKind) -> Passphrase {
+        self.kind = kind;
+        self
     }
 
     /// The fewest characters a passphrase may have.
@@ -78,62 +120,49 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// Parameters of Argon2id, as they stand in the keyring file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cost {
-    pub(super) memory_kib: u32,
-    pub(super) passes: u32,
-    pub(super) lanes: u32,
-}
+impl RootProvider for Passphrase {
+    fn kind(&self) -> WrapKind {
+        WrapKind::Passphrase
+    }
 
-impl Cost {
-    /// 64 MiB and three passes: about a fifth of a second, once per start.
-    pub(super) const NEW: Cost = Cost {
-        memory_kib: 64 * 1024,
-        passes: 3,
-        lanes: 1,
-    };
+    fn parameters(&self) -> Result<Vec<u8>, RootError> {
+        Ok(Stretch::new(self.kind)?.bytes())
+    }
 
-    /// The file is not authenticated before the passphrase is stretched, so it may not name a
-    /// cost that would hang or starve the machine.
-    pub(super) fn is_bearable(self) -> bool {
-        (8 * 1024..=1024 * 1024).contains(&self.memory_kib)
-            && (1..=16).contains(&self.passes)
-            && (1..=8).contains(&self.lanes)
+    fn wrap(&self, parameters: &[u8], aad: &[u8], key: &FileKey) -> Result<Vec<u8>, RootError> {
+        let secret = Stretch::parse(parameters)?.apply(&self.text)?;
+        wrap_under(&secret, aad, key)
+    }
+
+    fn unwrap(&self, parameters: &[u8], aad: &[u8], wrapped: &[u8]) -> Result<FileKey, RootError> {
+        let secret = Stretch::parse(parameters)?.apply(&self.text)?;
+        unwrap_under(&secret, aad, wrapped)?.ok_or(RootError::WrongSecret(WrapKind::Passphrase))
     }
 }
 
-/// R as a pseudorandom key, from a random root key.
-pub(super) fn root_of_key(key: &RootKey) -> Prk {
-    kdf::extract(ROOT_LABEL, key.expose_secret())
-}
-
-/// R as a pseudorandom key, from a passphrase.
-pub(super) fn root_of_passphrase(
-    passphrase: &Passphrase,
-    salt: &[u8; 32],
-    cost: Cost,
-) -> Result<Prk, RootError> {
-    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32))
-        .map_err(|_| RootError::Corrupted("cost of the passphrase"))?;
-    let mut memory = Vec::new();
-    memory
-        .try_reserve_exact(params.block_count())
-        .map_err(|_| RootError::System("memory to stretch the passphrase"))?;
-    memory.resize(params.block_count(), argon2::Block::default());
-    let mut stretched = Zeroizing::new([0; 32]);
-    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(
-            passphrase.0.as_bytes(),
-            salt,
-            stretched.as_mut_slice(),
-            &mut memory,
-        );
-    for page in &mut memory {
-        page.zeroize();
+impl RootSecret {
+    fn provider(&self) -> &dyn RootProvider {
+        match self {
+            RootSecret::Key(key) => key,
+            RootSecret::Passphrase(passphrase) => passphrase,
+        }
     }
-    done.map_err(|_| RootError::System("to stretch the passphrase"))?;
-    Ok(kdf::extract(ROOT_LABEL, stretched.as_slice()))
 }
 
-const ROOT_LABEL: &[u8] = b"strongroom/1/root";
+impl RootProvider for RootSecret {
+    fn kind(&self) -> WrapKind {
+        self.provider().kind()
+    }
+
+    fn parameters(&self) -> Result<Vec<u8>, RootError> {
+        self.provider().parameters()
+    }
+
+    fn wrap(&self, parameters: &[u8], aad: &[u8], key: &FileKey) -> Result<Vec<u8>, RootError> {
+        self.provider().wrap(parameters, aad, key)
+    }
+
+    fn unwrap(&self, parameters: &[u8], aad: &[u8], wrapped: &[u8]) -> Result<FileKey, RootError> {
+        self.provider().unwrap(parameters, aad, wrapped)
+    }
+}

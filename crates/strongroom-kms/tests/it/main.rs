@@ -21,6 +21,7 @@ mod key_id;
 mod keyring;
 mod list_keys;
 mod material;
+mod recovery;
 mod s3;
 mod secrets;
 mod state;
