@@ -41,3 +41,35 @@ def files(paths):
             yield path, path.read_bytes()
         except FileNotFoundError:
             pass
+
+
+def memory(pid):
+    """What can be read of a process's writable memory: (where, bytes) of each part that is there."""
+    parts = []
+    with open(f"/proc/{pid}/smaps") as smaps:
+        for line in smaps:
+            words = line.split()
+            if "-" in words[0] and len(words) >= 5:
+                start, end = (int(word, 16) for word in words[0].split("-"))
+                parts.append([start, end, words[1], words[5] if len(words) > 5 else "", 0])
+            elif words[0] == "Rss:":
+                parts[-1][4] = int(words[1])
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        for start, end, mode, name, resident in parts:
+            if mode[:2] == "rw" and resident:
+                yield from read_part(file, start, end, name)
+
+
+def read_part(file, start, end, name, step=64 << 20):
+    """Parts overlap, so that nothing is cut in two. Memory that may not be read gives nothing."""
+    for at in range(start, end, step):
+        size = min(step + 8192, end - at)
+        data = b""
+        try:
+            file.seek(at)
+            while len(data) < size and (more := file.read(size - len(data))):
+                data += more
+        except OSError:
+            pass
+        if data:
+            yield f"{at:x} {name}", data

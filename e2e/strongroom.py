@@ -53,7 +53,8 @@ class Server:
     # ---- life -------------------------------------------------------------------------
 
     def start(self):
-        command = [program(), "serve", "--data", self.data, "--log", self.level]
+        command = [program(), "serve", "--data", self.data, "--log", self.level,
+                   "--allow-unencrypted-swap"]
         for name in ("--https", "--http", "--admin"):
             if name not in self.flags:
                 command += [name, "127.0.0.1:0"]

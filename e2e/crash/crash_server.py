@@ -45,7 +45,8 @@ class CrashServer(Server):
 
     def spawn(self):
         """A new process, without waiting for anything."""
-        command = [program(), "serve", "--data", self.data, "--log", self.level]
+        command = [program(), "serve", "--data", self.data, "--log", self.level,
+                   "--allow-unencrypted-swap"]
         for name in ("--https", "--http", "--admin"):
             if name not in self.flags:
                 command += [name, "127.0.0.1:0"]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
@@ -54,6 +55,7 @@ impl Audit {
             audit: self.clone(),
             facts,
             ended: false,
+            owed: AtomicBool::new(false),
         }
     }
 
@@ -116,6 +118,8 @@ pub struct Receipt {
     audit: Audit,
     facts: RequestFacts,
     ended: bool,
+    /// An event was recorded that has to be durable before the answer, and nobody waited yet.
+    owed: AtomicBool,
 }
 
 impl Receipt {
@@ -147,6 +151,19 @@ impl Receipt {
             .await
     }
 
+    /// As [`Self::record_internal`], durable not when this returns but when the receipt is
+    /// finished, whatever durability that is asked for: the order of the log makes one flush do
+    /// for both. For acts whose result stays in this process until there is an answer.
+    pub async fn record_internal_before_answer(
+        &self,
+        detail: EventDetail,
+    ) -> Result<EventId, Error> {
+        self.owed.store(true, Ordering::Release);
+        self.audit
+            .append(&self.facts, &detail, Origin::Internal, Durability::Buffered)
+            .await
+    }
+
     /// Queues an event without waiting, for destructors: whoever is cut off in the middle of a
     /// change still says what it was about. `internal` as in [`Self::record_internal`].
     pub fn record_unheard(&self, detail: &EventDetail, internal: bool) {
@@ -168,6 +185,12 @@ impl Receipt {
         durability: Durability,
     ) -> Result<EventId, Error> {
         self.ended = true;
+        // INVARIANT: nothing is answered before what was recorded on the way is durable.
+        let durability = if self.owed.load(Ordering::Acquire) {
+            Durability::Durable
+        } else {
+            durability
+        };
         self.audit
             .append(&self.facts, &detail, Origin::Client, durability)
             .await
@@ -176,6 +199,10 @@ impl Receipt {
     /// Ends the receipt of a request whose own event went through [`Self::record`] already, as
     /// the operations of the key service do.
     pub fn finish_recorded(mut self) {
+        debug_assert!(
+            !self.owed.load(Ordering::Acquire),
+            "what has to be durable before the answer needs `finish`"
+        );
         self.ended = true;
     }
 }

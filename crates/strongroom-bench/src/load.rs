@@ -169,7 +169,7 @@ pub(crate) async fn once(
     Err(format!("{path}: {status}: {}", String::from_utf8_lossy(&body)).into())
 }
 
-async fn connect(endpoint: &Endpoint) -> Outcome<SendRequest<Full<Bytes>>> {
+pub(crate) async fn connect(endpoint: &Endpoint) -> Outcome<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(endpoint.address).await?;
     stream.set_nodelay(true)?;
     match &endpoint.tls {

@@ -12,6 +12,8 @@
 //! figures depend on the machine and on its neighbours: compare within one run.
 
 mod bare;
+mod kms;
+mod kms_load;
 mod limits;
 mod load;
 mod plain;
@@ -23,6 +25,11 @@ mod target;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+/// The server's own heap: what is measured in this process costs what it costs there.
+#[global_allocator]
+static HEAP: strongroom_memory::WipingAllocator<std::alloc::System> =
+    strongroom_memory::WipingAllocator(std::alloc::System);
 
 /// Measures Strongroom.
 #[derive(Debug, Parser)]
@@ -53,6 +60,9 @@ struct Options {
     /// Only the durable rows of small objects.
     #[arg(long)]
     small: bool,
+    /// Only the rows of the key service.
+    #[arg(long)]
+    kms: bool,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

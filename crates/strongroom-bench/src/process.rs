@@ -29,12 +29,7 @@ impl Process {
 
     /// Processor seconds used so far, by the program and by the kernel for it.
     pub(crate) fn cpu_seconds(&self) -> Outcome<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let behind_name = stat.rsplit(") ").next().unwrap_or_default();
-        let mut fields = behind_name.split(' ').skip(11);
-        let user: f64 = fields.next().unwrap_or_default().parse()?;
-        let system: f64 = fields.next().unwrap_or_default().parse()?;
-        Ok((user + system) / TICKS_PER_SECOND)
+        cpu_seconds(&self.child.id().to_string())
     }
 
     /// The most memory it ever had resident, bytes.
@@ -64,6 +59,20 @@ impl Process {
         }
         Err(format!("{} did not appear", file.display()).into())
     }
+}
+
+/// Processor seconds this process used so far.
+pub(crate) fn own_cpu_seconds() -> Outcome<f64> {
+    cpu_seconds("self")
+}
+
+fn cpu_seconds(process: &str) -> Outcome<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let behind_name = stat.rsplit(") ").next().unwrap_or_default();
+    let mut fields = behind_name.split(' ').skip(11);
+    let user: f64 = fields.next().unwrap_or_default().parse()?;
+    let system: f64 = fields.next().unwrap_or_default().parse()?;
+    Ok((user + system) / TICKS_PER_SECOND)
 }
 
 impl Drop for Process {

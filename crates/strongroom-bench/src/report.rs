@@ -50,11 +50,11 @@ impl Report {
             ));
         }
         say(
-            "\ntransport server   mode     operation    object      requests/s     GB/s  cpu-s/GB  cpu-us/request",
+            "\ntransport server   mode     operation        object      requests/s     GB/s  cpu-s/GB  cpu-us/request",
         );
         for row in &self.rows {
             say(&format!(
-                "{:<9} {:<8} {:<8} {:<11} {:>7}    {:>12.0} {:>8.3} {:>9.3} {:>15.0}",
+                "{:<9} {:<8} {:<8} {:<15} {:>7}    {:>12.0} {:>8.3} {:>9.3} {:>15.1}",
                 row.transport,
                 row.server,
                 row.mode,
@@ -84,7 +84,7 @@ impl Report {
                 }
             };
             say(&format!(
-                "  {:<64} {:>9.2}{verdict}",
+                "  {:<70} {:>9.2}{verdict}",
                 ratio.what, ratio.value
             ));
         }
@@ -97,6 +97,7 @@ impl Report {
 
 fn size(bytes: u64) -> String {
     match bytes {
+        0 => "-".to_owned(),
         b if b >= 1 << 20 => format!("{} MiB", b >> 20),
         b => format!("{} KiB", b >> 10),
     }

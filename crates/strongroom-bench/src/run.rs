@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http::Method;
 use md5::{Digest as _, Md5};
 
+use crate::kms::{self, Operation};
+use crate::kms_load;
 use crate::limits;
 use crate::load::{self, Done, Endpoint, Work};
 use crate::process::Process;
@@ -21,6 +23,11 @@ const CONNECTIONS: usize = 16;
 const KIB4: u64 = 4 << 10;
 const MIB1: u64 = 1 << 20;
 const MIB64: u64 = 64 << 20;
+/// Connections of clients of the key service.
+const KMS_CONNECTIONS: usize = 32;
+/// Uses of a key in flight within this process.
+const AT_ONCE: usize = 64;
+const OPERATIONS: [Operation; 2] = [Operation::GenerateDataKey, Operation::Decrypt];
 /// Names per connection for small objects, so that overwrites do not meet.
 const NAMES: usize = 4;
 
@@ -67,7 +74,12 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     if options.small {
         return bench.only_small(options, &folder.0, &durable.0).await;
     }
+    if options.kms {
+        return bench.only_kms(options, &folder.0, &durable.0).await;
+    }
+    bench.key_service(&folder.0.join("kms")).await?;
     let product = Product::start(&options.server, &folder.0.join("product"))?;
+    bench.key_service_over_https(&product, "https").await?;
     for tls in [false, true] {
         let transport = if tls { "https" } else { "http" };
         let plain = target::bare(&folder.0.join(format!("plain-{transport}")), true, tls)?;
@@ -112,6 +124,100 @@ impl Bench {
         }
         .print();
         Ok(())
+    }
+
+    /// The key service alone, in memory and on the drive.
+    async fn only_kms(mut self, options: &Options, memory: &Path, drive: &Path) -> Outcome<()> {
+        self.key_service(&memory.join("kms")).await?;
+        for (folder, transport) in [(memory, "https"), (drive, "drive")] {
+            let product = Product::start(&options.server, &folder.join("product"))?;
+            self.key_service_over_https(&product, transport).await?;
+        }
+        let ratios = self.key_service_ratios();
+        let (limits, rows) = (Vec::new(), self.rows);
+        Report {
+            limits,
+            rows,
+            ratios,
+            resident_bytes_max: 0,
+        }
+        .print();
+        Ok(())
+    }
+
+    /// Uses of a key within this process.
+    async fn key_service(&mut self, folder: &Path) -> Outcome<()> {
+        say("measuring the key service in this process");
+        let rooms = kms::Rooms::open(folder).await?;
+        for operation in OPERATIONS {
+            rooms.run(operation, AT_ONCE, self.time / 4).await?;
+            let used = rooms.run(operation, AT_ONCE, self.time).await?;
+            let kind = Kind {
+                transport: "process",
+                server: "kms",
+                mode: "-",
+                operation: operation.name(),
+                connections: AT_ONCE,
+            };
+            self.rows
+                .push(measured(kind, 0, used.done, used.cpu_seconds));
+        }
+        Ok(())
+    }
+
+    /// Uses of a key by clients of the server.
+    async fn key_service_over_https(
+        &mut self,
+        product: &Product,
+        transport: &'static str,
+    ) -> Outcome<()> {
+        say(&format!("measuring the key service: {transport}"));
+        let endpoint = product_endpoint(product, true);
+        for operation in OPERATIONS {
+            kms_load::run(&endpoint, operation, KMS_CONNECTIONS, self.time / 4).await?;
+            let before = product.process.cpu_seconds()?;
+            let done = kms_load::run(&endpoint, operation, KMS_CONNECTIONS, self.time).await?;
+            let cpu = product.process.cpu_seconds()? - before;
+            let kind = Kind {
+                transport,
+                server: "product",
+                mode: "-",
+                operation: operation.name(),
+                connections: KMS_CONNECTIONS,
+            };
+            self.rows.push(measured(kind, 0, done, cpu));
+        }
+        Ok(())
+    }
+
+    fn key_service_ratios(&self) -> Vec<Ratio> {
+        let mut ratios = Vec::new();
+        for operation in OPERATIONS.map(Operation::name) {
+            if let Some(row) = self.find(("process", "kms", "-", operation, 0)) {
+                ratios.push(Ratio {
+                    what: format!("{operation} in process, for each second of one core"),
+                    value: 1e6 / row.server_cpu_microseconds_per_request,
+                    target: Some(50_000.0),
+                    at_least: true,
+                });
+            }
+            if let Some(row) = self.find(("https", "product", "-", operation, 0)) {
+                let what =
+                    format!("{operation} a second over HTTPS, {KMS_CONNECTIONS} connections");
+                ratios.push(rate(&what, row, 8_000.0));
+            }
+            if let Some(row) = self.find(("drive", "product", "-", operation, 0)) {
+                ratios.push(Ratio {
+                    target: None,
+                    ..rate(
+                        &format!("{operation} a second over HTTPS, real drive"),
+                        row,
+                        0.0,
+                    )
+                });
+            }
+        }
+        ratios
     }
 
     async fn transport(
@@ -218,7 +324,7 @@ impl Bench {
         let done = load::run(row.endpoint, work, CONNECTIONS, self.time, false).await?;
         let cpu = row.process.cpu_seconds()? - before;
         self.rows
-            .push(measured(row, operation, object_bytes, done, cpu));
+            .push(measured(row.kind(operation), object_bytes, done, cpu));
         Ok(())
     }
 
@@ -255,7 +361,7 @@ impl Bench {
         let done = load::run_shared(&endpoint, &get, CONNECTIONS, self.time, "0-0").await?;
         let cpu = row.process.cpu_seconds()? - before;
         self.rows
-            .push(measured(&row, "4 KiB range", total, done, cpu));
+            .push(measured(row.kind("4 KiB range"), total, done, cpu));
         Ok(())
     }
 
@@ -313,6 +419,7 @@ impl Bench {
         if let Some(row) = self.find(("drive", "product", "SSE-S3", "GET", KIB4)) {
             ratios.push(rate("4 KiB GETs a second, 16 connections", row, 15_000.0));
         }
+        ratios.extend(self.key_service_ratios());
         ratios
     }
 
@@ -357,25 +464,45 @@ fn rate(what: &str, row: &Measured, target: f64) -> Ratio {
     }
 }
 
-fn measured(
-    row: &Row<'_>,
+/// What a row is about.
+struct Kind {
+    transport: &'static str,
+    server: &'static str,
+    mode: &'static str,
     operation: &'static str,
-    object_bytes: u64,
-    done: Done,
-    cpu: f64,
-) -> Measured {
+    connections: usize,
+}
+
+impl Row<'_> {
+    fn kind(&self, operation: &'static str) -> Kind {
+        Kind {
+            transport: self.transport,
+            server: self.server,
+            mode: self.mode,
+            operation,
+            connections: CONNECTIONS,
+        }
+    }
+}
+
+fn measured(kind: Kind, object_bytes: u64, done: Done, cpu: f64) -> Measured {
     let requests = float(done.requests);
     let bytes = float(done.bytes);
     Measured {
-        transport: row.transport,
-        server: row.server,
-        mode: row.mode,
-        operation,
+        transport: kind.transport,
+        server: kind.server,
+        mode: kind.mode,
+        operation: kind.operation,
         object_bytes,
-        connections: CONNECTIONS,
+        connections: kind.connections,
         requests_per_second: requests / done.seconds,
         bytes_per_second: bytes / done.seconds,
-        server_cpu_seconds_per_gb: cpu / bytes * 1e9,
+        // Uses of a key carry no bytes of objects.
+        server_cpu_seconds_per_gb: if done.bytes == 0 {
+            0.0
+        } else {
+            cpu / bytes * 1e9
+        },
         server_cpu_microseconds_per_request: cpu / requests * 1e6,
     }
 }

@@ -97,7 +97,7 @@ impl<'a> Event<'a> {
         self.detail.response_elements = elements;
     }
 
-    /// Records the event durably and passes the result on. An operation whose event cannot be
+    /// Records the event, durably before anybody is answered, and passes the result on. An operation whose event cannot be
     /// recorded gives nothing back.
     pub(crate) async fn close<T>(mut self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &result {
@@ -120,7 +120,9 @@ impl<'a> Event<'a> {
         drop(self);
         match via {
             Via::Wire => receipt.record(detail, Durability::Durable).await?,
-            Via::S3 => receipt.record_internal(detail, Durability::Durable).await?,
+            // What S3 gets stays in this process until its own event is durable, which covers this
+            // one: S3 answers when the receipt is finished.
+            Via::S3 => receipt.record_internal_before_answer(detail).await?,
         };
         result
     }

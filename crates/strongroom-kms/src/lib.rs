@@ -44,6 +44,8 @@ mod page;
 pub mod root;
 mod rows;
 mod s3;
+#[cfg(test)]
+mod secret_types;
 mod service;
 mod shred;
 mod sse_s3;

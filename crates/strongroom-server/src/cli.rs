@@ -110,6 +110,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "MS", env = "STRONGROOM_STOP_TIMEOUT_MS", help_heading = LIMITS)]
     pub(crate) stop_timeout_ms: Option<u64>,
 
+    /// Start although swap is on and not encrypted, where keys could be written in clear
+    #[arg(long, env = "STRONGROOM_ALLOW_UNENCRYPTED_SWAP", help_heading = LIMITS)]
+    #[serde(default)]
+    pub(crate) allow_unencrypted_swap: bool,
+
     // These five are `place` in the file: serde cannot flatten and refuse unknown names at once.
     #[arg(skip)]
     pub(crate) data: Option<PathBuf>,
@@ -270,6 +275,7 @@ impl Settings {
             header_timeout_ms: self.header_timeout_ms.or(file.header_timeout_ms),
             stall_timeout_ms: self.stall_timeout_ms.or(file.stall_timeout_ms),
             stop_timeout_ms: self.stop_timeout_ms.or(file.stop_timeout_ms),
+            allow_unencrypted_swap: self.allow_unencrypted_swap || file.allow_unencrypted_swap,
             data: None,
             root_key_file: None,
             passphrase_file: None,

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) allow_unencrypted_swap: bool,
 }
 
 /// Where the store is and how to open it.
@@ -74,6 +75,7 @@ impl Config {
             limits,
             log: settings.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
+            allow_unencrypted_swap: settings.allow_unencrypted_swap,
         })
     }
 }

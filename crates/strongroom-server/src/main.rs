@@ -26,14 +26,21 @@ mod output;
 mod root_key;
 mod sealed_file;
 mod start;
+mod swap;
 mod tls;
 
+use std::alloc::System;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use strongroom_memory::WipingAllocator;
 
 use crate::error::Error;
+
+/// What is freed is overwritten first, also by libraries that know nothing of secrets.
+#[global_allocator]
+static HEAP: WipingAllocator<System> = WipingAllocator(System);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -6,12 +6,14 @@
 //! - [`SimClock`]: time that stands still until it is moved.
 //! - [`SimRng`]: random numbers that come again with the same seed.
 //! - [`TestSealer`]: a sealer for rows with a fixed key.
+//! - [`assert_secret_type!`]: the type of a secret can neither be copied nor shown.
 //! - [`local_drive`]: a local drive opened again in the process that closed it.
 //!
 //! A dev-dependency of any crate; never part of the program.
 
 pub mod conformance;
 mod local_drive;
+pub mod secret_type;
 mod sim_clock;
 mod sim_drive;
 mod sim_image;

@@ -3,23 +3,26 @@
 
 use std::fmt;
 
+use strongroom_memory::SecretBytes;
 use zeroize::Zeroizing;
 
-/// A secret access key: zeroized on drop, never cloned, never printed.
+/// A secret access key: in memory of its own, wiped on drop, never cloned, never printed.
 ///
 /// The only way to its text is [`SecretAccessKey::expose_secret`], so that every use can be
 /// found by searching for that name.
-pub struct SecretAccessKey(Zeroizing<String>);
+pub struct SecretAccessKey(SecretBytes);
 
 impl SecretAccessKey {
     /// Takes ownership of the text of a secret access key.
     pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
+        let text = Zeroizing::new(text);
+        Self(SecretBytes::copy_of(text.as_bytes()))
     }
 
     /// The secret itself, for key derivation and for showing it once to its owner.
     pub fn expose_secret(&self) -> &str {
-        &self.0
+        // INVARIANT: only `new` makes one, and out of a string.
+        str::from_utf8(self.0.expose_secret()).unwrap_or_default()
     }
 }
 

@@ -4,16 +4,17 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Product crates and what each may use. Tests may use the test kit besides.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("strongroom-format", &[]),
-    ("strongroom-wire", &[]),
+    ("strongroom-memory", &[]),
+    ("strongroom-wire", &["memory"]),
     ("strongroom-policy", &[]),
     ("strongroom-store", &[]),
     ("strongroom-audit", &["store"]),
     ("strongroom-iam", &["audit", "store", "wire", "policy"]),
     (
         "strongroom-kms",
-        &["iam", "audit", "store", "format", "policy"],
+        &["iam", "audit", "store", "format", "policy", "memory"],
     ),
     (
         "strongroom-object",
@@ -26,13 +27,16 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     (
         "strongroom-server",
         &[
-            "api", "object", "kms", "iam", "audit", "store", "format", "wire", "policy",
+            "api", "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory",
         ],
     ),
     ("strongroom-testkit", &["store"]),
     (
         "strongroom-bench",
-        &["object", "store", "format", "wire", "policy", "testkit"],
+        &[
+            "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory",
+            "testkit",
+        ],
     ),
 ];
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use strongroom_memory::Protection;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -17,12 +18,14 @@ use crate::error::Error;
 use crate::listen::{self, Bound, Listeners};
 use crate::start::Rooms;
 use crate::tls::{self, CurrentCertificate};
-use crate::{admin, logs, output};
+use crate::{admin, logs, output, swap};
 
 pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
     logs::start(&config.log, config.log_format)?;
     warn_of_risks(&config);
+    swap::check(config.allow_unencrypted_swap)?;
+    tell_of_memory();
     let metrics = start_metrics()?;
     let mut signals = Signals::new()?;
     let ports = Ports::bind(&config).await?;
@@ -218,6 +221,20 @@ fn warn_of_risks(config: &Config) {
         && !admin.ip().is_loopback()
     {
         tracing::warn!(%admin, "health and metrics are open to other machines without a credential");
+    }
+}
+
+/// Which memory the kernel gives for keys.
+fn tell_of_memory() {
+    match strongroom_memory::status().protection {
+        Protection::Secret => tracing::info!("keys lie in memory that only this process can read"),
+        Protection::Locked => {
+            tracing::info!("keys lie in locked memory; this kernel has no memfd_secret")
+        }
+        Protection::Heap => tracing::warn!(
+            "keys lie in ordinary memory: the kernel gives neither secret nor locked memory \
+             (raise the limit of locked memory, LimitMEMLOCK)"
+        ),
     }
 }
 

@@ -95,7 +95,7 @@ impl Rig {
     }
 
     pub(crate) fn serve_command(&self) -> Command {
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(&["serve", "--allow-unencrypted-swap"]);
         for (flag, default) in [
             ("--https", "127.0.0.1:0"),
             ("--http", "127.0.0.1:0"),

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 use super::{Scope, TERMINATOR};
 use crate::secret::SecretAccessKey;
 
-/// The HMAC key of one access key, date, region and service.
+/// The HMAC key of one access key, date, region and service. A clone shares it.
 #[derive(Clone)]
-pub struct SigningKey(hmac::Key);
+pub struct SigningKey(Arc<hmac::Key>);
 
 impl SigningKey {
     /// Derives the key for a scope: `HMAC(HMAC(HMAC(HMAC("AWS4" + secret, date), region),
@@ -32,7 +32,7 @@ impl SigningKey {
             let tag = hmac::sign(&key, step.as_bytes());
             key = hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref());
         }
-        Self(key)
+        Self(Arc::new(key))
     }
 
     /// The signature of a string to sign, as 64 lower-case hex digits.
