@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Events on the way that share the flush of their request's own event.
+
+use strongroom_audit::{Durability, Error, Receipt};
+use strongroom_testkit::{Fault, FaultPlan};
+
+use crate::world::{World, facts, new_world, object_keys, put_object};
+
+/// A receipt on which another service's event was recorded.
+async fn with_inner_event(world: &World) -> Receipt {
+    let receipt = world.audit.begin(facts());
+    let inner = receipt.record_internal_before_answer(put_object("inner"));
+    inner.await.unwrap();
+    receipt
+}
+
+/// The keys that a power loss leaves.
+fn survivors(world: &World) -> Vec<String> {
+    object_keys(&world.drive.crash())
+}
+
+#[tokio::test]
+async fn a_plain_read_waits_for_what_was_recorded_on_the_way() {
+    let world = new_world().await;
+    let receipt = with_inner_event(&world).await;
+    receipt
+        .finish(put_object("read"), Durability::Buffered)
+        .await
+        .unwrap();
+    assert_eq!(survivors(&world), ["inner", "read"]);
+}
+
+#[tokio::test]
+async fn both_share_one_flush() {
+    let world = new_world().await;
+    world.put("the file and its name").await.unwrap();
+    let before = world.drive.operations();
+    let receipt = with_inner_event(&world).await;
+    receipt
+        .finish(put_object("put"), Durability::Durable)
+        .await
+        .unwrap();
+    assert_eq!(world.drive.operations() - before, 2, "one write, one sync");
+    assert_eq!(survivors(&world), ["the file and its name", "inner", "put"]);
+}
+
+#[tokio::test]
+async fn without_such_an_event_a_plain_read_waits_for_nothing() {
+    let world = new_world().await;
+    world.get("read").await.unwrap();
+    assert!(survivors(&world).is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_answered_when_the_flush_fails() {
+    for durability in [Durability::Buffered, Durability::Durable] {
+        let world = new_world().await;
+        world.put("good").await.unwrap();
+        let receipt = with_inner_event(&world).await;
+        world.drive.set_plan(FaultPlan::new([Fault::FailAt(1)]));
+        let finished = receipt.finish(put_object("late"), durability).await;
+        assert!(matches!(finished, Err(Error::OutOfService)));
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_request_still_tells_what_was_used() {
+    let world = new_world().await;
+    drop(with_inner_event(&world).await);
+    world.audit.flush().await.unwrap();
+    assert_eq!(survivors(&world), ["inner"]);
+    let text = String::from_utf8(crate::world::lines(&world.drive).concat()).unwrap();
+    assert!(text.contains("AbortRequest"));
+}
