@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Installs what the tests need, and only when it is missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::step::{self, Outcome};
 
 /// Programs that the tests call, and the Debian package of each.
 const FOR_TESTS: [(&str, &str); 2] = [("cc", "gcc"), ("openssl", "openssl")];
+const FOR_POLICY: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
 const FOR_E2E: [(&str, &str); 4] = [
     ("cc", "gcc"),
     ("python3", "python3"),
@@ -18,6 +19,29 @@ const FOR_E2E: [(&str, &str); 4] = [
 /// What `cargo test` needs.
 pub(crate) fn for_tests() -> Outcome {
     packages(&FOR_TESTS)
+}
+
+/// What the comparison of policies needs; answers with the folder of its program.
+pub(crate) fn for_policy() -> Result<PathBuf, String> {
+    packages(&FOR_POLICY)?;
+    let folder = step::root().join("e2e/policy");
+    let lock = folder.join("package-lock.json");
+    let stamp = folder.join("node_modules/.installed-lock.json");
+    let wanted =
+        std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+    let args = [
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+    ];
+    step::run("npm", step::command("npm", &args).current_dir(&folder))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(folder)
 }
 
 /// What the end-to-end tests need; answers with the Python of their environment.

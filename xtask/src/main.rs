@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod e2e;
 mod install;
+mod policy;
 mod step;
 mod tidy;
 mod vectors;
@@ -21,12 +22,13 @@ cargo xtask COMMAND
                  tests may have
   test [ARGS]    all Rust tests; ARGS go to cargo test, e.g. `-p strongroom-format`
   vectors        recomputes the test vectors from the specification, without the Rust code
+  policy [COUNT [SEED]]  compares decisions of policies with an independent simulator of IAM
   e2e [ARGS]     builds the server and drives it with real clients; ARGS go to pytest
   bench [ARGS]   builds the server and prints the table of measurements
-  ci             all that CI runs, in this order: check, test, vectors, e2e, a short bench
+  ci             all that CI runs, in this order: check, test, vectors, policy, e2e, a short bench
 
-`test`, `vectors`, `e2e` and `ci` install what they need: Debian packages when run as root or with sudo, and
-a Python environment under e2e/.venv.
+`test`, `vectors`, `policy`, `e2e` and `ci` install what they need: Debian packages when run as root or with
+sudo, a Python environment under e2e/.venv, and packages of npm under e2e/policy.
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "test" => test(&rest),
         "e2e" => e2e::run(&rest),
         "vectors" => vectors::run(),
+        "policy" => policy::run(&rest),
         "bench" => bench::run(&rest),
         "ci" => ci(),
         "" | "help" | "--help" | "-h" => {
@@ -72,6 +75,7 @@ fn ci() -> Outcome {
     step::timed("check", check::run)?;
     step::timed("test", || test(&[]))?;
     step::timed("vectors", vectors::run)?;
+    step::timed("policy", || policy::run(&[]))?;
     step::timed("e2e", || e2e::run(&[]))?;
     step::timed("bench", || bench::run(&["--smoke".to_owned()]))?;
     step::say("\nci: all steps passed");

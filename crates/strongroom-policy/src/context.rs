@@ -114,6 +114,7 @@ impl Context {
         Values {
             text: &self.text,
             ranges: ranges.unwrap_or_default(),
+            is_list: entry.is_some_and(|entry| entry.is_list),
         }
     }
 
@@ -149,6 +150,7 @@ impl fmt::Debug for Context {
 pub(crate) struct Values<'a> {
     text: &'a str,
     ranges: &'a [Range<usize>],
+    is_list: bool,
 }
 
 impl<'a> Values<'a> {
@@ -156,6 +158,11 @@ impl<'a> Values<'a> {
         let text = self.text;
         let ranges = self.ranges.iter();
         ranges.map(move |range| text.get(range.clone()).unwrap_or_default())
+    }
+
+    /// Whether the key may have several values.
+    pub(crate) fn is_list(&self) -> bool {
+        self.is_list
     }
 
     /// Whether the key is absent.

@@ -100,8 +100,8 @@ impl<'t> Parser<'t> {
         Ok(Statement {
             effect,
             whom: self.whom(element, effect)?,
-            actions: self.patterns(element, "Action", "NotAction", Self::action)?,
-            resources: self.patterns(element, "Resource", "NotResource", Self::resource)?,
+            actions: self.patterns(element, "Action", "NotAction", action)?,
+            resources: self.patterns(element, "Resource", "NotResource", resource)?,
             conditions,
         })
     }
@@ -134,7 +134,7 @@ impl<'t> Parser<'t> {
         element: &Element<'_, '_>,
         name: &'static str,
         not_name: &'static str,
-        parse: fn(&Self, &Element<'_, '_>) -> Result<Pattern, PolicyError>,
+        parse: fn(bool, &Element<'_, '_>) -> Result<Pattern, PolicyError>,
     ) -> Result<Patterns, PolicyError> {
         let (all_but, found) = match (element.member(name), element.member(not_name)) {
             (Some(_), Some(second)) => return Err(second.refuse(Reason::Both(name, not_name))),
@@ -145,46 +145,9 @@ impl<'t> Parser<'t> {
         let list = found.one_or_more()?;
         let list = list
             .iter()
-            .map(|text| parse(self, text))
+            .map(|text| parse(self.has_variables, text))
             .collect::<Result<_, _>>()?;
         Ok(Patterns { all_but, list })
-    }
-
-    /// Actions have wildcards and no variables.
-    fn action(&self, element: &Element<'_, '_>) -> Result<Pattern, PolicyError> {
-        let text = element.string()?;
-        let known = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?')
-                })
-        };
-        let is_action = text == "*"
-            || text
-                .split_once(':')
-                .is_some_and(|(service, action)| known(service) && known(action));
-        if !is_action {
-            return Err(element.refuse(Reason::Action(text.to_owned())));
-        }
-        let syntax = Syntax {
-            wildcards: true,
-            variables: false,
-        };
-        pattern(element, text, syntax)
-    }
-
-    fn resource(&self, element: &Element<'_, '_>) -> Result<Pattern, PolicyError> {
-        let text = element.string()?;
-        // Fewer than six parts can be meant only where a wildcard stands for the rest.
-        let is_whole = text.split(':').count() >= 6 || text.ends_with('*');
-        if text != "*" && !(text.starts_with("arn:") && is_whole) {
-            return Err(element.refuse(Reason::Resource(text.to_owned())));
-        }
-        let syntax = Syntax {
-            wildcards: true,
-            variables: self.has_variables,
-        };
-        pattern(element, text, syntax)
     }
 
     fn conditions(&self, block: &Element<'_, '_>) -> Result<Vec<Condition>, PolicyError> {
@@ -236,6 +199,43 @@ impl<'t> Parser<'t> {
             elements.get(index).unwrap_or(values).refuse(reason)
         })
     }
+}
+
+/// Actions have wildcards and no variables.
+fn action(_has_variables: bool, element: &Element<'_, '_>) -> Result<Pattern, PolicyError> {
+    let text = element.string()?;
+    let known = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'?')
+            })
+    };
+    let is_action = text == "*"
+        || text
+            .split_once(':')
+            .is_some_and(|(service, action)| known(service) && known(action));
+    if !is_action {
+        return Err(element.refuse(Reason::Action(text.to_owned())));
+    }
+    let syntax = Syntax {
+        wildcards: true,
+        variables: false,
+    };
+    pattern(element, text, syntax)
+}
+
+fn resource(has_variables: bool, element: &Element<'_, '_>) -> Result<Pattern, PolicyError> {
+    let text = element.string()?;
+    // Fewer than six parts can be meant only where a wildcard stands for the rest.
+    let is_whole = text.split(':').count() >= 6 || text.ends_with('*');
+    if text != "*" && !(text.starts_with("arn:") && is_whole) {
+        return Err(element.refuse(Reason::Resource(text.to_owned())));
+    }
+    let syntax = Syntax {
+        wildcards: true,
+        variables: has_variables,
+    };
+    pattern(element, text, syntax)
 }
 
 fn pattern(element: &Element<'_, '_>, text: &str, syntax: Syntax) -> Result<Pattern, PolicyError> {

@@ -119,13 +119,24 @@ impl Pattern {
 
     /// The same with every variable replaced; `None` if one has no value.
     pub(crate) fn resolved(&self, context: &Context) -> Option<Pattern> {
+        self.replaced(context, None)
+    }
+
+    /// Whether it would describe `subject` if variables without a value could be anything.
+    pub(crate) fn may_match(&self, subject: &str, case: Case, context: &Context) -> bool {
+        self.replaced(context, Some(&Token::Many))
+            .is_some_and(|pattern| glob(&pattern.tokens, subject, case))
+    }
+
+    fn replaced(&self, context: &Context, without_value: Option<&Token>) -> Option<Pattern> {
         let mut tokens = Tokens::default();
         for token in &self.tokens {
             match token {
                 Token::Variable { name, default } => {
-                    tokens
-                        .text
-                        .push_str(value_of(name, default.as_deref(), context)?);
+                    match value_of(name, default.as_deref(), context) {
+                        Some(value) => tokens.text.push_str(value),
+                        None => tokens.push(without_value?.clone()),
+                    }
                 }
                 Token::Text(text) => tokens.text.push_str(text),
                 Token::One | Token::Many => tokens.push(token.clone()),

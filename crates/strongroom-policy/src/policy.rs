@@ -6,7 +6,7 @@ use crate::error::{PolicyError, Reason};
 use crate::parse;
 use crate::pattern::{Case, Pattern};
 use crate::principal::{Named, PrincipalPattern};
-use crate::{Context, Principal, Request};
+use crate::{Principal, Request};
 
 /// Largest policy of a KMS key, in bytes.
 pub const KEY_POLICY_BYTES_MAX: usize = 32_768;
@@ -203,7 +203,7 @@ impl Statement {
             return Named::No;
         }
         let named = self.whom.names(&request.principal);
-        if named == Named::No || !self.resources.match_resource(request) {
+        if named == Named::No || !self.resources.match_resource(self.effect, request) {
             return Named::No;
         }
         let mut conditions = self.conditions.iter();
@@ -251,11 +251,18 @@ impl Patterns {
         list.any(|pattern| pattern.matches_plain(action, Case::Ignored)) != self.all_but
     }
 
-    fn match_resource(&self, request: &Request<'_>) -> bool {
-        let context: &Context = request.context;
+    /// In `NotResource`, a pattern whose variable has no value exempts nothing from a statement
+    /// that denies; from one that allows it exempts whatever it might have been.
+    fn match_resource(&self, effect: Effect, request: &Request<'_>) -> bool {
+        let (resource, context) = (request.resource, request.context);
+        let careful = self.all_but && effect == Effect::Allow;
         let mut list = self.list.iter();
         list.any(|pattern| {
-            pattern.is_everything() || pattern.matches(request.resource, Case::Matters, context)
+            pattern.is_everything()
+                || pattern.matches(resource, Case::Matters, context)
+                || (careful
+                    && pattern.has_variables()
+                    && pattern.may_match(resource, Case::Matters, context))
         }) != self.all_but
     }
 }

@@ -105,14 +105,14 @@ impl Condition {
         }
     }
 
-    /// Without a set operator, for a key that should have one value. What several mean is not
-    /// documented: see the top.
+    /// Without a set operator. A key that may have several values requires one, and AWS does not
+    /// say what happens without: see the top.
     fn holds_for(&self, values: Values<'_>, effect: Effect, context: &Context) -> bool {
         if values.is_absent() {
             return self.negated;
         }
         match effect {
-            Effect::Allow => self.holds_for_all(values, context),
+            Effect::Allow => !values.is_list() && self.holds_for_all(values, context),
             Effect::Deny => self.holds_for_any(values, context),
         }
     }
