@@ -13,3 +13,7 @@
 #[expect(dead_code, reason = "more tests will ask")]
 mod ask;
 mod decisions;
+#[path = "../cases/generate.rs"]
+mod generate;
+mod naive;
+mod property;
