@@ -9,6 +9,7 @@ use strongroom_store::{Precondition, Write};
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::Event;
+use crate::heavy;
 use crate::key_id::{KeyUid, shortened};
 use crate::material::{self, Material};
 use crate::model::{KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Tag};
@@ -20,13 +21,13 @@ use crate::service::Kms;
 pub struct CreateKeyInput {
     /// The account's words.
     pub description: Option<String>,
-    /// `ENCRYPT_DECRYPT` is supported.
+    /// What the key is for; must be given unless the key is symmetric.
     pub key_usage: Option<String>,
-    /// `SYMMETRIC_DEFAULT` is supported.
+    /// `SYMMETRIC_DEFAULT` when `None`.
     pub key_spec: Option<String>,
-    /// `AWS_KMS` is supported.
+    /// `AWS_KMS` when `None`; a key of origin `EXTERNAL` waits for its material.
     pub origin: Option<String>,
-    /// Not supported yet when `true`.
+    /// Whether it is the primary key of a multi-Region key, which has no replicas here.
     pub multi_region: bool,
     /// Key policy document.
     pub policy: Option<String>,
@@ -53,8 +54,10 @@ impl Kms {
         input: CreateKeyInput,
         event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
-        self.authorize_account(&Ask::new(caller, event.via(), KmsAction::CreateKey))?;
         let new = NewKey::parse(input, &self.place().account_id)?;
+        let ask = Ask::new(caller, event.via(), KmsAction::CreateKey);
+        let conditions = &new.conditions();
+        self.authorize_account(&Ask { conditions, ..ask })?;
         let made = self.new_key(new).await?;
         let metadata = made.row.describe(self.place());
         event.touches(&metadata.arn);
@@ -66,39 +69,53 @@ impl Kms {
         }
     }
 
-    /// A key of the account with its first material, not yet committed.
+    /// A key of the account with its first material, not yet committed. A key of origin EXTERNAL
+    /// has none yet.
     pub(crate) async fn new_key(&self, new: NewKey) -> Result<MadeKey, Error> {
         let mut random = [0; 16];
         material::fill(&mut random)?;
-        let KeyUid(uid) = KeyUid::from_random(random);
+        let KeyUid(uid) = if new.multi_region {
+            KeyUid::multi_region_from_random(random)
+        } else {
+            KeyUid::from_random(random)
+        };
         let mut row = KeyRow {
             uid,
             account_id: self.place().account_id.clone(),
-            state: KeyState::Enabled,
+            state: KeyState::PendingImport,
             state_epoch: 0,
             description: new.description,
-            usage: KeyUsage::EncryptDecrypt,
-            spec: KeySpec::SymmetricDefault,
-            origin: Origin::AwsKms,
+            usage: new.usage,
+            spec: new.spec,
+            origin: new.origin,
             manager: new.manager,
             created_ms: self.now_ms(),
             tags: new.tags,
             key_policy: new.key_policy,
-            current_version: FIRST_VERSION,
+            current_version: 0,
             current_material_id: [0; 32],
             deletion_ms: None,
             valid_to_ms: None,
-            multi_region: false,
+            multi_region: new.multi_region,
             rotation_period_days: None,
             next_rotation_ms: None,
             on_demand_rotations: 0,
             lacks_material: false,
         };
-        let secret = Material::random(SYMMETRIC_BYTES)?;
+        if row.origin == Origin::External {
+            row.lacks_material = true;
+            let material = None;
+            return Ok(MadeKey { row, material });
+        }
+        let spec = row.spec;
+        let secret = heavy::with_key_of(spec, move || Material::generate(spec)).await?;
+        row.state = KeyState::Enabled;
+        row.current_version = FIRST_VERSION;
         material::fill(&mut row.current_material_id)?;
         let shred = self.new_shred_key(row.uid()).await?;
         let id = row.current_material_id;
         let material = self.wrap_material(&row, FIRST_VERSION, id, &secret, &shred)?;
+        let material = Some(material);
         Ok(MadeKey { row, material })
     }
 }
@@ -106,6 +123,10 @@ impl Kms {
 /// What is decided about a key before it is made.
 pub(crate) struct NewKey {
     pub(crate) description: String,
+    pub(crate) spec: KeySpec,
+    pub(crate) usage: KeyUsage,
+    pub(crate) origin: Origin,
+    pub(crate) multi_region: bool,
     pub(crate) manager: KeyManager,
     pub(crate) key_policy: Option<String>,
     pub(crate) tags: Vec<Tag>,
@@ -113,14 +134,9 @@ pub(crate) struct NewKey {
 
 impl NewKey {
     fn parse(input: CreateKeyInput, account_id: &str) -> Result<NewKey, Error> {
-        supported(input.key_spec.as_deref(), "keySpec", KEY_SPECS)?;
-        supported(input.key_usage.as_deref(), "keyUsage", KEY_USAGES)?;
-        supported(input.origin.as_deref(), "origin", ORIGINS)?;
-        if input.multi_region {
-            return Err(Error::UnsupportedOperation(
-                "Multi-Region keys are not supported; create a single-Region key.".to_owned(),
-            ));
-        }
+        let spec = key_spec(input.key_spec.as_deref())?;
+        let usage = key_usage(input.key_usage.as_deref(), spec)?;
+        let origin = origin(input.origin.as_deref())?;
         let description = input.description.unwrap_or_default();
         if description.chars().count() > DESCRIPTION_CHARACTERS_MAX {
             return Err(Error::constraint(
@@ -135,44 +151,64 @@ impl NewKey {
         }
         Ok(NewKey {
             description,
+            spec,
+            usage,
+            origin,
+            multi_region: input.multi_region,
             manager: KeyManager::Customer,
             key_policy: input.policy,
             tags: input.tags,
         })
+    }
+
+    /// The condition keys of CreateKey.
+    fn conditions(&self) -> Vec<(&'static str, String)> {
+        let mut conditions = vec![
+            ("kms:KeySpec", self.spec.as_str().to_owned()),
+            ("kms:KeyUsage", self.usage.as_str().to_owned()),
+            ("kms:KeyOrigin", self.origin.as_str().to_owned()),
+            ("kms:MultiRegion", self.multi_region.to_string()),
+        ];
+        if self.multi_region {
+            conditions.push(("kms:MultiRegionKeyType", "PRIMARY".to_owned()));
+        }
+        conditions
     }
 }
 
 /// A key ready to be committed.
 pub(crate) struct MadeKey {
     pub(crate) row: KeyRow,
-    material: MaterialRow,
+    material: Option<MaterialRow>,
 }
 
 impl MadeKey {
     /// Takes back what was kept for a key that was not committed after all.
     pub(crate) async fn undo(&self, kms: &Kms) -> Result<(), Error> {
-        kms.destroy_shred_key(self.material.shred_id).await
+        match &self.material {
+            Some(material) => kms.destroy_shred_key(material.shred_id).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn batch(&self) -> Result<(Vec<Precondition>, Vec<Write>), Error> {
         let key = self.row.uid.to_vec();
-        let material_key = material_key(self.row.uid(), FIRST_VERSION);
         let absent = Precondition::Absent {
             table: KEYS,
             key: key.clone(),
         };
-        let writes = vec![
-            Write::Put {
-                table: KEYS,
-                key,
-                value: self.row.encode()?,
-            },
-            Write::Put {
+        let mut writes = vec![Write::Put {
+            table: KEYS,
+            key,
+            value: self.row.encode()?,
+        }];
+        if let Some(material) = &self.material {
+            writes.push(Write::Put {
                 table: MATERIALS,
-                key: material_key,
-                value: self.material.encode()?,
-            },
-        ];
+                key: material_key(self.row.uid(), FIRST_VERSION),
+                value: material.encode()?,
+            });
+        }
         Ok((vec![absent], writes))
     }
 
@@ -187,21 +223,73 @@ impl MadeKey {
     }
 }
 
-/// Tells a word that is not offered yet from one that does not exist.
-fn supported(word: Option<&str>, member: &str, words: &[&str]) -> Result<(), Error> {
-    let (Some(word), Some(only)) = (word, words.first()) else {
-        return Ok(());
+fn key_spec(word: Option<&str>) -> Result<KeySpec, Error> {
+    let Some(word) = word else {
+        return Ok(KeySpec::SymmetricDefault);
     };
-    if word == *only {
-        return Ok(());
-    }
-    if words.contains(&word) {
-        return Err(Error::UnsupportedOperation(format!(
-            "{member} {word} is not supported; supported is {only}."
+    KeySpec::parse(word).ok_or_else(|| {
+        if OTHER_KEY_SPECS.contains(&word) {
+            return not_offered("KeySpec", word);
+        }
+        let known = KeySpec::ALL.iter().map(|spec| spec.as_str());
+        constraint(
+            word,
+            "keySpec",
+            known.chain(OTHER_KEY_SPECS.iter().copied()),
+        )
+    })
+}
+
+/// What a key is for says itself only of symmetric keys.
+fn key_usage(word: Option<&str>, spec: KeySpec) -> Result<KeyUsage, Error> {
+    let Some(word) = word else {
+        return match spec {
+            KeySpec::SymmetricDefault => Ok(KeyUsage::EncryptDecrypt),
+            _ => Err(Error::Validation(
+                "You must specify a KeyUsage value for all KMS keys except for symmetric \
+                 encryption keys."
+                    .to_owned(),
+            )),
+        };
+    };
+    let usage = KeyUsage::parse(word).ok_or_else(|| {
+        if word == OTHER_KEY_USAGE {
+            return not_offered("KeyUsage", word);
+        }
+        let known = KeyUsage::ALL.iter().map(|usage| usage.as_str());
+        constraint(word, "keyUsage", known.chain([OTHER_KEY_USAGE]))
+    })?;
+    if spec.algorithms(usage).is_empty() {
+        return Err(Error::Validation(format!(
+            "KeyUsage {word} is not compatible with KeySpec {}.",
+            spec.as_str()
         )));
     }
-    let must = format!("satisfy enum value set: [{}]", words.join(", "));
-    Err(Error::constraint(shortened(word), member, &must))
+    Ok(usage)
+}
+
+fn origin(word: Option<&str>) -> Result<Origin, Error> {
+    match word {
+        None | Some("AWS_KMS") => Ok(Origin::AwsKms),
+        Some("EXTERNAL") => Ok(Origin::External),
+        Some(word) if OTHER_ORIGINS.contains(&word) => Err(not_offered("Origin", word)),
+        Some(word) => {
+            let known = ["AWS_KMS", "EXTERNAL"].into_iter();
+            Err(constraint(word, "origin", known.chain(OTHER_ORIGINS)))
+        }
+    }
+}
+
+/// For words that AWS knows and no key here has.
+fn not_offered(member: &str, word: &str) -> Error {
+    Error::UnsupportedOperation(format!("{member} {word} is not supported here."))
+}
+
+/// For words that nobody knows.
+fn constraint<'a>(word: &str, member: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let must = format!("satisfy enum value set: [{}]", known.join(", "));
+    Error::constraint(shortened(word), member, &must)
 }
 
 fn check_tags(tags: &[Tag]) -> Result<(), Error> {
@@ -300,7 +388,7 @@ fn asked(input: &CreateKeyInput) -> Value {
 }
 
 fn told(metadata: &KeyMetadata) -> Value {
-    json!({
+    let mut told = json!({
         "aWSAccountId": metadata.account_id,
         "keyId": metadata.key_id,
         "arn": metadata.arn,
@@ -311,43 +399,37 @@ fn told(metadata: &KeyMetadata) -> Value {
         "origin": metadata.origin.as_str(),
         "keyManager": metadata.manager.as_str(),
         "keySpec": metadata.spec.as_str(),
-        "encryptionAlgorithms": metadata.encryption_algorithms,
         "multiRegion": metadata.multi_region,
         "currentKeyMaterialId": metadata.current_key_material_id,
-    })
+    });
+    let algorithms = match metadata.usage {
+        KeyUsage::EncryptDecrypt => "encryptionAlgorithms",
+        KeyUsage::SignVerify => "signingAlgorithms",
+        KeyUsage::GenerateVerifyMac => "macAlgorithms",
+        KeyUsage::KeyAgreement => "keyAgreementAlgorithms",
+    };
+    if let Value::Object(members) = &mut told {
+        members.insert(algorithms.to_owned(), json!(metadata.algorithms));
+    }
+    told
 }
 
 const FIRST_VERSION: u32 = 1;
-const SYMMETRIC_BYTES: usize = 32;
 const DESCRIPTION_CHARACTERS_MAX: usize = 8192;
 const POLICY_BYTES_MAX: usize = 32 * 1024;
 const TAGS_MAX: usize = 50;
 const TAG_KEY_CHARACTERS_MAX: usize = 128;
 const TAG_VALUE_CHARACTERS_MAX: usize = 256;
-// The words AWS knows; the first is the one offered here.
-const KEY_SPECS: &[&str] = &[
-    "SYMMETRIC_DEFAULT",
-    "RSA_2048",
-    "RSA_3072",
-    "RSA_4096",
-    "ECC_NIST_P256",
-    "ECC_NIST_P384",
-    "ECC_NIST_P521",
-    "ECC_NIST_EDWARDS25519",
+// What AWS knows besides.
+const OTHER_KEY_SPECS: [&str; 8] = [
     "ECC_SECG_P256K1",
-    "HMAC_224",
-    "HMAC_256",
-    "HMAC_384",
-    "HMAC_512",
     "SM2",
     "ML_DSA_44",
     "ML_DSA_65",
     "ML_DSA_87",
+    "ML_KEM_512",
+    "ML_KEM_768",
+    "ML_KEM_1024",
 ];
-const KEY_USAGES: &[&str] = &[
-    "ENCRYPT_DECRYPT",
-    "SIGN_VERIFY",
-    "GENERATE_VERIFY_MAC",
-    "KEY_AGREEMENT",
-];
-const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
+const OTHER_KEY_USAGE: &str = "ENCAPSULATE_DECAPSULATE";
+const OTHER_ORIGINS: [&str; 2] = ["AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The inner half of everything that uses key material: find, authorize, state, then use.
-//!
-//! The wire operations and S3 come through here; nothing else unwraps material.
+//! Data keys, and ciphertext blobs under symmetric keys; of the wire and of S3.
 
 use strongroom_format::{
     EncryptionContext, KmsBlobRandom, kms_blob_open, kms_blob_parse, kms_blob_seal,
 };
-use strongroom_iam::Caller;
 use zeroize::Zeroizing;
 
-use crate::authorize::{Ask, KmsAction, Permit};
+use crate::authorize::Permit;
 use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::KeyUid;
-use crate::key_state::refusal;
 use crate::material;
-use crate::model::{CiphertextBlob, KeyUsage, Plaintext};
+use crate::model::{CiphertextBlob, Plaintext};
 use crate::rows::KeyRow;
 use crate::service::{Found, Kms};
+use crate::use_key::Use;
 
 /// How long a data key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,167 +101,106 @@ pub(crate) struct Decrypted {
     pub(crate) key_material_id: String,
 }
 
-/// What is asked of a found key.
-#[derive(Clone, Copy)]
-pub(crate) struct Use<'a> {
-    pub(crate) caller: &'a Caller,
-    pub(crate) action: KmsAction,
-    pub(crate) context: &'a EncryptionContext,
-    pub(crate) grant_tokens: &'a [String],
-    pub(crate) dry_run: bool,
-}
-
 impl Kms {
     /// Makes a data key under `found`.
     pub(crate) fn make_data_key(
         &self,
-        wish: Use<'_>,
+        wish: &Use<'_>,
         found: &Found,
         spec: DataKeySpec,
+        context: &EncryptionContext,
         event: &mut Event<'_>,
     ) -> Result<DataKey, Error> {
         let len = spec.bytes()?;
-        let permit = self.permit(wish, &found.row, event)?;
+        let permit = self.permit(wish, found, event)?;
+        if wish.dry_run {
+            return Err(Error::DryRun);
+        }
         let mut plaintext = Zeroizing::new(vec![0; len]);
         material::fill(&mut plaintext)?;
-        let encrypted = self.encrypt_under(&permit, wish, &found.row, &plaintext, event)?;
+        let encrypted = self.seal_blob(&permit, &found.row, &plaintext, context)?;
+        event.material_id(&encrypted.key_material_id);
         Ok(DataKey {
             plaintext: Plaintext::from(plaintext),
             encrypted,
         })
     }
 
-    /// Encrypts the caller's bytes under `found`.
-    pub(crate) fn encrypt_bytes(
+    /// Decrypts the blob of a data key.
+    pub(crate) fn open_data_key(
         &self,
-        wish: Use<'_>,
-        found: &Found,
-        plaintext: &Plaintext,
-        event: &mut Event<'_>,
-    ) -> Result<Encrypted, Error> {
-        let permit = self.permit(wish, &found.row, event)?;
-        self.encrypt_under(&permit, wish, &found.row, plaintext.expose_secret(), event)
-    }
-
-    /// Decrypts a blob; `expected` is the key the caller named, if it named one.
-    pub(crate) fn decrypt_blob(
-        &self,
-        wish: Use<'_>,
+        wish: &Use<'_>,
         blob: &CiphertextBlob,
-        expected: Option<KeyUid>,
+        context: &EncryptionContext,
         event: &mut Event<'_>,
     ) -> Result<Decrypted, Error> {
-        check_context(wish.context)?;
-        let CiphertextBlob(blob) = blob;
+        let found = self.key_of_blob(blob, None)?;
+        let permit = self.permit(wish, &found, event)?;
+        let decrypted = self.open_blob(&permit, &found.row, blob, context)?;
+        event.material_id(&decrypted.key_material_id);
+        Ok(decrypted)
+    }
+
+    /// The key that a blob says it is of; `expected` is the key that the caller named, if one was
+    /// named. Nothing of a blob is authenticated before it opens.
+    pub(crate) fn key_of_blob(
+        &self,
+        blob: &CiphertextBlob,
+        expected: Option<KeyUid>,
+    ) -> Result<Found, Error> {
         // Whatever is wrong with a blob, the answer is the same: InvalidCiphertext.
-        let header = kms_blob_parse(blob).map_err(|_| Error::InvalidCiphertext)?;
+        let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
         let uid = KeyUid(header.key_uid);
-        let Found { row, .. } = self.key(uid)?.ok_or(Error::InvalidCiphertext)?;
-        if expected.is_some_and(|expected| expected != uid) {
-            return Err(Error::IncorrectKey);
+        let found = self.key(uid)?.ok_or(Error::InvalidCiphertext)?;
+        match expected {
+            Some(expected) if expected != uid => Err(Error::IncorrectKey),
+            Some(_) | None => Ok(found),
         }
-        let permit = self.permit(wish, &row, event)?;
-        let stored = self
-            .material(uid, header.version)?
+    }
+
+    /// Opens a blob with the material that it names.
+    pub(crate) fn open_blob(
+        &self,
+        permit: &Permit,
+        row: &KeyRow,
+        blob: &CiphertextBlob,
+        context: &EncryptionContext,
+    ) -> Result<Decrypted, Error> {
+        let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
+        let unwrapped = self
+            .material_of(permit, row, header.version)?
             .ok_or(Error::InvalidCiphertext)?;
-        let key = self
-            .unwrap_material(&permit, &row, header.version, &stored)?
-            .symmetric()?;
+        let key = unwrapped.material.symmetric()?;
         let plaintext =
-            kms_blob_open(&key, blob, wish.context).map_err(|_| Error::InvalidCiphertext)?;
-        let key_material_id = hex::encode(stored.material_id);
-        event.material_id(&key_material_id);
-        if wish.dry_run {
-            return Err(Error::DryRun);
-        }
+            kms_blob_open(&key, &blob.0, context).map_err(|_| Error::InvalidCiphertext)?;
         Ok(Decrypted {
             plaintext: Plaintext::from(plaintext),
             key_arn: row.arn(self.place()),
-            key_material_id,
+            key_material_id: unwrapped.id,
         })
     }
 
-    /// Permission first, then the key's state and purpose, as AWS answers.
-    fn permit(&self, wish: Use<'_>, row: &KeyRow, event: &mut Event<'_>) -> Result<Permit, Error> {
-        check_context(wish.context)?;
-        let arn = row.arn(self.place());
-        event.touches(&arn);
-        let ask = Ask::new(wish.caller, event.via(), wish.action)
-            .context(wish.context)
-            .grant_tokens(wish.grant_tokens);
-        let permit = self.authorize(&ask, row)?;
-        if let Some(refusal) = refusal(&arn, row.state) {
-            return Err(refusal);
-        }
-        if row.usage != KeyUsage::EncryptDecrypt {
-            let usage = row.usage.as_str();
-            let operation = wish.action.name().trim_start_matches("kms:");
-            return Err(Error::InvalidKeyUsage(format!(
-                "{arn} key usage is {usage} which is not valid for {operation}."
-            )));
-        }
-        Ok(permit)
-    }
-
-    fn encrypt_under(
+    /// Seals a blob under the current material.
+    pub(crate) fn seal_blob(
         &self,
         permit: &Permit,
-        wish: Use<'_>,
         row: &KeyRow,
         plaintext: &[u8],
-        event: &mut Event<'_>,
+        context: &EncryptionContext,
     ) -> Result<Encrypted, Error> {
-        if wish.dry_run {
-            return Err(Error::DryRun);
-        }
-        let version = row.current_version;
-        let missing = || Error::Corrupted {
-            what: format!("material {version} of KMS key {}", row.uid()),
-        };
-        let stored = self.material(row.uid(), version)?.ok_or_else(missing)?;
-        let key = self
-            .unwrap_material(permit, row, version, &stored)?
-            .symmetric()?;
+        let unwrapped = self.current_material(permit, row)?;
+        let key = unwrapped.material.symmetric()?;
         let mut random = KmsBlobRandom { n: [0; 16] };
         material::fill(&mut random.n)?;
-        let blob = kms_blob_seal(&key, row.uid, version, &random, plaintext, wish.context)
+        let version = row.current_version;
+        let blob = kms_blob_seal(&key, row.uid, version, &random, plaintext, context)
             .map_err(|_| Error::Internal("sealing a ciphertext blob"))?;
-        let key_material_id = hex::encode(stored.material_id);
-        event.material_id(&key_material_id);
         Ok(Encrypted {
             blob: CiphertextBlob(blob),
             key_arn: row.arn(self.place()),
-            key_material_id,
+            key_material_id: unwrapped.id,
         })
     }
 }
 
-/// Names and values of an encryption context may not be empty, nor the whole too long.
-fn check_context(context: &EncryptionContext) -> Result<(), Error> {
-    if context
-        .iter()
-        .any(|(name, value)| name.is_empty() || value.is_empty())
-    {
-        return Err(Error::Validation(
-            "1 validation error detected: Value at 'encryptionContext' failed to satisfy \
-             constraint: Map keys and values must satisfy constraint: [Member must have length \
-             greater than or equal to 1]"
-                .to_owned(),
-        ));
-    }
-    let characters: usize = context
-        .iter()
-        .map(|(name, value)| name.chars().count().saturating_add(value.chars().count()))
-        .sum();
-    if characters > CONTEXT_CHARACTERS_MAX {
-        return Err(Error::Validation(
-            "1 validation error detected: Value at 'encryptionContext' failed to satisfy \
-             constraint: Map must have length less than or equal to 8192"
-                .to_owned(),
-        ));
-    }
-    Ok(())
-}
-
 const BYTES_MAX: u16 = 1024;
-const CONTEXT_CHARACTERS_MAX: usize = 8192;

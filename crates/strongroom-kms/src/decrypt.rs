@@ -3,17 +3,18 @@
 
 use serde_json::json;
 use strongroom_audit::Receipt;
-use strongroom_format::{EncryptionContext, KMS_BLOB_BYTES_MAX};
+use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
 use crate::authorize::KmsAction;
-use crate::data_key::{Decrypted, Use};
-use crate::encrypt::{ALGORITHM, Algorithm};
+use crate::data_key::Decrypted;
+use crate::encryption::{EncryptionAlgorithm, SYMMETRIC_DEFAULT, Source};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::shortened;
-use crate::model::{CiphertextBlob, KeySpec, Plaintext};
+use crate::model::{CiphertextBlob, Plaintext};
 use crate::service::Kms;
+use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// Parameters of Decrypt.
 #[derive(Clone, Debug)]
@@ -22,7 +23,8 @@ pub struct DecryptInput {
     pub ciphertext_blob: CiphertextBlob,
     /// The same pairs as then.
     pub context: EncryptionContext,
-    /// When given, the key the ciphertext must be of: any of the four key identifiers.
+    /// The key that the ciphertext must be of: any of the four key identifiers. An RSA ciphertext
+    /// does not name its key, so there it must be given.
     pub key_id: Option<String>,
     /// `SYMMETRIC_DEFAULT` when `None`.
     pub algorithm: Option<String>,
@@ -30,6 +32,8 @@ pub struct DecryptInput {
     pub grant_tokens: Vec<String>,
     /// Only say whether it would succeed.
     pub dry_run: bool,
+    /// With `dry_run`: only say whether the caller may, with no ciphertext.
+    pub ignore_ciphertext: bool,
 }
 
 /// Answer of Decrypt.
@@ -39,8 +43,8 @@ pub struct DecryptOutput {
     pub plaintext: Plaintext,
     /// Key ARN (`KeyId` on the wire).
     pub key_arn: String,
-    /// The material that encrypted it.
-    pub key_material_id: String,
+    /// The material that encrypted it, of a symmetric key.
+    pub key_material_id: Option<String>,
     /// Algorithm.
     pub algorithm: &'static str,
 }
@@ -53,61 +57,72 @@ impl Kms {
         receipt: &Receipt,
         input: DecryptInput,
     ) -> Result<DecryptOutput, Error> {
-        let algorithm = input.algorithm.as_deref().map_or(ALGORITHM, shortened);
-        let mut event = Event::new(
-            receipt,
-            "Decrypt",
-            true,
-            json!({ "encryptionAlgorithm": algorithm }),
-        );
+        let word = input.algorithm.as_deref();
+        let parameters =
+            json!({ "encryptionAlgorithm": word.map_or(SYMMETRIC_DEFAULT, shortened) });
+        let mut event = Event::new(receipt, "Decrypt", true, parameters);
         if let Some(key_id) = &input.key_id {
             event.parameter("keyId", asked(key_id));
         }
         event.context(&input.context);
-        let result = self.try_decrypt(caller, &input, &mut event);
-        let Decrypted {
-            plaintext,
-            key_arn,
-            key_material_id,
-        } = event.close(result).await?;
+        let result = self.try_decrypt(caller, &input, &mut event).await;
+        let (decrypted, algorithm) = event.close(result).await?;
         Ok(DecryptOutput {
-            plaintext,
-            key_arn,
-            key_material_id,
-            algorithm: ALGORITHM,
+            plaintext: decrypted.plaintext,
+            key_arn: decrypted.key_arn,
+            key_material_id: Some(decrypted.key_material_id)
+                .filter(|_| algorithm == EncryptionAlgorithm::Symmetric),
+            algorithm: algorithm.as_str(),
         })
     }
 
-    fn try_decrypt(
+    async fn try_decrypt(
         &self,
         caller: &Caller,
         input: &DecryptInput,
         event: &mut Event<'_>,
-    ) -> Result<Decrypted, Error> {
-        Algorithm::parse(input.algorithm.as_deref())?.suits(KeySpec::SymmetricDefault)?;
-        let length = |must: &str| {
-            Error::Validation(format!(
-                "1 validation error detected: Value at 'ciphertextBlob' failed to satisfy \
-                 constraint: Member must have length {must}"
-            ))
+    ) -> Result<(Decrypted, EncryptionAlgorithm), Error> {
+        let word = input.algorithm.as_deref();
+        let algorithm = EncryptionAlgorithm::parse(word, "encryptionAlgorithm")?;
+        let source = Source {
+            blob: &input.ciphertext_blob,
+            algorithm,
+            context: &input.context,
+            key_id: input.key_id.as_deref(),
+            key_id_member: "keyId",
+            ignore_ciphertext: ignores_ciphertext(input.dry_run, input.ignore_ciphertext)?,
         };
-        match input.ciphertext_blob.0.len() {
-            0 => return Err(length("greater than or equal to 1")),
-            len if len > KMS_BLOB_BYTES_MAX => return Err(length("less than or equal to 6144")),
-            _ => {}
-        }
-        let expected = match &input.key_id {
-            Some(key_id) => Some(self.find(key_id)?.row.uid()),
-            None => None,
-        };
-        let action = KmsAction::Decrypt;
+        let found = self.key_of(&source)?;
         let wish = Use {
             caller,
-            action,
-            context: &input.context,
+            action: KmsAction::Decrypt,
+            context: Some(&input.context),
             grant_tokens: &input.grant_tokens,
             dry_run: input.dry_run,
+            conditions: &[(ENCRYPTION_ALGORITHM, algorithm.as_str().to_owned())],
         };
-        self.decrypt_blob(wish, &input.ciphertext_blob, expected, event)
+        let permit = self.permit(&wish, &found, event)?;
+        found.row.has_algorithm(algorithm.as_str())?;
+        if source.ignore_ciphertext {
+            return Err(Error::DryRun);
+        }
+        let decrypted = self.decrypt_with(&permit, &found.row, &source).await?;
+        if algorithm == EncryptionAlgorithm::Symmetric {
+            event.material_id(&decrypted.key_material_id);
+        }
+        if wish.dry_run {
+            return Err(Error::DryRun);
+        }
+        Ok((decrypted, algorithm))
     }
+}
+
+/// Whether a dry run goes without the ciphertext; nothing else may.
+pub(crate) fn ignores_ciphertext(dry_run: bool, ignore: bool) -> Result<bool, Error> {
+    if ignore && !dry_run {
+        return Err(Error::Validation(
+            "DryRunModifiers can be used with DryRun only.".to_owned(),
+        ));
+    }
+    Ok(ignore)
 }

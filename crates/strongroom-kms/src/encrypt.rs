@@ -7,21 +7,23 @@ use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
 use crate::authorize::KmsAction;
-use crate::data_key::{Encrypted, Use};
+use crate::data_key::Encrypted;
+use crate::encryption::{EncryptionAlgorithm, SYMMETRIC_DEFAULT};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::shortened;
-use crate::model::{CiphertextBlob, KeySpec, Plaintext};
+use crate::model::{CiphertextBlob, Plaintext};
 use crate::service::Kms;
+use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// Parameters of Encrypt.
 #[derive(Debug)]
 pub struct EncryptInput {
     /// Any of the four key identifiers.
     pub key_id: String,
-    /// 1 to 4,096 bytes.
+    /// 1 to 4,096 bytes; for an RSA key as many as fit one modulus.
     pub plaintext: Plaintext,
-    /// What the ciphertext is bound to.
+    /// What the ciphertext is bound to; empty for an RSA key.
     pub context: EncryptionContext,
     /// `SYMMETRIC_DEFAULT` when `None`.
     pub algorithm: Option<String>,
@@ -50,26 +52,30 @@ impl Kms {
         receipt: &Receipt,
         input: EncryptInput,
     ) -> Result<EncryptOutput, Error> {
-        let algorithm = input.algorithm.as_deref().map_or(ALGORITHM, shortened);
-        let parameters = json!({ "keyId": asked(&input.key_id), "encryptionAlgorithm": algorithm });
+        let word = input.algorithm.as_deref();
+        let parameters = json!({
+            "keyId": asked(&input.key_id),
+            "encryptionAlgorithm": word.map_or(SYMMETRIC_DEFAULT, shortened),
+        });
         let mut event = Event::new(receipt, "Encrypt", true, parameters);
         event.context(&input.context);
-        let result = self.try_encrypt(caller, &input, &mut event);
-        let Encrypted { blob, key_arn, .. } = event.close(result).await?;
+        let result = self.try_encrypt(caller, &input, &mut event).await;
+        let (Encrypted { blob, key_arn, .. }, algorithm) = event.close(result).await?;
         Ok(EncryptOutput {
             ciphertext_blob: blob,
             key_arn,
-            algorithm: ALGORITHM,
+            algorithm: algorithm.as_str(),
         })
     }
 
-    fn try_encrypt(
+    async fn try_encrypt(
         &self,
         caller: &Caller,
         input: &EncryptInput,
         event: &mut Event<'_>,
-    ) -> Result<Encrypted, Error> {
-        let algorithm = Algorithm::parse(input.algorithm.as_deref())?;
+    ) -> Result<(Encrypted, EncryptionAlgorithm), Error> {
+        let word = input.algorithm.as_deref();
+        let algorithm = EncryptionAlgorithm::parse(word, "encryptionAlgorithm")?;
         match input.plaintext.expose_secret().len() {
             0 => return Err(plaintext_length("greater than or equal to 1")),
             len if len > PLAINTEXT_BYTES_MAX => {
@@ -77,17 +83,29 @@ impl Kms {
             }
             _ => {}
         }
+        algorithm.takes(&input.context)?;
         let found = self.find(&input.key_id)?;
-        algorithm.suits(found.row.spec)?;
-        let action = KmsAction::Encrypt;
         let wish = Use {
             caller,
-            action,
-            context: &input.context,
+            action: KmsAction::Encrypt,
+            context: Some(&input.context),
             grant_tokens: &input.grant_tokens,
             dry_run: input.dry_run,
+            conditions: &[(ENCRYPTION_ALGORITHM, algorithm.as_str().to_owned())],
         };
-        self.encrypt_bytes(wish, &found, &input.plaintext, event)
+        let permit = self.permit(&wish, &found, event)?;
+        found.row.has_algorithm(algorithm.as_str())?;
+        if wish.dry_run {
+            return Err(Error::DryRun);
+        }
+        let (plaintext, context) = (&input.plaintext, &input.context);
+        let encrypted = self
+            .encrypt_with(&permit, &found.row, algorithm, plaintext, context)
+            .await?;
+        if algorithm == EncryptionAlgorithm::Symmetric {
+            event.material_id(&encrypted.key_material_id);
+        }
+        Ok((encrypted, algorithm))
     }
 }
 
@@ -99,48 +117,4 @@ fn plaintext_length(must: &str) -> Error {
     ))
 }
 
-/// `EncryptionAlgorithm` of a request.
-#[derive(Clone, Copy)]
-pub(crate) enum Algorithm {
-    Symmetric,
-    /// One for asymmetric keys.
-    Other(&'static str),
-}
-
-impl Algorithm {
-    pub(crate) fn parse(text: Option<&str>) -> Result<Algorithm, Error> {
-        let Some(text) = text else {
-            return Ok(Algorithm::Symmetric);
-        };
-        if text == ALGORITHM {
-            return Ok(Algorithm::Symmetric);
-        }
-        let other = OTHER_ALGORITHMS
-            .into_iter()
-            .find(|algorithm| *algorithm == text);
-        other.map(Algorithm::Other).ok_or_else(|| {
-            Error::constraint(
-                shortened(text),
-                "encryptionAlgorithm",
-                "satisfy enum value set: [SYMMETRIC_DEFAULT, RSAES_OAEP_SHA_1, \
-                 RSAES_OAEP_SHA_256, SM2PKE]",
-            )
-        })
-    }
-
-    pub(crate) fn suits(self, spec: KeySpec) -> Result<(), Error> {
-        let algorithm = match (self, spec) {
-            (Algorithm::Symmetric, KeySpec::SymmetricDefault) => return Ok(()),
-            (Algorithm::Symmetric, _) => ALGORITHM,
-            (Algorithm::Other(algorithm), _) => algorithm,
-        };
-        Err(Error::InvalidKeyUsage(format!(
-            "Algorithm {algorithm} is incompatible with key spec {}.",
-            spec.as_str()
-        )))
-    }
-}
-
-pub(crate) const ALGORITHM: &str = "SYMMETRIC_DEFAULT";
-const OTHER_ALGORITHMS: [&str; 3] = ["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
 const PLAINTEXT_BYTES_MAX: usize = 4096;

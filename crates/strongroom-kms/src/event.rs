@@ -64,11 +64,16 @@ impl<'a> Event<'a> {
 
     /// Adds the encryption context, if there is one.
     pub(crate) fn context(&mut self, context: &EncryptionContext) {
+        self.context_as("encryptionContext", context);
+    }
+
+    /// Adds one of several encryption contexts.
+    pub(crate) fn context_as(&mut self, name: &str, context: &EncryptionContext) {
         if !context.is_empty() {
             let pairs = context
                 .iter()
                 .map(|(name, value)| (name.to_owned(), json!(value)));
-            self.parameter("encryptionContext", Value::Object(pairs.collect()));
+            self.parameter(name, Value::Object(pairs.collect()));
         }
     }
 
@@ -89,8 +94,12 @@ impl<'a> Event<'a> {
     }
 
     pub(crate) fn material_id(&mut self, id: &str) {
-        self.additional
-            .insert("keyMaterialId".to_owned(), json!(id));
+        self.additional("keyMaterialId", json!(id));
+    }
+
+    /// Adds what is known about the event besides request and answer.
+    pub(crate) fn additional(&mut self, name: &str, value: Value) {
+        self.additional.insert(name.to_owned(), value);
     }
 
     pub(crate) fn response(&mut self, elements: Value) {

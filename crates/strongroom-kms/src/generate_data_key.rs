@@ -7,11 +7,13 @@ use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
 use crate::authorize::KmsAction;
-use crate::data_key::{DataKey, DataKeySpec, Use};
+use crate::data_key::{DataKey, DataKeySpec};
+use crate::encryption::SYMMETRIC_DEFAULT;
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::model::{CiphertextBlob, Plaintext};
 use crate::service::Kms;
+use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// Parameters of GenerateDataKey and GenerateDataKeyWithoutPlaintext.
 #[derive(Clone, Debug)]
@@ -74,11 +76,12 @@ impl Kms {
         let wish = Use {
             caller,
             action,
-            context: &input.context,
+            context: Some(&input.context),
             grant_tokens: &input.grant_tokens,
             dry_run: input.dry_run,
+            conditions: &[(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT.to_owned())],
         };
-        self.make_data_key(wish, &found, input.spec, event)
+        self.make_data_key(&wish, &found, input.spec, &input.context, event)
     }
 }
 

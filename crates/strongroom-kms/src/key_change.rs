@@ -32,7 +32,7 @@ impl Kms {
     ) -> Result<(KeyRow, T), Error> {
         let mut named = false;
         for _ in 0..ATTEMPTS_MAX {
-            let Found { mut row, seq } = self.find_without_alias(key_id)?;
+            let Found { mut row, seq, .. } = self.find_without_alias(key_id)?;
             if !named {
                 named = true;
                 event.touches(&row.arn(self.place()));

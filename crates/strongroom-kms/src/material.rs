@@ -23,8 +23,9 @@ use crate::authorize::Permit;
 use crate::error::Error;
 use crate::kdf;
 use crate::key_id::KeyUid;
+use crate::key_pair::KeyPair;
 use crate::key_state::refusal;
-use crate::model::{KeyState, Origin};
+use crate::model::{KeySpec, KeyState, Origin};
 use crate::rows::{KeyRow, MaterialRow};
 use crate::service::Kms;
 use crate::shred::ShredKey;
@@ -44,6 +45,25 @@ impl Material {
         let mut bytes = Zeroizing::new(vec![0; len]);
         fill(&mut bytes)?;
         Ok(Material(bytes))
+    }
+
+    /// New material for a key of `spec`. RSA takes up to seconds.
+    pub(crate) fn generate(spec: KeySpec) -> Result<Material, Error> {
+        match spec {
+            KeySpec::SymmetricDefault | KeySpec::Hmac256 => Material::random(32),
+            KeySpec::Hmac224 => Material::random(28),
+            KeySpec::Hmac384 => Material::random(48),
+            KeySpec::Hmac512 => Material::random(64),
+            KeySpec::Rsa2048
+            | KeySpec::Rsa3072
+            | KeySpec::Rsa4096
+            | KeySpec::EccNistP256
+            | KeySpec::EccNistP384
+            | KeySpec::EccNistP521
+            | KeySpec::EccNistEdwards25519 => {
+                KeyPair::generate(spec)?.private_key().map(Material::new)
+            }
+        }
     }
 
     /// The bytes. Every use of this method is a place to review.

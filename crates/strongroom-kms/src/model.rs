@@ -59,6 +59,20 @@ pub enum KeyUsage {
 }
 
 impl KeyUsage {
+    /// Every usage that keys can have here.
+    pub const ALL: &[KeyUsage] = &[
+        KeyUsage::EncryptDecrypt,
+        KeyUsage::SignVerify,
+        KeyUsage::GenerateVerifyMac,
+        KeyUsage::KeyAgreement,
+    ];
+
+    /// Reads the word of the wire.
+    pub(crate) fn parse(word: &str) -> Option<KeyUsage> {
+        let usages = KeyUsage::ALL.iter().copied();
+        usages.into_iter().find(|usage| usage.as_str() == word)
+    }
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,6 +158,70 @@ impl KeySpec {
             KeySpec::Hmac256 => "HMAC_256",
             KeySpec::Hmac384 => "HMAC_384",
             KeySpec::Hmac512 => "HMAC_512",
+        }
+    }
+
+    /// Reads the word of the wire.
+    pub(crate) fn parse(word: &str) -> Option<KeySpec> {
+        let specs = KeySpec::ALL.iter().copied();
+        specs.into_iter().find(|spec| spec.as_str() == word)
+    }
+
+    /// Whether a key has a public half.
+    pub(crate) fn is_asymmetric(self) -> bool {
+        match self {
+            KeySpec::Rsa2048
+            | KeySpec::Rsa3072
+            | KeySpec::Rsa4096
+            | KeySpec::EccNistP256
+            | KeySpec::EccNistP384
+            | KeySpec::EccNistP521
+            | KeySpec::EccNistEdwards25519 => true,
+            KeySpec::SymmetricDefault
+            | KeySpec::Hmac224
+            | KeySpec::Hmac256
+            | KeySpec::Hmac384
+            | KeySpec::Hmac512 => false,
+        }
+    }
+
+    /// Whether it is RSA, whose private operations take milliseconds.
+    pub(crate) fn is_rsa(self) -> bool {
+        matches!(self, KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096)
+    }
+
+    /// The algorithms of a key that is for `usage`; none if it cannot be for that.
+    pub(crate) fn algorithms(self, usage: KeyUsage) -> &'static [&'static str] {
+        use KeySpec as S;
+        match (usage, self) {
+            (KeyUsage::EncryptDecrypt, S::SymmetricDefault) => &["SYMMETRIC_DEFAULT"],
+            (KeyUsage::EncryptDecrypt, S::Rsa2048 | S::Rsa3072 | S::Rsa4096) => {
+                &["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"]
+            }
+            (KeyUsage::SignVerify, S::Rsa2048 | S::Rsa3072 | S::Rsa4096) => &[
+                "RSASSA_PKCS1_V1_5_SHA_256",
+                "RSASSA_PKCS1_V1_5_SHA_384",
+                "RSASSA_PKCS1_V1_5_SHA_512",
+                "RSASSA_PSS_SHA_256",
+                "RSASSA_PSS_SHA_384",
+                "RSASSA_PSS_SHA_512",
+            ],
+            (KeyUsage::SignVerify, S::EccNistP256) => &["ECDSA_SHA_256"],
+            (KeyUsage::SignVerify, S::EccNistP384) => &["ECDSA_SHA_384"],
+            (KeyUsage::SignVerify, S::EccNistP521) => &["ECDSA_SHA_512"],
+            (KeyUsage::SignVerify, S::EccNistEdwards25519) => &["ED25519_SHA_512"],
+            (KeyUsage::GenerateVerifyMac, S::Hmac224) => &["HMAC_SHA_224"],
+            (KeyUsage::GenerateVerifyMac, S::Hmac256) => &["HMAC_SHA_256"],
+            (KeyUsage::GenerateVerifyMac, S::Hmac384) => &["HMAC_SHA_384"],
+            (KeyUsage::GenerateVerifyMac, S::Hmac512) => &["HMAC_SHA_512"],
+            (KeyUsage::KeyAgreement, S::EccNistP256 | S::EccNistP384 | S::EccNistP521) => &["ECDH"],
+            (
+                KeyUsage::EncryptDecrypt
+                | KeyUsage::SignVerify
+                | KeyUsage::GenerateVerifyMac
+                | KeyUsage::KeyAgreement,
+                _,
+            ) => &[],
         }
     }
 
@@ -273,11 +351,13 @@ pub struct KeyMetadata {
     pub manager: KeyManager,
     /// Algorithm.
     pub spec: KeySpec,
-    /// The algorithms of Encrypt and Decrypt.
-    pub encryption_algorithms: &'static [&'static str],
+    /// The algorithms of what it is for.
+    pub algorithms: &'static [&'static str],
     /// Whether other regions may hold it too.
     pub multi_region: bool,
-    /// 64 hexadecimal digits.
+    /// Region it was made in; that of the primary key of a multi-Region key.
+    pub region: String,
+    /// 64 hexadecimal digits; of symmetric keys that have material.
     pub current_key_material_id: Option<String>,
 }
 

@@ -99,12 +99,11 @@ impl KeyRow {
             origin: self.origin,
             manager: self.manager,
             spec: self.spec,
-            encryption_algorithms: match self.usage {
-                KeyUsage::EncryptDecrypt => &["SYMMETRIC_DEFAULT"],
-                KeyUsage::SignVerify | KeyUsage::GenerateVerifyMac | KeyUsage::KeyAgreement => &[],
-            },
+            algorithms: self.spec.algorithms(self.usage),
             multi_region: self.multi_region,
-            current_key_material_id: (self.current_version > 0)
+            region: place.region.clone(),
+            current_key_material_id: (self.current_version > 0
+                && self.spec == KeySpec::SymmetricDefault)
                 .then(|| hex::encode(self.current_material_id)),
         }
     }

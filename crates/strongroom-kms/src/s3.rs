@@ -10,13 +10,15 @@ use strongroom_store::{Precondition, Write};
 
 use crate::authorize::{Ask, KmsAction, Via};
 use crate::create_key::NewKey;
-use crate::data_key::{DataKey, DataKeySpec, Decrypted, Use};
+use crate::data_key::{DataKey, DataKeySpec, Decrypted};
+use crate::encryption::SYMMETRIC_DEFAULT;
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::KeyName;
-use crate::model::{CiphertextBlob, KeyManager, Plaintext};
+use crate::model::{CiphertextBlob, KeyManager, KeySpec, KeyUsage, Origin, Plaintext};
 use crate::rows::{ALIASES, AliasRow, alias_key};
 use crate::service::{Found, Kms};
+use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// A data key for an object or a bucket.
 #[derive(Debug)]
@@ -50,15 +52,15 @@ impl Kms {
             Err(error) => Err(error),
             Ok(found) => {
                 event.parameter("keyId", found.row.arn(self.place()).into());
-                let action = KmsAction::GenerateDataKey;
                 let wish = Use {
                     caller,
-                    action,
-                    context,
+                    action: KmsAction::GenerateDataKey,
+                    context: Some(context),
                     grant_tokens: &[],
                     dry_run: false,
+                    conditions: &symmetric(),
                 };
-                self.make_data_key(wish, &found, DataKeySpec::Aes256, &mut event)
+                self.make_data_key(&wish, &found, DataKeySpec::Aes256, context, &mut event)
             }
         };
         let DataKey {
@@ -81,18 +83,19 @@ impl Kms {
         blob: &[u8],
         context: &EncryptionContext,
     ) -> Result<ExternalKey, Error> {
-        let parameters = json!({ "encryptionAlgorithm": crate::encrypt::ALGORITHM });
+        let parameters = json!({ "encryptionAlgorithm": SYMMETRIC_DEFAULT });
         let mut event = Event::new(receipt, "Decrypt", true, parameters).via_s3(self.place());
         event.context(context);
         let wish = Use {
             caller,
             action: KmsAction::Decrypt,
-            context,
+            context: Some(context),
             grant_tokens: &[],
             dry_run: false,
+            conditions: &symmetric(),
         };
         let blob = CiphertextBlob(blob.to_vec());
-        let result = self.decrypt_blob(wish, &blob, None, &mut event);
+        let result = self.open_data_key(&wish, &blob, context, &mut event);
         let Decrypted { plaintext, .. } = event.close(result).await?;
         external_key(&plaintext).ok_or(Error::InvalidCiphertext)
     }
@@ -108,8 +111,8 @@ impl Kms {
         if name != KeyName::Alias(AWS_S3_ALIAS.to_owned()) {
             return self.find(key_id);
         }
-        if let Some(uid) = self.alias(AWS_S3_ALIAS)? {
-            return self.target(uid, AWS_S3_ALIAS);
+        if self.alias(AWS_S3_ALIAS)?.is_some() {
+            return self.find(AWS_S3_ALIAS);
         }
         self.authorize_account(&Ask::new(caller, Via::S3, KmsAction::CreateKey))?;
         self.make_aws_s3_key(receipt).await?;
@@ -120,6 +123,10 @@ impl Kms {
     async fn make_aws_s3_key(&self, receipt: &Receipt) -> Result<(), Error> {
         let new = NewKey {
             description: AWS_S3_DESCRIPTION.to_owned(),
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: Origin::AwsKms,
+            multi_region: false,
             manager: KeyManager::Aws,
             key_policy: None,
             tags: Vec::new(),
@@ -156,6 +163,10 @@ impl Kms {
             made.undo(self).await
         }
     }
+}
+
+fn symmetric() -> [(&'static str, String); 1] {
+    [(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT.to_owned())]
 }
 
 fn external_key(plaintext: &Plaintext) -> Option<ExternalKey> {

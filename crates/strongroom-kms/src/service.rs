@@ -34,6 +34,8 @@ pub(crate) struct Found {
     pub(crate) row: KeyRow,
     /// Commit that wrote the row.
     pub(crate) seq: u64,
+    /// The alias that the request names it by, if it does.
+    pub(crate) alias: Option<String>,
 }
 
 impl Kms {
@@ -91,10 +93,10 @@ impl Kms {
                 .ok_or_else(|| self.place().key_not_found(uid)),
             KeyName::Alias(alias) => {
                 let target = self.alias(&alias)?;
-                self.target(
-                    target.ok_or_else(|| self.place().alias_not_found(&alias))?,
-                    &alias,
-                )
+                let target = target.ok_or_else(|| self.place().alias_not_found(&alias))?;
+                let found = self.target(target, &alias)?;
+                let alias = Some(alias);
+                Ok(Found { alias, ..found })
             }
         }
     }
@@ -125,6 +127,7 @@ impl Kms {
         Ok(row.map(|row| Found {
             row,
             seq: stored.seq,
+            alias: None,
         }))
     }
 

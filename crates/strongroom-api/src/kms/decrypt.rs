@@ -2,12 +2,15 @@
 //! Decrypt.
 
 use serde::Serialize;
-use strongroom_kms::{CiphertextBlob, DecryptInput};
+use strongroom_kms::DecryptInput;
 
 use super::Call;
 use super::fault::KmsFault;
 use super::members::Members;
-use super::parameters::{ALGORITHM, CIPHERTEXT, KEY_ID, dry_run, encryption_context, grant_tokens};
+use super::parameters::{
+    ALGORITHM, KEY_ID, ciphertext_blob, dry_run, encryption_context, grant_tokens,
+    ignore_ciphertext,
+};
 use super::reply::{Blob, Reply};
 
 pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
@@ -17,19 +20,20 @@ pub(super) async fn handle(call: Call<'_>, members: Members) -> Result<Reply, Km
         key_id: &output.key_arn,
         plaintext: Blob(output.plaintext.expose_secret()),
         encryption_algorithm: output.algorithm,
-        key_material_id: &output.key_material_id,
+        key_material_id: output.key_material_id.as_deref(),
     })
 }
 
 pub(super) fn decode(mut members: Members) -> Result<DecryptInput, KmsFault> {
-    let blob = members.required_blob("CiphertextBlob", CIPHERTEXT)?;
+    let ignore_ciphertext = ignore_ciphertext(&mut members)?;
     let input = DecryptInput {
-        ciphertext_blob: CiphertextBlob(blob.to_vec()),
+        ciphertext_blob: ciphertext_blob(&mut members, ignore_ciphertext)?,
         context: encryption_context(&mut members, "EncryptionContext")?,
         key_id: members.text("KeyId", KEY_ID)?,
         algorithm: members.text("EncryptionAlgorithm", ALGORITHM)?,
         grant_tokens: grant_tokens(&mut members)?,
         dry_run: dry_run(&mut members)?,
+        ignore_ciphertext,
     };
     members.finish()?;
     Ok(input)
@@ -41,7 +45,8 @@ struct Answer<'a> {
     key_id: &'a str,
     plaintext: Blob<'a>,
     encryption_algorithm: &'a str,
-    key_material_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_material_id: Option<&'a str>,
 }
 
 #[cfg(test)]
@@ -73,9 +78,14 @@ mod tests {
                 "UnsupportedOperationException",
             ),
             (
-                r#"{"CiphertextBlob":"AAEC","DryRunModifiers":["IGNORE_CIPHERTEXT"]}"#,
-                "UnsupportedOperationException",
+                r#"{"CiphertextBlob":"AAEC","DryRunModifiers":["IGNORE_ALL"]}"#,
+                "ValidationException",
             ),
+            (
+                r#"{"DryRunModifiers":"IGNORE_CIPHERTEXT"}"#,
+                "SerializationException",
+            ),
+            (r#"{"DryRun":true}"#, "ValidationException"),
         ] {
             assert_eq!(
                 decode(members(bad)).unwrap_err().kind.as_str(),
@@ -83,6 +93,13 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn ciphertext_may_be_left_out_where_it_is_ignored() {
+        let text = r#"{"DryRun":true,"DryRunModifiers":["IGNORE_CIPHERTEXT"],"KeyId":"a"}"#;
+        let input = decode(members(text)).unwrap();
+        assert!(input.dry_run && input.ignore_ciphertext && input.ciphertext_blob.0.is_empty());
     }
 
     #[test]

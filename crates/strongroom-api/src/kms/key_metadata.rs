@@ -2,7 +2,7 @@
 //! `KeyMetadata`, the answer of CreateKey and DescribeKey.
 
 use serde::Serialize;
-use strongroom_kms::KeyMetadata;
+use strongroom_kms::{KeyMetadata, KeyUsage};
 
 use super::fault::KmsFault;
 use super::reply::{EpochSeconds, Reply};
@@ -41,10 +41,53 @@ struct Metadata<'a> {
     /// The older name of the key spec, which clients still read.
     customer_master_key_spec: &'static str,
     key_spec: &'static str,
-    encryption_algorithms: &'a [&'static str],
+    #[serde(flatten)]
+    algorithms: Algorithms,
     multi_region: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    multi_region_configuration: Option<MultiRegionConfiguration<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     current_key_material_id: Option<&'a str>,
+}
+
+/// The algorithms of a key; which member they are says what the key is for.
+#[derive(Serialize)]
+pub(super) enum Algorithms {
+    #[serde(rename = "EncryptionAlgorithms")]
+    Encryption(&'static [&'static str]),
+    #[serde(rename = "SigningAlgorithms")]
+    Signing(&'static [&'static str]),
+    #[serde(rename = "MacAlgorithms")]
+    Mac(&'static [&'static str]),
+    #[serde(rename = "KeyAgreementAlgorithms")]
+    KeyAgreement(&'static [&'static str]),
+}
+
+impl Algorithms {
+    pub(super) fn new(usage: KeyUsage, algorithms: &'static [&'static str]) -> Self {
+        match usage {
+            KeyUsage::EncryptDecrypt => Self::Encryption(algorithms),
+            KeyUsage::SignVerify => Self::Signing(algorithms),
+            KeyUsage::GenerateVerifyMac => Self::Mac(algorithms),
+            KeyUsage::KeyAgreement => Self::KeyAgreement(algorithms),
+        }
+    }
+}
+
+/// A multi-Region key here is a primary key without replicas.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MultiRegionConfiguration<'a> {
+    multi_region_key_type: &'static str,
+    primary_key: MultiRegionKey<'a>,
+    replica_keys: [MultiRegionKey<'a>; 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MultiRegionKey<'a> {
+    arn: &'a str,
+    region: &'a str,
 }
 
 impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
@@ -64,8 +107,16 @@ impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
             key_manager: metadata.manager.as_str(),
             customer_master_key_spec: metadata.spec.as_str(),
             key_spec: metadata.spec.as_str(),
-            encryption_algorithms: metadata.encryption_algorithms,
+            algorithms: Algorithms::new(metadata.usage, metadata.algorithms),
             multi_region: metadata.multi_region,
+            multi_region_configuration: metadata.multi_region.then_some(MultiRegionConfiguration {
+                multi_region_key_type: "PRIMARY",
+                primary_key: MultiRegionKey {
+                    arn: &metadata.arn,
+                    region: &metadata.region,
+                },
+                replica_keys: [],
+            }),
             current_key_material_id: metadata.current_key_material_id.as_deref(),
         }
     }
@@ -73,13 +124,12 @@ impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_kms::{KeyManager, KeySpec, KeyState, KeyUsage, Origin};
+    use strongroom_kms::{KeyManager, KeySpec, KeyState, Origin};
 
     use super::*;
 
-    #[test]
-    fn answer_has_the_members_of_the_service() {
-        let metadata = KeyMetadata {
+    fn metadata() -> KeyMetadata {
+        KeyMetadata {
             account_id: "000000000000".to_owned(),
             key_id: "id".to_owned(),
             arn: "arn".to_owned(),
@@ -93,11 +143,16 @@ mod tests {
             origin: Origin::AwsKms,
             manager: KeyManager::Customer,
             spec: KeySpec::SymmetricDefault,
-            encryption_algorithms: &["SYMMETRIC_DEFAULT"],
+            algorithms: &["SYMMETRIC_DEFAULT"],
             multi_region: false,
+            region: "r".to_owned(),
             current_key_material_id: Some("m".to_owned()),
-        };
-        let bytes = reply(&metadata).unwrap().into_bytes();
+        }
+    }
+
+    #[test]
+    fn answer_has_the_members_of_the_service() {
+        let bytes = reply(&metadata()).unwrap().into_bytes();
         assert_eq!(
             std::str::from_utf8(&bytes).unwrap(),
             r#"{"KeyMetadata":{"AWSAccountId":"000000000000","KeyId":"id","Arn":"arn","#.to_owned()
@@ -107,5 +162,32 @@ mod tests {
                 + r#""KeySpec":"SYMMETRIC_DEFAULT","EncryptionAlgorithms":["SYMMETRIC_DEFAULT"],"#
                 + r#""MultiRegion":false,"CurrentKeyMaterialId":"m"}}"#
         );
+    }
+
+    #[test]
+    fn multi_region_keys_are_primary_keys() {
+        let metadata = KeyMetadata {
+            usage: KeyUsage::GenerateVerifyMac,
+            spec: KeySpec::Hmac224,
+            algorithms: &["HMAC_SHA_224"],
+            multi_region: true,
+            current_key_material_id: None,
+            ..metadata()
+        };
+        let bytes = reply(&metadata).unwrap().into_bytes();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let wanted = r#""MacAlgorithms":["HMAC_SHA_224"],"MultiRegion":true,"#.to_owned()
+            + r#""MultiRegionConfiguration":{"MultiRegionKeyType":"PRIMARY","#
+            + r#""PrimaryKey":{"Arn":"arn","Region":"r"},"ReplicaKeys":[]}}}"#;
+        assert!(text.ends_with(&wanted), "{text}");
+        for (usage, member) in [
+            (KeyUsage::EncryptDecrypt, "EncryptionAlgorithms"),
+            (KeyUsage::SignVerify, "SigningAlgorithms"),
+            (KeyUsage::GenerateVerifyMac, "MacAlgorithms"),
+            (KeyUsage::KeyAgreement, "KeyAgreementAlgorithms"),
+        ] {
+            let told = serde_json::to_string(&Algorithms::new(usage, &["A"])).unwrap();
+            assert_eq!(told, format!("{{\"{member}\":[\"A\"]}}"));
+        }
     }
 }

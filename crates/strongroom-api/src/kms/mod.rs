@@ -21,6 +21,8 @@ mod encrypt;
 mod fault;
 mod generate_data_key;
 mod generate_data_key_without_plaintext;
+mod generate_random;
+mod get_public_key;
 mod json;
 mod key_metadata;
 mod list_aliases;
@@ -28,6 +30,7 @@ mod list_keys;
 mod members;
 mod operation;
 mod parameters;
+mod re_encrypt;
 mod reply;
 
 use std::net::IpAddr;
@@ -99,8 +102,11 @@ async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<R
         Operation::GenerateDataKeyWithoutPlaintext => {
             generate_data_key_without_plaintext::handle(call, members).await
         }
+        Operation::GenerateRandom => generate_random::handle(call, members).await,
+        Operation::GetPublicKey => get_public_key::handle(call, members).await,
         Operation::ListAliases => list_aliases::handle(call, members).await,
         Operation::ListKeys => list_keys::handle(call, members).await,
+        Operation::ReEncrypt => re_encrypt::handle(call, members).await,
     }
 }
 
@@ -152,11 +158,14 @@ fn check_content(headers: &HeaderMap) -> Result<(), KmsFault> {
 
 /// Fuzzing: any bytes as the document of each operation that takes more than a name.
 pub(crate) fn fuzz_documents(body: &[u8]) {
-    let decoders: [fn(Members); 4] = [
+    let decoders: &[fn(Members)] = &[
         |members| drop(create_key::decode(members)),
         |members| drop(decrypt::decode(members)),
         |members| drop(encrypt::decode(members)),
         |members| drop(generate_data_key::decode(members)),
+        |members| drop(generate_random::decode(members)),
+        |members| drop(get_public_key::decode(members)),
+        |members| drop(re_encrypt::decode(members)),
     ];
     for decode in decoders {
         if let Ok(members) = Json::parse_object(body) {

@@ -32,8 +32,11 @@ operations! {
     Encrypt,
     GenerateDataKey,
     GenerateDataKeyWithoutPlaintext,
+    GenerateRandom,
+    GetPublicKey,
     ListAliases,
     ListKeys,
+    ReEncrypt,
 }
 
 impl Operation {
@@ -58,7 +61,7 @@ impl Operation {
 pub(crate) const TARGET_PREFIX: &str = "TrentService.";
 
 /// The rest of the service's model.
-const NOT_YET: [&str; 42] = [
+const NOT_YET: [&str; 39] = [
     "CancelKeyDeletion",
     "ConnectCustomKeyStore",
     "CreateCustomKeyStore",
@@ -73,12 +76,10 @@ const NOT_YET: [&str; 42] = [
     "GenerateDataKeyPair",
     "GenerateDataKeyPairWithoutPlaintext",
     "GenerateMac",
-    "GenerateRandom",
     "GetKeyLastUsage",
     "GetKeyPolicy",
     "GetKeyRotationStatus",
     "GetParametersForImport",
-    "GetPublicKey",
     "ImportKeyMaterial",
     "ListGrants",
     "ListKeyPolicies",
@@ -86,7 +87,6 @@ const NOT_YET: [&str; 42] = [
     "ListResourceTags",
     "ListRetirableGrants",
     "PutKeyPolicy",
-    "ReEncrypt",
     "ReplicateKey",
     "RetireGrant",
     "RevokeGrant",

@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 
 use strongroom_format::EncryptionContext;
+use strongroom_kms::CiphertextBlob;
 
 use super::fault::KmsFault;
 use super::members::Members;
@@ -22,7 +23,7 @@ pub(super) const ALGORITHM: RangeInclusive<usize> = 0..=256;
 /// Bytes of a plaintext.
 pub(super) const PLAINTEXT: RangeInclusive<usize> = 1..=4_096;
 /// Bytes of a ciphertext blob.
-pub(super) const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
+const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
 
 /// `EncryptionContext`.
 pub(super) fn encryption_context(
@@ -38,15 +39,48 @@ pub(super) fn encryption_context(
     Ok(context)
 }
 
-/// `DryRun`, and refusals of what goes with it: the parameters of enclaves.
+/// `DryRun`, and the refusal of what else only enclaves send.
 pub(super) fn dry_run(members: &mut Members) -> Result<bool, KmsFault> {
+    no_recipient(members)?;
+    Ok(members.boolean("DryRun")?.unwrap_or(false))
+}
+
+/// `Recipient`, the attestation of an enclave, is not for this server.
+pub(super) fn no_recipient(members: &mut Members) -> Result<(), KmsFault> {
     if members.present("Recipient") {
         return Err(KmsFault::not_yet("The parameter Recipient"));
     }
-    if members.present("DryRunModifiers") {
-        return Err(KmsFault::not_yet("The parameter DryRunModifiers"));
+    Ok(())
+}
+
+/// `DryRunModifiers`: whether the ciphertext is to be ignored.
+pub(super) fn ignore_ciphertext(members: &mut Members) -> Result<bool, KmsFault> {
+    let modifiers = members.text_list("DryRunModifiers")?;
+    for modifier in &modifiers {
+        if modifier != IGNORE_CIPHERTEXT {
+            let must = format!(
+                "Member must satisfy constraint: [Member must satisfy enum value set: \
+                 [{IGNORE_CIPHERTEXT}]]"
+            );
+            members.violate("DryRunModifiers", Some(modifier), &must);
+        }
     }
-    Ok(members.boolean("DryRun")?.unwrap_or(false))
+    Ok(!modifiers.is_empty())
+}
+
+/// `CiphertextBlob`, which may be left out only when it is ignored.
+pub(super) fn ciphertext_blob(
+    members: &mut Members,
+    ignored: bool,
+) -> Result<CiphertextBlob, KmsFault> {
+    let blob = if ignored {
+        members
+            .blob("CiphertextBlob", CIPHERTEXT)?
+            .unwrap_or_default()
+    } else {
+        members.required_blob("CiphertextBlob", CIPHERTEXT)?
+    };
+    Ok(CiphertextBlob(blob.to_vec()))
 }
 
 /// `GrantTokens`: at most ten.
@@ -61,4 +95,5 @@ pub(super) fn grant_tokens(members: &mut Members) -> Result<Vec<String>, KmsFaul
     Ok(tokens)
 }
 
+const IGNORE_CIPHERTEXT: &str = "IGNORE_CIPHERTEXT";
 const GRANT_TOKENS_MAX: usize = 10;

@@ -316,7 +316,7 @@ async fn sec_n88_requests_of_the_wrong_form_are_refused_and_recorded() {
         ("Nonsense", "{}", "UnknownOperationException"),
         ("encrypt", "{}", "UnknownOperationException"),
         ("", "{}", "UnknownOperationException"),
-        ("ReEncrypt", "{}", "UnsupportedOperationException"),
+        ("ReplicateKey", "{}", "UnsupportedOperationException"),
         ("ScheduleKeyDeletion", "{}", "UnsupportedOperationException"),
         ("Encrypt", "{", "SerializationException"),
         ("Encrypt", "[]", "SerializationException"),

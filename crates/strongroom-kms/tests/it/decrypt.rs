@@ -167,6 +167,7 @@ async fn lengths_and_dry_run() {
             algorithm: None,
             grant_tokens: Vec::new(),
             dry_run: true,
+            ignore_ciphertext: false,
         };
         let result = world.kms.decrypt(&world.caller, &receipt, input).await;
         receipt.finish_recorded();

@@ -25,7 +25,7 @@ async fn sizes() {
             .unwrap();
         assert_eq!(opened.plaintext.expose_secret(), plaintext);
         assert_eq!(opened.key_arn, key.arn);
-        assert_eq!(Some(opened.key_material_id), key.current_key_material_id);
+        assert_eq!(opened.key_material_id, key.current_key_material_id);
     }
     let (code, message) = refused(world.encrypt(&key.key_id, &[0; 4097], &context).await);
     assert_eq!(code, "ValidationException");

@@ -11,9 +11,9 @@ use strongroom_format::EncryptionContext;
 use strongroom_iam::{Caller, dangerous_caller_for_tests};
 use strongroom_kms::root::{RootKey, RootSecret};
 use strongroom_kms::{
-    CiphertextBlob, CreateKeyInput, DataKeySpec, DecryptInput, DecryptOutput, EncryptInput,
-    EncryptOutput, Error, GenerateDataKeyInput, GenerateDataKeyOutput, KeyMetadata, Keyring, Kms,
-    Plaintext, root,
+    CiphertextBlob, CreateKeyInput, DataKeySpec, DecryptInput, DecryptOutput, DisableKeyInput,
+    EncryptInput, EncryptOutput, Error, GenerateDataKeyInput, GenerateDataKeyOutput,
+    GetPublicKeyInput, GetPublicKeyOutput, KeyMetadata, Keyring, Kms, Plaintext, root,
 };
 use strongroom_store::drive::{Access, Drive, Folder, LocalDrive};
 use strongroom_store::{Store, StoreOptions};
@@ -147,6 +147,39 @@ impl World {
         made.unwrap()
     }
 
+    /// A key of a specification and usage of the wire.
+    pub(crate) async fn key_of(&self, spec: &str, usage: &str) -> KeyMetadata {
+        let input = CreateKeyInput {
+            key_spec: Some(spec.to_owned()),
+            key_usage: Some(usage.to_owned()),
+            ..CreateKeyInput::default()
+        };
+        let receipt = self.receipt();
+        let made = self.kms.create_key(&self.caller, &receipt, input).await;
+        receipt.finish_recorded();
+        made.unwrap()
+    }
+
+    pub(crate) async fn disable(&self, key_id: &str) {
+        let receipt = self.receipt();
+        let key_id = key_id.to_owned();
+        let input = DisableKeyInput { key_id };
+        let done = self.kms.disable_key(&self.caller, &receipt, input).await;
+        receipt.finish_recorded();
+        done.unwrap();
+    }
+
+    pub(crate) async fn public_key(&self, key_id: &str) -> Result<GetPublicKeyOutput, Error> {
+        let receipt = self.receipt();
+        let input = GetPublicKeyInput {
+            key_id: key_id.to_owned(),
+            grant_tokens: Vec::new(),
+        };
+        let result = self.kms.get_public_key(&self.caller, &receipt, input).await;
+        receipt.finish_recorded();
+        result
+    }
+
     pub(crate) async fn encrypt(
         &self,
         key_id: &str,
@@ -181,6 +214,7 @@ impl World {
             algorithm: None,
             grant_tokens: Vec::new(),
             dry_run: false,
+            ignore_ciphertext: false,
         };
         let result = self.kms.decrypt(&self.caller, &receipt, input).await;
         receipt.finish_recorded();
