@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::arn::PARTS;
 use crate::condition::{BadValue, Condition, Operator};
 use crate::context::KeyName;
 use crate::error::{PolicyError, Reason};
@@ -226,16 +227,23 @@ fn action(_has_variables: bool, element: &Element<'_, '_>) -> Result<Pattern, Po
 
 fn resource(has_variables: bool, element: &Element<'_, '_>) -> Result<Pattern, PolicyError> {
     let text = element.string()?;
-    // Fewer than six parts can be meant only where a wildcard stands for the rest.
-    let is_whole = text.split(':').count() >= 6 || text.ends_with('*');
-    if text != "*" && !(text.starts_with("arn:") && is_whole) {
-        return Err(element.refuse(Reason::Resource(text.to_owned())));
-    }
     let syntax = Syntax {
         wildcards: true,
         variables: has_variables,
     };
-    pattern(element, text, syntax)
+    let pattern = pattern(element, text, syntax)?;
+    if pattern.is_everything() && text == "*" {
+        return Ok(pattern);
+    }
+    // Fewer than six parts can be meant only where a wildcard stands for the rest.
+    let parts = pattern.split_at_colons(PARTS);
+    let has_resource = parts.last() != Some(&Pattern::literal(""));
+    let is_whole = (parts.len() == PARTS && has_resource) || text.ends_with('*');
+    if parts.len() > 1 && parts.first() == Some(&Pattern::literal("arn")) && is_whole {
+        Ok(pattern)
+    } else {
+        Err(element.refuse(Reason::Resource(text.to_owned())))
+    }
 }
 
 fn pattern(element: &Element<'_, '_>, text: &str, syntax: Syntax) -> Result<Pattern, PolicyError> {

@@ -10,10 +10,13 @@
     reason = "tests"
 )]
 
-#[expect(dead_code, reason = "more tests will ask")]
 mod ask;
 mod decisions;
 #[path = "../cases/generate.rs"]
 mod generate;
 mod naive;
+mod operators;
 mod property;
+mod sec_documents;
+mod sec_elements;
+mod sec_principals;
