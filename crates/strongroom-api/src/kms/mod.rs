@@ -14,13 +14,17 @@ mod create_alias;
 mod create_key;
 mod decrypt;
 mod delete_alias;
+mod derive_shared_secret;
 mod describe_key;
 mod disable_key;
 mod enable_key;
 mod encrypt;
 mod fault;
 mod generate_data_key;
+mod generate_data_key_pair;
+mod generate_data_key_pair_without_plaintext;
 mod generate_data_key_without_plaintext;
+mod generate_mac;
 mod generate_random;
 mod get_public_key;
 mod json;
@@ -32,6 +36,9 @@ mod operation;
 mod parameters;
 mod re_encrypt;
 mod reply;
+mod sign;
+mod verify;
+mod verify_mac;
 
 use std::net::IpAddr;
 
@@ -94,19 +101,28 @@ async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<R
         Operation::CreateKey => create_key::handle(call, members).await,
         Operation::Decrypt => decrypt::handle(call, members).await,
         Operation::DeleteAlias => delete_alias::handle(call, members).await,
+        Operation::DeriveSharedSecret => derive_shared_secret::handle(call, members).await,
         Operation::DescribeKey => describe_key::handle(call, members).await,
         Operation::DisableKey => disable_key::handle(call, members).await,
         Operation::EnableKey => enable_key::handle(call, members).await,
         Operation::Encrypt => encrypt::handle(call, members).await,
         Operation::GenerateDataKey => generate_data_key::handle(call, members).await,
+        Operation::GenerateDataKeyPair => generate_data_key_pair::handle(call, members).await,
+        Operation::GenerateDataKeyPairWithoutPlaintext => {
+            generate_data_key_pair_without_plaintext::handle(call, members).await
+        }
         Operation::GenerateDataKeyWithoutPlaintext => {
             generate_data_key_without_plaintext::handle(call, members).await
         }
+        Operation::GenerateMac => generate_mac::handle(call, members).await,
         Operation::GenerateRandom => generate_random::handle(call, members).await,
         Operation::GetPublicKey => get_public_key::handle(call, members).await,
         Operation::ListAliases => list_aliases::handle(call, members).await,
         Operation::ListKeys => list_keys::handle(call, members).await,
         Operation::ReEncrypt => re_encrypt::handle(call, members).await,
+        Operation::Sign => sign::handle(call, members).await,
+        Operation::Verify => verify::handle(call, members).await,
+        Operation::VerifyMac => verify_mac::handle(call, members).await,
     }
 }
 
@@ -161,11 +177,17 @@ pub(crate) fn fuzz_documents(body: &[u8]) {
     let decoders: &[fn(Members)] = &[
         |members| drop(create_key::decode(members)),
         |members| drop(decrypt::decode(members)),
+        |members| drop(derive_shared_secret::decode(members)),
         |members| drop(encrypt::decode(members)),
         |members| drop(generate_data_key::decode(members)),
+        |members| drop(generate_data_key_pair::decode(members)),
+        |members| drop(generate_mac::decode(members)),
         |members| drop(generate_random::decode(members)),
         |members| drop(get_public_key::decode(members)),
         |members| drop(re_encrypt::decode(members)),
+        |members| drop(sign::decode(members)),
+        |members| drop(verify::decode(members)),
+        |members| drop(verify_mac::decode(members)),
     ];
     for decode in decoders {
         if let Ok(members) = Json::parse_object(body) {

@@ -22,6 +22,8 @@ pub(super) const LIMIT: RangeInclusive<i64> = 1..=1_000;
 pub(super) const ALGORITHM: RangeInclusive<usize> = 0..=256;
 /// Bytes of a plaintext.
 pub(super) const PLAINTEXT: RangeInclusive<usize> = 1..=4_096;
+/// Bytes of a signature or a message authentication code.
+pub(super) const PROOF: RangeInclusive<usize> = 1..=6_144;
 /// Bytes of a ciphertext blob.
 const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
 
