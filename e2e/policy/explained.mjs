@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the simulator is known to answer otherwise than AWS documents, or where AWS documents
 // nothing and we chose the careful answer. Each is as narrow as it can be told from the case; the
-// sources are in docs/policy-language.md under the same headings.
+// sources are in docs/policy-language.md.
 
 import { isIP } from "node:net";
 

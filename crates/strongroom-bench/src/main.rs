@@ -17,6 +17,7 @@ mod kms_load;
 mod limits;
 mod load;
 mod plain;
+mod policy;
 mod process;
 mod report;
 mod run;

@@ -14,6 +14,7 @@ use crate::kms::{self, Operation};
 use crate::kms_load;
 use crate::limits;
 use crate::load::{self, Done, Endpoint, Work};
+use crate::policy;
 use crate::process::Process;
 use crate::report::{Measured, Ratio, Report, say};
 use crate::target::{self, Product, Target};
@@ -93,7 +94,8 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     say("measuring durable small objects on the drive");
     let on_drive = Product::start(&options.server, &durable.0.join("product"))?;
     bench.durable(&on_drive).await?;
-    let ratios = bench.ratios();
+    let mut ratios = bench.ratios();
+    ratios.extend(policy::rows()?);
     let report = Report {
         limits,
         rows: bench.rows,
@@ -133,7 +135,8 @@ impl Bench {
             let product = Product::start(&options.server, &folder.join("product"))?;
             self.key_service_over_https(&product, transport).await?;
         }
-        let ratios = self.key_service_ratios();
+        let mut ratios = self.key_service_ratios();
+        ratios.extend(policy::rows()?);
         let (limits, rows) = (Vec::new(), self.rows);
         Report {
             limits,

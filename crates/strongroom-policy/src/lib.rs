@@ -10,6 +10,8 @@
 //!            identity policies alone:              decide_account --> Decision
 //! ```
 //!
+//! What is supported, and from which document each rule is: `docs/policy-language.md`.
+//!
 //! To put a key policy: [`Policy::parse`] with [`PolicyKind::Resource`], then [`Policy::pinned`]
 //! with the unique ids of users, which are stored beside the text. To use it: the same with the
 //! stored ids. An identity policy is only parsed.
@@ -23,6 +25,8 @@ mod context;
 mod decide;
 mod error;
 mod evaluate;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod json;
 mod parse;
 mod pattern;

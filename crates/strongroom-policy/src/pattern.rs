@@ -278,12 +278,24 @@ fn glob(tokens: &[Token], subject: &str, case: Case) -> bool {
         let Some((behind, tried)) = retry else {
             return false;
         };
-        let Some(next) = without_first(tried) else {
+        let next = without_first(tried).and_then(|next| skip_to(behind, next, case));
+        let Some(next) = next else {
             return false;
         };
         retry = Some((behind, next));
         (pattern, rest) = (behind, next);
     }
+}
+
+/// Leaves out the places where what has to follow cannot begin.
+fn skip_to<'a>(pattern: &[Token], rest: &'a str, case: Case) -> Option<&'a str> {
+    let (Some(Token::Text(text)), Case::Matters) = (pattern.first(), case) else {
+        return Some(rest);
+    };
+    // The first byte of a character is never the second of another.
+    let first = text.as_bytes().first()?;
+    let place = rest.as_bytes().iter().position(|byte| byte == first)?;
+    rest.get(place..)
 }
 
 fn without_first(text: &str) -> Option<&str> {
