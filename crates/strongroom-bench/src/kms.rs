@@ -146,6 +146,7 @@ impl Rooms {
                 algorithm: None,
                 grant_tokens: Vec::new(),
                 dry_run: false,
+                ignore_ciphertext: false,
             };
             let opened = self.kms.decrypt(&self.caller, &receipt, input).await?;
             receipt.finish_recorded();
