@@ -4,10 +4,15 @@
 //! [`Settings`] is flags, environment and configuration file in one type, so that the three
 //! ways of setting something cannot drift apart in name or meaning.
 
+pub(crate) mod root;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+
+use self::root::{ROOT_EXAMPLES, RootArgs, RootCommand};
+use crate::root_key::source::Kdf;
 
 /// An encrypting object store that speaks the S3 and KMS protocols.
 #[derive(Debug, Parser)]
@@ -34,6 +39,9 @@ pub(crate) enum Command {
     /// Read every stored byte again and check checksums and authentication tags
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Show, rotate and change what the keyring is sealed with
+    #[command(subcommand, after_help = ROOT_EXAMPLES)]
+    Root(RootCommand),
 }
 
 /// Everything `serve` can be told. Flag `--some-name`, variable `STRONGROOM_SOME_NAME` and line
@@ -115,13 +123,41 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) allow_unencrypted_swap: bool,
 
-    // These five are `place` in the file: serde cannot flatten and refuse unknown names at once.
+    /// Days after which the domain keys get a new epoch [default: 30]
+    #[arg(long, value_name = "DAYS", env = "STRONGROOM_DOMAIN_KEY_DAYS", help_heading = LIMITS)]
+    pub(crate) domain_key_days: Option<u32>,
+
+    /// Days after which the root of SSE-S3 gets a new epoch [default: 365]
+    #[arg(long, value_name = "DAYS", env = "STRONGROOM_SSE_S3_ROOT_DAYS", help_heading = LIMITS)]
+    pub(crate) sse_s3_root_days: Option<u32>,
+
+    // These are `place` in the file: serde cannot flatten and refuse unknown names at once.
     #[arg(skip)]
     pub(crate) data: Option<PathBuf>,
     #[arg(skip)]
     pub(crate) root_key_file: Option<PathBuf>,
     #[arg(skip)]
     pub(crate) passphrase_file: Option<PathBuf>,
+    #[arg(skip)]
+    pub(crate) passphrase_kdf: Option<Kdf>,
+    #[arg(skip)]
+    pub(crate) pkcs11_module: Option<PathBuf>,
+    #[arg(skip)]
+    pub(crate) pkcs11_token_label: Option<String>,
+    #[arg(skip)]
+    pub(crate) pkcs11_key_label: Option<String>,
+    #[arg(skip)]
+    pub(crate) pkcs11_pin_file: Option<PathBuf>,
+    #[arg(skip)]
+    pub(crate) root_kms_endpoint: Option<String>,
+    #[arg(skip)]
+    pub(crate) root_kms_key_id: Option<String>,
+    #[arg(skip)]
+    pub(crate) root_kms_region: Option<String>,
+    #[arg(skip)]
+    pub(crate) root_kms_credentials_file: Option<PathBuf>,
+    #[arg(skip)]
+    pub(crate) root_kms_ca: Option<PathBuf>,
     #[arg(skip)]
     pub(crate) region: Option<String>,
     #[arg(skip)]
@@ -139,19 +175,8 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "FILE", env = "STRONGROOM_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The root key; keep it on another drive than the data to be safe from stolen drives
-    /// [default: DIR/root.key]
-    #[arg(long, value_name = "FILE", env = "STRONGROOM_ROOT_KEY_FILE")]
-    pub(crate) root_key_file: Option<PathBuf>,
-
-    /// A file whose first line is the passphrase that seals the keyring, in place of a root key
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STRONGROOM_PASSPHRASE_FILE",
-        conflicts_with = "root_key_file"
-    )]
-    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) root: RootArgs,
 
     /// The region this server says it is [default: us-east-1]
     #[arg(long, value_name = "NAME", env = "STRONGROOM_REGION")]
@@ -245,15 +270,20 @@ impl Settings {
             place: PlaceArgs {
                 data: self.place.data.or(file.data),
                 config: self.place.config,
-                // The two exclude each other: a flag for one also silences the file's other.
-                root_key_file: match &self.place.passphrase_file {
-                    Some(_) => self.place.root_key_file.clone(),
-                    None => self.place.root_key_file.clone().or(file.root_key_file),
-                },
-                passphrase_file: match &self.place.root_key_file {
-                    Some(_) => self.place.passphrase_file,
-                    None => self.place.passphrase_file.or(file.passphrase_file),
-                },
+                root: self.place.root.or(RootArgs {
+                    root_key_file: file.root_key_file,
+                    passphrase_file: file.passphrase_file,
+                    passphrase_kdf: file.passphrase_kdf,
+                    pkcs11_module: file.pkcs11_module,
+                    pkcs11_token_label: file.pkcs11_token_label,
+                    pkcs11_key_label: file.pkcs11_key_label,
+                    pkcs11_pin_file: file.pkcs11_pin_file,
+                    root_kms_endpoint: file.root_kms_endpoint,
+                    root_kms_key_id: file.root_kms_key_id,
+                    root_kms_region: file.root_kms_region,
+                    root_kms_credentials_file: file.root_kms_credentials_file,
+                    root_kms_ca: file.root_kms_ca,
+                }),
                 region: self.place.region.or(file.region),
                 account_id: self.place.account_id.or(file.account_id),
             },
@@ -276,9 +306,21 @@ impl Settings {
             stall_timeout_ms: self.stall_timeout_ms.or(file.stall_timeout_ms),
             stop_timeout_ms: self.stop_timeout_ms.or(file.stop_timeout_ms),
             allow_unencrypted_swap: self.allow_unencrypted_swap || file.allow_unencrypted_swap,
+            domain_key_days: self.domain_key_days.or(file.domain_key_days),
+            sse_s3_root_days: self.sse_s3_root_days.or(file.sse_s3_root_days),
             data: None,
             root_key_file: None,
             passphrase_file: None,
+            passphrase_kdf: None,
+            pkcs11_module: None,
+            pkcs11_token_label: None,
+            pkcs11_key_label: None,
+            pkcs11_pin_file: None,
+            root_kms_endpoint: None,
+            root_kms_key_id: None,
+            root_kms_region: None,
+            root_kms_credentials_file: None,
+            root_kms_ca: None,
             region: None,
             account_id: None,
         }
@@ -307,8 +349,9 @@ Examples:
 
 By default the root key lies beside the data, in DIR/root.key. That keeps what is stored
 unreadable in copies that lack this file, but whoever takes the whole directory has both.
-To be safe from stolen drives keep the key elsewhere (--root-key-file) or seal the keyring
-with a passphrase (--passphrase-file). Without its root key a store cannot be read by anyone:
+To be safe from stolen drives keep the key elsewhere (--root-key-file), or seal the keyring
+with a passphrase (--passphrase-file), a PKCS#11 token (--pkcs11-module, ..) or another key
+service (--root-kms-endpoint, ..); `strongroom root rekey` moves from one to another. Without its root key a store cannot be read by anyone:
 back the key up, apart from the data.
 
 Every flag is also an environment variable (STRONGROOM_ and the flag in capitals, - as _) and a

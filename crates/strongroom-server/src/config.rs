@@ -13,6 +13,8 @@ use crate::cli::{LogFormat, PlaceArgs, Settings};
 use crate::credential::RootAccessKey;
 use crate::data_dir::DataDir;
 use crate::error::Error;
+use crate::root_key::Periods;
+use crate::root_key::source::RootSource;
 
 /// All that `serve` needs to know.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) allow_unencrypted_swap: bool,
+    pub(crate) epochs: Periods,
 }
 
 /// Where the store is and how to open it.
@@ -34,13 +37,6 @@ pub(crate) struct Place {
     pub(crate) account_id: String,
     /// The root credential of the environment, if there is one.
     pub(crate) root_credential: Option<RootAccessKey>,
-}
-
-/// What unseals the keyring.
-#[derive(Debug, Clone)]
-pub(crate) enum RootSource {
-    KeyFile(PathBuf),
-    Passphrase(PathBuf),
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +65,7 @@ impl Config {
         let place = Place::from_args(&settings.place)?;
         let listen = Listen::from_settings(&settings)?;
         let limits = Limits::from_settings(&settings)?;
+        let epochs = Periods::from_settings(&settings)?;
         Ok(Self {
             place,
             listen,
@@ -76,6 +73,7 @@ impl Config {
             log: settings.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             allow_unencrypted_swap: settings.allow_unencrypted_swap,
+            epochs,
         })
     }
 }
@@ -97,16 +95,8 @@ impl Place {
             .clone()
             .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA));
         let data = DataDir::new(data);
-        let root = match (&args.passphrase_file, &args.root_key_file) {
-            (Some(_), Some(_)) => {
-                return Err(Error::Config(
-                    "`root-key-file` and `passphrase-file` exclude each other: give one".to_owned(),
-                ));
-            }
-            (Some(file), None) => RootSource::Passphrase(file.clone()),
-            (None, Some(file)) => RootSource::KeyFile(file.clone()),
-            (None, None) => RootSource::KeyFile(data.root_key()),
-        };
+        let root = args.root.source("").map_err(Error::Config)?;
+        let root = root.unwrap_or_else(|| RootSource::KeyFile(data.root_key()));
         let region = args
             .region
             .clone()
@@ -227,6 +217,25 @@ impl Limits {
     }
 }
 
+impl Periods {
+    fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let period = |name: &str, days: Option<u32>, default: u32| {
+            let days = days.unwrap_or(default);
+            if (1..=EPOCH_DAYS_CEILING).contains(&days) {
+                Ok(u64::from(days).saturating_mul(DAY_MS))
+            } else {
+                Err(Error::Config(format!(
+                    "`{name}` must be between 1 and {EPOCH_DAYS_CEILING} days"
+                )))
+            }
+        };
+        Ok(Self {
+            domain_ms: period("domain-key-days", settings.domain_key_days, 30)?,
+            sse_s3_ms: period("sse-s3-root-days", settings.sse_s3_root_days, 365)?,
+        })
+    }
+}
+
 /// Names of `STRONGROOM_` variables that mean nothing: most likely typing mistakes, which would
 /// otherwise silently leave a default in force.
 pub(crate) fn unknown_variables() -> Vec<String> {
@@ -334,18 +343,21 @@ pub(crate) const DEFAULT_DATA: &str = "./strongroom-data";
 const DEFAULT_HTTPS: &str = "127.0.0.1:9443";
 const DEFAULT_HTTP: &str = "127.0.0.1:9000";
 const DEFAULT_ADMIN: &str = "127.0.0.1:9001";
-const DEFAULT_REGION: &str = "us-east-1";
+pub(crate) const DEFAULT_REGION: &str = "us-east-1";
 const DEFAULT_ACCOUNT: &str = "000000000000";
 const DEFAULT_LOG: &str = "info";
 const DEFAULT_CONNECTIONS: usize = 1024;
 const CONNECTIONS_CEILING: usize = 100_000;
 const TIMEOUT_CEILING_MS: u64 = 3_600_000;
+const EPOCH_DAYS_CEILING: u32 = 3650;
+const DAY_MS: u64 = 24 * 3600 * 1000;
 const ROOT_ACCESS_KEY_ID: &str = "STRONGROOM_ROOT_ACCESS_KEY_ID";
 const ROOT_SECRET_ACCESS_KEY: &str = "STRONGROOM_ROOT_SECRET_ACCESS_KEY";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::root::RootArgs;
 
     fn settings(toml_text: &str) -> Settings {
         Settings::default().or(toml::from_str(toml_text).unwrap())
@@ -384,20 +396,61 @@ mod tests {
         assert_eq!(listen.https, Some("127.0.0.1:2".parse().unwrap()));
     }
 
-    #[test]
-    fn flag_for_one_root_source_silences_the_file_for_the_other() {
-        let flags = Settings {
+    fn with_root(root: RootArgs) -> Settings {
+        Settings {
             place: PlaceArgs {
-                passphrase_file: Some("p".into()),
+                root,
                 ..PlaceArgs::default()
             },
             ..Settings::default()
-        };
-        let merged = flags.or(toml::from_str("root-key-file = 'k'").unwrap());
+        }
+    }
+
+    #[test]
+    fn flag_for_one_root_source_silences_the_file_for_the_others() {
+        let flags = with_root(RootArgs {
+            passphrase_file: Some("p".into()),
+            ..RootArgs::default()
+        });
+        let file = "root-key-file = 'k'\npkcs11-module = 'm'\nroot-kms-endpoint = 'e'";
+        let merged = flags.or(toml::from_str(file).unwrap());
         assert!(matches!(
             Place::from_args(&merged.place).unwrap().root,
-            RootSource::Passphrase(_)
+            RootSource::Passphrase { .. }
         ));
+    }
+
+    #[test]
+    fn root_source_may_be_half_in_the_file_and_half_in_flags() {
+        let flags = with_root(RootArgs {
+            pkcs11_pin_file: Some("pin".into()),
+            ..RootArgs::default()
+        });
+        let file = "pkcs11-module = 'm'\npkcs11-token-label = 't'\npkcs11-key-label = 'k'";
+        let merged = flags.or(toml::from_str(file).unwrap());
+        let RootSource::Pkcs11(source) = Place::from_args(&merged.place).unwrap().root else {
+            panic!("another source");
+        };
+        assert_eq!(source.key_label, "k");
+        assert_eq!(source.pin_file, PathBuf::from("pin"));
+    }
+
+    #[test]
+    fn root_sources_that_are_incomplete_or_two_are_refused() {
+        for (file, said) in [
+            ("root-key-file = 'k'\npassphrase-file = 'p'", "exclude"),
+            ("root-key-file = 'k'\npkcs11-module = 'm'", "exclude"),
+            ("passphrase-file = 'k'\nroot-kms-endpoint = 'm'", "exclude"),
+            ("pkcs11-module = 'm'", "pkcs11-token-label"),
+            ("root-kms-endpoint = 'https://x'", "root-kms-key-id"),
+            ("root-kms-key-id = 'x'", "root-kms-endpoint"),
+        ] {
+            let refused = Place::from_args(&settings(file).place).unwrap_err();
+            assert!(refused.to_string().contains(said), "{file}: {refused}");
+        }
+        for days in ["domain-key-days = 0", "sse-s3-root-days = 4000"] {
+            assert!(Periods::from_settings(&settings(days)).is_err());
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use strongroom_audit::{
 };
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;
+use strongroom_kms::root::Rotation;
 use strongroom_object::{Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::env::{Clock, SystemClock};
@@ -28,7 +29,7 @@ use crate::config::Place;
 use crate::credential::RootAccessKey;
 use crate::data_dir::Held;
 use crate::error::Error;
-use crate::root_key;
+use crate::root_key::Keeper;
 use crate::sealed_file::{self, Content};
 use crate::tls::local_ca::{CaKey, LocalCa};
 
@@ -37,6 +38,8 @@ pub(crate) struct Rooms {
     pub(crate) root: RootAccessKey,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keyring: Arc<strongroom_kms::root::Keyring>,
+    /// The file of the keyring.
+    pub(crate) keeper: Keeper,
     /// Where the store and the audit log lie.
     pub(crate) drive: Arc<dyn Drive>,
     pub(crate) store: Store,
@@ -58,25 +61,25 @@ impl Rooms {
         place.data.create()?;
         let held = place.data.hold()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (keyring, is_new) = root_key::open_or_create(place, clock.now_ms())?;
-        Self::unlocked(place, held, clock, keyring, is_new).await
+        let (keeper, is_new) = Keeper::open_or_create(place, clock.now_ms()).await?;
+        Self::unlocked(place, held, clock, keeper, is_new).await
     }
 
     /// Opens a store that is there already.
     pub(crate) async fn open_existing(place: &Place) -> Result<Self, Error> {
         let held = place.data.hold()?;
-        let keyring = root_key::open(place)?;
-        Self::unlocked(place, held, Arc::new(SystemClock), keyring, false).await
+        let keeper = Keeper::open(place).await?;
+        Self::unlocked(place, held, Arc::new(SystemClock), keeper, false).await
     }
 
     async fn unlocked(
         place: &Place,
         held: Held,
         clock: Arc<dyn Clock>,
-        keyring: strongroom_kms::root::Keyring,
+        keeper: Keeper,
         is_new: bool,
     ) -> Result<Self, Error> {
-        let keyring = Arc::new(keyring);
+        let keyring = Arc::clone(keeper.keyring());
         let root = match &place.root_credential {
             Some(key) => key.duplicate(),
             None => RootAccessKey::read_or_generate(&keyring, &place.data)?,
@@ -124,6 +127,7 @@ impl Rooms {
             root,
             clock,
             keyring,
+            keeper,
             drive,
             store,
             audit,
@@ -223,6 +227,14 @@ impl Rooms {
     /// Records an event of the server's own life, durably.
     pub(crate) async fn record(&self, name: &'static str) -> Result<(), Error> {
         self.finish(self.audit.begin(own_facts()?), name).await
+    }
+
+    /// Begins new epochs of the keyring by the server's own decision.
+    pub(crate) async fn rotate_keyring(&self, rotation: Rotation) -> Result<(), Error> {
+        let receipt = self.audit.begin(own_facts()?);
+        let rotated = self.keeper.rotate(rotation, self.clock.now_ms()).await;
+        self.finish(receipt, "RotateKeyring").await?;
+        rotated
     }
 
     /// Ends the receipt of an act that only this crate knows.

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: EnvArgs) -> Result<(), Error> {
             let listen = Listen::from_settings(&settings.or(file))?;
             (
                 target_of_settings(&place, &listen, args.http)?,
-                stored_credential(&place)?,
+                stored_credential(&place).await?,
             )
         }
     };
@@ -101,15 +101,15 @@ pub(crate) fn url(scheme: &str, mut address: SocketAddr) -> String {
     format!("{scheme}://{address}")
 }
 
-fn stored_credential(place: &Place) -> Result<AccessKey, Error> {
+async fn stored_credential(place: &Place) -> Result<AccessKey, Error> {
     if let Some(key) = &place.root_credential {
         return Ok(AccessKey::new(
             key.access_key_id.clone(),
             &key.secret_access_key,
         ));
     }
-    let keyring = crate::root_key::open(place)?;
-    let key = RootAccessKey::read(&keyring, &place.data)?.ok_or_else(|| {
+    let keeper = crate::root_key::Keeper::open(place).await?;
+    let key = RootAccessKey::read(keeper.keyring(), &place.data)?.ok_or_else(|| {
         Error::Root(
             "this store has no generated root credential: it was started with one from the \
              environment"

@@ -3,10 +3,12 @@
 
 mod env;
 mod inspect;
+mod root;
 mod serve;
 mod user;
 mod verify;
 
+pub(crate) use self::env::{absolute, quoted};
 use crate::cli::{Cli, Command};
 use crate::error::Error;
 
@@ -17,5 +19,6 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::User(command) => user::run(command).await,
         Command::Inspect(command) => inspect::run(command).await,
         Command::Verify(args) => verify::run(args).await,
+        Command::Root(command) => root::run(command).await,
     }
 }

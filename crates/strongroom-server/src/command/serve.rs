@@ -11,11 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::cli::Settings;
-use crate::config::{self, Config, Place, RootSource};
+use crate::config::{self, Config, Place};
 use crate::control;
 use crate::data_dir::RunFile;
 use crate::error::Error;
 use crate::listen::{self, Bound, Listeners};
+use crate::root_key::Periods;
+use crate::root_key::source::RootSource;
 use crate::start::Rooms;
 use crate::tls::{self, CurrentCertificate};
 use crate::{admin, logs, output, swap};
@@ -103,6 +105,7 @@ fn open(
     let mut background = vec![
         tokio::spawn(control::server::serve(socket, Arc::clone(rooms))),
         tokio::spawn(keep_metrics_small(metrics.clone())),
+        tokio::spawn(keep_epochs_young(Arc::clone(rooms), config.epochs)),
     ];
     if let Some(bound) = ports.admin {
         let (store, audit) = (rooms.store.clone(), rooms.audit.clone());
@@ -255,6 +258,25 @@ async fn keep_metrics_small(metrics: PrometheusHandle) {
     }
 }
 
+/// Begins new epochs of the keyring when they are due. What fails is tried again.
+async fn keep_epochs_young(rooms: Arc<Rooms>, periods: Periods) {
+    let mut tick = tokio::time::interval(EPOCH_CHECK_INTERVAL);
+    loop {
+        tick.tick().await;
+        let now_ms = rooms.clock.now_ms();
+        let due = rooms.keeper.due(periods, now_ms);
+        if due.is_empty() {
+            continue;
+        }
+        match rooms.rotate_keyring(due).await {
+            Ok(()) => tracing::info!(domain = due.domain, sse_s3 = due.sse_s3, "new epochs"),
+            Err(error) => {
+                tracing::error!(%error, "no new epoch of the keyring; the old one stays in use")
+            }
+        }
+    }
+}
+
 /// The first thing a new operator reads: where it is, what to type next, what to keep safe.
 fn tell_ready(config: &Config, run: &RunFile, is_new: bool) -> Result<(), Error> {
     let place = &config.place;
@@ -311,9 +333,15 @@ fn tell_ready(config: &Config, run: &RunFile, is_new: bool) -> Result<(), Error>
                 "Back up the root key {} now: without it nothing stored here can be read.\n",
                 key.display()
             ),
-            RootSource::Passphrase(_) => writeln!(
+            RootSource::Passphrase { .. } => writeln!(
                 text,
                 "Keep the passphrase safe: without it nothing stored here can be read.\n"
+            ),
+            RootSource::Pkcs11(_) | RootSource::Kms(_) => writeln!(
+                text,
+                "The keyring is sealed with the {}:\nwithout it nothing stored here can be read. \
+                 `strongroom root escrow` makes shares\nfor the day it is lost.\n",
+                place.root.describe()
             ),
         };
     }
@@ -340,6 +368,7 @@ fn env_command(place: &Place) -> String {
 
 /// A local leaf is valid for 397 days; a month leaves room for a server that never restarts.
 const RENEWAL_INTERVAL: Duration = Duration::from_hours(30 * 24);
+const EPOCH_CHECK_INTERVAL: Duration = Duration::from_hours(1);
 const SECONDS_BUCKETS: &[f64] = &[
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];

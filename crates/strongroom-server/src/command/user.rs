@@ -52,7 +52,7 @@ pub(crate) async fn run(command: UserCommand) -> Result<(), Error> {
         Answer::UserRemoved {} => {
             writeln!(text, "Removed; its access keys are refused from now on.")
         }
-        Answer::Credential(_) | Answer::Inspection(_) | Answer::Verification(_) => {
+        _ => {
             return Err(Error::Refused("the server gave another answer".to_owned()));
         }
     };

@@ -2,9 +2,10 @@
 //! What the commands do, in the process that has the store open.
 
 use serde_json::json;
+use strongroom_kms::root::Rotation;
 use strongroom_object::{Inspection, Scope};
 
-use super::{AccessKey, Answer, ListedUser, Progress, Request, verify};
+use super::{AccessKey, Answer, ListedUser, Progress, Request, root, verify};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -68,6 +69,37 @@ pub(crate) async fn execute(
             rooms.finish(receipt, "VerifyStore").await?;
             Ok(Answer::Verification(found?))
         }
+        Request::RootShow {} => {
+            let shown = root::show(rooms).await;
+            rooms.finish(receipt, "ShowRoot").await?;
+            shown
+        }
+        Request::RootRotate { domain, sse_s3 } => {
+            let rotation = Rotation {
+                domain: *domain,
+                sse_s3: *sse_s3,
+            };
+            let rotated = rooms.keeper.rotate(rotation, rooms.clock.now_ms()).await;
+            rooms.finish(receipt, "RotateKeyring").await?;
+            rotated?;
+            root::show(rooms).await
+        }
+        Request::RootRekey { to } => {
+            let now_ms = rooms.clock.now_ms();
+            let rekeyed = rooms.keeper.rekey(to.clone(), now_ms).await;
+            rooms.finish(receipt, "RekeyRoot").await?;
+            rekeyed.map(|()| Answer::Done {})
+        }
+        Request::RootEscrow { threshold, shares } => {
+            let split = root::escrow(rooms, *threshold, *shares).await;
+            rooms.finish(receipt, "EscrowRecoveryKey").await?;
+            split
+        }
+        Request::RootRecover { shares, to } => {
+            let recovered = root::recover(rooms, shares, to.clone()).await;
+            rooms.finish(receipt, "RecoverRoot").await?;
+            recovered
+        }
     }
 }
 
@@ -121,7 +153,7 @@ fn shown(found: Inspection) -> serde_json::Value {
 }
 
 /// RFC 3339, in UTC.
-fn date(unix_ms: u64) -> String {
+pub(super) fn date(unix_ms: u64) -> String {
     i64::try_from(unix_ms)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())

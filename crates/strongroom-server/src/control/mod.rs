@@ -12,25 +12,51 @@
 
 pub(crate) mod client;
 pub(crate) mod execute;
+pub(crate) mod root;
 pub(crate) mod server;
 mod verify;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::data_dir::DataDir;
+use crate::root_key::source::RootSource;
 
 /// What a command asks.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Request {
     RootCredential {},
-    UserAdd { name: String },
+    UserAdd {
+        name: String,
+    },
     UserList {},
-    UserRemove { name: String },
-    InspectObject { bucket: String, object_key: String },
+    UserRemove {
+        name: String,
+    },
+    InspectObject {
+        bucket: String,
+        object_key: String,
+    },
     Verify {},
+    RootShow {},
+    RootRotate {
+        domain: bool,
+        sse_s3: bool,
+    },
+    RootRekey {
+        to: RootSource,
+    },
+    RootEscrow {
+        threshold: u8,
+        shares: u8,
+    },
+    RootRecover {
+        shares: Vec<Zeroizing<String>>,
+        to: RootSource,
+    },
 }
 
 /// A line of the answer: any number of `Progress`, then one of the others.
@@ -81,6 +107,33 @@ pub(crate) enum Answer {
     UserRemoved {},
     Inspection(serde_json::Value),
     Verification(Verification),
+    Root(RootReport),
+    Shares(Vec<Zeroizing<String>>),
+    Done {},
+}
+
+/// Who can open the keyring, and its epochs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RootReport {
+    /// Who opens it for this server.
+    pub(crate) in_use: String,
+    pub(crate) wraps: Vec<ShownWrap>,
+    pub(crate) epochs: Vec<ShownEpoch>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ShownWrap {
+    pub(crate) what: String,
+    pub(crate) created: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ShownEpoch {
+    /// True of domain keys, false of SSE-S3 roots.
+    pub(crate) domain: bool,
+    pub(crate) epoch: u32,
+    pub(crate) created: String,
+    pub(crate) age_days: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

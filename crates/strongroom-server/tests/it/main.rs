@@ -16,6 +16,7 @@ mod first_start;
 mod limits;
 mod refusals;
 mod rig;
+mod root;
 mod secret_types;
 mod secrets;
 mod stop;

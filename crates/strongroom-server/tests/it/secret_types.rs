@@ -4,7 +4,7 @@
 use strongroom_format::{
     CompletionKey, ExternalKey, KeyMaterial, ObjectKey, Opener, PayloadKey, Sealer, SumsKey,
 };
-use strongroom_kms::root::{Keyring, Passphrase, RootKey, RootSecret};
+use strongroom_kms::root::{FileKey, Keyring, Passphrase, RootKey, RootSecret, Share};
 use strongroom_kms::{DecryptOutput, EncryptInput, GenerateDataKeyOutput, Plaintext, S3DataKey};
 use strongroom_memory::SecretBytes;
 use strongroom_testkit::assert_secret_type;
@@ -25,6 +25,8 @@ assert_secret_type!(
     RootKey,
     Passphrase,
     Keyring,
+    FileKey,
+    Share,
     // What the key service takes in and gives out.
     Plaintext,
     EncryptInput,

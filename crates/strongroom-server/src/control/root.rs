@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `strongroom root` does where the store is open.
+
+use strongroom_kms::root::{EpochKind, Share, SplitPlan};
+use zeroize::Zeroizing;
+
+use super::execute::{date, refused};
+use super::{Answer, RootReport, ShownEpoch, ShownWrap};
+use crate::error::Error;
+use crate::root_key;
+use crate::root_key::source::RootSource;
+use crate::start::Rooms;
+
+pub(super) async fn show(rooms: &Rooms) -> Result<Answer, Error> {
+    let (wraps, epochs, source) = rooms.keeper.show().await?;
+    let now_ms = rooms.clock.now_ms();
+    let wraps = wraps.iter().map(|wrap| ShownWrap {
+        what: root_key::describe(wrap),
+        created: date(wrap.created_ms()),
+    });
+    let epochs = epochs.iter().map(|info| ShownEpoch {
+        domain: info.kind == EpochKind::Domain,
+        epoch: info.epoch,
+        created: date(info.created_ms),
+        age_days: now_ms.saturating_sub(info.created_ms) / DAY_MS,
+    });
+    Ok(Answer::Root(RootReport {
+        in_use: source.describe(),
+        wraps: wraps.collect(),
+        epochs: epochs.collect(),
+    }))
+}
+
+pub(super) async fn escrow(rooms: &Rooms, threshold: u8, shares: u8) -> Result<Answer, Error> {
+    let plan = SplitPlan::new(threshold, shares).map_err(refused)?;
+    let shares = rooms.keeper.escrow(plan, rooms.clock.now_ms()).await?;
+    Ok(Answer::Shares(
+        shares.iter().map(Share::expose_secret).collect(),
+    ))
+}
+
+pub(super) async fn recover(
+    rooms: &Rooms,
+    shares: &[Zeroizing<String>],
+    to: RootSource,
+) -> Result<Answer, Error> {
+    let shares = parse_shares(shares)?;
+    let now_ms = rooms.clock.now_ms();
+    rooms.keeper.recover(shares, to, now_ms).await?;
+    Ok(Answer::Done {})
+}
+
+/// Shares from their printed form.
+pub(crate) fn parse_shares(texts: &[Zeroizing<String>]) -> Result<Vec<Share>, Error> {
+    texts
+        .iter()
+        .map(|text| text.parse::<Share>().map_err(refused))
+        .collect()
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
