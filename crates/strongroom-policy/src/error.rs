@@ -128,6 +128,9 @@ pub enum Reason {
     /// A variable that cannot be read.
     #[error("`{0}` has a policy variable that cannot be read")]
     Variable(String),
+    /// A variable in a part of an ARN that has none.
+    #[error("`{0}` has a policy variable before the fifth colon")]
+    VariablePlace(String),
     /// Not an operator.
     #[error("`{0}` is not a condition operator")]
     Operator(String),

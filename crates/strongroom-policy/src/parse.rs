@@ -235,6 +235,14 @@ fn resource(has_variables: bool, element: &Element<'_, '_>) -> Result<Pattern, P
     if pattern.is_everything() && text == "*" {
         return Ok(pattern);
     }
+    if pattern
+        .split_at_colons(PARTS)
+        .iter()
+        .take(PARTS.saturating_sub(1))
+        .any(Pattern::has_variables)
+    {
+        return Err(element.refuse(Reason::VariablePlace(text.to_owned())));
+    }
     // Fewer than six parts can be meant only where a wildcard stands for the rest.
     let parts = pattern.split_at_colons(PARTS);
     let has_resource = parts.last() != Some(&Pattern::literal(""));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Conditions: one operator, one key, its values.
 //!
-//! Where AWS documents an answer, it is ours (`docs/policy-language.md` names the pages). Where it does not, a condition in a statement that
-//! allows fails and one in a statement that denies holds.
+//! Where AWS documents an answer, it is ours (`docs/policy-language.md` names the pages). Where it
+//! does not, a condition in a statement that allows fails and one in a statement that denies holds.
 
 mod binary;
 mod date;

@@ -302,7 +302,6 @@ fn sec_n42_actions_and_resources_that_are_none() {
         "arn",
         "arn:",
         "arn:aws:s3",
-        "arn:aws:s3::${k:a:b:c}",
         "arn:aws:s3:::",
         "ARN:aws:s3:::b",
         " *",
@@ -312,6 +311,19 @@ fn sec_n42_actions_and_resources_that_are_none() {
         let error = identity(&text).unwrap_err();
         assert!(
             matches!(error.reason(), Reason::Resource(_)),
+            "{resource}: {error}"
+        );
+    }
+    for resource in [
+        "arn:aws:kms:${aws:RequestedRegion}:123456789012:key/*",
+        "arn:aws:kms:us-east-1:${aws:PrincipalAccount}:key/*",
+        "arn:aws:${k:x, '*'}:::b",
+        "arn:aws:s3::x${k:x}:b",
+    ] {
+        let text = GOOD.replace(r#""*""#, &format!(r#""{resource}""#));
+        let error = identity(&text).unwrap_err();
+        assert!(
+            matches!(error.reason(), Reason::VariablePlace(_)),
             "{resource}: {error}"
         );
     }
