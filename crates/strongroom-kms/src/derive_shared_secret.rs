@@ -173,3 +173,28 @@ impl Curve {
 }
 
 const ALGORITHM: &str = "ECDH";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_pair::openssl::vectors;
+
+    #[test]
+    fn secrets_of_openssl_are_ours() {
+        let agreeing = vectors()
+            .into_iter()
+            .filter(|vector| vector.members.get("secret").is_some());
+        let mut count = 0;
+        for vector in agreeing {
+            let curve = Curve::of(vector.spec).unwrap();
+            let peer = curve.public_key(&vector.bytes("peer")).unwrap();
+            let secret = curve.agree(&vector.private, peer).unwrap();
+            assert_eq!(secret.expose_secret(), vector.bytes("secret"));
+            let own = curve.public_key(&vector.bytes("public")).unwrap();
+            let other = curve.agree(&vector.private, own).unwrap();
+            assert_ne!(other.expose_secret(), secret.expose_secret());
+            count += 1;
+        }
+        assert_eq!(count, 3);
+    }
+}

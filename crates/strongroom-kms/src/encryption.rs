@@ -236,3 +236,28 @@ fn rsa_open(
 }
 
 pub(crate) const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_pair::openssl::vectors;
+
+    #[test]
+    fn ciphertexts_of_openssl_open() {
+        let mut count = 0;
+        for vector in vectors() {
+            for (word, ciphertext) in vector.map("ciphertexts") {
+                let algorithm = EncryptionAlgorithm::parse(Some(&word), "m").unwrap();
+                let oaep = algorithm.oaep().unwrap();
+                let opened = rsa_open(&vector.private, oaep, &ciphertext).unwrap();
+                assert_eq!(*opened, vector.message);
+                let mut changed = ciphertext.clone();
+                changed[100] ^= 1;
+                let refused = rsa_open(&vector.private, oaep, &changed).unwrap_err();
+                assert!(matches!(refused, Error::InvalidCiphertext));
+                count += 1;
+            }
+        }
+        assert_eq!(count, 2);
+    }
+}

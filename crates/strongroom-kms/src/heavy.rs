@@ -3,6 +3,10 @@
 //! keys. It runs beside the threads that serve connections, a bounded number at a time, so that
 //! many such requests wait for each other and not everybody for them.
 
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
+
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -39,5 +43,8 @@ where
     }
 }
 
-static SLOTS: Semaphore = Semaphore::const_new(SLOTS_MAX);
-const SLOTS_MAX: usize = 8;
+/// One for each processor: what they share out is the machine's, whichever service asks.
+static SLOTS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+    Semaphore::new(processors)
+});

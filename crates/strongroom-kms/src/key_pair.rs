@@ -108,9 +108,76 @@ impl Kind {
     }
 }
 
+/// Keys of every kind, with what OpenSSL did with them (`tests/openssl/make.py`).
+#[cfg(test)]
+pub(crate) mod openssl {
+    use serde_json::Value;
+
+    use super::*;
+
+    pub(crate) struct Vector {
+        pub(crate) spec: KeySpec,
+        pub(crate) private: Material,
+        pub(crate) members: Value,
+        pub(crate) message: Vec<u8>,
+    }
+
+    impl Vector {
+        pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+            hex::decode(self.members[name].as_str().unwrap()).unwrap()
+        }
+
+        /// A member that is a map from words of the wire to bytes.
+        pub(crate) fn map(&self, name: &str) -> Vec<(String, Vec<u8>)> {
+            let Some(map) = self.members[name].as_object() else {
+                return Vec::new();
+            };
+            map.iter()
+                .map(|(word, bytes)| {
+                    let bytes = hex::decode(bytes.as_str().unwrap()).unwrap();
+                    (word.clone(), bytes)
+                })
+                .collect()
+        }
+    }
+
+    pub(crate) fn vectors() -> Vec<Vector> {
+        let all: Value =
+            serde_json::from_str(include_str!("../tests/openssl/vectors.json")).unwrap();
+        let message = hex::decode(all["message"].as_str().unwrap()).unwrap();
+        let keys = all["keys"].as_object().unwrap();
+        keys.iter()
+            .map(|(spec, members)| {
+                let private = hex::decode(members["private"].as_str().unwrap()).unwrap();
+                Vector {
+                    spec: KeySpec::parse(spec).unwrap(),
+                    private: Material::new(Zeroizing::new(private)),
+                    members: members.clone(),
+                    message: message.clone(),
+                }
+            })
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_openssl_are_read_and_written_alike() {
+        for vector in openssl::vectors() {
+            let pair = KeyPair::read(vector.spec, &vector.private).unwrap();
+            assert_eq!(pair.public_key().unwrap(), vector.bytes("public"));
+            let again = pair.private_key().unwrap();
+            assert_eq!(
+                again.as_slice(),
+                vector.private.expose_secret(),
+                "{:?}",
+                vector.spec
+            );
+        }
+    }
 
     const QUICK: [KeySpec; 5] = [
         KeySpec::Rsa2048,

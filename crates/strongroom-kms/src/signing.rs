@@ -258,3 +258,79 @@ const ALGORITHMS: [SigningAlgorithm; 13] = [
     algorithm(ED25519_WORD, Scheme::Ed25519, Hash::Sha512),
     algorithm("ED25519_PH_SHA_512", Scheme::Ed25519Ph, Hash::Sha512),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key_pair::openssl::vectors;
+
+    fn raw(bytes: &[u8]) -> Message {
+        Message::Raw(Zeroizing::new(bytes.to_vec()))
+    }
+
+    #[test]
+    fn signatures_of_openssl_verify() {
+        let mut count = 0;
+        for vector in vectors() {
+            let pair = KeyPair::read(vector.spec, &vector.private).unwrap();
+            for (word, signature) in vector.map("signatures") {
+                let algorithm = SigningAlgorithm::parse(&word).unwrap();
+                let message = raw(&vector.message);
+                algorithm.verify(&pair, &message, &signature).unwrap();
+                if !matches!(algorithm.scheme, Scheme::RsaPss | Scheme::Ecdsa) {
+                    // No randomness in it, so there is one signature only.
+                    assert_eq!(
+                        algorithm.sign(&pair, &message).unwrap(),
+                        signature,
+                        "{word}"
+                    );
+                }
+                let other = raw(b"another message");
+                assert!(
+                    algorithm.verify(&pair, &other, &signature).is_err(),
+                    "{word}"
+                );
+                let mut changed = signature.clone();
+                *changed.last_mut().unwrap() ^= 1;
+                assert!(
+                    algorithm.verify(&pair, &message, &changed).is_err(),
+                    "{word}"
+                );
+                count += 1;
+            }
+        }
+        assert_eq!(count, 10);
+    }
+
+    /// RFC 8032, section 7.1, test 2.
+    #[test]
+    fn ed25519_of_its_rfc() {
+        let pkcs8 = "302e020100300506032b657004220420".to_owned()
+            + "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+        let material = crate::material::Material::new(hex::decode(pkcs8).unwrap().into());
+        let spec = crate::model::KeySpec::EccNistEdwards25519;
+        let pair = KeyPair::read(spec, &material).unwrap();
+        let algorithm = SigningAlgorithm::parse("ED25519_SHA_512").unwrap();
+        let signature = algorithm.sign(&pair, &raw(&[0x72])).unwrap();
+        assert_eq!(
+            hex::encode(signature),
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da".to_owned()
+                + "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        );
+    }
+
+    #[test]
+    fn algorithms_of_other_keys_do_not_run() {
+        for vector in vectors() {
+            let pair = KeyPair::read(vector.spec, &vector.private).unwrap();
+            let own = vector.map("signatures");
+            let others = ALGORITHMS
+                .iter()
+                .filter(|algorithm| own.iter().all(|(word, _)| word != algorithm.word));
+            for algorithm in others {
+                let told = algorithm.verify(&pair, &raw(b"m"), &[0; 64]);
+                assert!(told.is_err(), "{:?} {}", vector.spec, algorithm.word);
+            }
+        }
+    }
+}

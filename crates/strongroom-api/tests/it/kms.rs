@@ -10,7 +10,7 @@ use crate::harness::{Auth, Call, House, Reply, house};
 
 const JSON: &str = "application/x-amz-json-1.1";
 
-fn call<'h>(house: &'h House, operation: &str, body: &str) -> Call<'h> {
+pub(crate) fn call<'h>(house: &'h House, operation: &str, body: &str) -> Call<'h> {
     let mut call = house
         .call("POST", "/")
         .header("content-type", JSON)
@@ -20,7 +20,7 @@ fn call<'h>(house: &'h House, operation: &str, body: &str) -> Call<'h> {
     call
 }
 
-async fn ask(house: &House, operation: &str, body: Value) -> Value {
+pub(crate) async fn ask(house: &House, operation: &str, body: Value) -> Value {
     let reply = call(house, operation, &body.to_string())
         .send()
         .await
@@ -43,7 +43,7 @@ fn refused(reply: &Reply, status: u16, kind: &str) -> String {
     fault["message"].as_str().unwrap().to_owned()
 }
 
-async fn refuse(house: &House, operation: &str, body: Value, kind: &str) -> String {
+pub(crate) async fn refuse(house: &House, operation: &str, body: Value, kind: &str) -> String {
     let reply = call(house, operation, &body.to_string()).send().await;
     refused(&reply, 400, kind)
 }

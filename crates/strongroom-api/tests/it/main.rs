@@ -21,6 +21,7 @@ mod delete_objects;
 mod encryption;
 mod harness;
 mod kms;
+mod kms_cryptography;
 mod listings;
 mod multipart;
 mod objects;

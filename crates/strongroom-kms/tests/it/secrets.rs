@@ -6,7 +6,10 @@ use std::path::Path;
 
 use base64_of::base64;
 use strongroom_kms::root::{Passphrase, RootKey, RootSecret};
-use strongroom_kms::{DataKeySpec, EncryptInput, Plaintext};
+use strongroom_kms::{
+    DataKeySpec, DeriveSharedSecretInput, EncryptInput, GenerateDataKeyPairInput, GenerateMacInput,
+    GenerateRandomInput, Plaintext, ReEncryptInput, SignInput, VerifyInput, VerifyMacInput,
+};
 
 use crate::world::{context, new_world};
 
@@ -127,6 +130,149 @@ async fn planted_secrets_are_found_nowhere() {
         &for_s3.blob,
     ] {
         assert_absent(trail.as_bytes(), blob, "the audit log");
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_asymmetric_keys_and_macs_are_found_nowhere() {
+    let world = new_world().await;
+    let planted = || Plaintext::new(PLANTED.as_bytes().to_vec());
+    let mut shown: Vec<(&str, String)> = Vec::new();
+    let mut secrets: Vec<Vec<u8>> = vec![PLANTED.as_bytes().to_vec()];
+    let mut answers: Vec<Vec<u8>> = Vec::new();
+    let receipt = world.receipt();
+    let (kms, caller) = (&world.kms, &world.caller);
+
+    let signs = world.key_of("RSA_2048", "SIGN_VERIFY").await;
+    let sign = |algorithm: &str| SignInput {
+        key_id: signs.key_id.clone(),
+        message: planted(),
+        message_type: None,
+        algorithm: algorithm.to_owned(),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    shown.push(("SignInput", format!("{:?}", sign(""))));
+    for algorithm in ["RSASSA_PSS_SHA_256", "ECDSA_SHA_256", "NONE"] {
+        match kms.sign(caller, &receipt, sign(algorithm)).await {
+            Ok(signed) => answers.push(signed.signature),
+            Err(error) => shown.push(("a refusal to sign", format!("{error:?} {error}"))),
+        }
+    }
+    let digest = SignInput {
+        message_type: Some("DIGEST".to_owned()),
+        message: Plaintext::new(PLANTED.repeat(2).into_bytes()),
+        ..sign("RSASSA_PSS_SHA_256")
+    };
+    let error = kms.sign(caller, &receipt, digest).await.unwrap_err();
+    shown.push(("a refusal of a digest", format!("{error:?} {error}")));
+    let wrong = VerifyInput {
+        signed: sign("RSASSA_PSS_SHA_256"),
+        signature: vec![1; 256],
+    };
+    shown.push(("VerifyInput", format!("{wrong:?}")));
+    let error = kms.verify(caller, &receipt, wrong).await.unwrap_err();
+    shown.push(("a refusal to verify", format!("{error:?} {error}")));
+
+    let mac = world.key_of("HMAC_256", "GENERATE_VERIFY_MAC").await;
+    let message = || GenerateMacInput {
+        key_id: mac.key_id.clone(),
+        message: planted(),
+        algorithm: "HMAC_SHA_256".to_owned(),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    shown.push(("GenerateMacInput", format!("{:?}", message())));
+    let made = kms.generate_mac(caller, &receipt, message()).await.unwrap();
+    answers.push(made.mac);
+    let wrong = VerifyMacInput {
+        message: message(),
+        mac: vec![1; 32],
+    };
+    let error = kms.verify_mac(caller, &receipt, wrong).await.unwrap_err();
+    shown.push(("a refusal of a code", format!("{error:?} {error}")));
+
+    let rsa = world.key_of("RSA_2048", "ENCRYPT_DECRYPT").await;
+    let encrypt = |key_id: &str, times: usize| EncryptInput {
+        key_id: key_id.to_owned(),
+        plaintext: Plaintext::new(PLANTED.repeat(times).into_bytes()),
+        context: context(&[]),
+        algorithm: Some("RSAES_OAEP_SHA_256".to_owned()),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let error = kms
+        .encrypt(caller, &receipt, encrypt(&rsa.key_id, 10))
+        .await;
+    let error = error.unwrap_err();
+    shown.push(("a plaintext too long", format!("{error:?} {error}")));
+    let sealed = kms.encrypt(caller, &receipt, encrypt(&rsa.key_id, 1)).await;
+    let sealed = sealed.unwrap().ciphertext_blob;
+    answers.push(sealed.0.clone());
+    let symmetric = world.key().await;
+    let again = ReEncryptInput {
+        ciphertext_blob: sealed,
+        source_context: context(&[]),
+        source_key_id: Some(rsa.key_id.clone()),
+        source_algorithm: Some("RSAES_OAEP_SHA_256".to_owned()),
+        destination_key_id: symmetric.key_id.clone(),
+        destination_context: context(&[]),
+        destination_algorithm: None,
+        grant_tokens: Vec::new(),
+        dry_run: false,
+        ignore_ciphertext: false,
+    };
+    let sealed = kms.re_encrypt(caller, &receipt, again).await.unwrap();
+    answers.push(sealed.ciphertext_blob.0);
+
+    let pair = GenerateDataKeyPairInput {
+        key_id: symmetric.key_id.clone(),
+        key_pair_spec: "ECC_NIST_P256".to_owned(),
+        context: context(&[]),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let made = kms
+        .generate_data_key_pair(caller, &receipt, pair)
+        .await
+        .unwrap();
+    shown.push(("GenerateDataKeyPairOutput", format!("{made:?}")));
+    secrets.push(made.private_key.expose_secret().to_vec());
+    answers.push(made.private_key_blob.0);
+    let agrees = world.key_of("ECC_NIST_P256", "KEY_AGREEMENT").await;
+    let derive = DeriveSharedSecretInput {
+        key_id: agrees.key_id.clone(),
+        algorithm: "ECDH".to_owned(),
+        public_key: made.public_key,
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let derived = kms
+        .derive_shared_secret(caller, &receipt, derive)
+        .await
+        .unwrap();
+    shown.push(("DeriveSharedSecretOutput", format!("{derived:?}")));
+    secrets.push(derived.shared_secret.expose_secret().to_vec());
+    let random = GenerateRandomInput {
+        number_of_bytes: Some(32),
+    };
+    let random = kms.generate_random(caller, &receipt, random).await.unwrap();
+    secrets.push(random.expose_secret().to_vec());
+    receipt.finish_recorded();
+
+    let trail = world.audit_text().await;
+    for secret in &secrets {
+        for (place, text) in &shown {
+            assert_absent(text.as_bytes(), secret, place);
+        }
+        assert_absent(trail.as_bytes(), secret, "the audit log");
+    }
+    for answer in &answers {
+        assert_absent(trail.as_bytes(), answer, "the audit log");
+    }
+    world.store.close().await.unwrap();
+    for secret in &secrets {
+        scan(world.path(), secret);
     }
 }
 
