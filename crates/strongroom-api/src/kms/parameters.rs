@@ -27,6 +27,9 @@ pub(super) const PROOF: RangeInclusive<usize> = 1..=6_144;
 /// Bytes of a ciphertext blob.
 const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
 
+/// Characters of a grant token.
+const GRANT_TOKEN: RangeInclusive<usize> = 1..=8_192;
+
 /// `EncryptionContext`.
 pub(super) fn encryption_context(
     members: &mut Members,
@@ -92,6 +95,16 @@ pub(super) fn grant_tokens(members: &mut Members) -> Result<Vec<String>, KmsFaul
         return Err(KmsFault::validation(
             "1 validation error detected: Value at 'grantTokens' failed to satisfy constraint: \
              Member must have length less than or equal to 10",
+        ));
+    }
+    if tokens
+        .iter()
+        .any(|token| !GRANT_TOKEN.contains(&token.chars().count()))
+    {
+        return Err(KmsFault::validation(
+            "1 validation error detected: Value at 'grantTokens' failed to satisfy constraint: \
+             Member must satisfy constraint: [Member must have length less than or equal to 8192, \
+             Member must have length greater than or equal to 1]",
         ));
     }
     Ok(tokens)
