@@ -16,6 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+import compat
 from strongroom import REGION, clean_environment
 
 MIB = 1024 * 1024
@@ -47,11 +48,12 @@ def s3(server, scheme="https", style="path", credential=None, retries=0, **confi
     )
 
 
-def kms(server, scheme="https", credential=None):
-    return session(credential or server.credential).client(
+def kms(server, scheme="https", credential=None, **config):
+    """A boto3 KMS client; what it calls is noted for the compatibility document."""
+    return compat.watch(session(credential or server.credential).client(
         "kms", endpoint_url=server.url(scheme), verify=server.ca if scheme == "https" else None,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+        config=Config(retries={"total_max_attempts": 1}, **config),
+    ))
 
 
 def aws(server, *args, env=None, check=True, stdin=None, scheme="https", timeout=120):

@@ -6,6 +6,10 @@ import pytest
 
 import clients
 import rawhttp
+from compat import (  # noqa: F401 (hooks)
+    pytest_addoption, pytest_collection_modifyitems, pytest_deselected, pytest_runtest_logreport,
+    pytest_runtest_setup,
+)
 from strongroom import Server, resolve_localhost_names
 
 resolve_localhost_names()

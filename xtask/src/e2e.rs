@@ -14,7 +14,10 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         "strongroom-server",
     ];
     step::run("build", &mut step::cargo(&build))?;
-    let mut pytest = step::command(&python, &["-m", "pytest", "e2e", "-q", "--color=no"]);
+    let mut pytest = step::command(&python, &["-m", "pytest", "-q", "--color=no"]);
+    if !args.iter().any(|arg| arg.starts_with("e2e/")) {
+        pytest.arg("e2e");
+    }
     pytest.args(args);
     pytest.env(
         "STRONGROOM_BIN",
