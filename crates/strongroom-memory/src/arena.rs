@@ -60,6 +60,10 @@ impl Loan {
     /// `len` bytes of zeros; `None` when the kernel gives no more.
     pub(crate) fn take(len: usize) -> Option<Loan> {
         let count = slots_of(len);
+        // What no region can hold is no reason to ask for another.
+        if count > SLOTS {
+            return None;
+        }
         let mut arena = lock();
         let (region, first) = match arena.take(count) {
             Some(place) => place,

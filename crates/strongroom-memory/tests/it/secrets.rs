@@ -90,6 +90,18 @@ fn more_than_the_kernel_gives_is_kept_all_the_same() {
     );
 }
 
+/// Locked memory is scarce: asking for more of it in vain would leave none for later keys.
+#[test]
+fn sec_what_no_region_can_hold_takes_no_region() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap();
+    let before = status().bytes;
+    for _ in 0..3 {
+        let secret = SecretBytes::copy_of(&marker(REGION_BYTES + 1, 6));
+        assert_eq!(secret.expose_secret(), marker(REGION_BYTES + 1, 6));
+    }
+    assert_eq!(status().bytes, before);
+}
+
 /// Reads this process's memory as a debugger would.
 fn read_from_outside(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let memory = File::open("/proc/self/mem")?;
