@@ -76,7 +76,9 @@ impl PrincipalPattern {
         }
         // No wildcards here but `*` alone: IAM has none, and half a name would name too many.
         let arn = Arn::parse(text).filter(|_| !text.contains(['*', '?', '$']))?;
-        if !arn.region.is_empty() || !is_account_id(arn.account_id) {
+        // Another partition has other accounts, though their ids may look the same.
+        let here = arn.partition == PARTITION && arn.region.is_empty();
+        if !here || !is_account_id(arn.account_id) {
             return None;
         }
         if (arn.service, arn.resource) == ("iam", "root") {
@@ -165,3 +167,6 @@ fn is_unique_id(text: &str) -> bool {
                 .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
     })
 }
+
+/// Every ARN here is of this partition.
+const PARTITION: &str = "aws";

@@ -6,7 +6,8 @@
 pub(crate) struct Instant(i128);
 
 impl Instant {
-    /// A number is seconds, a year alone too: `2024` is 33 minutes after midnight in 1970.
+    /// A number is seconds, a year alone too: `2024` is 33 minutes after midnight in 1970. In a
+    /// policy a year alone is refused before.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if !text.is_ascii() {
             return None;

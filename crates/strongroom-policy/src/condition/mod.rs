@@ -155,7 +155,14 @@ impl Test {
                 Self::Numeric(relation, each(values, number)?)
             }
             Kind::Date(relation) => {
-                let date = |value: &str| Instant::parse(value).ok_or(A_DATE);
+                let date = |value: &str| {
+                    let instant = Instant::parse(value).ok_or(A_DATE)?;
+                    if is_year(value) {
+                        Err(A_DATE_NOT_A_YEAR)
+                    } else {
+                        Ok(instant)
+                    }
+                };
                 Self::Date(relation, each(values, date)?)
             }
             Kind::Bool => Self::Bool(each(values, |value| boolean(value).ok_or(A_BOOLEAN))?),
@@ -260,6 +267,12 @@ fn each<T>(
         .collect()
 }
 
+/// Four digits are a year to a reader, and in W3C's profile of ISO 8601; as seconds they are an
+/// hour or two after midnight in 1970.
+fn is_year(text: &str) -> bool {
+    text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn boolean(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
@@ -273,6 +286,8 @@ fn boolean(text: &str) -> Option<bool> {
 const A_BOOLEAN: BadValue = BadValue::Wanted("`true` or `false`");
 const A_NUMBER: BadValue = BadValue::Wanted("a decimal number");
 const A_DATE: BadValue = BadValue::Wanted("a date of ISO 8601 or a number of seconds since 1970");
+const A_DATE_NOT_A_YEAR: BadValue =
+    BadValue::Wanted("a date with at least a month, since a year alone reads as seconds, too");
 const BASE_64: BadValue = BadValue::Wanted("base 64");
 const AN_ADDRESS: BadValue = BadValue::Wanted("an IP address or a range in CIDR notation");
 const AN_ARN: BadValue = BadValue::Wanted("an ARN of six parts");

@@ -599,6 +599,9 @@ fn sec_n34_operators_and_values_that_are_none_are_refused() {
         ("DateEquals", "yesterday"),
         ("DateEquals", "2020-13-01"),
         ("DateLessThan", "2020-01-01T00:00:00"),
+        // A year, or 34 minutes after midnight in 1970.
+        ("DateGreaterThan", "2030"),
+        ("DateLessThan", "0000"),
         ("Bool", "yes"),
         ("Bool", "1"),
         ("Null", "maybe"),

@@ -265,6 +265,8 @@ fn sec_n35_what_is_no_principal_is_refused() {
         r#"{"AWS":"arn:aws:iam::123456789012:group/g"}"#,
         r#"{"AWS":"arn:aws:iam::12:user/ann"}"#,
         r#"{"AWS":"arn:aws:iam:us-east-1:123456789012:user/ann"}"#,
+        r#"{"AWS":"arn:aws-cn:iam::123456789012:root"}"#,
+        r#"{"AWS":"arn:aws-us-gov:iam::123456789012:user/ann"}"#,
         r#"{"AWS":"arn:aws:s3:::b"}"#,
         r#"{"AWS":"AIDA*"}"#,
         r#"{"AWS":"AKIAIOSFODNN7EXAMPLE"}"#,
