@@ -102,4 +102,4 @@ impl Kms {
     }
 }
 
-const ALIASES_PER_KEY_MAX: usize = 50;
+pub(crate) const ALIASES_PER_KEY_MAX: usize = 50;

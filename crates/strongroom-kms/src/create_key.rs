@@ -13,6 +13,7 @@ use crate::heavy;
 use crate::key_id::{KeyUid, shortened};
 use crate::material::{self, Material};
 use crate::model::{KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Tag};
+use crate::rotation::{PERIOD_DAYS_DEFAULT, next_rotation_ms};
 use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow, material_key};
 use crate::service::Kms;
 
@@ -79,6 +80,11 @@ impl Kms {
         } else {
             KeyUid::from_random(random)
         };
+        let now_ms = self.now_ms();
+        let period_days = match new.manager {
+            KeyManager::Customer => None,
+            KeyManager::Aws => Some(PERIOD_DAYS_DEFAULT),
+        };
         let mut row = KeyRow {
             uid,
             account_id: self.place().account_id.clone(),
@@ -89,7 +95,7 @@ impl Kms {
             spec: new.spec,
             origin: new.origin,
             manager: new.manager,
-            created_ms: self.now_ms(),
+            created_ms: now_ms,
             tags: new.tags,
             key_policy: new.key_policy,
             current_version: 0,
@@ -97,8 +103,8 @@ impl Kms {
             deletion_ms: None,
             valid_to_ms: None,
             multi_region: new.multi_region,
-            rotation_period_days: None,
-            next_rotation_ms: None,
+            rotation_period_days: period_days,
+            next_rotation_ms: period_days.map(|days| next_rotation_ms(now_ms, days)),
             on_demand_rotations: 0,
             lacks_material: false,
         };
@@ -292,7 +298,7 @@ fn constraint<'a>(word: &str, member: &str, known: impl Iterator<Item = &'a str>
     Error::constraint(shortened(word), member, &must)
 }
 
-fn check_tags(tags: &[Tag]) -> Result<(), Error> {
+pub(crate) fn check_tags(tags: &[Tag]) -> Result<(), Error> {
     if tags.len() > TAGS_MAX {
         return Err(Error::Tag("Too many tags".to_owned()));
     }

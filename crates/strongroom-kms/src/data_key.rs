@@ -151,7 +151,13 @@ impl Kms {
         // Whatever is wrong with a blob, the answer is the same: InvalidCiphertext.
         let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
         let uid = KeyUid(header.key_uid);
-        let found = self.key(uid)?.ok_or(Error::InvalidCiphertext)?;
+        let Some(found) = self.key(uid)? else {
+            return Err(if self.was_deleted(uid)? {
+                self.place().key_not_found(uid)
+            } else {
+                Error::InvalidCiphertext
+            });
+        };
         match expected {
             Some(expected) if expected != uid => Err(Error::IncorrectKey),
             Some(_) | None => Ok(found),

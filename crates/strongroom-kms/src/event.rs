@@ -93,6 +93,11 @@ impl<'a> Event<'a> {
         });
     }
 
+    /// Adds a fact that is no parameter of a request.
+    pub(crate) fn detail(&mut self, name: &str, value: Value) {
+        self.additional.insert(name.to_owned(), value);
+    }
+
     pub(crate) fn material_id(&mut self, id: &str) {
         self.additional("keyMaterialId", json!(id));
     }

@@ -28,6 +28,14 @@ impl KeyUid {
         KeyUid(uid)
     }
 
+    /// The uid that is the key of a row.
+    pub(crate) fn from_row_key(key: &[u8]) -> Result<KeyUid, Error> {
+        let uid = <[u8; 16]>::try_from(key).map(KeyUid);
+        uid.map_err(|_| Error::Corrupted {
+            what: "key of a row of a KMS key".to_owned(),
+        })
+    }
+
     pub(crate) fn is_multi_region(self) -> bool {
         let [_, _, _, _, _, _, version, ..] = self.0;
         version >> 4 == 8

@@ -18,15 +18,20 @@
 mod aead;
 mod alias;
 mod authorize;
+mod cancel_key_deletion;
 mod create_alias;
 mod create_key;
 mod data_key;
 mod decrypt;
 mod delete_alias;
 mod derive_shared_secret;
+mod delete_imported_key_material;
 mod describe_key;
+mod destroy_key;
 mod disable_key;
+mod disable_key_rotation;
 mod enable_key;
+mod enable_key_rotation;
 mod encrypt;
 mod encryption;
 mod error;
@@ -39,14 +44,17 @@ mod generate_mac;
 mod generate_random;
 mod get_public_key;
 mod heavy;
+mod get_key_rotation_status;
 mod kdf;
 mod key_change;
 mod key_id;
 mod key_pair;
 mod key_state;
 mod list_aliases;
+mod list_key_rotations;
 mod list_keys;
 mod mac;
+mod list_resource_tags;
 mod material;
 mod material_cache;
 mod message;
@@ -54,10 +62,14 @@ mod model;
 mod page;
 mod re_encrypt;
 pub mod root;
+mod rotate_key_on_demand;
+mod rotation;
 mod rows;
+mod run_due;
 mod s3;
 #[cfg(test)]
 mod secret_types;
+mod schedule_key_deletion;
 mod service;
 mod shred;
 mod sign;
@@ -66,16 +78,26 @@ mod sse_s3;
 mod use_key;
 mod verify;
 mod verify_mac;
+mod tag_resource;
+mod untag_resource;
+mod update_alias;
+mod update_key_description;
 
+pub use cancel_key_deletion::CancelKeyDeletionInput;
 pub use create_alias::CreateAliasInput;
 pub use create_key::CreateKeyInput;
 pub use data_key::DataKeySpec;
 pub use decrypt::{DecryptInput, DecryptOutput};
 pub use delete_alias::DeleteAliasInput;
 pub use derive_shared_secret::{DeriveSharedSecretInput, DeriveSharedSecretOutput};
+pub use delete_imported_key_material::{
+    DeleteImportedKeyMaterialInput, DeleteImportedKeyMaterialOutput,
+};
 pub use describe_key::DescribeKeyInput;
 pub use disable_key::DisableKeyInput;
+pub use disable_key_rotation::DisableKeyRotationInput;
 pub use enable_key::EnableKeyInput;
+pub use enable_key_rotation::EnableKeyRotationInput;
 pub use encrypt::{EncryptInput, EncryptOutput};
 pub use error::Error;
 pub use generate_data_key::{GenerateDataKeyInput, GenerateDataKeyOutput};
@@ -85,17 +107,29 @@ pub use generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintextOutp
 pub use generate_mac::GenerateMacOutput;
 pub use generate_random::GenerateRandomInput;
 pub use get_public_key::{GetPublicKeyInput, GetPublicKeyOutput};
+pub use get_key_rotation_status::{GetKeyRotationStatusInput, GetKeyRotationStatusOutput};
 pub use list_aliases::{AliasListEntry, ListAliasesInput, ListAliasesOutput};
+pub use list_key_rotations::{
+    ImportedListEntry, ListKeyRotationsInput, ListKeyRotationsOutput, RotationsListEntry,
+};
 pub use list_keys::{KeyListEntry, ListKeysInput, ListKeysOutput};
 pub use mac::GenerateMacInput;
+pub use list_resource_tags::{ListResourceTagsInput, ListResourceTagsOutput};
 pub use model::{
     CiphertextBlob, KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Plaintext,
     RotationType, Tag,
 };
 pub use re_encrypt::{ReEncryptInput, ReEncryptOutput};
 pub use root::Keyring;
+pub use rotate_key_on_demand::RotateKeyOnDemandInput;
+pub use run_due::DueReport;
 pub use s3::S3DataKey;
+pub use schedule_key_deletion::{ScheduleKeyDeletionInput, ScheduleKeyDeletionOutput};
 pub use service::Kms;
 pub use sign::{SignInput, SignOutput};
 pub use verify::{VerifyInput, VerifyOutput};
 pub use verify_mac::{VerifyMacInput, VerifyMacOutput};
+pub use tag_resource::TagResourceInput;
+pub use untag_resource::UntagResourceInput;
+pub use update_alias::UpdateAliasInput;
+pub use update_key_description::UpdateKeyDescriptionInput;

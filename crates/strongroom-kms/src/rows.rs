@@ -6,10 +6,12 @@
 //! | `kms_keys` | key uid | [`KeyRow`] |
 //! | `kms_materials` | key uid, version as u32 | [`MaterialRow`] |
 //! | `kms_aliases` | account id, alias name with its prefix | [`AliasRow`] |
+//! | `kms_tombstones` | key uid | [`TombstoneRow`] |
 //!
 //! Fields are numbered, and readers skip numbers they do not know, so later operations add fields
 //! without a new format.
 
+use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use strongroom_store::TableId;
 
@@ -177,6 +179,35 @@ impl MaterialRow {
     }
 }
 
+/// What is left of a key that was destroyed.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct TombstoneRow {
+    #[n(0)]
+    pub(crate) destroyed_ms: u64,
+    #[n(1)]
+    pub(crate) created_ms: u64,
+    #[n(2)]
+    pub(crate) spec: KeySpec,
+    /// Its shred keys, to be destroyed.
+    #[n(3)]
+    pub(crate) shred_ids: Vec<ByteArray<16>>,
+    /// Whether they are, and the event is recorded.
+    #[n(4)]
+    pub(crate) finished: bool,
+}
+
+impl TombstoneRow {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        minicbor::to_vec(self).map_err(|_| Error::Internal("encoding a tombstone"))
+    }
+
+    pub(crate) fn decode(uid: KeyUid, bytes: &[u8]) -> Result<TombstoneRow, Error> {
+        minicbor::decode(bytes).map_err(|_| Error::Corrupted {
+            what: format!("tombstone of KMS key {uid}"),
+        })
+    }
+}
+
 /// An alias.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct AliasRow {
@@ -209,6 +240,15 @@ pub(crate) fn material_uid(row_key: &[u8]) -> Result<KeyUid, Error> {
     })
 }
 
+/// The version in the key of a material row.
+pub(crate) fn material_version(row_key: &[u8]) -> Result<u32, Error> {
+    material_uid(row_key)?;
+    let version = row_key.last_chunk::<4>();
+    version
+        .map(|version| u32::from_be_bytes(*version))
+        .ok_or(Error::Internal("a row's key"))
+}
+
 /// Key of a material row.
 pub(crate) fn material_key(uid: KeyUid, version: u32) -> Vec<u8> {
     [uid.0.as_slice(), &version.to_be_bytes()].concat()
@@ -222,3 +262,6 @@ pub(crate) fn alias_key(account_id: &str, alias: &str) -> Vec<u8> {
 pub(crate) const KEYS: TableId = TableId(1);
 pub(crate) const MATERIALS: TableId = TableId(2);
 pub(crate) const ALIASES: TableId = TableId(3);
+pub(crate) const GRANTS: TableId = TableId(4);
+pub(crate) const LAST_USE: TableId = TableId(6);
+pub(crate) const TOMBSTONES: TableId = TableId(8);

@@ -2,17 +2,20 @@
 //! The open key service, and how a key is found.
 
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use strongroom_store::env::Clock;
-use strongroom_store::{Batch, CommitError, Precondition, Store, Write};
+use strongroom_store::{Batch, CommitError, Precondition, Row, Store, TableId, Write};
 
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
 use crate::material_cache::MaterialCache;
+use crate::page::LIMIT_MAX;
 use crate::root::Keyring;
 use crate::rows::{
-    ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, alias_key, material_key,
+    ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, TOMBSTONES, alias_key, material_key,
+    material_version,
 };
 
 /// The key service of one region and account.
@@ -145,6 +148,73 @@ impl Kms {
             return Ok(None);
         };
         MaterialRow::decode(uid, &stored.value).map(Some)
+    }
+
+    /// Every version of a key's material, oldest first.
+    pub(crate) fn materials_of(&self, uid: KeyUid) -> Result<Vec<(u32, MaterialRow)>, Error> {
+        let rows = self.rows_of(MATERIALS, uid, usize::MAX)?;
+        rows.into_iter()
+            .map(|(key, stored)| {
+                let version = material_version(&key)?;
+                Ok((version, MaterialRow::decode(uid, &stored.value)?))
+            })
+            .collect()
+    }
+
+    /// The first rows of a table whose keys begin with a key's uid.
+    pub(crate) fn rows_of(
+        &self,
+        table: TableId,
+        uid: KeyUid,
+        count: usize,
+    ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
+        let mut found: Vec<(Vec<u8>, Row)> = Vec::new();
+        while found.len() < count {
+            let start = found
+                .last()
+                .map_or(Bound::Included(uid.0.as_slice()), |last| {
+                    Bound::Excluded(last.0.as_slice())
+                });
+            let tables = self.store().tables();
+            let rows = tables.scan(table, start, Bound::Unbounded, LIMIT_MAX, false)?;
+            let all = rows.len() < LIMIT_MAX;
+            let before = found.len();
+            let read = rows.len();
+            found.extend(
+                rows.into_iter()
+                    .take_while(|(key, _)| key.starts_with(&uid.0)),
+            );
+            if all || found.len() < before.saturating_add(read) {
+                break;
+            }
+        }
+        found.truncate(count);
+        Ok(found)
+    }
+
+    /// The next rows of a whole table, after the key `after`, which moves on; `None` at the end.
+    pub(crate) fn next_rows(
+        &self,
+        table: TableId,
+        after: &mut Vec<u8>,
+    ) -> Result<Option<Vec<(Vec<u8>, Row)>>, Error> {
+        let start = if after.is_empty() {
+            Bound::Unbounded
+        } else {
+            Bound::Excluded(after.as_slice())
+        };
+        let tables = self.store().tables();
+        let rows = tables.scan(table, start, Bound::Unbounded, LIMIT_MAX, false)?;
+        if let Some((last, _)) = rows.last() {
+            after.clone_from(last);
+        }
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    }
+
+    /// Whether there was a key of this uid that is destroyed now, or is due to be.
+    pub(crate) fn was_deleted(&self, uid: KeyUid) -> Result<bool, Error> {
+        let tables = self.store().tables();
+        Ok(tables.get(TOMBSTONES, &uid.0)?.is_some() || tables.get(KEYS, &uid.0)?.is_some())
     }
 
     /// Commits, and tells which precondition did not hold, if one did not.

@@ -11,14 +11,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::Bound;
 
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::key_id::KeyUid;
 use crate::material::fill;
-use crate::page::LIMIT_MAX;
 use crate::rows::{MATERIALS, MaterialRow, material_uid};
 use crate::service::Kms;
 
@@ -128,24 +126,14 @@ impl Kms {
         &self,
         mut show: impl FnMut(KeyUid, &MaterialRow),
     ) -> Result<(), Error> {
-        let mut after: Vec<u8> = Vec::new();
-        loop {
-            let start = if after.is_empty() {
-                Bound::Unbounded
-            } else {
-                Bound::Excluded(after.as_slice())
-            };
-            let tables = self.store().tables();
-            let rows = tables.scan(MATERIALS, start, Bound::Unbounded, LIMIT_MAX, false)?;
-            let Some((last, _)) = rows.last() else {
-                return Ok(());
-            };
-            after.clone_from(last);
+        let mut after = Vec::new();
+        while let Some(rows) = self.next_rows(MATERIALS, &mut after)? {
             for (key, stored) in &rows {
                 let uid = material_uid(key)?;
                 show(uid, &MaterialRow::decode(uid, &stored.value)?);
             }
         }
+        Ok(())
     }
 }
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Destroying a key whose time has come.
+//!
+//! ```text
+//!  1 commit: key, material, aliases gone; tombstone "not finished"   from here on it is no more
+//!  2 shred keys overwritten and unlinked in the vault                from here on it cannot be
+//!  3 event DeleteKey
+//!  4 commit: tombstone "finished"
+//! ```
+//!
+//! A crash between any two of them is made good by the next [`Kms::run_due`], which goes on where
+//! the tombstone says; the start sweeps the vault besides. The tombstone stays: a uid is never
+//! used again.
+
+use std::collections::BTreeSet;
+
+use minicbor::bytes::ByteArray;
+use serde_json::{Value, json};
+use strongroom_audit::Receipt;
+use strongroom_store::{Precondition, TableId, Write};
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::key_id::KeyUid;
+use crate::page::LIMIT_MAX;
+use crate::rows::{
+    ALIASES, GRANTS, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow, alias_key,
+    material_key,
+};
+use crate::service::Kms;
+
+impl Kms {
+    /// Destroys a key. `seq` is of the commit that wrote the row; `false` when the key was
+    /// changed since.
+    pub(crate) async fn destroy_key(
+        &self,
+        receipt: &Receipt,
+        row: &KeyRow,
+        seq: u64,
+    ) -> Result<bool, Error> {
+        let uid = row.uid();
+        self.delete_rows_of(GRANTS, uid).await?;
+        let materials = self.materials_of(uid)?;
+        let shred_ids: BTreeSet<[u8; 16]> = materials
+            .iter()
+            .filter(|(_, material)| material.is_wrapped())
+            .map(|(_, material)| material.shred_id)
+            .collect();
+        let tombstone = TombstoneRow {
+            destroyed_ms: self.now_ms(),
+            created_ms: row.created_ms,
+            spec: row.spec,
+            shred_ids: shred_ids.into_iter().map(ByteArray::from).collect(),
+            finished: false,
+        };
+        let delete = |table: TableId, key: Vec<u8>| Write::Delete { table, key };
+        let mut writes = vec![
+            delete(KEYS, uid.0.to_vec()),
+            delete(LAST_USE, uid.0.to_vec()),
+        ];
+        for (version, _) in &materials {
+            writes.push(delete(MATERIALS, material_key(uid, *version)));
+        }
+        for alias in self.aliases(Some(uid), None, usize::MAX)? {
+            let key = alias_key(&self.place().account_id, &alias.name);
+            writes.push(delete(ALIASES, key));
+        }
+        writes.push(put(uid, &tombstone)?);
+        let unchanged = Precondition::SeqIs {
+            table: KEYS,
+            key: uid.0.to_vec(),
+            seq,
+        };
+        if self.commit(vec![unchanged], writes).await?.is_err() {
+            return Ok(false);
+        }
+        self.materials().forget(uid);
+        self.finish_tombstone(receipt, uid, tombstone).await?;
+        Ok(true)
+    }
+
+    /// Carries out what the tombstone of a key says is left to do.
+    pub(crate) async fn finish_tombstone(
+        &self,
+        receipt: &Receipt,
+        uid: KeyUid,
+        mut tombstone: TombstoneRow,
+    ) -> Result<(), Error> {
+        for id in &tombstone.shred_ids {
+            self.destroy_shred_key(**id).await?;
+        }
+        let mut event = Event::new(receipt, "DeleteKey", false, Value::Null);
+        let arn = self.place().key_arn(uid);
+        event.touches(&arn);
+        event.response(json!({ "keyId": arn }));
+        event.close(Ok(())).await?;
+        tombstone.finished = true;
+        // Nobody else writes tombstones.
+        let _done = self.commit(Vec::new(), vec![put(uid, &tombstone)?]).await?;
+        Ok(())
+    }
+
+    /// Deletes the rows of a table that belong to a key, some at a time.
+    async fn delete_rows_of(&self, table: TableId, uid: KeyUid) -> Result<(), Error> {
+        loop {
+            let rows = self.rows_of(table, uid, ROWS_PER_COMMIT)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let writes = rows
+                .into_iter()
+                .map(|(key, _)| Write::Delete { table, key });
+            let _done = self.commit(Vec::new(), writes.collect()).await?;
+        }
+    }
+}
+
+fn put(uid: KeyUid, tombstone: &TombstoneRow) -> Result<Write, Error> {
+    Ok(Write::Put {
+        table: TOMBSTONES,
+        key: uid.0.to_vec(),
+        value: tombstone.encode()?,
+    })
+}
+
+const ROWS_PER_COMMIT: usize = LIMIT_MAX;

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rotation: a new version of a key's material becomes the current one; the older ones stay, for
+//! what they encrypted. Nothing is encrypted again.
+
+use strongroom_store::Write;
+
+use crate::error::Error;
+use crate::material::{self, Material};
+use crate::model::{KeySpec, Origin, RotationType};
+use crate::rows::{KeyRow, MATERIALS, MaterialRow, material_key};
+use crate::schedule_key_deletion::DAY_MS;
+use crate::service::Kms;
+
+impl Kms {
+    /// Makes the next version current, in `row` and in the write that is returned.
+    pub(crate) fn rotate(&self, row: &mut KeyRow, kind: RotationType) -> Result<Write, Error> {
+        let now_ms = self.now_ms();
+        let version = row.current_version.saturating_add(1);
+        let mut material = match row.origin {
+            Origin::AwsKms => self.next_material(row, version)?,
+            Origin::External => self
+                .material(row.uid(), version)?
+                .filter(|material| material.is_there(now_ms))
+                .ok_or_else(|| {
+                    Error::InvalidState(format!(
+                        "No available key material pending rotation for the key: {}.",
+                        row.arn(self.place())
+                    ))
+                })?,
+        };
+        material.rotated_ms = Some(now_ms);
+        material.rotation = Some(kind);
+        row.current_version = version;
+        row.current_material_id = material.material_id;
+        Ok(Write::Put {
+            table: MATERIALS,
+            key: material_key(row.uid(), version),
+            value: material.encode()?,
+        })
+    }
+
+    /// New random material under the shred key of the current.
+    fn next_material(&self, row: &KeyRow, version: u32) -> Result<MaterialRow, Error> {
+        let damaged = || Error::Corrupted {
+            what: format!("material of KMS key {}", row.uid()),
+        };
+        let current = self
+            .material(row.uid(), row.current_version)?
+            .ok_or_else(damaged)?;
+        let shred = self
+            .shred_key(row.uid(), current.shred_id)?
+            .ok_or_else(damaged)?;
+        let mut id = [0; 32];
+        material::fill(&mut id)?;
+        self.wrap_material(row, version, id, &Material::random(MATERIAL_BYTES)?, &shred)
+    }
+
+    /// Refuses keys whose material does not rotate, ever.
+    pub(crate) fn check_rotates(&self, row: &KeyRow) -> Result<(), Error> {
+        if row.spec == KeySpec::SymmetricDefault {
+            return Ok(());
+        }
+        Err(Error::UnsupportedOperation(format!(
+            "{} key spec is {} which is not valid for this operation.",
+            row.arn(self.place()),
+            row.spec.as_str()
+        )))
+    }
+
+    /// Refuses keys whose material is not made here.
+    pub(crate) fn check_rotates_by_itself(&self, row: &KeyRow) -> Result<(), Error> {
+        self.check_rotates(row)?;
+        match row.origin {
+            Origin::AwsKms => Ok(()),
+            Origin::External => Err(Error::UnsupportedOperation(format!(
+                "{} origin is EXTERNAL which is not valid for this operation.",
+                row.arn(self.place())
+            ))),
+        }
+    }
+}
+
+/// When a key that rotates every so many days rotates next.
+pub(crate) fn next_rotation_ms(now_ms: u64, period_days: u32) -> u64 {
+    now_ms.saturating_add(u64::from(period_days).saturating_mul(DAY_MS))
+}
+
+/// Keys of services rotate every year.
+pub(crate) const PERIOD_DAYS_DEFAULT: u32 = 365;
+const MATERIAL_BYTES: usize = 32;
