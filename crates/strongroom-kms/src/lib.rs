@@ -24,8 +24,8 @@ mod create_key;
 mod data_key;
 mod decrypt;
 mod delete_alias;
-mod derive_shared_secret;
 mod delete_imported_key_material;
+mod derive_shared_secret;
 mod describe_key;
 mod destroy_key;
 mod disable_key;
@@ -42,9 +42,9 @@ mod generate_data_key_pair_without_plaintext;
 mod generate_data_key_without_plaintext;
 mod generate_mac;
 mod generate_random;
+mod get_key_rotation_status;
 mod get_public_key;
 mod heavy;
-mod get_key_rotation_status;
 mod kdf;
 mod key_change;
 mod key_id;
@@ -53,8 +53,8 @@ mod key_state;
 mod list_aliases;
 mod list_key_rotations;
 mod list_keys;
-mod mac;
 mod list_resource_tags;
+mod mac;
 mod material;
 mod material_cache;
 mod message;
@@ -67,21 +67,21 @@ mod rotation;
 mod rows;
 mod run_due;
 mod s3;
+mod schedule_key_deletion;
 #[cfg(test)]
 mod secret_types;
-mod schedule_key_deletion;
 mod service;
 mod shred;
 mod sign;
 mod signing;
 mod sse_s3;
-mod use_key;
-mod verify;
-mod verify_mac;
 mod tag_resource;
 mod untag_resource;
 mod update_alias;
 mod update_key_description;
+mod use_key;
+mod verify;
+mod verify_mac;
 
 pub use cancel_key_deletion::CancelKeyDeletionInput;
 pub use create_alias::CreateAliasInput;
@@ -89,10 +89,10 @@ pub use create_key::CreateKeyInput;
 pub use data_key::DataKeySpec;
 pub use decrypt::{DecryptInput, DecryptOutput};
 pub use delete_alias::DeleteAliasInput;
-pub use derive_shared_secret::{DeriveSharedSecretInput, DeriveSharedSecretOutput};
 pub use delete_imported_key_material::{
     DeleteImportedKeyMaterialInput, DeleteImportedKeyMaterialOutput,
 };
+pub use derive_shared_secret::{DeriveSharedSecretInput, DeriveSharedSecretOutput};
 pub use describe_key::DescribeKeyInput;
 pub use disable_key::DisableKeyInput;
 pub use disable_key_rotation::DisableKeyRotationInput;
@@ -106,15 +106,15 @@ pub use generate_data_key_pair_without_plaintext::GenerateDataKeyPairWithoutPlai
 pub use generate_data_key_without_plaintext::GenerateDataKeyWithoutPlaintextOutput;
 pub use generate_mac::GenerateMacOutput;
 pub use generate_random::GenerateRandomInput;
-pub use get_public_key::{GetPublicKeyInput, GetPublicKeyOutput};
 pub use get_key_rotation_status::{GetKeyRotationStatusInput, GetKeyRotationStatusOutput};
+pub use get_public_key::{GetPublicKeyInput, GetPublicKeyOutput};
 pub use list_aliases::{AliasListEntry, ListAliasesInput, ListAliasesOutput};
 pub use list_key_rotations::{
     ImportedListEntry, ListKeyRotationsInput, ListKeyRotationsOutput, RotationsListEntry,
 };
 pub use list_keys::{KeyListEntry, ListKeysInput, ListKeysOutput};
-pub use mac::GenerateMacInput;
 pub use list_resource_tags::{ListResourceTagsInput, ListResourceTagsOutput};
+pub use mac::GenerateMacInput;
 pub use model::{
     CiphertextBlob, KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Plaintext,
     RotationType, Tag,
@@ -127,9 +127,9 @@ pub use s3::S3DataKey;
 pub use schedule_key_deletion::{ScheduleKeyDeletionInput, ScheduleKeyDeletionOutput};
 pub use service::Kms;
 pub use sign::{SignInput, SignOutput};
-pub use verify::{VerifyInput, VerifyOutput};
-pub use verify_mac::{VerifyMacInput, VerifyMacOutput};
 pub use tag_resource::TagResourceInput;
 pub use untag_resource::UntagResourceInput;
 pub use update_alias::UpdateAliasInput;
 pub use update_key_description::UpdateKeyDescriptionInput;
+pub use verify::{VerifyInput, VerifyOutput};
+pub use verify_mac::{VerifyMacInput, VerifyMacOutput};

@@ -48,7 +48,7 @@ pub(super) fn decode(mut members: Members) -> Result<CreateKeyInput, KmsFault> {
     Ok(input)
 }
 
-fn tags(members: &mut Members) -> Result<Vec<Tag>, KmsFault> {
+pub(super) fn tags(members: &mut Members) -> Result<Vec<Tag>, KmsFault> {
     let mut tags = Vec::new();
     for entry in members.list("Tags")? {
         let Json::Map(entry) = entry else {

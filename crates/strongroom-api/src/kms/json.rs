@@ -19,8 +19,8 @@ pub(crate) enum Json {
     Boolean(bool),
     /// A number that is whole and fits.
     Integer(i64),
-    /// Any other number; nothing here takes one, so its value is not kept.
-    Fraction,
+    /// Any other number; infinite when it is whole and does not fit. Only times take one.
+    Fraction(f64),
     /// A string.
     Text(Zeroizing<String>),
     /// An array.
@@ -34,7 +34,7 @@ impl fmt::Debug for Json {
         f.write_str(match self {
             Self::Null => "null",
             Self::Boolean(_) => "boolean",
-            Self::Integer(_) | Self::Fraction => "number",
+            Self::Integer(_) | Self::Fraction(_) => "number",
             Self::Text(_) => "text [redacted]",
             Self::List(_) => "list",
             Self::Map(_) => "map",
@@ -110,11 +110,11 @@ impl<'de> Visitor<'de> for Nested {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(i64::try_from(value).map_or(Json::Fraction, Json::Integer))
+        Ok(i64::try_from(value).map_or(Json::Fraction(f64::INFINITY), Json::Integer))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Fraction)
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Fraction(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
@@ -162,7 +162,7 @@ mod tests {
         .unwrap();
         assert!(matches!(members.get("a"), Some(Json::Text(text)) if text.as_str() == "xA"));
         assert!(matches!(members.get("n"), Some(Json::Integer(1024))));
-        assert!(matches!(members.get("f"), Some(Json::Fraction)));
+        assert!(matches!(members.get("f"), Some(Json::Fraction(_))));
         assert!(matches!(members.get("t"), Some(Json::Boolean(true))));
         assert!(matches!(members.get("z"), Some(Json::Null)));
         assert!(matches!(members.get("l"), Some(Json::List(list)) if list.len() == 1));

@@ -14,6 +14,14 @@ pub(super) fn reply(metadata: &KeyMetadata) -> Result<Reply, KmsFault> {
     })
 }
 
+/// The word for whether imported material expires.
+pub(super) fn expiration_model(valid_to_ms: Option<u64>) -> &'static str {
+    match valid_to_ms {
+        Some(_) => "KEY_MATERIAL_EXPIRES",
+        None => "KEY_MATERIAL_DOES_NOT_EXPIRE",
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer<'a> {

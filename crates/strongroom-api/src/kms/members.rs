@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -129,6 +130,24 @@ impl Members {
         Ok(Some(number))
     }
 
+    /// A time in seconds since the Unix epoch, with or without a fraction; in milliseconds.
+    pub(crate) fn time(&mut self, name: &'static str) -> Result<Option<u64>, KmsFault> {
+        let ms = match self.take(name) {
+            None => return Ok(None),
+            Some(Json::Integer(seconds)) => u64::try_from(seconds)
+                .ok()
+                .and_then(|seconds| seconds.checked_mul(1_000)),
+            Some(Json::Fraction(seconds)) => Duration::try_from_secs_f64(seconds)
+                .ok()
+                .and_then(|since| u64::try_from(since.as_millis()).ok()),
+            Some(other) => return Err(wrong_type(&other, "Timestamp")),
+        };
+        if ms.is_none() {
+            self.violate(name, None, "Member must be a time after 1970");
+        }
+        Ok(ms)
+    }
+
     /// True or false.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, KmsFault> {
         match self.take(name) {
@@ -174,6 +193,17 @@ impl Members {
             Some(Json::List(list)) => Ok(list),
             Some(other) => Err(wrong_type(&other, "List")),
         }
+    }
+
+    /// Notes that a list is missing, if it is; it is not taken.
+    pub(crate) fn required_list(&mut self, name: &'static str) -> Result<(), KmsFault> {
+        let there = match self.members.get(name) {
+            None | Some(Json::Null) => None,
+            Some(Json::List(_)) => Some(()),
+            Some(other) => return Err(wrong_type(other, "List")),
+        };
+        self.required(name, there);
+        Ok(())
     }
 
     /// Whether a member is there and not null; it is taken.
@@ -265,7 +295,7 @@ pub(super) fn wrong_type(found: &Json, wanted: &str) -> KmsFault {
         Json::Map(_) => "Start of structure or map found where not expected.".to_owned(),
         Json::Text(_) => format!("STRING_VALUE can not be converted to {wanted}"),
         Json::Integer(_) => format!("NUMBER_VALUE can not be converted to {wanted}"),
-        Json::Fraction => format!("DECIMAL_VALUE can not be converted to {wanted}"),
+        Json::Fraction(_) => format!("DECIMAL_VALUE can not be converted to {wanted}"),
         Json::Boolean(true) => format!("TRUE_VALUE can not be converted to {wanted}"),
         Json::Boolean(false) => format!("FALSE_VALUE can not be converted to {wanted}"),
         Json::Null => format!("NULL_VALUE can not be converted to {wanted}"),

@@ -10,14 +10,18 @@
 //! Nothing is decided here about keys. What may be secret on its way through (plaintext to encrypt,
 //! data keys, decrypted bytes) lives in memory that is wiped, and never enters a message.
 
+mod cancel_key_deletion;
 mod create_alias;
 mod create_key;
 mod decrypt;
 mod delete_alias;
+mod delete_imported_key_material;
 mod derive_shared_secret;
 mod describe_key;
 mod disable_key;
+mod disable_key_rotation;
 mod enable_key;
+mod enable_key_rotation;
 mod encrypt;
 mod fault;
 mod generate_data_key;
@@ -26,17 +30,26 @@ mod generate_data_key_pair_without_plaintext;
 mod generate_data_key_without_plaintext;
 mod generate_mac;
 mod generate_random;
+mod get_key_rotation_status;
 mod get_public_key;
 mod json;
 mod key_metadata;
 mod list_aliases;
+mod list_key_rotations;
 mod list_keys;
+mod list_resource_tags;
 mod members;
 mod operation;
 mod parameters;
 mod re_encrypt;
 mod reply;
+mod rotate_key_on_demand;
+mod schedule_key_deletion;
 mod sign;
+mod tag_resource;
+mod untag_resource;
+mod update_alias;
+mod update_key_description;
 mod verify;
 mod verify_mac;
 
@@ -97,14 +110,20 @@ struct Call<'a> {
 
 async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<Reply, KmsFault> {
     match operation {
+        Operation::CancelKeyDeletion => cancel_key_deletion::handle(call, members).await,
         Operation::CreateAlias => create_alias::handle(call, members).await,
         Operation::CreateKey => create_key::handle(call, members).await,
         Operation::Decrypt => decrypt::handle(call, members).await,
         Operation::DeleteAlias => delete_alias::handle(call, members).await,
+        Operation::DeleteImportedKeyMaterial => {
+            delete_imported_key_material::handle(call, members).await
+        }
         Operation::DeriveSharedSecret => derive_shared_secret::handle(call, members).await,
         Operation::DescribeKey => describe_key::handle(call, members).await,
         Operation::DisableKey => disable_key::handle(call, members).await,
+        Operation::DisableKeyRotation => disable_key_rotation::handle(call, members).await,
         Operation::EnableKey => enable_key::handle(call, members).await,
+        Operation::EnableKeyRotation => enable_key_rotation::handle(call, members).await,
         Operation::Encrypt => encrypt::handle(call, members).await,
         Operation::GenerateDataKey => generate_data_key::handle(call, members).await,
         Operation::GenerateDataKeyPair => generate_data_key_pair::handle(call, members).await,
@@ -116,11 +135,20 @@ async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<R
         }
         Operation::GenerateMac => generate_mac::handle(call, members).await,
         Operation::GenerateRandom => generate_random::handle(call, members).await,
+        Operation::GetKeyRotationStatus => get_key_rotation_status::handle(call, members).await,
         Operation::GetPublicKey => get_public_key::handle(call, members).await,
         Operation::ListAliases => list_aliases::handle(call, members).await,
+        Operation::ListKeyRotations => list_key_rotations::handle(call, members).await,
         Operation::ListKeys => list_keys::handle(call, members).await,
+        Operation::ListResourceTags => list_resource_tags::handle(call, members).await,
         Operation::ReEncrypt => re_encrypt::handle(call, members).await,
+        Operation::RotateKeyOnDemand => rotate_key_on_demand::handle(call, members).await,
+        Operation::ScheduleKeyDeletion => schedule_key_deletion::handle(call, members).await,
         Operation::Sign => sign::handle(call, members).await,
+        Operation::TagResource => tag_resource::handle(call, members).await,
+        Operation::UntagResource => untag_resource::handle(call, members).await,
+        Operation::UpdateAlias => update_alias::handle(call, members).await,
+        Operation::UpdateKeyDescription => update_key_description::handle(call, members).await,
         Operation::Verify => verify::handle(call, members).await,
         Operation::VerifyMac => verify_mac::handle(call, members).await,
     }

@@ -22,14 +22,18 @@ macro_rules! operations {
 }
 
 operations! {
+    CancelKeyDeletion,
     CreateAlias,
     CreateKey,
     Decrypt,
     DeleteAlias,
+    DeleteImportedKeyMaterial,
     DeriveSharedSecret,
     DescribeKey,
     DisableKey,
+    DisableKeyRotation,
     EnableKey,
+    EnableKeyRotation,
     Encrypt,
     GenerateDataKey,
     GenerateDataKeyPair,
@@ -37,11 +41,20 @@ operations! {
     GenerateDataKeyWithoutPlaintext,
     GenerateMac,
     GenerateRandom,
+    GetKeyRotationStatus,
     GetPublicKey,
     ListAliases,
+    ListKeyRotations,
     ListKeys,
+    ListResourceTags,
     ReEncrypt,
+    RotateKeyOnDemand,
+    ScheduleKeyDeletion,
     Sign,
+    TagResource,
+    UntagResource,
+    UpdateAlias,
+    UpdateKeyDescription,
     Verify,
     VerifyMac,
 }
@@ -57,6 +70,9 @@ impl Operation {
         if let Some(operation) = Self::ALL.iter().find(|operation| operation.name() == name) {
             return Ok(*operation);
         }
+        if let Some((_, why)) = NEVER.iter().find(|(never, _)| *never == name) {
+            return Err(KmsFault::new(KmsFaultKind::UnsupportedOperation, *why));
+        }
         if NOT_YET.contains(&name) {
             return Err(KmsFault::not_yet(format!("The operation {name}")));
         }
@@ -67,40 +83,35 @@ impl Operation {
 /// What every target of the key service begins with.
 pub(crate) const TARGET_PREFIX: &str = "TrentService.";
 
+/// What this server will not have, and why.
+const NEVER: [(&str, &str); 8] = [
+    ("ConnectCustomKeyStore", CUSTOM_KEY_STORES),
+    ("CreateCustomKeyStore", CUSTOM_KEY_STORES),
+    ("DeleteCustomKeyStore", CUSTOM_KEY_STORES),
+    ("DescribeCustomKeyStores", CUSTOM_KEY_STORES),
+    ("DisconnectCustomKeyStore", CUSTOM_KEY_STORES),
+    ("ReplicateKey", REPLICAS),
+    ("UpdateCustomKeyStore", CUSTOM_KEY_STORES),
+    ("UpdatePrimaryRegion", REPLICAS),
+];
+const CUSTOM_KEY_STORES: &str = "Custom key stores are not supported: keys are kept in this \
+                                 server's own key store.";
+const REPLICAS: &str =
+    "Replicas of multi-Region keys are not supported: this server is one Region.";
+
 /// The rest of the service's model.
-const NOT_YET: [&str; 32] = [
-    "CancelKeyDeletion",
-    "ConnectCustomKeyStore",
-    "CreateCustomKeyStore",
+const NOT_YET: [&str; 11] = [
     "CreateGrant",
-    "DeleteCustomKeyStore",
-    "DeleteImportedKeyMaterial",
-    "DescribeCustomKeyStores",
-    "DisableKeyRotation",
-    "DisconnectCustomKeyStore",
-    "EnableKeyRotation",
     "GetKeyLastUsage",
     "GetKeyPolicy",
-    "GetKeyRotationStatus",
     "GetParametersForImport",
     "ImportKeyMaterial",
     "ListGrants",
     "ListKeyPolicies",
-    "ListKeyRotations",
-    "ListResourceTags",
     "ListRetirableGrants",
     "PutKeyPolicy",
-    "ReplicateKey",
     "RetireGrant",
     "RevokeGrant",
-    "RotateKeyOnDemand",
-    "ScheduleKeyDeletion",
-    "TagResource",
-    "UntagResource",
-    "UpdateAlias",
-    "UpdateCustomKeyStore",
-    "UpdateKeyDescription",
-    "UpdatePrimaryRegion",
 ];
 
 #[cfg(test)]
@@ -109,11 +120,16 @@ mod tests {
 
     #[test]
     fn the_model_has_54_operations() {
-        assert_eq!(Operation::ALL.len() + NOT_YET.len(), 54);
+        assert_eq!(Operation::ALL.len() + NOT_YET.len() + NEVER.len(), 54);
         for operation in Operation::ALL {
             let target = format!("TrentService.{}", operation.name());
             assert_eq!(Operation::from_target(Some(&target)).unwrap(), *operation);
             assert!(!NOT_YET.contains(&operation.name()));
+        }
+        for (name, why) in NEVER {
+            let fault = Operation::from_target(Some(&format!("TrentService.{name}"))).unwrap_err();
+            assert_eq!(fault.kind, KmsFaultKind::UnsupportedOperation);
+            assert_eq!(fault.message, why);
         }
         for name in NOT_YET {
             let fault = Operation::from_target(Some(&format!("TrentService.{name}"))).unwrap_err();

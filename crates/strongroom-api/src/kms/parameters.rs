@@ -20,6 +20,8 @@ pub(super) const MARKER: RangeInclusive<usize> = 1..=1_024;
 pub(super) const LIMIT: RangeInclusive<i64> = 1..=1_000;
 /// Characters of a word; which words there are is for the operation to say.
 pub(super) const ALGORITHM: RangeInclusive<usize> = 0..=256;
+/// Digits of a material's id.
+pub(super) const MATERIAL_ID: RangeInclusive<usize> = 64..=64;
 /// Bytes of a plaintext.
 pub(super) const PLAINTEXT: RangeInclusive<usize> = 1..=4_096;
 /// Bytes of a signature or a message authentication code.

@@ -11,9 +11,10 @@ use strongroom_format::EncryptionContext;
 use strongroom_iam::{Caller, dangerous_caller_for_tests};
 use strongroom_kms::root::{RootKey, RootSecret};
 use strongroom_kms::{
-    CiphertextBlob, CreateKeyInput, DataKeySpec, DecryptInput, DecryptOutput, DisableKeyInput,
-    EncryptInput, EncryptOutput, Error, GenerateDataKeyInput, GenerateDataKeyOutput,
-    GetPublicKeyInput, GetPublicKeyOutput, KeyMetadata, Keyring, Kms, Plaintext, root,
+    CiphertextBlob, CreateKeyInput, DataKeySpec, DecryptInput, DecryptOutput, DescribeKeyInput,
+    DisableKeyInput, DueReport, EncryptInput, EncryptOutput, Error, GenerateDataKeyInput,
+    GenerateDataKeyOutput, GetPublicKeyInput, GetPublicKeyOutput, KeyMetadata, Keyring, Kms,
+    Plaintext, root,
 };
 use strongroom_store::drive::{Access, Drive, Folder, LocalDrive};
 use strongroom_store::{Store, StoreOptions};
@@ -22,7 +23,22 @@ use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const REGION: &str = "us-east-1";
+pub(crate) const DAY_MS: u64 = 24 * 3_600_000;
 pub(crate) const NOON_MS: u64 = 1_795_255_262_000;
+
+/// Calls an operation as the world's caller.
+macro_rules! call {
+    ($world:expr, $operation:ident, $input:expr) => {{
+        let receipt = $world.receipt();
+        let result = $world
+            .kms
+            .$operation(&$world.caller, &receipt, $input)
+            .await;
+        receipt.finish_recorded();
+        result
+    }};
+}
+pub(crate) use call;
 
 pub(crate) struct World {
     pub(crate) kms: Kms,
@@ -30,6 +46,7 @@ pub(crate) struct World {
     pub(crate) caller: Caller,
     pub(crate) store: Store,
     pub(crate) drive: Arc<dyn Drive>,
+    pub(crate) clock: Arc<SimClock>,
     dir: TempDir,
     secret: RootSecret,
     keyring_file: Vec<u8>,
@@ -38,12 +55,25 @@ pub(crate) struct World {
 pub(crate) async fn new_world() -> World {
     let secret = RootSecret::Key(RootKey::generate().unwrap());
     let (keyring, keyring_file) = root::create(&secret, NOON_MS).unwrap();
-    open(TempDir::new().unwrap(), secret, keyring_file, keyring).await
+    let clock = Arc::new(SimClock::new(NOON_MS));
+    open(
+        TempDir::new().unwrap(),
+        secret,
+        keyring_file,
+        keyring,
+        clock,
+    )
+    .await
 }
 
-async fn open(dir: TempDir, secret: RootSecret, keyring_file: Vec<u8>, keyring: Keyring) -> World {
+async fn open(
+    dir: TempDir,
+    secret: RootSecret,
+    keyring_file: Vec<u8>,
+    keyring: Keyring,
+    clock: Arc<SimClock>,
+) -> World {
     let drive: Arc<dyn Drive> = Arc::new(local_drive(dir.path()).await);
-    let clock = Arc::new(SimClock::new(NOON_MS));
     let store = Store::open(drive.clone(), keyring.at_rest(), StoreOptions::default());
     let store = store.await.unwrap();
     let options = AuditOptions {
@@ -57,7 +87,7 @@ async fn open(dir: TempDir, secret: RootSecret, keyring_file: Vec<u8>, keyring: 
     let kms = Kms::open(
         &store,
         keyring,
-        clock,
+        clock.clone(),
         REGION.to_owned(),
         ACCOUNT.to_owned(),
     );
@@ -69,6 +99,7 @@ async fn open(dir: TempDir, secret: RootSecret, keyring_file: Vec<u8>, keyring: 
         caller,
         store,
         drive,
+        clock,
         dir,
         secret,
         keyring_file,
@@ -116,6 +147,7 @@ impl World {
             audit,
             store,
             drive,
+            clock,
             dir,
             secret,
             keyring_file,
@@ -125,7 +157,7 @@ impl World {
         store.close().await.unwrap();
         drop((kms, audit, store, drive));
         let keyring = root::unseal(&keyring_file, &secret).unwrap();
-        open(dir, secret, keyring_file, keyring).await
+        open(dir, secret, keyring_file, keyring, clock).await
     }
 
     /// The directory of the drive.
@@ -135,6 +167,42 @@ impl World {
 
     pub(crate) fn receipt(&self) -> Receipt {
         self.audit.begin(self.caller.facts().clone())
+    }
+
+    /// What the server does every minute.
+    pub(crate) async fn run_due(&self) -> DueReport {
+        let receipt = self.receipt();
+        let report = self.kms.run_due(&receipt).await.unwrap();
+        receipt.finish_recorded();
+        report
+    }
+
+    pub(crate) async fn describe(&self, key_id: &str) -> Result<KeyMetadata, Error> {
+        let input = DescribeKeyInput {
+            key_id: key_id.to_owned(),
+            grant_tokens: Vec::new(),
+        };
+        call!(self, describe_key, input)
+    }
+
+    /// All files below the drive's directory that hold these bytes.
+    pub(crate) fn files_with(&self, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    let content = std::fs::read(entry.path()).unwrap();
+                    if content.windows(bytes.len()).any(|window| window == bytes) {
+                        found.push(entry.path());
+                    }
+                }
+            }
+        }
+        found
     }
 
     pub(crate) async fn key(&self) -> KeyMetadata {
