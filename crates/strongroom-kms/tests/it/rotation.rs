@@ -71,7 +71,7 @@ async fn on_demand_rotation_keeps_what_was_before() {
             opened.plaintext.expose_secret(),
             [u8::try_from(turn).unwrap()]
         );
-        assert_eq!(opened.key_material_id, ids[turn]);
+        assert_eq!(opened.key_material_id.as_ref(), Some(&ids[turn]));
     }
     let listed = rotations(&world, &key.key_id, true).await;
     let told: Vec<_> = listed.iter().map(|entry| &entry.key_material_id).collect();
@@ -140,7 +140,7 @@ async fn automatic_rotation_comes_when_it_is_due() {
         .decrypt(&first.ciphertext_blob.0, &context, None)
         .await
         .unwrap();
-    assert_eq!(Some(opened.key_material_id), key.current_key_material_id);
+    assert_eq!(opened.key_material_id, key.current_key_material_id);
     let told = status(&world, &key.key_id).await.unwrap();
     assert_eq!(told.next_rotation_ms, Some(NOON_MS + 180 * DAY_MS));
     let listed = rotations(&world, &key.key_id, false).await;

@@ -139,6 +139,7 @@ impl Sim {
             algorithm: None,
             grant_tokens: Vec::new(),
             dry_run: false,
+            ignore_ciphertext: false,
         };
         let opened = self.kms.decrypt(&caller, &receipt, input).await;
         receipt.finish_recorded();
