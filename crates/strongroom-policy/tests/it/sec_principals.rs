@@ -181,6 +181,17 @@ fn sec_n35_a_user_made_again_is_not_the_one_the_policy_meant() {
     assert_eq!(ask(&exempts, ANN, "kms:Decrypt"), NO);
     assert_eq!(ask(&exempts, second_ann, "kms:Decrypt"), DENIED);
 
+    // Sessions belong to the role of their own name, account and partition only.
+    for role in [
+        "arn:aws:iam::123456789012:role/deployer",
+        "arn:aws:iam::123456789012:role/deploy/other",
+        "arn:aws:iam::210987654321:role/deploy",
+        "arn:aws-cn:iam::123456789012:role/deploy",
+    ] {
+        let policy = with("Allow", &format!(r#""Principal":{{"AWS":"{role}"}}"#));
+        assert_eq!(ask(&policy, SESSION, "kms:Decrypt"), NO, "{role}");
+    }
+
     // Roles by their id, whatever the session.
     let element = r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/team/deploy"}"#;
     let roles = with("Allow", element).pinned(ids).unwrap();
