@@ -52,16 +52,10 @@ impl Product {
         let access_key_id = "AKIABENCHBENCHBENCH2".to_owned();
         let mut command = Command::new(program);
         command
-            .args([
-                "serve",
-                "--allow-unencrypted-swap",
-                "--https",
-                "127.0.0.1:0",
-                "--http",
-                "127.0.0.1:0",
-            ])
+            .args(["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(["--admin", "127.0.0.1:0", "--log", "warn", "--data"])
             .arg(data)
+            .env("STRONGROOM_ALLOW_UNENCRYPTED_SWAP", "true")
             .env("STRONGROOM_ROOT_ACCESS_KEY_ID", &access_key_id)
             .env("STRONGROOM_ROOT_SECRET_ACCESS_KEY", &secret);
         let mut process = Process::start(&mut command, &data.join("bench.log"))?;
