@@ -144,9 +144,9 @@ impl Rooms {
                 context: context.clone(),
                 key_id: None,
                 algorithm: None,
+                ignore_ciphertext: false,
                 grant_tokens: Vec::new(),
                 dry_run: false,
-                ignore_ciphertext: false,
             };
             let opened = self.kms.decrypt(&self.caller, &receipt, input).await?;
             receipt.finish_recorded();

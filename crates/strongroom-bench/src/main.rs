@@ -29,8 +29,8 @@ use clap::{Parser, Subcommand};
 
 /// The server's own heap: what is measured in this process costs what it costs there.
 #[global_allocator]
-static HEAP: strongroom_memory::WipingAllocator<std::alloc::System> =
-    strongroom_memory::WipingAllocator(std::alloc::System);
+static HEAP: strongroom_memory::WipingAllocator<mimalloc::MiMalloc> =
+    strongroom_memory::WipingAllocator(mimalloc::MiMalloc);
 
 /// Measures Strongroom.
 #[derive(Debug, Parser)]

@@ -29,18 +29,18 @@ mod start;
 mod swap;
 mod tls;
 
-use std::alloc::System;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use strongroom_memory::WipingAllocator;
 
 use crate::error::Error;
 
 /// What is freed is overwritten first, also by libraries that know nothing of secrets.
 #[global_allocator]
-static HEAP: WipingAllocator<System> = WipingAllocator(System);
+static HEAP: WipingAllocator<MiMalloc> = WipingAllocator(MiMalloc);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
