@@ -186,7 +186,6 @@ fn sec_n35_a_user_made_again_is_not_the_one_the_policy_meant() {
         "arn:aws:iam::123456789012:role/deployer",
         "arn:aws:iam::123456789012:role/deploy/other",
         "arn:aws:iam::210987654321:role/deploy",
-        "arn:aws-cn:iam::123456789012:role/deploy",
     ] {
         let policy = with("Allow", &format!(r#""Principal":{{"AWS":"{role}"}}"#));
         assert_eq!(ask(&policy, SESSION, "kms:Decrypt"), NO, "{role}");
