@@ -61,6 +61,7 @@ mod message;
 mod model;
 mod page;
 mod re_encrypt;
+mod rewrap;
 pub mod root;
 mod rotate_key_on_demand;
 mod rotation;
@@ -120,6 +121,7 @@ pub use model::{
     RotationType, Tag,
 };
 pub use re_encrypt::{ReEncryptInput, ReEncryptOutput};
+pub use rewrap::{REWRAP_MARKS, RewrapMark, RewrapReport, TellRewrap};
 pub use root::Keyring;
 pub use rotate_key_on_demand::RotateKeyOnDemandInput;
 pub use run_due::DueReport;

@@ -147,7 +147,14 @@ impl Kms {
         if let Some(material) = cache.get(row, version, stored, now_ms) {
             return Ok(material);
         }
-        let material = Arc::new(self.open_material(row, version, stored)?);
+        let material = Arc::new(match self.open_material(row, version, stored) {
+            // It may have been wrapped again since the row was read, and its shred key destroyed.
+            Err(error) if error.is_corruption() => match self.material(row.uid(), version)? {
+                Some(now) if now != *stored => self.open_material(row, version, &now)?,
+                _ => return Err(error),
+            },
+            opened => opened?,
+        });
         cache.put(row, version, stored, now_ms, &material);
         Ok(material)
     }

@@ -89,6 +89,19 @@ pub(crate) async fn begin(
 }
 
 impl WrapKey {
+    /// The SSE-S3 key of a bucket, by itself.
+    pub(crate) fn of_sse_s3(external_key: ExternalKey, ek_ref: Vec<u8>) -> Self {
+        Self {
+            external_key,
+            mode: SseMode::S3,
+            ek_ref,
+            kms_arn: String::new(),
+            context: BTreeMap::new(),
+            caller_context: BTreeMap::new(),
+            customer_md5: None,
+        }
+    }
+
     /// The mode.
     pub(crate) fn mode(&self) -> SseMode {
         self.mode

@@ -32,6 +32,7 @@ mod objects;
 mod part_store;
 pub mod pipeline;
 mod put_object;
+mod rewrap;
 mod rows;
 mod table_key;
 mod verify;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use self::root::{ROOT_EXAMPLES, RootArgs, RootCommand};
+use self::root::{REWRAP_HELP, ROOT_EXAMPLES, RewrapArgs, RootArgs, RootCommand};
 use crate::root_key::source::Kdf;
 
 /// An encrypting object store that speaks the S3 and KMS protocols.
@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Read every stored byte again and check checksums and authentication tags
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Bring wrapped keys forward to the newest epochs, without touching data
+    #[command(after_help = REWRAP_HELP)]
+    Rewrap(RewrapArgs),
     /// Show, rotate and change what the keyring is sealed with
     #[command(subcommand, after_help = ROOT_EXAMPLES)]
     Root(RootCommand),

@@ -27,7 +27,7 @@ use strongroom_wire::sigv4::{
 
 use crate::config::Place;
 use crate::credential::RootAccessKey;
-use crate::data_dir::Held;
+use crate::data_dir::{DataDir, Held};
 use crate::error::Error;
 use crate::root_key::Keeper;
 use crate::sealed_file::{self, Content};
@@ -36,6 +36,7 @@ use crate::tls::local_ca::{CaKey, LocalCa};
 /// Everything below the listeners, open.
 pub(crate) struct Rooms {
     pub(crate) root: RootAccessKey,
+    pub(crate) data: DataDir,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keyring: Arc<strongroom_kms::root::Keyring>,
     /// The file of the keyring.
@@ -125,6 +126,7 @@ impl Rooms {
             .map_err(Error::room("cannot open the buckets"))?;
         Ok(Self {
             root,
+            data: place.data.clone(),
             clock,
             keyring,
             keeper,

@@ -18,7 +18,6 @@ use crate::table_key::{self, PARTS, UPLOADS};
 pub(crate) struct OpenUpload {
     pub table_key: Vec<u8>,
     pub row: UploadRow,
-    pub seq: u64,
 }
 
 /// A part of an open upload and where its row stands.
@@ -29,12 +28,12 @@ pub(crate) struct OpenPart {
 }
 
 impl OpenUpload {
-    /// The upload must still be the one that was found.
-    pub(crate) fn unchanged(&self) -> Precondition {
-        Precondition::SeqIs {
+    /// The upload must still be open. Its id is in the key of its row, and the row says the same
+    /// for as long as it is there: only its object key may be wrapped again meanwhile.
+    pub(crate) fn still_open(&self) -> Precondition {
+        Precondition::Present {
             table: UPLOADS,
             key: self.table_key.clone(),
-            seq: self.seq,
         }
     }
 
@@ -42,7 +41,7 @@ impl OpenUpload {
     /// of its parts. A part that came in meanwhile would otherwise be left behind for ever.
     pub(crate) fn removal(&self, found: &[OpenPart]) -> Batch {
         let mut batch = Batch {
-            preconditions: vec![self.unchanged()],
+            preconditions: vec![self.still_open()],
             writes: vec![Write::Delete {
                 table: UPLOADS,
                 key: self.table_key.clone(),
@@ -130,11 +129,7 @@ impl Objects {
             .get(UPLOADS, &table_key)?
             .ok_or_else(unknown)?;
         let row: UploadRow = rows::decode(&found.value, "upload row")?;
-        Ok(OpenUpload {
-            table_key,
-            row,
-            seq: found.seq,
-        })
+        Ok(OpenUpload { table_key, row })
     }
 
     /// Parts of an open upload in order, from behind `after`.

@@ -182,7 +182,7 @@ impl Objects {
             value: rows::encode(row)?,
         };
         let mut batch = Batch {
-            preconditions: vec![upload.unchanged()],
+            preconditions: vec![upload.still_open()],
             writes: vec![put, body],
         };
         for _ in 0..COMMIT_TRIES_MAX {

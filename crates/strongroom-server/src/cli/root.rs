@@ -170,6 +170,16 @@ pub(crate) enum RootCommand {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RewrapArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Show no progress bar
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
 impl RootCommand {
     pub(crate) fn place(&self) -> &PlaceArgs {
         match self {
@@ -344,6 +354,14 @@ Examples:
 
 While a server runs on the data directory the commands ask it; otherwise they open the store, and
 need the same flags as `serve` does to unseal the keyring.";
+
+pub(super) const REWRAP_HELP: &str = "\
+After a rotation what is new uses the new epoch, and what is there keeps the one it was made in.
+This brings it forward: private files, KMS key material (with new shred keys), and the object keys
+of SSE-S3 objects and open uploads. Bodies are neither read nor written.
+
+It may run while the server serves, be ended at any time, and be run again: it goes on where it
+was, and leaves alone what is current. Exit status 0 all is well, 1 something is damaged.";
 
 const ROTATE_HELP: &str = "\
 A running server does this by itself: domain keys every 30 days, the SSE-S3 root every 365 days.

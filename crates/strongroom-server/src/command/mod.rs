@@ -3,6 +3,7 @@
 
 mod env;
 mod inspect;
+mod rewrap;
 mod root;
 mod serve;
 mod user;
@@ -19,6 +20,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::User(command) => user::run(command).await,
         Command::Inspect(command) => inspect::run(command).await,
         Command::Verify(args) => verify::run(args).await,
+        Command::Rewrap(args) => rewrap::run(args).await,
         Command::Root(command) => root::run(command).await,
     }
 }

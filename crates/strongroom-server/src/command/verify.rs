@@ -80,6 +80,7 @@ fn words(now: Progress) -> String {
         Stage::Log => "log of the tables".to_owned(),
         Stage::Blobs => "catalogue of blobs".to_owned(),
         Stage::Audit => "audit log".to_owned(),
+        Stage::KeyMaterial | Stage::ObjectKeys => "wrapped keys".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use strongroom_kms::root::Rotation;
 use strongroom_object::{Inspection, Scope};
 
-use super::{AccessKey, Answer, ListedUser, Progress, Request, root, verify};
+use super::{AccessKey, Answer, ListedUser, Progress, Request, rewrap, root, verify};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -68,6 +68,11 @@ pub(crate) async fn execute(
             let found = verify::verify(rooms, scope, progress).await;
             rooms.finish(receipt, "VerifyStore").await?;
             Ok(Answer::Verification(found?))
+        }
+        Request::Rewrap {} => {
+            let rewrapped = rewrap::rewrap(rooms, progress).await;
+            rooms.finish(receipt, "RewrapKeys").await?;
+            rewrapped
         }
         Request::RootShow {} => {
             let shown = root::show(rooms).await;

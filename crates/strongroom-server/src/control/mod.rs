@@ -12,6 +12,7 @@
 
 pub(crate) mod client;
 pub(crate) mod execute;
+mod rewrap;
 pub(crate) mod root;
 pub(crate) mod server;
 mod verify;
@@ -41,6 +42,7 @@ pub(crate) enum Request {
         object_key: String,
     },
     Verify {},
+    Rewrap {},
     RootShow {},
     RootRotate {
         domain: bool,
@@ -91,6 +93,8 @@ pub(crate) enum Stage {
     Log,
     Blobs,
     Audit,
+    KeyMaterial,
+    ObjectKeys,
 }
 
 /// What a command is told.
@@ -107,9 +111,26 @@ pub(crate) enum Answer {
     UserRemoved {},
     Inspection(serde_json::Value),
     Verification(Verification),
+    Rewrapped(Rewrapped),
     Root(RootReport),
     Shares(Vec<Zeroizing<String>>),
     Done {},
+}
+
+/// What was brought forward.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Rewrapped {
+    /// Private files that were sealed again.
+    pub(crate) files: u64,
+    pub(crate) material: RewrapCounts,
+    pub(crate) objects: RewrapCounts,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RewrapCounts {
+    pub(crate) seen: u64,
+    pub(crate) rewrapped: u64,
+    pub(crate) damaged: u64,
 }
 
 /// Who can open the keyring, and its epochs.
