@@ -9,11 +9,12 @@ use crate::step::{self, Outcome};
 /// Programs that the tests call, and the Debian package of each.
 const FOR_TESTS: [(&str, &str); 2] = [("cc", "gcc"), ("openssl", "openssl")];
 const FOR_POLICY: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
-const FOR_E2E: [(&str, &str); 4] = [
+const FOR_E2E: [(&str, &str); 5] = [
     ("cc", "gcc"),
     ("python3", "python3"),
     ("rclone", "rclone"),
     ("openssl", "openssl"),
+    ("softhsm2-util", "softhsm2"),
 ];
 
 /// What `cargo test` needs.

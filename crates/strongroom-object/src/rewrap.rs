@@ -20,7 +20,7 @@ use crate::table_key::{self, BUCKETS, UPLOADS, VERSIONS};
 
 impl Objects {
     /// Wraps object keys again that are not under the newest SSE-S3 root.
-    pub async fn rewrap(&self, tell: TellRewrap<'_>) -> Result<RewrapReport, Error> {
+    pub async fn rewrap_object_keys(&self, tell: TellRewrap<'_>) -> Result<RewrapReport, Error> {
         let mut run = Run {
             objects: self,
             epoch: self.kms().newest_sse_s3_epoch(),

@@ -317,7 +317,11 @@ async fn sec_n88_requests_of_the_wrong_form_are_refused_and_recorded() {
         ("encrypt", "{}", "UnknownOperationException"),
         ("", "{}", "UnknownOperationException"),
         ("ReplicateKey", "{}", "UnsupportedOperationException"),
-        ("CreateCustomKeyStore", "{}", "UnsupportedOperationException"),
+        (
+            "CreateCustomKeyStore",
+            "{}",
+            "UnsupportedOperationException",
+        ),
         ("Encrypt", "{", "SerializationException"),
         ("Encrypt", "[]", "SerializationException"),
         (

@@ -30,6 +30,7 @@ mod mac;
 mod material;
 mod re_encrypt;
 mod recovery;
+mod rewrap;
 mod rotation;
 mod rsa;
 mod s3;

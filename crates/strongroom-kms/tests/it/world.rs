@@ -50,6 +50,7 @@ pub(crate) struct World {
     dir: TempDir,
     secret: RootSecret,
     keyring_file: Vec<u8>,
+    keyring: Arc<Keyring>,
 }
 
 pub(crate) async fn new_world() -> World {
@@ -86,7 +87,7 @@ async fn open(
     let keyring = Arc::new(keyring);
     let kms = Kms::open(
         &store,
-        keyring,
+        Arc::clone(&keyring),
         clock.clone(),
         REGION.to_owned(),
         ACCOUNT.to_owned(),
@@ -103,6 +104,7 @@ async fn open(
         dir,
         secret,
         keyring_file,
+        keyring,
     }
 }
 
@@ -158,6 +160,19 @@ impl World {
         drop((kms, audit, store, drive));
         let keyring = root::unseal(&keyring_file, &secret).unwrap();
         open(dir, secret, keyring_file, keyring, clock).await
+    }
+
+    /// New epochs of the keyring, as a running server begins them.
+    pub(crate) fn rotate(&mut self) {
+        let file = root::KeyringFile::parse(&self.keyring_file).unwrap();
+        let mut open = file.open(&self.secret).unwrap();
+        let rotation = root::Rotation {
+            domain: true,
+            sse_s3: true,
+        };
+        open.rotate(rotation, NOON_MS).unwrap();
+        self.keyring_file = open.seal().unwrap();
+        self.keyring.install(&open).unwrap();
     }
 
     /// The directory of the drive.

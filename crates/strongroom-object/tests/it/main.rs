@@ -19,4 +19,5 @@ mod listing;
 mod model;
 mod multipart;
 mod races;
+mod rewrap;
 mod verify;

@@ -20,7 +20,7 @@ type Refusal = (Vec<CompletedPart>, fn(&Error) -> bool);
 
 const MIB5: usize = 5 * 1024 * 1024;
 
-async fn create(house: &House, encryption: EncryptionRequest) -> String {
+pub(crate) async fn create(house: &House, encryption: EncryptionRequest) -> String {
     create_with(house, encryption, None, None).await.unwrap()
 }
 
@@ -45,7 +45,7 @@ async fn create_with(
     Ok(output.upload_id)
 }
 
-async fn part(
+pub(crate) async fn part(
     house: &House,
     upload_id: &str,
     part_number: u16,
@@ -68,7 +68,7 @@ async fn part(
         .await
 }
 
-fn completed(part_number: u32, output: &UploadPartOutput) -> CompletedPart {
+pub(crate) fn completed(part_number: u32, output: &UploadPartOutput) -> CompletedPart {
     CompletedPart {
         part_number,
         etag: output.etag.clone(),
@@ -76,7 +76,7 @@ fn completed(part_number: u32, output: &UploadPartOutput) -> CompletedPart {
     }
 }
 
-async fn complete(
+pub(crate) async fn complete(
     house: &House,
     upload_id: &str,
     parts: Vec<CompletedPart>,

@@ -27,7 +27,10 @@ pub(super) async fn rewrap(
     };
     let material = rooms.kms.rewrap(&tell(Stage::KeyMaterial)).await;
     let material = material.map_err(refused)?;
-    let objects = rooms.objects.rewrap(&tell(Stage::ObjectKeys)).await;
+    let objects = rooms
+        .objects
+        .rewrap_object_keys(&tell(Stage::ObjectKeys))
+        .await;
     let objects = objects.map_err(refused)?;
     Ok(Answer::Rewrapped(Rewrapped {
         files,
