@@ -6,9 +6,12 @@ use strongroom_testkit::assert_secret_type;
 
 use crate::aead::AeadKey;
 use crate::data_key::{DataKey, Decrypted};
+use crate::key_pair::KeyPair;
+use crate::mac::MacKey;
 use crate::material::Material;
+use crate::signing::Message;
 
-assert_secret_type!(AeadKey, Material, DataKey, Decrypted);
+assert_secret_type!(AeadKey, Material, KeyPair, MacKey, Message, DataKey, Decrypted);
 
 #[test]
 fn material_does_not_print() {

@@ -12,6 +12,7 @@ use crate::world::{World, new_world};
 
 /// Asks for an operation with a key, in a way that is right but for the key, and only to see
 /// whether it would work.
+#[expect(clippy::too_many_lines, reason = "one arm for each operation")]
 async fn ask(world: &World, operation: &str, key: &KeyMetadata, other: &KeyMetadata) -> Error {
     let receipt = world.receipt();
     let (kms, caller) = (&world.kms, &world.caller);

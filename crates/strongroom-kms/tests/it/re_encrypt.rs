@@ -92,6 +92,7 @@ async fn under_the_same_key() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of requests")]
 async fn ciphertext_and_keys_must_be_right() {
     let world = new_world().await;
     let (from, to) = (world.key().await, world.key().await);
@@ -143,7 +144,7 @@ async fn ciphertext_and_keys_must_be_right() {
             input.destination_context = context(&[("", "x")]);
         }),
         wrong("ValidationException", &|input| {
-            input.ciphertext_blob.0.clear()
+            input.ciphertext_blob.0.clear();
         }),
         wrong("ValidationException", &|input| {
             input.ciphertext_blob.0 = vec![1; 6145];
@@ -173,7 +174,7 @@ async fn ciphertext_and_keys_must_be_right() {
         }),
         wrong("DryRunOperationException", &|input| input.dry_run = true),
         wrong("ValidationException", &|input| {
-            input.ignore_ciphertext = true
+            input.ignore_ciphertext = true;
         }),
         wrong("ValidationException", &|input| {
             (input.dry_run, input.ignore_ciphertext) = (true, true);

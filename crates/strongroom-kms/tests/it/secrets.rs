@@ -37,6 +37,7 @@ fn assert_absent(text: &[u8], secret: &[u8], place: &str) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story of one secret")]
 async fn planted_secrets_are_found_nowhere() {
     let world = new_world().await;
     let key = world.key().await;
@@ -134,6 +135,7 @@ async fn planted_secrets_are_found_nowhere() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story of one secret")]
 async fn secrets_of_asymmetric_keys_and_macs_are_found_nowhere() {
     let world = new_world().await;
     let planted = || Plaintext::new(PLANTED.as_bytes().to_vec());
