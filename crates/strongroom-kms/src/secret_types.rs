@@ -11,7 +11,9 @@ use crate::mac::MacKey;
 use crate::material::Material;
 use crate::signing::Message;
 
-assert_secret_type!(AeadKey, Material, KeyPair, MacKey, Message, DataKey, Decrypted);
+assert_secret_type!(
+    AeadKey, Material, KeyPair, MacKey, Message, DataKey, Decrypted
+);
 
 #[test]
 fn material_does_not_print() {

@@ -5,7 +5,11 @@ use strongroom_format::{
     CompletionKey, ExternalKey, KeyMaterial, ObjectKey, Opener, PayloadKey, Sealer, SumsKey,
 };
 use strongroom_kms::root::{FileKey, Keyring, Passphrase, RootKey, RootSecret, Share};
-use strongroom_kms::{DecryptOutput, EncryptInput, GenerateDataKeyOutput, Plaintext, S3DataKey};
+use strongroom_kms::{
+    DecryptOutput, DeriveSharedSecretOutput, EncryptInput, GenerateDataKeyOutput,
+    GenerateDataKeyPairOutput, GenerateMacInput, Plaintext, S3DataKey, SignInput, VerifyInput,
+    VerifyMacInput,
+};
 use strongroom_memory::SecretBytes;
 use strongroom_testkit::assert_secret_type;
 use strongroom_wire::SecretAccessKey;
@@ -32,6 +36,12 @@ assert_secret_type!(
     EncryptInput,
     DecryptOutput,
     GenerateDataKeyOutput,
+    GenerateDataKeyPairOutput,
+    DeriveSharedSecretOutput,
+    SignInput,
+    VerifyInput,
+    GenerateMacInput,
+    VerifyMacInput,
     S3DataKey,
     // Credentials.
     SecretAccessKey,
