@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand;
 use strongroom_format::KeyMaterial;
+use strongroom_memory::SecretBytes;
 use zeroize::Zeroizing;
 
 use crate::aead::AeadKey;
@@ -32,19 +33,21 @@ use crate::shred::ShredKey;
 
 /// The secret of a version of a key, in clear: 32 bytes of a symmetric key, the bytes of a MAC
 /// key, or a private key in PKCS#8 (DER).
-pub(crate) struct Material(Zeroizing<Vec<u8>>);
+pub(crate) struct Material(SecretBytes);
 
 impl Material {
-    /// Takes over the bytes.
+    /// Takes over the bytes: they move to memory that only this process can read.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller's copy is wiped here"
+    )]
     pub(crate) fn new(bytes: Zeroizing<Vec<u8>>) -> Material {
-        Material(bytes)
+        Material(SecretBytes::copy_of(&bytes))
     }
 
     /// Random bytes, for symmetric and MAC keys.
     pub(crate) fn random(len: usize) -> Result<Material, Error> {
-        let mut bytes = Zeroizing::new(vec![0; len]);
-        fill(&mut bytes)?;
-        Ok(Material(bytes))
+        SecretBytes::filled(len, fill).map(Material)
     }
 
     /// New material for a key of `spec`. RSA takes up to seconds.
@@ -68,14 +71,14 @@ impl Material {
 
     /// The bytes. Every use of this method is a place to review.
     pub(crate) fn expose_secret(&self) -> &[u8] {
-        &self.0
+        self.0.expose_secret()
     }
 
     /// The material of a symmetric key.
     pub(crate) fn symmetric(&self) -> Result<KeyMaterial, Error> {
         let bytes: &[u8; 32] = self
             .0
-            .as_slice()
+            .expose_secret()
             .try_into()
             .map_err(|_| Error::Internal("the length of symmetric material"))?;
         Ok(KeyMaterial::from_bytes(*bytes))
@@ -84,7 +87,7 @@ impl Material {
     /// The id of imported material: the same bytes for the same key have the same id, so that
     /// what is imported again can be told from something else when it is gone.
     pub(crate) fn imported_id(&self, uid: KeyUid) -> [u8; 32] {
-        let prk = kdf::extract(b"strongroom/1/kms-material-id", &self.0);
+        let prk = kdf::extract(b"strongroom/1/kms-material-id", self.0.expose_secret());
         *kdf::expand(&prk, &[b"strongroom/1/kms-material-id\0", &uid.0])
     }
 }
@@ -201,7 +204,7 @@ impl Kms {
             .ok_or_else(damaged)?
             .open(&aad(row, version, &stored.material_id), &stored.wrapped)
             .map_err(|_| damaged())?;
-        Ok(Material(opened))
+        Ok(Material::new(opened))
     }
 
     /// The key that wraps the material of a KMS key.
