@@ -46,14 +46,14 @@ impl Iam {
         let access_key_id = credentials.access_key_id();
         let principal = self.principal(access_key_id);
         let (cached_as, secret) = match &principal {
-            Some(principal) => (access_key_id, &principal.secret),
+            Some((principal, _)) => (access_key_id, &principal.secret),
             None => ("", self.decoy()),
         };
         let key = self
             .signing_keys()
             .signing_key(cached_as, secret, credentials.scope());
         let outcome = admitted.verify(&key);
-        let Some(principal) = principal else {
+        let Some((principal, granted)) = principal else {
             let access_key_id = access_key_id.to_owned();
             return Err(AuthError::InvalidAccessKeyId { access_key_id });
         };
@@ -73,6 +73,9 @@ impl Iam {
             service: credentials.scope().service().to_owned(),
             secure_transport: request.secure,
             kind: verified.kind(),
+            region: self.options().region.clone(),
+            now_ms,
+            identity_policies: granted.policies,
         });
         let payload = verified.payload_mode();
         Ok(Authenticated {

@@ -13,6 +13,7 @@ use strongroom_wire::SecretAccessKey;
 
 use crate::credential::RootCredential;
 use crate::error::Error;
+use crate::identity_policy::{Access, BuiltIn, Granted};
 use crate::row::{AccessKeyRow, UserRow};
 use crate::user::{AccessKey, User, root_arn, user_arn};
 
@@ -31,19 +32,27 @@ pub(crate) struct Principal {
 #[derive(Debug)]
 pub(crate) struct Directory {
     account_id: String,
-    users: BTreeMap<String, UserRow>,
+    built_in: BuiltIn,
+    users: BTreeMap<String, Entry>,
     principals: HashMap<String, Arc<Principal>>,
+}
+
+/// A user, and what its policy gives.
+#[derive(Debug)]
+struct Entry {
+    row: UserRow,
+    granted: Granted,
 }
 
 /// What was removed with a user, to put it back when nothing was committed after all.
 pub(crate) struct Removed {
     folded: String,
-    row: Option<UserRow>,
+    entry: Option<Entry>,
     principals: Vec<(String, Arc<Principal>)>,
 }
 
 impl Directory {
-    pub(crate) fn new(account_id: &str, root: RootCredential) -> Self {
+    pub(crate) fn new(account_id: &str, root: RootCredential) -> Result<Self, Error> {
         let RootCredential {
             access_key_id,
             secret,
@@ -58,19 +67,63 @@ impl Directory {
             user: None,
             created_ms: 0,
         };
-        Self {
+        Ok(Self {
             account_id: account_id.to_owned(),
+            built_in: BuiltIn::new()?,
             users: BTreeMap::new(),
             principals: HashMap::from([(access_key_id, Arc::new(principal))]),
-        }
+        })
     }
 
-    pub(crate) fn principal(&self, access_key_id: &str) -> Option<Arc<Principal>> {
-        self.principals.get(access_key_id).map(Arc::clone)
+    /// Whose access key it is, and what its owner may ask for, in one look.
+    pub(crate) fn principal(&self, access_key_id: &str) -> Option<(Arc<Principal>, Granted)> {
+        let principal = self.principals.get(access_key_id)?;
+        let granted = match &principal.user {
+            None => self.built_in.full_access(),
+            Some(folded) => self
+                .users
+                .get(folded)
+                .map_or_else(|| self.built_in.no_access(), |user| user.granted.clone()),
+        };
+        Some((Arc::clone(principal), granted))
     }
 
     pub(crate) fn user_row(&self, folded: &str) -> Option<&UserRow> {
-        self.users.get(folded)
+        self.users.get(folded).map(|user| &user.row)
+    }
+
+    /// What root may, and a user without a policy.
+    pub(crate) fn full_access(&self) -> Granted {
+        self.built_in.full_access()
+    }
+
+    /// From now on the user may do nothing.
+    pub(crate) fn distrust(&mut self, folded: &str) {
+        if let Some(user) = self.users.get_mut(folded) {
+            user.granted = self.built_in.no_access();
+        }
+    }
+
+    /// The unique id behind the ARN of a principal: of a user, or of the root user, whose is the
+    /// account's. `None`: nobody's ARN.
+    pub(crate) fn unique_id(&self, arn: &str) -> Option<String> {
+        if arn == root_arn(&self.account_id) {
+            return Some(self.account_id.clone());
+        }
+        let name = arn.strip_prefix(&user_arn(&self.account_id, ""))?;
+        let row = self.user_row(&name.to_ascii_lowercase())?;
+        // Names are unique without regard to case, but an ARN has one spelling.
+        (row.name == name).then(|| row.principal_id.clone())
+    }
+
+    /// The ARN of the principal with this unique id.
+    pub(crate) fn arn_of(&self, unique_id: &str) -> Option<String> {
+        if unique_id == self.account_id {
+            return Some(root_arn(&self.account_id));
+        }
+        let mut users = self.users.values();
+        let user = users.find(|user| user.row.principal_id == unique_id)?;
+        Some(user_arn(&self.account_id, &user.row.name))
     }
 
     pub(crate) fn user_count(&self) -> usize {
@@ -78,7 +131,7 @@ impl Directory {
     }
 
     pub(crate) fn user(&self, folded: &str) -> Option<User> {
-        let row = self.users.get(folded)?;
+        let Entry { row, granted } = self.users.get(folded)?;
         let mut access_keys: Vec<AccessKey> = self
             .principals
             .iter()
@@ -94,6 +147,7 @@ impl Directory {
             arn: user_arn(&self.account_id, &row.name),
             principal_id: row.principal_id.clone(),
             created_ms: row.created_ms,
+            access: granted.access,
             access_keys,
         })
     }
@@ -105,8 +159,17 @@ impl Directory {
             .collect()
     }
 
-    pub(crate) fn insert_user(&mut self, folded: String, row: UserRow) {
-        self.users.insert(folded, row);
+    pub(crate) fn insert_user(&mut self, folded: String, row: UserRow, granted: Granted) {
+        self.users.insert(folded, Entry { row, granted });
+    }
+
+    /// Adds a user as its row has it. A policy that cannot be read lets it do nothing; `false`
+    /// says so.
+    pub(crate) fn insert_stored_user(&mut self, folded: String, row: UserRow) -> bool {
+        let granted = self.built_in.stored(row.policy.as_deref());
+        let readable = granted.access != Access::Damaged;
+        self.insert_user(folded, row, granted);
+        readable
     }
 
     /// Adds an access key. Its owner must be there, and be the one it was made for.
@@ -116,8 +179,7 @@ impl Directory {
         row: AccessKeyRow,
     ) -> Result<(), Error> {
         let owner = self
-            .users
-            .get(&row.user)
+            .user_row(&row.user)
             .filter(|user| user.principal_id == row.principal_id)
             .ok_or(Error::Corrupted {
                 place: "an access key without its user",
@@ -158,7 +220,7 @@ impl Directory {
             .collect();
         Removed {
             folded: folded.to_owned(),
-            row: self.users.remove(folded),
+            entry: self.users.remove(folded),
             principals,
         }
     }
@@ -171,15 +233,15 @@ impl Directory {
         let principals = self.principals.extract_if(|id, p| is_it(id, p)).collect();
         Removed {
             folded: folded.to_owned(),
-            row: None,
+            entry: None,
             principals,
         }
     }
 
     /// Puts back what was taken out.
     pub(crate) fn restore(&mut self, removed: Removed) {
-        if let Some(row) = removed.row {
-            self.users.insert(removed.folded, row);
+        if let Some(entry) = removed.entry {
+            self.users.insert(removed.folded, entry);
         }
         self.principals.extend(removed.principals);
     }

@@ -47,6 +47,21 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The user has no identity policy. IAM: `NoSuchEntity`.
+    #[error("user `{name}` has no identity policy")]
+    NoSuchUserPolicy {
+        /// The user.
+        name: String,
+    },
+    /// A document that is no identity policy. IAM: `MalformedPolicyDocument`.
+    #[error("the policy is not valid: {reason}")]
+    MalformedPolicy {
+        /// Where and why.
+        reason: String,
+    },
+    /// A policy longer than IAM takes. IAM: `LimitExceeded`.
+    #[error("the policy is longer than 6144 characters without white space")]
+    PolicyTooLong,
     /// No such access key of this user. IAM: `NoSuchEntity`.
     #[error("the access key with id `{access_key_id}` cannot be found")]
     NoSuchAccessKey {
@@ -101,8 +116,13 @@ impl Error {
         match self {
             Self::InvalidUserName { .. } | Self::InvalidAccountId { .. } => "ValidationError",
             Self::UserExists { .. } => "EntityAlreadyExists",
-            Self::NoSuchUser { .. } | Self::NoSuchAccessKey { .. } => "NoSuchEntity",
-            Self::TooManyAccessKeys { .. } | Self::TooManyUsers => "LimitExceeded",
+            Self::NoSuchUser { .. }
+            | Self::NoSuchUserPolicy { .. }
+            | Self::NoSuchAccessKey { .. } => "NoSuchEntity",
+            Self::MalformedPolicy { .. } => "MalformedPolicyDocument",
+            Self::TooManyAccessKeys { .. } | Self::TooManyUsers | Self::PolicyTooLong => {
+                "LimitExceeded"
+            }
             Self::Store(_)
             | Self::OutcomeUnknown
             | Self::Corrupted { .. }

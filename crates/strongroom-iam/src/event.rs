@@ -58,7 +58,8 @@ pub(crate) fn access_key_response(user: &User, access_key_id: &str, created_ms: 
     }})
 }
 
-fn iso(ms: u64) -> String {
+/// ISO 8601, in UTC.
+pub(crate) fn iso(ms: u64) -> String {
     let p = Timestamp::from_unix_ms(ms).parts();
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",

@@ -14,6 +14,7 @@ use crate::directory::{Directory, Principal};
 use crate::error::Error;
 use crate::event;
 use crate::identifier;
+use crate::identity_policy::Granted;
 use crate::row::{AccessKeyRow, UserRow};
 
 /// What this server is.
@@ -71,7 +72,7 @@ impl Iam {
         }
         let directory = {
             let store = store.clone();
-            let mut directory = Directory::new(account_id, root);
+            let mut directory = Directory::new(account_id, root)?;
             tokio::task::spawn_blocking(move || {
                 read_tables(&store, &mut directory)?;
                 Ok::<_, Error>(directory)
@@ -100,9 +101,21 @@ impl Iam {
         &self.inner.options
     }
 
-    pub(crate) fn principal(&self, access_key_id: &str) -> Option<Arc<Principal>> {
+    pub(crate) fn principal(&self, access_key_id: &str) -> Option<(Arc<Principal>, Granted)> {
         self.inner
             .read(|directory| directory.principal(access_key_id))
+    }
+
+    /// The unique id of the principal that an ARN names now: a user's, or the account's id for the
+    /// root user. Policies and grants keep it beside the ARN, so that what was given to a user
+    /// never passes to another of the same name.
+    pub fn unique_id(&self, arn: &str) -> Option<String> {
+        self.inner.read(|directory| directory.unique_id(arn))
+    }
+
+    /// The inverse of [`Iam::unique_id`].
+    pub fn arn_of(&self, unique_id: &str) -> Option<String> {
+        self.inner.read(|directory| directory.arn_of(unique_id))
     }
 
     pub(crate) fn signing_keys(&self) -> &SigningKeyCache {
@@ -208,7 +221,14 @@ fn read_tables(store: &Store, directory: &mut Directory) -> Result<(), Error> {
             place: "a name in iam_users",
         })?;
         let row = UserRow::parse(folded.as_bytes(), &value)?;
-        directory.insert_user(folded, row);
+        let name = row.name.clone();
+        if !directory.insert_stored_user(folded, row) {
+            tracing::error!(
+                user = name,
+                "the stored identity policy cannot be read: the user is denied everything until \
+                 another is set"
+            );
+        }
         Ok(())
     })?;
     for_each_row(store, ACCESS_KEYS_TABLE, |key, value| {

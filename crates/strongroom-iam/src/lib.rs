@@ -11,9 +11,11 @@
 //!   every operation of S3 and KMS asks for a Caller, and there is no other way to get one
 //! ```
 //!
-//! First form: one root user, whose access key the server hands in at start, and further users
-//! with full access. Policies come later, at each operation's `authorize`.
+//! One root user, whose access key the server hands in at start, and further users, each with full
+//! access or with an identity policy. A caller carries its policies as they were when its request
+//! was authenticated; what they mean is decided by each operation's `authorize`.
 
+mod access_denied;
 mod access_key;
 mod add_user;
 mod authenticate;
@@ -24,16 +26,20 @@ mod error;
 mod event;
 mod iam;
 mod identifier;
+mod identity_policy;
 mod list_users;
 mod remove_user;
 mod row;
 mod user;
+mod user_policy;
 
+pub use access_denied::AccessDenied;
 pub use authenticate::{Authenticated, claimed_identity};
-#[cfg(feature = "testing")]
-pub use caller::dangerous_caller_for_tests;
 pub use caller::{AuthMethod, Caller};
+#[cfg(feature = "testing")]
+pub use caller::{dangerous_caller_for_tests, dangerous_user_for_tests};
 pub use credential::{RootCredential, generate_root_credential};
 pub use error::{AuthError, CredentialError, Error};
 pub use iam::{Iam, IamOptions};
+pub use identity_policy::Access;
 pub use user::{AccessKey, NewAccessKey, User};

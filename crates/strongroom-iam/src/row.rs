@@ -19,6 +19,10 @@ pub(crate) struct UserRow {
     pub(crate) principal_id: String,
     #[n(2)]
     pub(crate) created_ms: u64,
+    /// The identity policy as it was given. In the user's own row, so that a user is never read
+    /// without its policy.
+    #[n(3)]
+    pub(crate) policy: Option<String>,
 }
 
 /// A row of `iam_access_keys`.
@@ -117,6 +121,7 @@ mod tests {
             name: "Ann".to_owned(),
             principal_id: "AIDAX".to_owned(),
             created_ms: 7,
+            policy: Some("{}".to_owned()),
         };
         assert_eq!(
             UserRow::parse(b"ann", &user.to_bytes().unwrap()).unwrap(),
@@ -133,6 +138,7 @@ mod tests {
             name: "Ann".to_owned(),
             principal_id: "AIDAX".to_owned(),
             created_ms: 7,
+            policy: Some("{}".to_owned()),
         };
         let bytes = user.to_bytes().unwrap();
         assert!(UserRow::parse(b"bob", &bytes).is_err());

@@ -4,6 +4,7 @@
 use strongroom_wire::SecretAccessKey;
 
 use crate::error::Error;
+use crate::identity_policy::Access;
 
 /// A user of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct User {
     pub principal_id: String,
     /// When the user was added, in milliseconds since 1970.
     pub created_ms: u64,
+    /// What it may ask for.
+    pub access: Access,
     /// At most two access keys, in the order of their ids.
     pub access_keys: Vec<AccessKey>,
 }

@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The one place where it is decided who may do what with which key.
 //!
-//! Every user of the key's account has full access to the keys the account manages. A key managed
-//! by a service (`aws/s3`) may be used through that service only; directly it can be looked at.
-//! Key policies and grants will act here.
+//! ```text
+//! explicit Deny in the key policy or an identity policy?  -> no
+//! key policy allows the principal itself?                 -> yes
+//! key policy leaves it to the account, identity allows?   -> yes
+//! a grant to the principal, whose constraints hold?       -> yes
+//! otherwise                                               -> no
+//! ```
+//!
+//! All of it is read at each decision: a change of a policy or grant acts on the next request.
+//! What `aws:` and `kms:` condition keys say is set here and by `Caller`, from what the server
+//! knows itself; a client sets none of them.
 
 use strongroom_format::EncryptionContext;
-use strongroom_iam::Caller;
+use strongroom_iam::{AccessDenied, Caller};
+use strongroom_policy::{Context, Decision, Missing, Policy, Request, decide_account, decide_key};
 
 use crate::error::Error;
+use crate::grant::Terms;
 use crate::key_id::KeyUid;
-use crate::model::KeyManager;
+use crate::model::{KeySpec, Tag};
 use crate::rows::KeyRow;
+use crate::s3::AWS_S3_ALIAS;
 use crate::service::Kms;
+use crate::use_key::ENCRYPTION_ALGORITHM;
 
 macro_rules! actions {
     ($($name:ident),* $(,)?) => {
@@ -84,19 +96,18 @@ actions! {
 }
 
 impl KmsAction {
-    /// Whether the policy of a service's key lets the account do this directly.
-    fn allowed_on_managed_keys(self) -> bool {
+    /// What encrypts or decrypts, and so has an encryption algorithm.
+    fn is_encryption(self) -> bool {
         matches!(
             self,
-            KmsAction::DescribeKey
-                | KmsAction::GetKeyLastUsage
-                | KmsAction::GetKeyPolicy
-                | KmsAction::GetKeyRotationStatus
-                | KmsAction::ListAliases
-                | KmsAction::ListGrants
-                | KmsAction::ListKeyPolicies
-                | KmsAction::ListKeyRotations
-                | KmsAction::ListResourceTags
+            KmsAction::Decrypt
+                | KmsAction::Encrypt
+                | KmsAction::GenerateDataKey
+                | KmsAction::GenerateDataKeyPair
+                | KmsAction::GenerateDataKeyPairWithoutPlaintext
+                | KmsAction::GenerateDataKeyWithoutPlaintext
+                | KmsAction::ReEncryptFrom
+                | KmsAction::ReEncryptTo
         )
     }
 
@@ -156,8 +167,15 @@ pub(crate) struct Ask<'a> {
     pub(crate) context: Option<&'a EncryptionContext>,
     /// Grants that the caller names; they need not be known everywhere yet.
     pub(crate) grant_tokens: &'a [String],
-    /// Further condition keys of the action, like `kms:WrappingAlgorithm`, with their values.
+    /// Further condition keys of the action, like `kms:WrappingAlgorithm`, with their values. A
+    /// name that is there more than once has several values.
     pub(crate) conditions: &'a [(&'static str, String)],
+    /// `aws:RequestTag/..` and `aws:TagKeys`.
+    pub(crate) tags: &'a [Tag],
+    /// `aws:TagKeys` of a request that names tags without values.
+    pub(crate) tag_keys: &'a [String],
+    /// What the grant that is asked for would allow: a grant may pass on what it allows itself.
+    pub(crate) terms: Option<&'a Terms>,
 }
 
 impl<'a> Ask<'a> {
@@ -169,6 +187,9 @@ impl<'a> Ask<'a> {
             context: None,
             grant_tokens: &[],
             conditions: &[],
+            tags: &[],
+            tag_keys: &[],
+            terms: None,
         }
     }
 
@@ -183,42 +204,238 @@ impl<'a> Ask<'a> {
             ..self
         }
     }
+
+    pub(crate) fn conditions(self, conditions: &'a [(&'static str, String)]) -> Ask<'a> {
+        Ask { conditions, ..self }
+    }
+
+    pub(crate) fn tags(self, tags: &'a [Tag]) -> Ask<'a> {
+        Ask { tags, ..self }
+    }
+
+    pub(crate) fn tag_keys(self, tag_keys: &'a [String]) -> Ask<'a> {
+        Ask { tag_keys, ..self }
+    }
+
+    pub(crate) fn terms(self, terms: &'a Terms) -> Ask<'a> {
+        let terms = Some(terms);
+        Ask { terms, ..self }
+    }
 }
 
 impl Kms {
     /// Decides about an action on a key.
     pub(crate) fn authorize(&self, ask: &Ask<'_>, key: &KeyRow) -> Result<Permit, Error> {
-        // There are no grants yet, so no token is one of theirs.
-        if !ask.grant_tokens.is_empty() {
-            return Err(Error::InvalidGrantToken);
+        self.check_grant_tokens(ask.grant_tokens)?;
+        let resource = key.arn(self.place());
+        let policy = self.key_policies().of(key)?;
+        let identity = ask.caller.identity_policies();
+        let mut context = self.context(ask, Some(key));
+        if mentions_aliases(&policy.parsed) || identity.iter().any(|p| mentions_aliases(p)) {
+            let aliases = self.aliases(Some(key.uid()), None, usize::MAX)?;
+            let names = aliases.iter().map(|alias| alias.name.as_str());
+            context.set_all("kms:ResourceAliases", names);
         }
-        let own = ask.caller.account_id() == key.account_id;
-        let direct = match key.manager {
-            KeyManager::Customer => true,
-            KeyManager::Aws => ask.via == Via::S3 || ask.action.allowed_on_managed_keys(),
+        let request = Request {
+            principal: ask.caller.principal(),
+            action: ask.action.name(),
+            resource: &resource,
+            context: &context,
         };
-        if own && direct {
+        let by_identity = || decide_account(identity, &request).is_allowed();
+        let mut decision = decide_key(&policy.parsed, identity, false, &request);
+        // Grants are read only where they can change something.
+        if matches!(decision, Decision::ImplicitDeny(_)) && self.granted(ask, key, by_identity)? {
+            decision = decide_key(&policy.parsed, identity, true, &request);
+        }
+        if decision.is_allowed() {
             return Ok(Permit {
                 key: key.uid(),
                 action: ask.action,
             });
         }
-        Err(denied(ask, key.arn(self.place())))
+        Err(denied(ask, resource, decision))
     }
 
-    /// Decides about an action that concerns no key, or all of the account's.
-    pub(crate) fn authorize_account(&self, ask: &Ask<'_>) -> Result<(), Error> {
-        if ask.caller.account_id() == self.place().account_id {
+    /// Decides about retiring a grant. Policies can forbid it, but not allow it: `may` says whether
+    /// the grant lets the caller do it, told whether the identity policies of the caller would.
+    pub(crate) fn authorize_retirement(
+        &self,
+        ask: &Ask<'_>,
+        key: &KeyRow,
+        may: impl FnOnce(bool) -> bool,
+    ) -> Result<(), Error> {
+        let resource = key.arn(self.place());
+        let policy = self.key_policies().of(key)?;
+        let identity = ask.caller.identity_policies();
+        let context = self.context(ask, Some(key));
+        let request = Request {
+            principal: ask.caller.principal(),
+            action: ask.action.name(),
+            resource: &resource,
+            context: &context,
+        };
+        let by_identity = decide_account(identity, &request).is_allowed();
+        let decision = decide_key(&policy.parsed, identity, true, &request);
+        match decision {
+            Decision::Allow if may(by_identity) => Ok(()),
+            Decision::Allow => {
+                let decision = Decision::ImplicitDeny(Missing::ResourcePolicy);
+                Err(denied(ask, resource, decision))
+            }
+            no => Err(denied(ask, resource, no)),
+        }
+    }
+
+    /// Decides about an action on the key of S3 before there is one: only who may use it makes it.
+    pub(crate) fn authorize_first_use(&self, ask: &Ask<'_>) -> Result<(), Error> {
+        let resource = self.place().key_arn(KeyUid([0; 16]));
+        let context = self.context(ask, None);
+        let request = Request {
+            principal: ask.caller.principal(),
+            action: ask.action.name(),
+            resource: &resource,
+            context: &context,
+        };
+        let policy = self.key_policies().of_s3();
+        let decision = decide_key(
+            &policy.parsed,
+            ask.caller.identity_policies(),
+            false,
+            &request,
+        );
+        if decision.is_allowed() {
             return Ok(());
         }
-        Err(denied(ask, "*".to_owned()))
+        Err(denied(ask, self.place().alias_arn(AWS_S3_ALIAS), decision))
+    }
+
+    /// Decides about an action that concerns no key, or all of the account's: what identity
+    /// policies allow.
+    pub(crate) fn authorize_account(&self, ask: &Ask<'_>) -> Result<(), Error> {
+        self.authorize_by_identity(ask, "*".to_owned())
+    }
+
+    /// Decides about an action on an alias, which has no policy of its own. What the action does
+    /// to a key is another question.
+    pub(crate) fn authorize_alias(&self, ask: &Ask<'_>, alias: &str) -> Result<(), Error> {
+        self.authorize_by_identity(ask, self.place().alias_arn(alias))
+    }
+
+    /// Decides by identity policies alone.
+    fn authorize_by_identity(&self, ask: &Ask<'_>, resource: String) -> Result<(), Error> {
+        let context = self.context(ask, None);
+        let request = Request {
+            principal: ask.caller.principal(),
+            action: ask.action.name(),
+            resource: &resource,
+            context: &context,
+        };
+        let decision = decide_account(ask.caller.identity_policies(), &request);
+        if ask.caller.account_id() != self.place().account_id {
+            let decision = Decision::ImplicitDeny(Missing::ResourcePolicy);
+            return Err(denied(ask, resource, decision));
+        }
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        Err(denied(ask, resource, decision))
+    }
+
+    /// The condition keys of a question.
+    pub(crate) fn context(&self, ask: &Ask<'_>, key: Option<&KeyRow>) -> Context {
+        let mut context = ask.caller.policy_context();
+        context.set("kms:CallerAccount", ask.caller.account_id());
+        context.set("aws:ViaAWSService", word(ask.via == Via::S3));
+        if ask.via == Via::S3 {
+            let service = format!("s3.{}.amazonaws.com", self.place().region);
+            context.set("kms:ViaService", service);
+        }
+        if let Some(key) = key {
+            describe(&mut context, key);
+            if ask.action.is_encryption()
+                && key.spec == KeySpec::SymmetricDefault
+                && !ask
+                    .conditions
+                    .iter()
+                    .any(|(name, _)| *name == ENCRYPTION_ALGORITHM)
+            {
+                context.set(ENCRYPTION_ALGORITHM, key.spec.as_str());
+            }
+        }
+        if let Some(pairs) = ask.context {
+            for (name, value) in pairs.iter() {
+                context.set(&format!("kms:EncryptionContext:{name}"), value);
+            }
+            context.set_all(
+                "kms:EncryptionContextKeys",
+                pairs.iter().map(|(name, _)| name),
+            );
+        }
+        for (at, (name, _)) in ask.conditions.iter().enumerate() {
+            let is_this = |(other, _): &&(&'static str, String)| other == name;
+            if ask.conditions.iter().take(at).any(|other| is_this(&other)) {
+                continue;
+            }
+            let mut values = ask
+                .conditions
+                .iter()
+                .filter(is_this)
+                .map(|(_, value)| value);
+            match (values.next(), values.next()) {
+                (Some(only), None) if !LISTS.contains(name) => context.set(name, only),
+                _ => {
+                    let all = ask.conditions.iter().filter(is_this);
+                    context.set_all(name, all.map(|(_, value)| value))
+                }
+            };
+        }
+        for tag in ask.tags {
+            context.set(&format!("aws:RequestTag/{}", tag.key), &tag.value);
+        }
+        let named = ask.tags.iter().map(|tag| &tag.key);
+        context.set_all("aws:TagKeys", named.chain(ask.tag_keys));
+        context
     }
 }
 
-fn denied(ask: &Ask<'_>, resource: String) -> Error {
-    Error::AccessDenied {
-        caller: ask.caller.arn().to_owned(),
-        action: ask.action.name(),
-        resource,
+/// What the key itself says.
+fn describe(context: &mut Context, key: &KeyRow) {
+    context.set("aws:ResourceAccount", &key.account_id);
+    for (name, value) in [
+        ("kms:KeySpec", key.spec.as_str()),
+        ("kms:CustomerMasterKeySpec", key.spec.as_str()),
+        ("kms:KeyUsage", key.usage.as_str()),
+        ("kms:CustomerMasterKeyUsage", key.usage.as_str()),
+        ("kms:KeyOrigin", key.origin.as_str()),
+        ("kms:MultiRegion", word(key.multi_region)),
+    ] {
+        context.set(name, value);
+    }
+    if key.multi_region {
+        context.set("kms:MultiRegionKeyType", "PRIMARY");
+    }
+    for tag in &key.tags {
+        context.set(&format!("aws:ResourceTag/{}", tag.key), &tag.value);
     }
 }
+
+fn mentions_aliases(policy: &Policy) -> bool {
+    policy.asks_for("kms:ResourceAliases")
+}
+
+fn word(on: bool) -> &'static str {
+    if on { "true" } else { "false" }
+}
+
+fn denied(ask: &Ask<'_>, resource: String, decision: Decision) -> Error {
+    Error::AccessDenied(AccessDenied {
+        principal: ask.caller.arn().to_owned(),
+        action: ask.action.name(),
+        resource,
+        decision,
+    })
+}
+
+/// Condition keys that are lists by their nature, also when there is one value.
+const LISTS: &[&str] = &["kms:GrantOperations"];

@@ -63,6 +63,8 @@ impl Kms {
         event.touches_alias(&alias_arn);
         event.touches(&arn);
         let ask = Ask::new(caller, event.via(), KmsAction::CreateAlias);
+        // The name and the key are two resources.
+        self.authorize_alias(&ask, alias.as_str())?;
         self.authorize(&ask, &found.row)?;
         ask.action.needs().check(&arn, found.row.state)?;
         if self.aliases(Some(uid), None, ALIASES_PER_KEY_MAX)?.len() >= ALIASES_PER_KEY_MAX {

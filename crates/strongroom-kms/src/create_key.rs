@@ -6,13 +6,14 @@ use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 use strongroom_store::{Precondition, Write};
 
-use crate::authorize::{Ask, KmsAction};
+use crate::authorize::{Ask, KmsAction, Via};
 use crate::error::Error;
 use crate::event::Event;
 use crate::heavy;
 use crate::key_id::{KeyUid, shortened};
 use crate::material::{self, Material};
 use crate::model::{KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Tag};
+use crate::put_key_policy::BYPASS;
 use crate::rotation::{PERIOD_DAYS_DEFAULT, next_rotation_ms};
 use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow, material_key};
 use crate::service::Kms;
@@ -32,6 +33,8 @@ pub struct CreateKeyInput {
     pub multi_region: bool,
     /// Key policy document.
     pub policy: Option<String>,
+    /// Whether the policy may keep the caller from setting another one.
+    pub bypass_policy_lockout_safety_check: bool,
     /// Tags.
     pub tags: Vec<Tag>,
 }
@@ -55,11 +58,20 @@ impl Kms {
         input: CreateKeyInput,
         event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
-        let new = NewKey::parse(input, &self.place().account_id)?;
-        let ask = Ask::new(caller, event.via(), KmsAction::CreateKey);
-        let conditions = &new.conditions();
-        self.authorize_account(&Ask { conditions, ..ask })?;
-        let made = self.new_key(new).await?;
+        let bypass = input.bypass_policy_lockout_safety_check;
+        let tags = input.tags.clone();
+        let new = NewKey::parse(input)?;
+        let mut conditions = new.conditions();
+        conditions.push((BYPASS, bypass.to_string()));
+        let ask = Ask::new(caller, event.via(), KmsAction::CreateKey)
+            .conditions(&conditions)
+            .tags(&tags);
+        self.authorize_account(&ask)?;
+        let mut made = self.new_key(new).await?;
+        if let Err(error) = self.check_first_policy(caller, bypass, event.via(), &mut made.row) {
+            made.undo(self).await?;
+            return Err(error);
+        }
         let metadata = made.row.describe(self.place());
         event.touches(&metadata.arn);
         event.response(json!({ "keyMetadata": told(&metadata) }));
@@ -68,6 +80,24 @@ impl Kms {
             Ok(()) => Ok(metadata),
             Err(_) => Err(Error::Internal("a key id was drawn twice")),
         }
+    }
+
+    /// Holds the policy that a key is to begin with against the rules of PutKeyPolicy.
+    fn check_first_policy(
+        &self,
+        caller: &Caller,
+        bypass: bool,
+        via: Via,
+        row: &mut KeyRow,
+    ) -> Result<(), Error> {
+        if let Some(text) = row.key_policy.take() {
+            let conditions = [(BYPASS, bypass.to_string())];
+            let ask = Ask::new(caller, via, KmsAction::PutKeyPolicy).conditions(&conditions);
+            let policy = self.new_key_policy(&text, bypass, &ask, row)?;
+            row.key_policy = Some(policy.text);
+            row.key_policy_principals = policy.principals;
+        }
+        Ok(())
     }
 
     /// A key of the account with its first material, not yet committed. A key of origin EXTERNAL
@@ -107,6 +137,7 @@ impl Kms {
             next_rotation_ms: period_days.map(|days| next_rotation_ms(now_ms, days)),
             on_demand_rotations: 0,
             lacks_material: false,
+            key_policy_principals: Vec::new(),
         };
         if row.origin == Origin::External {
             row.lacks_material = true;
@@ -139,7 +170,7 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
-    fn parse(input: CreateKeyInput, account_id: &str) -> Result<NewKey, Error> {
+    fn parse(input: CreateKeyInput) -> Result<NewKey, Error> {
         let spec = key_spec(input.key_spec.as_deref())?;
         let usage = key_usage(input.key_usage.as_deref(), spec)?;
         let origin = origin(input.origin.as_deref())?;
@@ -152,9 +183,6 @@ impl NewKey {
             ));
         }
         check_tags(&input.tags)?;
-        if let Some(policy) = &input.policy {
-            check_policy(policy, account_id)?;
-        }
         Ok(NewKey {
             description,
             spec,
@@ -324,60 +352,6 @@ pub(crate) fn check_tags(tags: &[Tag]) -> Result<(), Error> {
     Ok(())
 }
 
-/// A policy is kept as it is; what it means is not looked at yet.
-/// Accepts the one key policy that is in force for every key: the account's own principals, by
-/// what their identities allow. Any other would be stored and not enforced, and whoever wrote it
-/// would rely on it.
-fn check_policy(policy: &str, account_id: &str) -> Result<(), Error> {
-    let malformed = |why: &str| Error::MalformedPolicyDocument(why.to_owned());
-    if policy.len() > POLICY_BYTES_MAX {
-        return Err(malformed("Policy is longer than 32768 bytes"));
-    }
-    let Ok(Value::Object(document)) = serde_json::from_str(policy) else {
-        return Err(malformed(
-            "Policy contains a statement that is not valid JSON",
-        ));
-    };
-    let statement = match document.get("Statement") {
-        Some(Value::Array(statements)) => match statements.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        },
-        other => other,
-    };
-    if statement.is_some_and(|statement| is_default(statement, account_id)) {
-        return Ok(());
-    }
-    Err(Error::UnsupportedOperation(
-        "Key policies are not enforced yet; leave Policy out, or give the default key policy."
-            .to_owned(),
-    ))
-}
-
-/// Whether a statement is that of the default key policy (AWS KMS Developer Guide, "Default key
-/// policy"), whatever its Sid.
-fn is_default(statement: &Value, account_id: &str) -> bool {
-    let Some(members) = statement.as_object() else {
-        return false;
-    };
-    let root = format!("arn:aws:iam::{account_id}:root");
-    let known = ["Sid", "Effect", "Principal", "Action", "Resource"];
-    let is = |name: &str, text: &str| {
-        let one = json!(text);
-        members
-            .get(name)
-            .is_some_and(|value| *value == one || *value == json!([text]))
-    };
-    let principal = members.get("Principal");
-    members.keys().all(|name| known.contains(&name.as_str()))
-        && is("Effect", "Allow")
-        && is("Action", "kms:*")
-        && is("Resource", "*")
-        && principal.is_some_and(|value| {
-            *value == json!({ "AWS": root }) || *value == json!({ "AWS": [root] })
-        })
-}
-
 fn asked(input: &CreateKeyInput) -> Value {
     let word =
         |word: &Option<String>, default: &str| json!(word.as_deref().map_or(default, shortened));
@@ -422,7 +396,6 @@ fn told(metadata: &KeyMetadata) -> Value {
 
 const FIRST_VERSION: u32 = 1;
 const DESCRIPTION_CHARACTERS_MAX: usize = 8192;
-const POLICY_BYTES_MAX: usize = 32 * 1024;
 const TAGS_MAX: usize = 50;
 const TAG_KEY_CHARACTERS_MAX: usize = 128;
 const TAG_VALUE_CHARACTERS_MAX: usize = 256;

@@ -53,6 +53,7 @@ impl Kms {
         event.touches_alias(&self.place().alias_arn(alias.as_str()));
         event.touches(&found.row.arn(self.place()));
         let ask = Ask::new(caller, event.via(), KmsAction::DeleteAlias);
+        self.authorize_alias(&ask, alias.as_str())?;
         self.authorize(&ask, &found.row)?;
         let unchanged = Precondition::SeqIs {
             table: ALIASES,

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::model::KeyMetadata;
 use crate::service::Kms;
+use crate::use_key::REQUEST_ALIAS;
 
 /// Parameters of DescribeKey.
 #[derive(Clone, Debug)]
@@ -44,11 +45,16 @@ impl Kms {
         input: &DescribeKeyInput,
         event: &mut Event<'_>,
     ) -> Result<KeyMetadata, Error> {
-        let found = self.find_or_make(caller, receipt, &input.key_id).await?;
-        event.touches(&found.row.arn(self.place()));
         let ask =
             Ask::new(caller, event.via(), KmsAction::DescribeKey).grant_tokens(&input.grant_tokens);
-        self.authorize(&ask, &found.row)?;
+        let found = self.find_or_make(&ask, receipt, &input.key_id).await?;
+        event.touches(&found.row.arn(self.place()));
+        let alias = found
+            .alias
+            .iter()
+            .map(|alias| (REQUEST_ALIAS, alias.clone()));
+        let conditions: Vec<_> = alias.collect();
+        self.authorize(&ask.conditions(&conditions), &found.row)?;
         Ok(found.row.describe(self.place()))
     }
 }

@@ -24,8 +24,7 @@ use crate::event::Event;
 use crate::key_id::KeyUid;
 use crate::page::LIMIT_MAX;
 use crate::rows::{
-    ALIASES, GRANTS, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow, alias_key,
-    material_key,
+    ALIASES, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow, alias_key, material_key,
 };
 use crate::service::Kms;
 
@@ -39,7 +38,7 @@ impl Kms {
         seq: u64,
     ) -> Result<bool, Error> {
         let uid = row.uid();
-        self.delete_rows_of(GRANTS, uid).await?;
+        self.remove_all_grants(uid).await?;
         let materials = self.materials_of(uid)?;
         let shred_ids: BTreeSet<[u8; 16]> = materials
             .iter()

@@ -4,6 +4,8 @@
 //!
 //! Messages of the first group are AWS's own words, as clients match on them.
 
+use strongroom_iam::AccessDenied;
+
 /// Why an operation of the key service did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -85,18 +87,8 @@ pub enum Error {
     #[error("{0}")]
     Validation(String),
     /// `authorize` said no.
-    #[error(
-        "User: {caller} is not authorized to perform: {action} on resource: {resource} because no \
-         resource-based policy allows the {action} action"
-    )]
-    AccessDenied {
-        /// ARN of the caller.
-        caller: String,
-        /// For example `kms:Encrypt`.
-        action: &'static str,
-        /// ARN of the key, or `*`.
-        resource: String,
-    },
+    #[error("{0}")]
+    AccessDenied(AccessDenied),
 
     // ---- storage and us ----
     /// A stored record is not what was written.

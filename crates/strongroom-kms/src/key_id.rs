@@ -88,6 +88,11 @@ impl Place {
         format!("arn:aws:kms:{}:{}:key/{uid}", self.region, self.account_id)
     }
 
+    /// The root user of an account, and the account as a principal of policies.
+    pub(crate) fn root_arn(&self, account_id: &str) -> String {
+        format!("arn:aws:iam::{account_id}:root")
+    }
+
     /// `alias` with its prefix `alias/`.
     pub(crate) fn alias_arn(&self, alias: &str) -> String {
         format!("arn:aws:kms:{}:{}:{alias}", self.region, self.account_id)

@@ -17,6 +17,7 @@ use strongroom_store::TableId;
 
 use crate::error::Error;
 use crate::key_id::{KeyUid, Place};
+use crate::key_policy::NamedPrincipal;
 use crate::model::{
     KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, RotationType, Tag,
 };
@@ -75,6 +76,10 @@ pub(crate) struct KeyRow {
     #[n(20)]
     #[cbor(default)]
     pub(crate) lacks_material: bool,
+    /// Whose ARNs the key policy names, since it was set.
+    #[n(21)]
+    #[cbor(default)]
+    pub(crate) key_policy_principals: Vec<NamedPrincipal>,
 }
 
 impl KeyRow {

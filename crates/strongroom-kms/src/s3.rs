@@ -48,7 +48,9 @@ impl Kms {
             Event::new(receipt, "GenerateDataKey", true, parameters).via_s3(self.place());
         DataKeySpec::Aes256.tell(&mut event);
         event.context(context);
-        let result = match self.find_or_make(caller, receipt, key_id).await {
+        let action = KmsAction::GenerateDataKey;
+        let ask = Ask::new(caller, Via::S3, action).context(context);
+        let result = match self.find_or_make(&ask, receipt, key_id).await {
             Err(error) => Err(error),
             Ok(found) => {
                 event.parameter("keyId", found.row.arn(self.place()).into());
@@ -100,10 +102,11 @@ impl Kms {
         external_key(&plaintext).ok_or(Error::InvalidCiphertext)
     }
 
-    /// Like [`Kms::find`], but the alias of S3's key always exists.
+    /// Like [`Kms::find`], but the alias of S3's key exists for everyone who may do with that key
+    /// what `ask` says.
     pub(crate) async fn find_or_make(
         &self,
-        caller: &Caller,
+        ask: &Ask<'_>,
         receipt: &Receipt,
         key_id: &str,
     ) -> Result<Found, Error> {
@@ -114,7 +117,7 @@ impl Kms {
         if self.alias(AWS_S3_ALIAS)?.is_some() {
             return self.find(AWS_S3_ALIAS);
         }
-        self.authorize_account(&Ask::new(caller, Via::S3, KmsAction::CreateKey))?;
+        self.authorize_first_use(ask)?;
         self.make_aws_s3_key(receipt).await?;
         self.find(AWS_S3_ALIAS)
     }

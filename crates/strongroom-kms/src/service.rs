@@ -3,13 +3,15 @@
 
 use std::fmt;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use strongroom_iam::Iam;
 use strongroom_store::env::Clock;
 use strongroom_store::{Batch, CommitError, Precondition, Row, Store, TableId, Write};
 
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
+use crate::key_policy::KeyPolicies;
 use crate::material_cache::MaterialCache;
 use crate::page::LIMIT_MAX;
 use crate::root::Keyring;
@@ -30,6 +32,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     place: Place,
     materials: MaterialCache,
+    key_policies: KeyPolicies,
+    iam: OnceLock<Iam>,
 }
 
 /// A key as it is stored now.
@@ -51,6 +55,7 @@ impl Kms {
         account_id: String,
     ) -> Result<Kms, Error> {
         let place = Place { region, account_id };
+        let key_policies = KeyPolicies::new(&place)?;
         let kms = Kms {
             inner: Arc::new(Inner {
                 store: store.clone(),
@@ -58,6 +63,8 @@ impl Kms {
                 clock,
                 place,
                 materials: MaterialCache::default(),
+                key_policies,
+                iam: OnceLock::new(),
             }),
         };
         match kms.sweep_vault().await {
@@ -66,6 +73,33 @@ impl Kms {
             Err(error) if error.is_corruption() => Ok(kms),
             swept => swept.map(|_| kms),
         }
+    }
+
+    /// Says who the users are that policies and grants can name; before that there are none. Only
+    /// the first one counts.
+    pub fn know_users_of(&self, iam: &Iam) {
+        self.inner.iam.get_or_init(|| iam.clone());
+    }
+
+    /// The unique id of the principal that has this ARN now; `None` for an ARN of nobody.
+    pub(crate) fn unique_id(&self, arn: &str) -> Option<String> {
+        let account_id = &self.place().account_id;
+        if arn == self.place().root_arn(account_id) {
+            return Some(account_id.clone());
+        }
+        self.inner.iam.get()?.unique_id(arn)
+    }
+
+    /// Whether a principal has this unique id.
+    pub(crate) fn is_unique_id(&self, id: &str) -> bool {
+        self.inner
+            .iam
+            .get()
+            .is_some_and(|iam| iam.arn_of(id).is_some())
+    }
+
+    pub(crate) fn key_policies(&self) -> &KeyPolicies {
+        &self.inner.key_policies
     }
 
     pub(crate) fn place(&self) -> &Place {

@@ -2,11 +2,11 @@
 //! The one place where policies act on S3 requests.
 //!
 //! Every operation asks [`authorize`] once per resource and gets a [`Permit`] back; the functions
-//! that read or change an object's rows take the permit and refuse another's. In this first form every principal of the account
-//! has full access, so the decision is about the account alone; bucket and identity policies
-//! will be evaluated here and nowhere else.
+//! that read or change an object's rows take the permit and refuse another's. Identity policies are
+//! evaluated here, and nowhere else; bucket policies will be.
 
-use strongroom_iam::Caller;
+use strongroom_iam::{AccessDenied, Caller};
+use strongroom_policy::{Decision, Missing, Request, decide_account};
 
 use crate::error::Error;
 
@@ -17,6 +17,8 @@ pub enum Action {
     CreateBucket,
     /// `s3:DeleteBucket`
     DeleteBucket,
+    /// `s3:GetBucketLocation`
+    GetBucketLocation,
     /// `s3:ListAllMyBuckets`
     ListAllMyBuckets,
     /// `s3:ListBucket`
@@ -45,6 +47,7 @@ impl Action {
         match self {
             Self::CreateBucket => "s3:CreateBucket",
             Self::DeleteBucket => "s3:DeleteBucket",
+            Self::GetBucketLocation => "s3:GetBucketLocation",
             Self::ListAllMyBuckets => "s3:ListAllMyBuckets",
             Self::ListBucket => "s3:ListBucket",
             Self::ListBucketMultipartUploads => "s3:ListBucketMultipartUploads",
@@ -112,22 +115,47 @@ impl Resource<'_> {
     }
 }
 
-/// Decide whether `caller` may do `action` on `resource`, which belongs to `owner_account`.
+/// Decide whether `caller` may do `action` on `resource`, which belongs to `owner_account`: what its
+/// identity policies allow. `conditions` are those of the action; the adapter's come with the
+/// caller.
 pub(crate) fn authorize(
     caller: &Caller,
     action: Action,
     resource: Resource<'_>,
     owner_account: &str,
+    conditions: &[(&str, String)],
 ) -> Result<Permit, Error> {
-    if caller.account_id() == owner_account {
-        return Ok(Permit {
-            action,
-            arn: resource.arn(),
-        });
+    let arn = resource.arn();
+    let mut context = caller.policy_context();
+    context.set("aws:ViaAWSService", "false");
+    context.set("aws:ResourceAccount", owner_account);
+    context.set("s3:ResourceAccount", owner_account);
+    let adapters = caller.conditions().iter();
+    let adapters = adapters.filter(|(name, _)| !conditions.iter().any(|(own, _)| own == name));
+    for (name, value) in adapters {
+        context.set(name, value);
     }
-    Err(Error::AccessDenied {
-        arn: caller.arn().to_owned(),
+    for (name, value) in conditions {
+        context.set(name, value);
+    }
+    let request = Request {
+        principal: caller.principal(),
         action: action.name(),
-        resource: resource.arn(),
-    })
+        resource: &arn,
+        context: &context,
+    };
+    let decision = if caller.account_id() == owner_account {
+        decide_account(caller.identity_policies(), &request)
+    } else {
+        Decision::ImplicitDeny(Missing::ResourcePolicy)
+    };
+    if decision.is_allowed() {
+        return Ok(Permit { action, arn });
+    }
+    Err(Error::AccessDenied(AccessDenied {
+        principal: caller.arn().to_owned(),
+        action: action.name(),
+        resource: arn,
+        decision,
+    }))
 }

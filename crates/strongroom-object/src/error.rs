@@ -3,6 +3,8 @@
 //!
 //! The protocol adapter turns each variant into an S3 code in one exhaustive `match`.
 
+use strongroom_iam::AccessDenied;
+
 use crate::model::{ChecksumAlgorithm, ChecksumType};
 
 /// A failure of the request body: the adapter's own error, carried through unopened.
@@ -71,15 +73,8 @@ pub enum Error {
         upload_id: String,
     },
     /// `authorize` said no.
-    #[error("`{arn}` is not authorized to perform `{action}` on `{resource}`")]
-    AccessDenied {
-        /// Caller.
-        arn: String,
-        /// IAM action.
-        action: &'static str,
-        /// Resource ARN.
-        resource: String,
-    },
+    #[error("{0}")]
+    AccessDenied(AccessDenied),
 
     // ---- the caller: conditions, ranges, parts ----
     /// A condition of the request does not hold (412).

@@ -142,7 +142,9 @@ impl Objects {
         };
         let permit = bucket.authorize_object(scope, action, &input.object_key)?;
         let version_id = input.version_id.as_deref();
-        let (row, held) = self.hold_version(&permit, &bucket, &input.object_key, version_id)?;
+        let (row, held) = self
+            .hold_version(&permit, &bucket, &input.object_key, version_id)
+            .map_err(|error| bucket.hide(scope, error))?;
         encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
         check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
         let served = serve(input, &row, &held.parts)?;

@@ -53,7 +53,14 @@ impl Objects {
         input: ListObjects,
     ) -> Result<ListObjectsOutput, Error> {
         let bucket = self.bucket(&input.bucket)?;
-        bucket.authorize(scope, Action::ListBucket)?;
+        let mut conditions = vec![
+            ("s3:prefix", input.prefix.clone()),
+            ("s3:max-keys", input.max_keys.to_string()),
+        ];
+        if !input.delimiter.is_empty() {
+            conditions.push(("s3:delimiter", input.delimiter.clone()));
+        }
+        bucket.authorize_if(scope, Action::ListBucket, &conditions)?;
         let mut page = ListObjectsOutput::default();
         if input.max_keys == 0 {
             return Ok(page);

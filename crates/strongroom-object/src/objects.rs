@@ -146,11 +146,22 @@ impl Bucket {
 
     /// Ask for an action on the bucket itself.
     pub(crate) fn authorize(&self, scope: Scope<'_>, action: Action) -> Result<Permit, Error> {
+        self.authorize_if(scope, action, &[])
+    }
+
+    /// Ask for an action on the bucket itself, with the condition keys of the action.
+    pub(crate) fn authorize_if(
+        &self,
+        scope: Scope<'_>,
+        action: Action,
+        conditions: &[(&str, String)],
+    ) -> Result<Permit, Error> {
         authorize(
             scope.caller,
             action,
             Resource::Bucket(&self.name),
             &self.row.owner_account,
+            conditions,
         )
     }
 
@@ -161,8 +172,34 @@ impl Bucket {
         action: Action,
         object_key: &str,
     ) -> Result<Permit, Error> {
+        self.authorize_object_if(scope, action, object_key, &[])
+    }
+
+    /// Ask for an action on one of its objects, with the condition keys of the action.
+    pub(crate) fn authorize_object_if(
+        &self,
+        scope: Scope<'_>,
+        action: Action,
+        object_key: &str,
+        conditions: &[(&str, String)],
+    ) -> Result<Permit, Error> {
         let resource = Resource::Object(&self.name, object_key);
-        authorize(scope.caller, action, resource, &self.row.owner_account)
+        let owner = &self.row.owner_account;
+        authorize(scope.caller, action, resource, owner, conditions)
+    }
+
+    /// Who may not list a bucket is not told what is not in it: what was not found is answered as
+    /// forbidden then.
+    pub(crate) fn hide(&self, scope: Scope<'_>, error: Error) -> Error {
+        match error {
+            Error::NoSuchKey { .. } | Error::NoSuchVersion { .. } => {
+                match self.authorize(scope, Action::ListBucket) {
+                    Ok(_) => error,
+                    Err(denied) => denied,
+                }
+            }
+            other => other,
+        }
     }
 }
 

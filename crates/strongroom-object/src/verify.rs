@@ -131,7 +131,7 @@ impl Objects {
     ) -> Result<VerifyReport, Error> {
         let account = &self.options().account_id;
         let action = Action::ListAllMyBuckets;
-        authorize(scope.caller, action, Resource::Account, account)?;
+        authorize(scope.caller, action, Resource::Account, account, &[])?;
         let mut run = Run {
             objects: self,
             scope,

@@ -2,6 +2,7 @@
 //! A policy: parsed, compiled, immutable.
 
 use crate::condition::Condition;
+use crate::context::KeyName;
 use crate::error::{PolicyError, Reason};
 use crate::parse;
 use crate::pattern::{Case, Pattern};
@@ -77,6 +78,14 @@ impl Policy {
     /// How many statements it has.
     pub fn statements(&self) -> usize {
         self.statements.len()
+    }
+
+    /// Whether a condition looks at this key of the request: what is costly to find out need not
+    /// be found out for a policy that does not ask.
+    pub fn asks_for(&self, condition_key: &str) -> bool {
+        let name = KeyName::new(condition_key);
+        let mut conditions = self.statements.iter().flat_map(|s| &s.conditions);
+        conditions.any(|condition| condition.is_about(&name))
     }
 
     /// The ARNs of users, roles and sessions that it names, each as often as it stands there.

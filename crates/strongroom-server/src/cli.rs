@@ -215,15 +215,30 @@ pub(crate) struct EnvArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
-    /// Add a user with full access; its secret access key is shown once, here
+    /// Add a user, with full access if no policy is given; its secret is shown once, here
     Add {
         /// Name of the user: letters, digits and any of + = , . @ _ -
         name: String,
+        /// Identity policy: what the user may do, as JSON in the language of IAM
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// List users and their access key ids
+    /// List users, what they may do, and their access key ids
     List {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Show, set or remove the identity policy of a user; it counts from the next request on
+    Policy {
+        /// Name of the user
+        name: String,
+        /// The policy to set, as JSON in the language of IAM; without it the policy is shown
+        file: Option<PathBuf>,
+        /// Take the policy off: the user has full access again
+        #[arg(long, conflicts_with = "file")]
+        remove: bool,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -261,7 +276,10 @@ pub(crate) struct VerifyArgs {
 impl UserCommand {
     pub(crate) fn place(&self) -> &PlaceArgs {
         match self {
-            Self::Add { place, .. } | Self::List { place } | Self::Remove { place, .. } => place,
+            Self::Add { place, .. }
+            | Self::List { place }
+            | Self::Policy { place, .. }
+            | Self::Remove { place, .. } => place,
         }
     }
 }
@@ -375,8 +393,14 @@ The lines contain the secret access key of the root user: do not write them to a
 const USER_EXAMPLES: &str = "\
 Examples:
   strongroom user add alice
+  strongroom user add uploader --policy write-only.json
   strongroom user list
+  strongroom user policy uploader            # shows it
+  strongroom user policy uploader new.json   # sets another
+  strongroom user policy uploader --remove   # full access again
   strongroom user remove alice
+
+A user without a policy may do everything. The root user is under no policy.
 
 While a server runs on the data directory the command asks it; otherwise it opens the store.";
 

@@ -117,6 +117,7 @@ impl Rooms {
         )
         .await
         .map_err(Error::room("cannot open the key service"))?;
+        kms.know_users_of(&iam);
         let options = ObjectsOptions {
             region: place.region.clone(),
             account_id: place.account_id.clone(),

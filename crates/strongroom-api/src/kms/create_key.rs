@@ -6,6 +6,7 @@ use strongroom_kms::{CreateKeyInput, Tag};
 use super::fault::KmsFault;
 use super::json::Json;
 use super::members::{Members, wrong_type};
+use super::parameters::{BYPASS, POLICY};
 use super::reply::Reply;
 use super::{Call, key_metadata};
 
@@ -39,11 +40,10 @@ pub(super) fn decode(mut members: Members) -> Result<CreateKeyInput, KmsFault> {
         key_spec: key_spec.or(older),
         origin: members.text("Origin", WORD)?,
         multi_region: members.boolean("MultiRegion")?.unwrap_or(false),
-        policy: members.text("Policy", 1..=131_072)?,
+        policy: members.text("Policy", POLICY)?,
+        bypass_policy_lockout_safety_check: members.boolean(BYPASS)?.unwrap_or(false),
         tags: tags(&mut members)?,
     };
-    // The policy is the one the account has anyway, so there is nothing to lock out of.
-    members.boolean("BypassPolicyLockoutSafetyCheck")?;
     members.finish()?;
     Ok(input)
 }

@@ -206,6 +206,25 @@ impl Members {
         Ok(())
     }
 
+    /// A structure that may be absent. Its members are finished by whoever reads them.
+    pub(crate) fn structure(&mut self, name: &'static str) -> Result<Option<Self>, KmsFault> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Json::Map(map)) => Ok(Some(Self::new(map))),
+            Some(other) => Err(wrong_type(&other, "Structure")),
+        }
+    }
+
+    /// A map from strings to strings that may be absent, which an empty one is not.
+    pub(crate) fn optional_text_map(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<BTreeMap<String, String>>, KmsFault> {
+        let there = matches!(self.members.get(name), Some(Json::Map(_)));
+        let map = self.text_map(name)?;
+        Ok(there.then_some(map))
+    }
+
     /// Whether a member is there and not null; it is taken.
     pub(crate) fn present(&mut self, name: &'static str) -> bool {
         self.take(name).is_some()

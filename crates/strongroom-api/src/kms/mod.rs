@@ -12,6 +12,7 @@
 
 mod cancel_key_deletion;
 mod create_alias;
+mod create_grant;
 mod create_key;
 mod decrypt;
 mod delete_alias;
@@ -30,19 +31,26 @@ mod generate_data_key_pair_without_plaintext;
 mod generate_data_key_without_plaintext;
 mod generate_mac;
 mod generate_random;
+mod get_key_policy;
 mod get_key_rotation_status;
 mod get_public_key;
 mod json;
 mod key_metadata;
 mod list_aliases;
+mod list_grants;
+mod list_key_policies;
 mod list_key_rotations;
 mod list_keys;
 mod list_resource_tags;
+mod list_retirable_grants;
 mod members;
 mod operation;
 mod parameters;
+mod put_key_policy;
 mod re_encrypt;
 mod reply;
+mod retire_grant;
+mod revoke_grant;
 mod rotate_key_on_demand;
 mod schedule_key_deletion;
 mod sign;
@@ -139,6 +147,14 @@ async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<R
         Operation::GetPublicKey => get_public_key::handle(call, members).await,
         Operation::ListAliases => list_aliases::handle(call, members).await,
         Operation::ListKeyRotations => list_key_rotations::handle(call, members).await,
+        Operation::CreateGrant => create_grant::handle(call, members).await,
+        Operation::GetKeyPolicy => get_key_policy::handle(call, members).await,
+        Operation::ListGrants => list_grants::handle(call, members).await,
+        Operation::ListKeyPolicies => list_key_policies::handle(call, members).await,
+        Operation::ListRetirableGrants => list_retirable_grants::handle(call, members).await,
+        Operation::PutKeyPolicy => put_key_policy::handle(call, members).await,
+        Operation::RetireGrant => retire_grant::handle(call, members).await,
+        Operation::RevokeGrant => revoke_grant::handle(call, members).await,
         Operation::ListKeys => list_keys::handle(call, members).await,
         Operation::ListResourceTags => list_resource_tags::handle(call, members).await,
         Operation::ReEncrypt => re_encrypt::handle(call, members).await,
@@ -203,6 +219,8 @@ fn check_content(headers: &HeaderMap) -> Result<(), KmsFault> {
 /// Fuzzing: any bytes as the document of each operation that takes more than a name.
 pub(crate) fn fuzz_documents(body: &[u8]) {
     let decoders: &[fn(Members)] = &[
+        |members| drop(create_grant::decode(members)),
+        |members| drop(put_key_policy::decode(members)),
         |members| drop(create_key::decode(members)),
         |members| drop(decrypt::decode(members)),
         |members| drop(derive_shared_secret::decode(members)),

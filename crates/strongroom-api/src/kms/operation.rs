@@ -24,6 +24,7 @@ macro_rules! operations {
 operations! {
     CancelKeyDeletion,
     CreateAlias,
+    CreateGrant,
     CreateKey,
     Decrypt,
     DeleteAlias,
@@ -41,13 +42,20 @@ operations! {
     GenerateDataKeyWithoutPlaintext,
     GenerateMac,
     GenerateRandom,
+    GetKeyPolicy,
     GetKeyRotationStatus,
     GetPublicKey,
     ListAliases,
+    ListGrants,
+    ListKeyPolicies,
     ListKeyRotations,
     ListKeys,
     ListResourceTags,
+    ListRetirableGrants,
+    PutKeyPolicy,
     ReEncrypt,
+    RetireGrant,
+    RevokeGrant,
     RotateKeyOnDemand,
     ScheduleKeyDeletion,
     Sign,
@@ -100,18 +108,10 @@ const REPLICAS: &str =
     "Replicas of multi-Region keys are not supported: this server is one Region.";
 
 /// The rest of the service's model.
-const NOT_YET: [&str; 11] = [
-    "CreateGrant",
+const NOT_YET: [&str; 3] = [
     "GetKeyLastUsage",
-    "GetKeyPolicy",
     "GetParametersForImport",
     "ImportKeyMaterial",
-    "ListGrants",
-    "ListKeyPolicies",
-    "ListRetirableGrants",
-    "PutKeyPolicy",
-    "RetireGrant",
-    "RevokeGrant",
 ];
 
 #[cfg(test)]

@@ -29,8 +29,18 @@ pub(super) const PROOF: RangeInclusive<usize> = 1..=6_144;
 /// Bytes of a ciphertext blob.
 const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
 
+/// Characters of a policy; how long a policy may really be is for the key service to say.
+pub(super) const POLICY: RangeInclusive<usize> = 1..=131_072;
+/// Characters of a policy's name.
+pub(super) const POLICY_NAME: RangeInclusive<usize> = 1..=128;
+/// The flag of PutKeyPolicy and CreateKey.
+pub(super) const BYPASS: &str = "BypassPolicyLockoutSafetyCheck";
+/// Characters of a principal.
+pub(super) const PRINCIPAL: RangeInclusive<usize> = 1..=256;
+/// Characters of a grant id.
+pub(super) const GRANT_ID: RangeInclusive<usize> = 1..=128;
 /// Characters of a grant token.
-const GRANT_TOKEN: RangeInclusive<usize> = 1..=8_192;
+pub(super) const GRANT_TOKEN: RangeInclusive<usize> = 1..=8_192;
 
 /// `EncryptionContext`.
 pub(super) fn encryption_context(

@@ -11,10 +11,11 @@ use crate::response::Answer;
 use crate::xml::Xml;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.objects()
-        .head_bucket(req.scope(receipt), req.bucket()?)
+    let region = req
+        .objects()
+        .get_bucket_location(req.scope(receipt), req.bucket()?)
         .await?;
-    Ok(Answer::xml(document(&req.services.region)))
+    Ok(Answer::xml(document(&region)))
 }
 
 /// The root element alone; the oldest region is the empty one.

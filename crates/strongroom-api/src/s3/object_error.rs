@@ -42,14 +42,14 @@ impl From<ObjectError> for S3Error {
                 S3Error::invalid_argument("The object key is not valid.", "Key", "")
             }
             E::NoSuchUpload { upload_id } => code(S3Code::NoSuchUpload).with("UploadId", upload_id),
-            E::AccessDenied {
-                arn,
-                action,
-                resource,
-            } => S3Error::new(
+            E::AccessDenied(denied) => S3Error::new(
                 S3Code::AccessDenied,
                 format!(
-                    "User: {arn} is not authorized to perform: {action} on resource: \"{resource}\""
+                    "User: {} is not authorized to perform: {} on resource: \"{}\" {}",
+                    denied.principal,
+                    denied.action,
+                    denied.resource,
+                    denied.why()
                 ),
             ),
             E::PreconditionFailed { condition } => {
@@ -228,7 +228,15 @@ fn kms_error(error: &KmsError) -> S3Error {
         KmsError::InvalidKeyUsage(_) | KmsError::UnsupportedOperation(_) => {
             says(S3Code::KmsInvalidKeyUsage)
         }
-        KmsError::AccessDenied { .. } => says(S3Code::AccessDenied),
+        KmsError::AccessDenied(denied) => match denied.action {
+            // A reader is not told which key it was.
+            "kms:Decrypt" => S3Error::new(
+                S3Code::AccessDenied,
+                "The ciphertext refers to a customer master key that does not exist, does not \
+                 exist in this region, or you are not allowed to access.",
+            ),
+            _ => says(S3Code::AccessDenied),
+        },
         KmsError::LimitExceeded(_) => says(S3Code::SlowDown),
         // A wrapped key of ours that does not open is damage, not the client's doing.
         KmsError::InvalidCiphertext

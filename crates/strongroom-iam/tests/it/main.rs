@@ -14,5 +14,6 @@ mod authenticate;
 mod credential;
 mod damage;
 mod events;
+mod user_policy;
 mod users;
 mod world;

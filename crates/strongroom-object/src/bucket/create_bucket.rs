@@ -23,6 +23,7 @@ impl Objects {
             Action::CreateBucket,
             Resource::Bucket(name),
             owner,
+            &[],
         )?;
         if self.find_bucket(name)?.is_none() {
             self.check_room()?;

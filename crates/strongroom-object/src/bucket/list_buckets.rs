@@ -26,6 +26,7 @@ impl Objects {
             Action::ListAllMyBuckets,
             Resource::Account,
             owner,
+            &[],
         )?;
         let rows = self.tables().scan(
             BUCKETS,

@@ -81,6 +81,11 @@ impl Condition {
         })
     }
 
+    /// Whether it looks at this key.
+    pub(crate) fn is_about(&self, key: &KeyName) -> bool {
+        self.key == *key
+    }
+
     /// Whether it holds for a request.
     pub(crate) fn holds(&self, effect: Effect, context: &Context) -> bool {
         let values = context.values(&self.key);

@@ -2,6 +2,7 @@
 //! What the commands do, in the process that has the store open.
 
 use serde_json::json;
+use strongroom_iam::Access;
 use strongroom_kms::root::Rotation;
 use strongroom_object::{Inspection, Scope};
 
@@ -24,8 +25,12 @@ pub(crate) async fn execute(
             let key = AccessKey::new(root.access_key_id.clone(), &root.secret_access_key);
             Ok(Answer::Credential(key))
         }
-        Request::UserAdd { name } => {
-            let made = rooms.iam.add_user(receipt, name).await.map_err(refused)?;
+        Request::UserAdd { name, policy } => {
+            let made = rooms
+                .iam
+                .add_user_with_policy(receipt, name, policy.as_deref())
+                .await
+                .map_err(refused)?;
             let access_key = AccessKey::new(made.access_key_id, &made.secret);
             Ok(Answer::UserAdded {
                 name: made.user.name,
@@ -37,6 +42,12 @@ pub(crate) async fn execute(
             let users = rooms.iam.list_users(receipt).await.map_err(refused)?;
             let listed = users.into_iter().map(|user| ListedUser {
                 created: date(user.created_ms),
+                access: match user.access {
+                    Access::Full => "full access",
+                    Access::Policy => "policy",
+                    Access::Damaged => "nothing: its policy is damaged",
+                }
+                .to_owned(),
                 access_key_ids: user
                     .access_keys
                     .into_iter()
@@ -46,6 +57,20 @@ pub(crate) async fn execute(
                 arn: user.arn,
             });
             Ok(Answer::Users(listed.collect()))
+        }
+        Request::UserPolicy { name } => {
+            let found = rooms.iam.user_policy(receipt, name).await;
+            Ok(Answer::UserPolicy(found.map_err(refused)?))
+        }
+        Request::UserPolicySet { name, policy } => {
+            let set = rooms.iam.set_user_policy(receipt, name, policy).await;
+            set.map_err(refused)?;
+            Ok(Answer::UserPolicySet {})
+        }
+        Request::UserPolicyRemove { name } => {
+            let removed = rooms.iam.remove_user_policy(receipt, name).await;
+            removed.map_err(refused)?;
+            Ok(Answer::UserPolicyRemoved {})
         }
         Request::UserRemove { name } => {
             rooms

@@ -32,8 +32,20 @@ pub(crate) enum Request {
     RootCredential {},
     UserAdd {
         name: String,
+        #[serde(default)]
+        policy: Option<String>,
     },
     UserList {},
+    UserPolicy {
+        name: String,
+    },
+    UserPolicySet {
+        name: String,
+        policy: String,
+    },
+    UserPolicyRemove {
+        name: String,
+    },
     UserRemove {
         name: String,
     },
@@ -108,6 +120,10 @@ pub(crate) enum Answer {
         access_key: AccessKey,
     },
     Users(Vec<ListedUser>),
+    /// The document as it was given; `None`: full access.
+    UserPolicy(Option<String>),
+    UserPolicySet {},
+    UserPolicyRemoved {},
     UserRemoved {},
     Inspection(serde_json::Value),
     Verification(Verification),
@@ -162,6 +178,8 @@ pub(crate) struct ListedUser {
     pub(crate) name: String,
     pub(crate) arn: String,
     pub(crate) created: String,
+    /// In words: full access, a policy, or a damaged one.
+    pub(crate) access: String,
     pub(crate) access_key_ids: Vec<String>,
 }
 
@@ -254,5 +272,5 @@ fn socket_path(data: &DataDir) -> std::io::Result<(PathBuf, Option<std::os::fd::
 
 /// `sockaddr_un` holds 108 bytes with the final zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// A request is a name or an S3 object key at most; an answer may list many users.
-const REQUEST_BYTES_MAX: u64 = 16 * 1024;
+/// A request is a policy at most, in JSON within JSON; an answer may list many users.
+const REQUEST_BYTES_MAX: u64 = 256 * 1024;

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! ListGrants.
+
+use serde_json::json;
+use strongroom_audit::Receipt;
+use strongroom_iam::Caller;
+
+use crate::authorize::{Ask, KmsAction};
+use crate::error::Error;
+use crate::event::{Event, asked};
+use crate::grant::{
+    FoundGrant, GrantConstraints, GrantId, GrantOperation, GrantPrincipal, invalid_grant_id,
+};
+use crate::key_id::KeyUid;
+use crate::page;
+use crate::service::Kms;
+
+/// Parameters of ListGrants.
+#[derive(Clone, Debug, Default)]
+pub struct ListGrantsInput {
+    /// Key id or key ARN.
+    pub key_id: String,
+    /// 1 to 1,000; 50 when `None`. A page has at most 100.
+    pub limit: Option<i64>,
+    /// `next_marker` of the page before.
+    pub marker: Option<String>,
+    /// Only this grant.
+    pub grant_id: Option<String>,
+    /// Only grants to this principal.
+    pub grantee_principal: Option<String>,
+}
+
+/// Answer of ListGrants and ListRetirableGrants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListGrantsOutput {
+    /// Grants in the order of their ids.
+    pub grants: Vec<GrantListEntry>,
+    /// Where the next page begins, if there is one (`Truncated` on the wire).
+    pub next_marker: Option<String>,
+}
+
+/// A grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantListEntry {
+    /// Key ARN (`KeyId` on the wire).
+    pub key_arn: String,
+    /// 64 hexadecimal digits.
+    pub grant_id: String,
+    /// The name that CreateGrant was given.
+    pub name: Option<String>,
+    /// Creation, Unix time in milliseconds.
+    pub created_ms: u64,
+    /// ARN of the principal that it is for; its unique id where the principal is gone.
+    pub grantee_principal: String,
+    /// ARN of the principal that may retire it.
+    pub retiring_principal: Option<String>,
+    /// ARN of the account under which it was made.
+    pub issuing_account: String,
+    /// What it allows.
+    pub operations: Vec<GrantOperation>,
+    /// What it insists on.
+    pub constraints: Option<GrantConstraints>,
+}
+
+impl Kms {
+    /// The grants of a key, page by page.
+    pub async fn list_grants(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        input: ListGrantsInput,
+    ) -> Result<ListGrantsOutput, Error> {
+        let parameters = json!({ "keyId": asked(&input.key_id), "limit": input.limit });
+        let mut event = Event::new(receipt, "ListGrants", true, parameters);
+        for (name, filter) in [
+            ("grantId", &input.grant_id),
+            ("granteePrincipal", &input.grantee_principal),
+        ] {
+            if let Some(filter) = filter {
+                event.parameter(name, asked(filter));
+            }
+        }
+        let result = self.try_list_grants(caller, &input, &mut event);
+        event.close(result).await
+    }
+
+    fn try_list_grants(
+        &self,
+        caller: &Caller,
+        input: &ListGrantsInput,
+        event: &mut Event<'_>,
+    ) -> Result<ListGrantsOutput, Error> {
+        let found = self.find_without_alias(&input.key_id)?;
+        let uid = found.row.uid();
+        event.touches(&found.row.arn(self.place()));
+        let conditions = [("kms:GrantIsForAWSResource", "false".to_owned())];
+        let ask = Ask::new(caller, event.via(), KmsAction::ListGrants).conditions(&conditions);
+        self.authorize(&ask, &found.row)?;
+        let limit = page::limit(input.limit, LIMIT_DEFAULT)?.min(PAGE_GRANTS_MAX);
+        let mut after = match &input.marker {
+            Some(marker) => {
+                let id = page::after(LISTING, marker)?;
+                Some(GrantId(id.try_into().map_err(|_| Error::InvalidMarker)?))
+            }
+            None => None,
+        };
+        let only = match &input.grant_id {
+            Some(id) => Some(GrantId::parse(id).ok_or_else(|| invalid_grant_id(id))?),
+            None => None,
+        };
+        if let Some(id) = only {
+            let grant = self.grant(uid, id)?.filter(|grant| is_for(grant, input));
+            return Ok(ListGrantsOutput {
+                grants: grant.iter().map(|grant| self.listed(uid, grant)).collect(),
+                next_marker: None,
+            });
+        }
+        let mut grants = Vec::new();
+        loop {
+            let page = self.grants(&uid.0, after, SCAN_ROWS)?;
+            let all = page.len() < SCAN_ROWS;
+            for grant in page.iter().filter(|grant| is_for(grant, input)) {
+                if grants.len() == limit {
+                    let last = after_of(&grants)?;
+                    return Ok(ListGrantsOutput {
+                        grants,
+                        next_marker: Some(page::marker(LISTING, &last.0)),
+                    });
+                }
+                grants.push(self.listed(uid, grant));
+            }
+            after = page.last().map(|grant| grant.id);
+            if all {
+                return Ok(ListGrantsOutput {
+                    grants,
+                    next_marker: None,
+                });
+            }
+        }
+    }
+
+    /// A grant as listings show it.
+    pub(crate) fn listed(&self, key: KeyUid, grant: &FoundGrant) -> GrantListEntry {
+        let row = &grant.row;
+        GrantListEntry {
+            key_arn: self.place().key_arn(key),
+            grant_id: grant.id.text(),
+            name: row.name.clone(),
+            created_ms: row.created_ms,
+            grantee_principal: self.shown(&row.grantee),
+            retiring_principal: row.retiring.as_ref().map(|arn| self.shown(arn)),
+            issuing_account: self.place().root_arn(&self.place().account_id),
+            operations: row.operations.clone(),
+            constraints: row.constraints.clone(),
+        }
+    }
+
+    /// The ARN of a principal, or its unique id if the ARN is not its any more.
+    fn shown(&self, principal: &GrantPrincipal) -> String {
+        let GrantPrincipal { arn, unique_id } = principal;
+        if self.unique_id(arn).as_ref() == Some(unique_id) {
+            arn.clone()
+        } else {
+            unique_id.clone()
+        }
+    }
+}
+
+fn is_for(grant: &FoundGrant, input: &ListGrantsInput) -> bool {
+    let grantee = &grant.row.grantee;
+    input
+        .grantee_principal
+        .as_ref()
+        .is_none_or(|wanted| *wanted == grantee.arn || *wanted == grantee.unique_id)
+}
+
+fn after_of(grants: &[GrantListEntry]) -> Result<GrantId, Error> {
+    let last = grants
+        .last()
+        .and_then(|grant| GrantId::parse(&grant.grant_id));
+    last.ok_or(Error::Internal("a page without a last entry"))
+}
+
+const LISTING: char = 'g';
+pub(crate) const LIMIT_DEFAULT: usize = 50;
+/// AWS shows no more on a page.
+pub(crate) const PAGE_GRANTS_MAX: usize = 100;
+const SCAN_ROWS: usize = 256;
