@@ -38,18 +38,34 @@ impl Kms {
         let mut after = Vec::new();
         while let Some(rows) = self.next_rows(TOMBSTONES, &mut after)? {
             for (key, stored) in rows {
-                let uid = KeyUid::from_row_key(&key)?;
-                let tombstone = TombstoneRow::decode(uid, &stored.value)?;
-                if !tombstone.finished {
-                    let done = self.finish_tombstone(receipt, uid, tombstone).await;
-                    report.count(uid, done.map(|()| Done::Destroyed));
-                }
+                let uid = match KeyUid::from_row_key(&key) {
+                    Ok(uid) => uid,
+                    Err(error) => {
+                        report.failed.push((hex::encode(&key), error));
+                        continue;
+                    }
+                };
+                let done = match TombstoneRow::decode(uid, &stored.value) {
+                    Ok(tombstone) if tombstone.finished => Ok(Done::Nothing),
+                    Ok(tombstone) => {
+                        let done = self.finish_tombstone(receipt, uid, tombstone).await;
+                        done.map(|()| Done::Destroyed)
+                    }
+                    Err(error) => Err(error),
+                };
+                report.count(uid, done);
             }
         }
         let mut after = Vec::new();
         while let Some(rows) = self.next_rows(KEYS, &mut after)? {
             for (key, stored) in rows {
-                let uid = KeyUid::from_row_key(&key)?;
+                let uid = match KeyUid::from_row_key(&key) {
+                    Ok(uid) => uid,
+                    Err(error) => {
+                        report.failed.push((hex::encode(&key), error));
+                        continue;
+                    }
+                };
                 let done = match KeyRow::decode(uid, &stored.value) {
                     Ok(row) => self.run_due_of(receipt, row, stored.seq, now_ms).await,
                     Err(error) => Err(error),

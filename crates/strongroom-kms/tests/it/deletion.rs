@@ -5,7 +5,7 @@ use strongroom_kms::{
     CancelKeyDeletionInput, CreateAliasInput, DataKeySpec, DisableKeyInput, EnableKeyInput, Error,
     KeyState, ListAliasesInput, ListKeysInput, ScheduleKeyDeletionInput, ScheduleKeyDeletionOutput,
 };
-use strongroom_store::{TableId, Vault};
+use strongroom_store::{Batch, TableId, Vault, Write};
 
 use crate::world::{DAY_MS, NOON_MS, World, call, context, new_world, refused};
 
@@ -254,4 +254,27 @@ async fn sec_nothing_that_begins_after_scheduling_succeeds() {
     let successes = successes.lock().unwrap();
     assert!(!successes.is_empty());
     assert!(successes.iter().all(|begun| *begun < scheduled_at));
+}
+
+#[tokio::test]
+async fn sec_a_damaged_tombstone_does_not_hold_up_other_deletions() {
+    let world = new_world().await;
+    let key = world.key().await;
+    schedule(&world, &key.key_id, Some(7)).await.unwrap();
+    let tombstones = TableId(8);
+    let damaged = [(vec![0; 16], vec![0xff]), (vec![0; 3], Vec::new())];
+    let writes = damaged.map(|(key, value)| Write::Put {
+        table: tombstones,
+        key,
+        value,
+    });
+    let batch = Batch {
+        preconditions: Vec::new(),
+        writes: writes.into(),
+    };
+    world.store.tables().commit(batch).await.unwrap();
+    world.clock.advance_ms(8 * DAY_MS);
+    let report = world.run_due().await;
+    assert_eq!((report.destroyed, report.failed.len()), (1, 2));
+    assert!(world.describe(&key.key_id).await.is_err());
 }
