@@ -145,7 +145,7 @@ impl Kms {
                 }
                 // Somebody changed the key meanwhile: look again.
                 Ok(false) => {}
-                Err(error) if matches!(error, Error::Corrupted { .. }) => {
+                Err(error) if error.is_corruption() => {
                     report.seen = report.seen.saturating_add(seen);
                     report.damaged = report.damaged.saturating_add(1);
                     return Ok(());
@@ -164,13 +164,23 @@ impl Kms {
         epoch: u32,
         mark: &RewrapMark,
     ) -> Result<bool, Error> {
+        let Some(as_stored) = self.store().tables().get(KEYS, &row.uid)? else {
+            return Ok(false);
+        };
         let shred = self.new_shred_key(row.uid()).await?;
         let mut preconditions = vec![Precondition::SeqIs {
             table: KEYS,
             key: row.uid.to_vec(),
             seq,
         }];
-        let mut writes = vec![mark.write(MARK)?];
+        // INVARIANT: the key's row is written, though nothing of it changes. A rotation, import or
+        // destruction that read the shred keys of before must not be committed after this.
+        let again = Write::Put {
+            table: KEYS,
+            key: row.uid.to_vec(),
+            value: as_stored.value,
+        };
+        let mut writes = vec![mark.write(MARK)?, again];
         let (mut before, mut kept) = (BTreeSet::new(), BTreeSet::new());
         let mut failed = None;
         for (row_key, seq, stored) in versions {

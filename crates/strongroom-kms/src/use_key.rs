@@ -96,12 +96,23 @@ impl Kms {
         row: &KeyRow,
         version: u32,
     ) -> Result<Option<Unwrapped>, Error> {
-        let Some(stored) = self.material(row.uid(), version)? else {
+        let Some(mut stored) = self.material(row.uid(), version)? else {
             return Ok(None);
         };
-        let material = self.unwrap_material(permit, row, version, &stored)?;
-        let id = hex::encode(stored.material_id);
-        Ok(Some(Unwrapped { material, id }))
+        loop {
+            let error = match self.unwrap_material(permit, row, version, &stored) {
+                Ok(material) => {
+                    let id = hex::encode(stored.material_id);
+                    return Ok(Some(Unwrapped { material, id }));
+                }
+                Err(error) => error,
+            };
+            // Was it wrapped again, and the shred key of before destroyed, after the row was read?
+            match self.material(row.uid(), version)? {
+                Some(now) if error.is_corruption() && now != stored => stored = now,
+                _ => return Err(error),
+            }
+        }
     }
 }
 
@@ -190,6 +201,6 @@ fn check_context(context: &EncryptionContext) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) const REQUEST_ALIAS: &str = "kms:RequestAlias";
+const REQUEST_ALIAS: &str = "kms:RequestAlias";
 pub(crate) const ENCRYPTION_ALGORITHM: &str = "kms:EncryptionAlgorithm";
 const CONTEXT_CHARACTERS_MAX: usize = 8192;

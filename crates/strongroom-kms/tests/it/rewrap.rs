@@ -6,9 +6,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use strongroom_kms::RotateKeyOnDemandInput;
 use strongroom_store::TableId;
 
-use crate::world::{World, context, new_world};
+use crate::world::{World, call, context, new_world};
 
 /// Wrapped material of all keys, as it is stored.
 fn material_rows(world: &World) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -167,4 +168,44 @@ async fn run_that_was_dropped_halfway_is_taken_up() {
         assert!(world.decrypt(blob, &context, None).await.is_ok());
     }
     assert_eq!(rewrap(&world).await.1, 0);
+}
+
+/// Whoever read the shred key of before may not commit after it was destroyed.
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_a_rotation_at_the_same_time_loses_no_material() {
+    let mut world = new_world().await;
+    let context = context(&[]);
+    for _ in 0..12 {
+        let key = world.key().await;
+        let old = world.encrypt(&key.key_id, b"x", &context).await.unwrap();
+        world.rotate();
+        let seq = |world: &World| {
+            let uid = hex::decode(key.key_id.replace('-', "")).unwrap();
+            let row = world.store.tables().get(TableId(1), &uid).unwrap();
+            row.unwrap().seq
+        };
+        let before = seq(&world);
+        let key_id = key.key_id.clone();
+        let (_, rotated) = tokio::join!(rewrap_quietly(&world), async {
+            let input = RotateKeyOnDemandInput { key_id };
+            call!(world, rotate_key_on_demand, input)
+        });
+        rotated.unwrap();
+        let new = world.encrypt(&key.key_id, b"y", &context).await.unwrap();
+        for (blob, plain) in [(old, b"x"), (new, b"y")] {
+            let blob = blob.ciphertext_blob.0;
+            let opened = world.decrypt(&blob, &context, None).await.unwrap();
+            assert_eq!(opened.plaintext.expose_secret(), plain);
+        }
+        // With nobody else there, too, the row is one that nobody has read before.
+        world.rotate();
+        let middle = seq(&world);
+        rewrap_quietly(&world).await;
+        assert!(before < middle && middle < seq(&world));
+    }
+}
+
+async fn rewrap_quietly(world: &World) {
+    let report = world.kms.rewrap(&|_, _| ()).await.unwrap();
+    assert_eq!(report.damaged, 0);
 }
