@@ -201,6 +201,6 @@ fn check_context(context: &EncryptionContext) -> Result<(), Error> {
     Ok(())
 }
 
-const REQUEST_ALIAS: &str = "kms:RequestAlias";
+pub(crate) const REQUEST_ALIAS: &str = "kms:RequestAlias";
 pub(crate) const ENCRYPTION_ALGORITHM: &str = "kms:EncryptionAlgorithm";
 const CONTEXT_CHARACTERS_MAX: usize = 8192;
