@@ -14,6 +14,7 @@ mod alias;
 mod at_rest;
 mod audit_event;
 mod authorize;
+mod conditions;
 mod create_key;
 mod data_key_pair;
 mod decrypt;
