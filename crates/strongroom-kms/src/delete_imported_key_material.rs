@@ -4,6 +4,8 @@
 //! The row of a material stays, with its id, so that the same material can be imported again and
 //! nothing else; what it wrapped is gone, since its shred key is destroyed.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
@@ -15,8 +17,9 @@ use crate::event::{Event, asked};
 use crate::key_change::Change;
 use crate::key_id::{KeyUid, shortened};
 use crate::model::{KeyState, Origin};
-use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow, material_key};
-use crate::service::Kms;
+use crate::rows::{KEYS, KeyRow};
+use crate::service::{Kms, Version};
+use crate::shred::ShredKey;
 
 /// Parameters of DeleteImportedKeyMaterial.
 #[derive(Clone, Debug)]
@@ -62,51 +65,107 @@ impl Kms {
         event: &mut Event<'_>,
     ) -> Result<DeleteImportedKeyMaterialOutput, Error> {
         let ask = Ask::new(caller, event.via(), KmsAction::DeleteImportedKeyMaterial);
-        let change = self.change_key(&input.key_id, &ask, event, |row| {
-            let arn = row.arn(self.place());
-            check_imports(row, &arn)?;
-            let mut materials = self.materials_of(row.uid())?;
+        let uid = self.importing(&ask, &input.key_id, event)?;
+        let fresh = self.new_shred_key(uid).await?;
+        let change = self.change_named_key(&input.key_id, &ask, |row| {
+            check_imports(row, &row.arn(self.place()))?;
+            let mut versions = self.versions_of(row.uid())?;
             let found = match &input.key_material_id {
                 Some(id) => {
-                    let of_id = |(_, material): &&mut (u32, MaterialRow)| {
-                        hex::encode(material.material_id) == *id
-                    };
                     let unknown = || Error::NotFound(format!("Key material '{id}' does not exist"));
-                    Some(materials.iter_mut().find(of_id).ok_or_else(unknown)?)
+                    let of_id =
+                        |version: &&Version| hex::encode(version.material.material_id) == *id;
+                    Some(versions.iter().find(of_id).ok_or_else(unknown)?)
                 }
-                None => materials
-                    .iter_mut()
-                    .find(|(version, _)| *version == row.current_version),
+                None => versions
+                    .iter()
+                    .find(|version| version.number == row.current_version),
             };
-            let Some((version, material)) = found else {
-                return Ok(Change::Nothing(None));
+            let Some(found) = found else {
+                return Ok(Change::Nothing(Deleted::default()));
             };
-            let id = hex::encode(material.material_id);
-            let Some((shred_id, write)) = unwrapped(row.uid(), *version, material)? else {
-                return Ok(Change::Nothing(Some((id, None))));
+            let mut deleted = Deleted {
+                id: Some(hex::encode(found.material.material_id)),
+                ..Deleted::default()
             };
-            self.settle(row, &materials);
-            let writes = vec![write];
-            Ok(Change::Rows(Some((id, Some(shred_id))), Vec::new(), writes))
+            if !found.material.is_wrapped() {
+                return Ok(Change::Nothing(deleted));
+            }
+            let number = found.number;
+            let taken = self.take_out(row, &mut versions, &[number], &fresh)?;
+            self.settle(row, &versions);
+            deleted.shred_ids = taken.shred_ids;
+            deleted.fresh_is_used = taken.fresh_is_used;
+            Ok(Change::Rows(deleted, taken.preconditions, taken.writes))
         });
-        let (row, done) = change.await?;
-        self.materials().forget(row.uid());
+        let changed = change.await;
+        if !matches!(&changed, Ok((_, deleted)) if deleted.fresh_is_used) {
+            self.destroy_shred_key(fresh.id()).await?;
+        }
+        let (row, deleted) = changed?;
+        self.materials().forget(uid);
+        for shred_id in deleted.shred_ids {
+            self.destroy_shred_key(shred_id).await?;
+        }
         let key_arn = row.arn(self.place());
         event.response(json!({ "keyId": key_arn }));
-        let Some((id, shred_id)) = done else {
-            return Ok(DeleteImportedKeyMaterialOutput {
-                key_arn,
-                key_material_id: None,
-            });
-        };
-        event.material_id(&id);
-        if let Some(shred_id) = shred_id {
-            self.destroy_shred_key(shred_id).await?;
+        if let Some(id) = &deleted.id {
+            event.material_id(id);
         }
         Ok(DeleteImportedKeyMaterialOutput {
             key_arn,
-            key_material_id: Some(id),
+            key_material_id: deleted.id,
         })
+    }
+
+    /// The key of an operation on imported material, before anything is made for it.
+    pub(crate) fn importing(
+        &self,
+        ask: &Ask<'_>,
+        key_id: &str,
+        event: &mut Event<'_>,
+    ) -> Result<KeyUid, Error> {
+        let row = self.find_without_alias(key_id)?.row;
+        let arn = row.arn(self.place());
+        event.touches(&arn);
+        self.authorize(ask, &row)?;
+        check_imports(&row, &arn)?;
+        ask.action.needs().check(&arn, row.state)?;
+        Ok(row.uid())
+    }
+
+    /// Takes the wrapped bytes out of some versions. Others that share a shred key with them are
+    /// wrapped again under `fresh`, so that the shred keys of those taken out can be destroyed.
+    pub(crate) fn take_out(
+        &self,
+        row: &KeyRow,
+        versions: &mut [Version],
+        gone: &[u32],
+        fresh: &ShredKey,
+    ) -> Result<TakenOut, Error> {
+        let uid = row.uid();
+        let mut taken = TakenOut::default();
+        for version in versions.iter() {
+            if gone.contains(&version.number) && version.material.is_wrapped() {
+                taken.shred_ids.insert(version.material.shred_id);
+            }
+        }
+        for version in versions {
+            if !taken.shred_ids.contains(&version.material.shred_id) {
+                continue;
+            }
+            taken.preconditions.push(version.is_unchanged(uid));
+            if gone.contains(&version.number) {
+                version.material.wrapped = Vec::new();
+                version.material.shred_id = [0; 16];
+            } else {
+                let (number, material) = (version.number, &version.material);
+                version.material = self.rewrap_material(row, number, material, fresh)?;
+                taken.fresh_is_used = true;
+            }
+            taken.writes.push(version.put(uid)?);
+        }
+        Ok(taken)
     }
 
     /// Destroys what has expired of a key's imported material. `false` when nothing has, or the
@@ -119,38 +178,46 @@ impl Kms {
     ) -> Result<bool, Error> {
         let now_ms = self.now_ms();
         let uid = row.uid();
-        let mut materials = self.materials_of(uid)?;
-        let mut writes = Vec::new();
-        let mut gone = Vec::new();
-        for (version, material) in &mut materials {
-            if material.is_there(now_ms) {
-                continue;
-            }
-            if let Some((shred_id, write)) = unwrapped(uid, *version, material)? {
-                writes.push(write);
-                gone.push((hex::encode(material.material_id), shred_id));
-            }
-        }
+        let mut versions = self.versions_of(uid)?;
+        let expired = |version: &&Version| {
+            version.material.is_wrapped() && !version.material.is_there(now_ms)
+        };
+        let gone: Vec<(u32, String)> = versions
+            .iter()
+            .filter(expired)
+            .map(|version| (version.number, hex::encode(version.material.material_id)))
+            .collect();
         if gone.is_empty() {
             return Ok(false);
         }
-        self.settle(&mut row, &materials);
+        let fresh = self.new_shred_key(uid).await?;
+        let numbers: Vec<u32> = gone.iter().map(|(number, _)| *number).collect();
+        let taken = self.take_out(&row, &mut versions, &numbers, &fresh)?;
+        self.settle(&mut row, &versions);
+        let mut writes = taken.writes;
         writes.push(Write::Put {
             table: KEYS,
             key: uid.0.to_vec(),
             value: row.encode()?,
         });
-        let unchanged = Precondition::SeqIs {
+        let mut preconditions = taken.preconditions;
+        preconditions.push(Precondition::SeqIs {
             table: KEYS,
             key: uid.0.to_vec(),
             seq,
-        };
-        if self.commit(vec![unchanged], writes).await?.is_err() {
+        });
+        let done = self.commit(preconditions, writes).await?.is_ok();
+        if !(done && taken.fresh_is_used) {
+            self.destroy_shred_key(fresh.id()).await?;
+        }
+        if !done {
             return Ok(false);
         }
         self.materials().forget(uid);
-        for (id, shred_id) in gone {
+        for shred_id in taken.shred_ids {
             self.destroy_shred_key(shred_id).await?;
+        }
+        for (_, id) in gone {
             let arn = row.arn(self.place());
             let mut event = Event::new(receipt, "DeleteExpiredKeyMaterial", false, Value::Null);
             event.touches(&arn);
@@ -164,19 +231,17 @@ impl Kms {
     /// Brings a key's row in line with its imported material: what it lacks, when the first of
     /// it expires, and the state that follows. Material that waits for its rotation does not
     /// count.
-    pub(crate) fn settle(&self, row: &mut KeyRow, materials: &[(u32, MaterialRow)]) {
+    pub(crate) fn settle(&self, row: &mut KeyRow, versions: &[Version]) {
         let now_ms = self.now_ms();
-        let used = || {
-            let current = row.current_version;
-            materials
-                .iter()
-                .filter(move |(version, _)| *version <= current)
-        };
-        row.lacks_material = !used().all(|(_, material)| material.is_there(now_ms));
-        row.valid_to_ms = used()
-            .filter(|(_, material)| material.is_wrapped())
-            .filter_map(|(_, material)| material.valid_to_ms)
-            .min();
+        let used: Vec<_> = versions
+            .iter()
+            .filter(|version| version.number <= row.current_version)
+            .map(|version| &version.material)
+            .collect();
+        row.lacks_material =
+            used.is_empty() || !used.iter().all(|material| material.is_there(now_ms));
+        let wrapped = used.iter().filter(|material| material.is_wrapped());
+        row.valid_to_ms = wrapped.filter_map(|material| material.valid_to_ms).min();
         let state = match (row.state, row.lacks_material) {
             (KeyState::PendingImport, false) => KeyState::Enabled,
             (KeyState::Enabled | KeyState::Disabled, true) => KeyState::PendingImport,
@@ -184,6 +249,23 @@ impl Kms {
         };
         row.enter(state);
     }
+}
+
+/// What [`Kms::take_out`] amounts to.
+#[derive(Default)]
+pub(crate) struct TakenOut {
+    pub(crate) preconditions: Vec<Precondition>,
+    pub(crate) writes: Vec<Write>,
+    /// To be destroyed after the commit.
+    pub(crate) shred_ids: BTreeSet<[u8; 16]>,
+    pub(crate) fresh_is_used: bool,
+}
+
+#[derive(Default)]
+struct Deleted {
+    id: Option<String>,
+    shred_ids: BTreeSet<[u8; 16]>,
+    fresh_is_used: bool,
 }
 
 /// Refuses keys whose material is made here.
@@ -194,25 +276,4 @@ pub(crate) fn check_imports(row: &KeyRow, arn: &str) -> Result<(), Error> {
             "{arn} origin is AWS_KMS which is not valid for this operation."
         ))),
     }
-}
-
-/// Takes the wrapped bytes out of a row: the shred key that can be destroyed then, and the write.
-/// `None` when they are gone already.
-fn unwrapped(
-    uid: KeyUid,
-    version: u32,
-    material: &mut MaterialRow,
-) -> Result<Option<([u8; 16], Write)>, Error> {
-    if !material.is_wrapped() {
-        return Ok(None);
-    }
-    let shred_id = material.shred_id;
-    material.wrapped = Vec::new();
-    material.shred_id = [0; 16];
-    let write = Write::Put {
-        table: MATERIALS,
-        key: material_key(uid, version),
-        value: material.encode()?,
-    };
-    Ok(Some((shred_id, write)))
 }

@@ -39,12 +39,12 @@ impl Kms {
     ) -> Result<bool, Error> {
         let uid = row.uid();
         self.remove_all_grants(uid).await?;
-        let materials = self.materials_of(uid)?;
-        let shred_ids: BTreeSet<[u8; 16]> = materials
+        let versions = self.versions_of(uid)?;
+        let wrapped = versions
             .iter()
-            .filter(|(_, material)| material.is_wrapped())
-            .map(|(_, material)| material.shred_id)
-            .collect();
+            .filter(|version| version.material.is_wrapped());
+        let shred_ids: BTreeSet<[u8; 16]> =
+            wrapped.map(|version| version.material.shred_id).collect();
         let tombstone = TombstoneRow {
             destroyed_ms: self.now_ms(),
             created_ms: row.created_ms,
@@ -57,20 +57,24 @@ impl Kms {
             delete(KEYS, uid.0.to_vec()),
             delete(LAST_USE, uid.0.to_vec()),
         ];
-        for (version, _) in &materials {
-            writes.push(delete(MATERIALS, material_key(uid, *version)));
+        // INVARIANT: no version is wrapped again, under a shred key that the tombstone does not
+        // name, before the commit.
+        let mut preconditions = Vec::new();
+        for version in &versions {
+            preconditions.push(version.is_unchanged(uid));
+            writes.push(delete(MATERIALS, material_key(uid, version.number)));
         }
         for alias in self.aliases(Some(uid), None, usize::MAX)? {
             let key = alias_key(&self.place().account_id, &alias.name);
             writes.push(delete(ALIASES, key));
         }
         writes.push(put(uid, &tombstone)?);
-        let unchanged = Precondition::SeqIs {
+        preconditions.push(Precondition::SeqIs {
             table: KEYS,
             key: uid.0.to_vec(),
             seq,
-        };
-        if self.commit(vec![unchanged], writes).await?.is_err() {
+        });
+        if self.commit(preconditions, writes).await?.is_err() {
             return Ok(false);
         }
         self.materials().forget(uid);

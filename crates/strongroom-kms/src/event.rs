@@ -11,7 +11,9 @@ use strongroom_format::EncryptionContext;
 
 use crate::authorize::Via;
 use crate::error::Error;
-use crate::key_id::{Place, shortened};
+use crate::key_id::{KeyUid, Place, shortened};
+use crate::last_use::{self, LastUse};
+use crate::service::Kms;
 
 /// If it is dropped before it is closed (the client went away in the middle of a change), it is
 /// recorded with an unknown outcome.
@@ -20,6 +22,8 @@ pub(crate) struct Event<'a> {
     detail: EventDetail,
     additional: Map<String, Value>,
     via: Via,
+    /// Keys that a success is a use of, and where that is noted.
+    used: Option<(Kms, Vec<KeyUid>)>,
     closed: bool,
 }
 
@@ -38,6 +42,7 @@ impl<'a> Event<'a> {
             detail,
             additional: Map::new(),
             via: Via::Wire,
+            used: None,
             closed: false,
         }
     }
@@ -49,6 +54,14 @@ impl<'a> Event<'a> {
         self.additional
             .insert("kms:ViaService".to_owned(), Value::String(service));
         self
+    }
+
+    /// A success of the operation is a use of this key.
+    pub(crate) fn uses(&mut self, kms: &Kms, uid: KeyUid) {
+        if last_use::counts(self.detail.event_name) {
+            let (_, uids) = self.used.get_or_insert_with(|| (kms.clone(), Vec::new()));
+            uids.push(uid);
+        }
     }
 
     pub(crate) fn via(&self) -> Via {
@@ -130,14 +143,27 @@ impl<'a> Event<'a> {
             });
         }
         let (receipt, via) = (self.receipt, self.via);
+        let used = self.used.take().filter(|_| result.is_ok());
         let detail = self.finished();
         drop(self);
-        match via {
+        let operation = detail.event_name;
+        let event_id = match via {
             Via::Wire => receipt.record(detail, Durability::Durable).await?,
             // What S3 gets stays in this process until its own event is durable, which covers this
             // one: S3 answers when the receipt is finished.
             Via::S3 => receipt.record_internal_before_answer(detail).await?,
         };
+        if let Some((kms, uids)) = used {
+            for uid in uids {
+                let last = LastUse {
+                    operation: operation.to_owned(),
+                    at_ms: kms.now_ms(),
+                    event_id: event_id.to_string(),
+                    request_id: receipt.facts().request_id.clone(),
+                };
+                kms.last_uses().note(uid, last);
+            }
+        }
         result
     }
 

@@ -28,15 +28,22 @@ impl Kms {
         key_id: &str,
         ask: &Ask<'_>,
         event: &mut Event<'_>,
+        change: impl FnMut(&mut KeyRow) -> Result<Change<T>, Error>,
+    ) -> Result<(KeyRow, T), Error> {
+        let row = self.find_without_alias(key_id)?.row;
+        event.touches(&row.arn(self.place()));
+        self.change_named_key(key_id, ask, change).await
+    }
+
+    /// Like [`Kms::change_key`], for a key that the event names already.
+    pub(crate) async fn change_named_key<T>(
+        &self,
+        key_id: &str,
+        ask: &Ask<'_>,
         mut change: impl FnMut(&mut KeyRow) -> Result<Change<T>, Error>,
     ) -> Result<(KeyRow, T), Error> {
-        let mut named = false;
         for _ in 0..ATTEMPTS_MAX {
             let Found { mut row, seq, .. } = self.find_without_alias(key_id)?;
-            if !named {
-                named = true;
-                event.touches(&row.arn(self.place()));
-            }
             self.authorize(ask, &row)?;
             self.check_manager(&row)?;
             let (done, mut preconditions, mut writes) = match change(&mut row)? {

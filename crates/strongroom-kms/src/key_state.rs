@@ -194,6 +194,11 @@ impl KeyRow {
             && self.deletion_ms.is_some_and(|end_ms| end_ms <= now_ms)
     }
 
+    /// Whether it needs material that is not there.
+    fn has_gaps(&self) -> bool {
+        self.lacks_material || self.current_version == 0
+    }
+
     /// Puts the key into another state. Everything that was made of its state before is void.
     pub(crate) fn enter(&mut self, state: KeyState) {
         self.state = state;
@@ -218,7 +223,7 @@ impl Kms {
             change.action().needs().check(&arn, row.state)?;
             let no_way = Error::Internal("a state without a change");
             let mut state = change.from(row.state).ok_or(no_way)?;
-            if change == StateChange::CancelDeletion && row.lacks_material {
+            if change == StateChange::CancelDeletion && row.has_gaps() {
                 state = KeyState::PendingImport;
             }
             if state == row.state {

@@ -11,7 +11,7 @@ use crate::event::{Event, asked};
 use crate::model::{Origin, RotationType};
 use crate::page;
 use crate::rows::{KeyRow, MaterialRow};
-use crate::service::Kms;
+use crate::service::{Kms, Version};
 
 /// Parameters of ListKeyRotations.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +99,12 @@ impl Kms {
         self.check_rotates(&row)?;
         let mut rotations = Vec::new();
         let mut last = None;
-        for (version, material) in self.materials_of(row.uid())? {
+        for Version {
+            number: version,
+            material,
+            ..
+        } in self.versions_of(row.uid())?
+        {
             let listed = input.all_key_material || material.rotated_ms.is_some();
             if version <= after || !listed {
                 continue;

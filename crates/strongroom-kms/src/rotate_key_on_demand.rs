@@ -44,9 +44,9 @@ impl Kms {
                      on-demand rotations can be performed for this key: {arn}"
                 )));
             }
-            let write = self.rotate(row, RotationType::OnDemand)?;
+            let (preconditions, writes) = self.rotate(row, RotationType::OnDemand)?;
             row.on_demand_rotations = row.on_demand_rotations.saturating_add(1);
-            Ok(Change::Rows((), Vec::new(), vec![write]))
+            Ok(Change::Rows((), preconditions, writes))
         });
         let result = change.await;
         if let Ok((row, ())) = &result {

@@ -34,6 +34,7 @@ impl Kms {
     pub async fn run_due(&self, receipt: &Receipt) -> Result<DueReport, Error> {
         let now_ms = self.now_ms();
         self.materials().expire(now_ms);
+        self.flush_last_uses().await?;
         let mut report = DueReport::default();
         let mut after = Vec::new();
         while let Some(rows) = self.next_rows(TOMBSTONES, &mut after)? {
@@ -118,7 +119,7 @@ impl Kms {
         seq: u64,
     ) -> Result<bool, Error> {
         let before = hex::encode(row.current_material_id);
-        let write = self.rotate(&mut row, RotationType::Automatic)?;
+        let (mut preconditions, mut writes) = self.rotate(&mut row, RotationType::Automatic)?;
         row.next_rotation_ms = row
             .rotation_period_days
             .map(|days| next_rotation_ms(self.now_ms(), days));
@@ -136,21 +137,17 @@ impl Kms {
                 "currentKeyMaterialId": hex::encode(row.current_material_id),
             }),
         );
-        let unchanged = Precondition::SeqIs {
+        preconditions.push(Precondition::SeqIs {
             table: KEYS,
             key: row.uid.to_vec(),
             seq,
-        };
-        let put = Write::Put {
+        });
+        writes.push(Write::Put {
             table: KEYS,
             key: row.uid.to_vec(),
             value: row.encode()?,
-        };
-        if self
-            .commit(vec![unchanged], vec![write, put])
-            .await?
-            .is_err()
-        {
+        });
+        if self.commit(preconditions, writes).await?.is_err() {
             event.discard();
             return Ok(false);
         }

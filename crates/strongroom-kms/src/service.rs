@@ -12,6 +12,7 @@ use strongroom_store::{Batch, CommitError, Precondition, Row, Store, TableId, Wr
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
 use crate::key_policy::KeyPolicies;
+use crate::last_use::LastUses;
 use crate::material_cache::MaterialCache;
 use crate::page::LIMIT_MAX;
 use crate::root::Keyring;
@@ -34,6 +35,7 @@ struct Inner {
     materials: MaterialCache,
     key_policies: KeyPolicies,
     iam: OnceLock<Iam>,
+    last_uses: LastUses,
 }
 
 /// A key as it is stored now.
@@ -65,6 +67,7 @@ impl Kms {
                 materials: MaterialCache::default(),
                 key_policies,
                 iam: OnceLock::new(),
+                last_uses: LastUses::default(),
             }),
         };
         match kms.sweep_vault().await {
@@ -108,6 +111,10 @@ impl Kms {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.inner.keyring
+    }
+
+    pub(crate) fn last_uses(&self) -> &LastUses {
+        &self.inner.last_uses
     }
 
     pub(crate) fn materials(&self) -> &MaterialCache {
@@ -184,13 +191,28 @@ impl Kms {
         MaterialRow::decode(uid, &stored.value).map(Some)
     }
 
+    pub(crate) fn version(&self, uid: KeyUid, number: u32) -> Result<Option<Version>, Error> {
+        let key = material_key(uid, number);
+        let Some(stored) = self.store().tables().get(MATERIALS, &key)? else {
+            return Ok(None);
+        };
+        Ok(Some(Version {
+            number,
+            material: MaterialRow::decode(uid, &stored.value)?,
+            seq: stored.seq,
+        }))
+    }
+
     /// Every version of a key's material, oldest first.
-    pub(crate) fn materials_of(&self, uid: KeyUid) -> Result<Vec<(u32, MaterialRow)>, Error> {
+    pub(crate) fn versions_of(&self, uid: KeyUid) -> Result<Vec<Version>, Error> {
         let rows = self.rows_of(MATERIALS, uid, usize::MAX)?;
         rows.into_iter()
             .map(|(key, stored)| {
-                let version = material_version(&key)?;
-                Ok((version, MaterialRow::decode(uid, &stored.value)?))
+                Ok(Version {
+                    number: material_version(&key)?,
+                    material: MaterialRow::decode(uid, &stored.value)?,
+                    seq: stored.seq,
+                })
             })
             .collect()
     }
@@ -273,6 +295,33 @@ impl Kms {
             )),
             Err(CommitError::Store(error)) => Err(Error::Store(error)),
         }
+    }
+}
+
+/// A version of a key's material as it is stored now.
+pub(crate) struct Version {
+    pub(crate) number: u32,
+    pub(crate) material: MaterialRow,
+    /// Commit that wrote the row.
+    pub(crate) seq: u64,
+}
+
+impl Version {
+    /// Holds while nobody wraps it again or deletes it.
+    pub(crate) fn is_unchanged(&self, uid: KeyUid) -> Precondition {
+        Precondition::SeqIs {
+            table: MATERIALS,
+            key: material_key(uid, self.number),
+            seq: self.seq,
+        }
+    }
+
+    pub(crate) fn put(&self, uid: KeyUid) -> Result<Write, Error> {
+        Ok(Write::Put {
+            table: MATERIALS,
+            key: material_key(uid, self.number),
+            value: self.material.encode()?,
+        })
     }
 }
 

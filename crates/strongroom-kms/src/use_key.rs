@@ -47,6 +47,7 @@ impl Kms {
         let row = &found.row;
         let arn = row.arn(self.place());
         event.touches(&arn);
+        event.uses(self, row.uid());
         let ask = Ask::new(wish.caller, event.via(), wish.action).grant_tokens(wish.grant_tokens);
         let ask = match wish.context {
             Some(context) => ask.context(context),

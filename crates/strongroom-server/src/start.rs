@@ -249,8 +249,28 @@ impl Rooms {
             .map_err(Error::room("cannot write the audit log"))
     }
 
+    /// Carries out what is due in the key service: keys to destroy, material that expired,
+    /// rotations.
+    pub(crate) async fn run_due(&self) -> Result<(), Error> {
+        let receipt = self.audit.begin(own_facts()?);
+        let done = self.kms.run_due(&receipt).await;
+        receipt.finish_recorded();
+        let report = done.map_err(Error::room("cannot carry out what is due"))?;
+        for (key, error) in &report.failed {
+            tracing::error!(%key, %error, "what is due for a key could not be carried out; it is tried again");
+        }
+        let (destroyed, expired, rotated) = (report.destroyed, report.expired, report.rotated);
+        if destroyed.max(expired).max(rotated) > 0 {
+            tracing::info!(destroyed, expired, rotated, "KMS keys");
+        }
+        Ok(())
+    }
+
     /// Closes from the top down. The audit log closes after everything that writes to it.
     pub(crate) async fn close(&self) -> Result<(), Error> {
+        if let Err(error) = self.kms.flush_last_uses().await {
+            tracing::warn!(%error, "the last uses of keys are not written down");
+        }
         let audit = self
             .audit
             .close()

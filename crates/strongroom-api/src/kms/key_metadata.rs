@@ -2,7 +2,7 @@
 //! `KeyMetadata`, the answer of CreateKey and DescribeKey.
 
 use serde::Serialize;
-use strongroom_kms::{KeyMetadata, KeyUsage};
+use strongroom_kms::{KeyMetadata, KeyState, KeyUsage, Origin};
 
 use super::fault::KmsFault;
 use super::reply::{EpochSeconds, Reply};
@@ -44,6 +44,8 @@ struct Metadata<'a> {
     deletion_date: Option<EpochSeconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_to: Option<EpochSeconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_model: Option<&'static str>,
     origin: &'static str,
     key_manager: &'static str,
     /// The older name of the key spec, which clients still read.
@@ -111,6 +113,11 @@ impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
             key_state: metadata.state.as_str(),
             deletion_date: metadata.deletion_ms.map(EpochSeconds),
             valid_to: metadata.valid_to_ms.map(EpochSeconds),
+            // Said of imported material that is there.
+            expiration_model: (metadata.origin == Origin::External
+                && metadata.current_key_material_id.is_some()
+                && metadata.state != KeyState::PendingImport)
+                .then(|| expiration_model(metadata.valid_to_ms)),
             origin: metadata.origin.as_str(),
             key_manager: metadata.manager.as_str(),
             customer_master_key_spec: metadata.spec.as_str(),
@@ -132,7 +139,7 @@ impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_kms::{KeyManager, KeySpec, KeyState, Origin};
+    use strongroom_kms::{KeyManager, KeySpec};
 
     use super::*;
 

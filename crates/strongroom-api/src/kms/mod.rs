@@ -31,9 +31,12 @@ mod generate_data_key_pair_without_plaintext;
 mod generate_data_key_without_plaintext;
 mod generate_mac;
 mod generate_random;
+mod get_key_last_usage;
 mod get_key_policy;
 mod get_key_rotation_status;
+mod get_parameters_for_import;
 mod get_public_key;
+mod import_key_material;
 mod json;
 mod key_metadata;
 mod list_aliases;
@@ -120,6 +123,7 @@ async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<R
     match operation {
         Operation::CancelKeyDeletion => cancel_key_deletion::handle(call, members).await,
         Operation::CreateAlias => create_alias::handle(call, members).await,
+        Operation::CreateGrant => create_grant::handle(call, members).await,
         Operation::CreateKey => create_key::handle(call, members).await,
         Operation::Decrypt => decrypt::handle(call, members).await,
         Operation::DeleteAlias => delete_alias::handle(call, members).await,
@@ -143,21 +147,23 @@ async fn run(operation: Operation, call: Call<'_>, members: Members) -> Result<R
         }
         Operation::GenerateMac => generate_mac::handle(call, members).await,
         Operation::GenerateRandom => generate_random::handle(call, members).await,
-        Operation::GetKeyRotationStatus => get_key_rotation_status::handle(call, members).await,
-        Operation::GetPublicKey => get_public_key::handle(call, members).await,
-        Operation::ListAliases => list_aliases::handle(call, members).await,
-        Operation::ListKeyRotations => list_key_rotations::handle(call, members).await,
-        Operation::CreateGrant => create_grant::handle(call, members).await,
+        Operation::GetKeyLastUsage => get_key_last_usage::handle(call, members).await,
         Operation::GetKeyPolicy => get_key_policy::handle(call, members).await,
+        Operation::GetKeyRotationStatus => get_key_rotation_status::handle(call, members).await,
+        Operation::GetParametersForImport => get_parameters_for_import::handle(call, members).await,
+        Operation::GetPublicKey => get_public_key::handle(call, members).await,
+        Operation::ImportKeyMaterial => import_key_material::handle(call, members).await,
+        Operation::ListAliases => list_aliases::handle(call, members).await,
         Operation::ListGrants => list_grants::handle(call, members).await,
         Operation::ListKeyPolicies => list_key_policies::handle(call, members).await,
-        Operation::ListRetirableGrants => list_retirable_grants::handle(call, members).await,
-        Operation::PutKeyPolicy => put_key_policy::handle(call, members).await,
-        Operation::RetireGrant => retire_grant::handle(call, members).await,
-        Operation::RevokeGrant => revoke_grant::handle(call, members).await,
+        Operation::ListKeyRotations => list_key_rotations::handle(call, members).await,
         Operation::ListKeys => list_keys::handle(call, members).await,
         Operation::ListResourceTags => list_resource_tags::handle(call, members).await,
+        Operation::ListRetirableGrants => list_retirable_grants::handle(call, members).await,
+        Operation::PutKeyPolicy => put_key_policy::handle(call, members).await,
         Operation::ReEncrypt => re_encrypt::handle(call, members).await,
+        Operation::RetireGrant => retire_grant::handle(call, members).await,
+        Operation::RevokeGrant => revoke_grant::handle(call, members).await,
         Operation::RotateKeyOnDemand => rotate_key_on_demand::handle(call, members).await,
         Operation::ScheduleKeyDeletion => schedule_key_deletion::handle(call, members).await,
         Operation::Sign => sign::handle(call, members).await,
@@ -226,6 +232,7 @@ pub(crate) fn fuzz_documents(body: &[u8]) {
         |members| drop(derive_shared_secret::decode(members)),
         |members| drop(encrypt::decode(members)),
         |members| drop(generate_data_key::decode(members)),
+        |members| drop(import_key_material::decode(members)),
         |members| drop(generate_data_key_pair::decode(members)),
         |members| drop(generate_mac::decode(members)),
         |members| drop(generate_random::decode(members)),

@@ -42,9 +42,12 @@ operations! {
     GenerateDataKeyWithoutPlaintext,
     GenerateMac,
     GenerateRandom,
+    GetKeyLastUsage,
     GetKeyPolicy,
     GetKeyRotationStatus,
+    GetParametersForImport,
     GetPublicKey,
+    ImportKeyMaterial,
     ListAliases,
     ListGrants,
     ListKeyPolicies,
@@ -108,11 +111,7 @@ const REPLICAS: &str =
     "Replicas of multi-Region keys are not supported: this server is one Region.";
 
 /// The rest of the service's model.
-const NOT_YET: [&str; 3] = [
-    "GetKeyLastUsage",
-    "GetParametersForImport",
-    "ImportKeyMaterial",
-];
+const NOT_YET: [&str; 0] = [];
 
 #[cfg(test)]
 mod tests {

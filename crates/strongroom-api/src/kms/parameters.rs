@@ -27,7 +27,7 @@ pub(super) const PLAINTEXT: RangeInclusive<usize> = 1..=4_096;
 /// Bytes of a signature or a message authentication code.
 pub(super) const PROOF: RangeInclusive<usize> = 1..=6_144;
 /// Bytes of a ciphertext blob.
-const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
+pub(super) const CIPHERTEXT: RangeInclusive<usize> = 1..=6_144;
 
 /// Characters of a policy; how long a policy may really be is for the key service to say.
 pub(super) const POLICY: RangeInclusive<usize> = 1..=131_072;

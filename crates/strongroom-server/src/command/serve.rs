@@ -105,6 +105,7 @@ fn open(
     let mut background = vec![
         tokio::spawn(control::server::serve(socket, Arc::clone(rooms))),
         tokio::spawn(keep_metrics_small(metrics.clone())),
+        tokio::spawn(run_due(Arc::clone(rooms))),
         tokio::spawn(keep_epochs_young(Arc::clone(rooms), config.epochs)),
     ];
     if let Some(bound) = ports.admin {
@@ -249,6 +250,18 @@ fn start_metrics() -> Result<PrometheusHandle, Error> {
         .map_err(Error::room("cannot start metrics"))
 }
 
+/// What comes by itself in the key service, now and every minute.
+async fn run_due(rooms: Arc<Rooms>) {
+    let mut tick = tokio::time::interval(DUE_INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = rooms.run_due().await {
+            tracing::error!(%error, "the key service");
+        }
+    }
+}
+
 /// Samples pile up until they are folded into their buckets.
 async fn keep_metrics_small(metrics: PrometheusHandle) {
     let mut tick = tokio::time::interval(Duration::from_secs(5));
@@ -369,6 +382,7 @@ fn env_command(place: &Place) -> String {
 /// A local leaf is valid for 397 days; a month leaves room for a server that never restarts.
 const RENEWAL_INTERVAL: Duration = Duration::from_hours(30 * 24);
 const EPOCH_CHECK_INTERVAL: Duration = Duration::from_hours(1);
+const DUE_INTERVAL: Duration = Duration::from_mins(1);
 const SECONDS_BUCKETS: &[f64] = &[
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];

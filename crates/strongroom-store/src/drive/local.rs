@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
@@ -25,6 +25,8 @@ use crate::error::Error;
 pub struct LocalDrive {
     top: PathBuf,
     health: Arc<Health>,
+    /// Held while a folder is made.
+    making: Mutex<()>,
     /// Holds the lock; released by the operating system when the process ends, however it ends.
     _lock: File,
 }
@@ -62,6 +64,7 @@ impl LocalDrive {
         Ok(Self {
             top: dir.to_owned(),
             health,
+            making: Mutex::new(()),
             _lock: lock,
         })
     }
@@ -87,7 +90,9 @@ impl LocalDrive {
     fn with_folder<T>(&self, folder: Folder, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
         let folder = self.folder(folder);
         match make() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_dir() => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Whoever finds the folder made by another waits until it is durable, too.
+                let _one = self.making.lock().unwrap_or_else(PoisonError::into_inner);
                 small_file::create_private_dir(&folder).inspect_err(|error| {
                     // Making a folder ends with a flush, and which step failed is not known here.
                     if !is_full(error) {

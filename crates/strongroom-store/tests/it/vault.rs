@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use strongroom_store::drive::{Drive, DrivePath, Folder};
+use strongroom_store::drive::{Drive, DrivePath, Folder, LocalDrive};
 use strongroom_store::{Error, Vault, VaultEntry};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
@@ -124,6 +124,25 @@ async fn sec_power_loss_at_each_step_of_the_vault() {
             let drive = drive.crash();
             assert!(!holds(&drive, SECRET), "step {step} seed {seed}");
             assert_eq!(self::vault(&drive).await.list().unwrap(), []);
+        }
+    }
+}
+
+/// Of several writers that found the folder missing, one that came between the making of the
+/// folder and the look whether it is there was told that its file cannot be made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn first_secrets_at_the_same_time_make_one_folder() {
+    for _ in 0..20 {
+        let dir = tempfile::TempDir::new().unwrap();
+        let drive = Arc::new(LocalDrive::open(dir.path()).unwrap());
+        let threads: Vec<_> = (0..8_u8)
+            .map(|number| {
+                let drive = Arc::clone(&drive);
+                std::thread::spawn(move || drive.create(&DrivePath::vault([number; 16])).map(drop))
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap().unwrap();
         }
     }
 }
