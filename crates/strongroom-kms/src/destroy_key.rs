@@ -22,7 +22,6 @@ use strongroom_store::{Precondition, TableId, Write};
 use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::KeyUid;
-use crate::page::LIMIT_MAX;
 use crate::rows::{
     ALIASES, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow, alias_key, material_key,
 };
@@ -102,20 +101,6 @@ impl Kms {
         let _done = self.commit(Vec::new(), vec![put(uid, &tombstone)?]).await?;
         Ok(())
     }
-
-    /// Deletes the rows of a table that belong to a key, some at a time.
-    async fn delete_rows_of(&self, table: TableId, uid: KeyUid) -> Result<(), Error> {
-        loop {
-            let rows = self.rows_of(table, uid, ROWS_PER_COMMIT)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let writes = rows
-                .into_iter()
-                .map(|(key, _)| Write::Delete { table, key });
-            let _done = self.commit(Vec::new(), writes.collect()).await?;
-        }
-    }
 }
 
 fn put(uid: KeyUid, tombstone: &TombstoneRow) -> Result<Write, Error> {
@@ -125,5 +110,3 @@ fn put(uid: KeyUid, tombstone: &TombstoneRow) -> Result<Write, Error> {
         value: tombstone.encode()?,
     })
 }
-
-const ROWS_PER_COMMIT: usize = LIMIT_MAX;

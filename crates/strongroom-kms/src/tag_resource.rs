@@ -51,7 +51,8 @@ impl Kms {
         event: &mut Event<'_>,
     ) -> Result<(), Error> {
         check_tags(&input.tags)?;
-        let ask = Ask::new(caller, event.via(), KmsAction::TagResource);
+        let names: Vec<String> = input.tags.iter().map(|tag| tag.key.clone()).collect();
+        let ask = Ask::new(caller, event.via(), KmsAction::TagResource).tag_keys(&names);
         let change = self.change_key(&input.key_id, &ask, event, |row| {
             ask.action
                 .needs()

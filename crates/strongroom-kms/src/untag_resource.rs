@@ -49,7 +49,7 @@ impl Kms {
                 return Err(Error::constraint(shortened(name), "tagKeys", must));
             }
         }
-        let ask = Ask::new(caller, event.via(), KmsAction::UntagResource);
+        let ask = Ask::new(caller, event.via(), KmsAction::UntagResource).tag_keys(&input.tag_keys);
         let change = self.change_key(&input.key_id, &ask, event, |row| {
             ask.action
                 .needs()

@@ -71,7 +71,7 @@ operations! {
 }
 
 impl Operation {
-    /// Read the header. What the service has and this server does not have yet is told apart
+    /// Read the header. What the service has and this server will not have is told apart
     /// from what nobody has.
     pub(crate) fn from_target(target: Option<&str>) -> Result<Self, KmsFault> {
         let unknown = || KmsFault::new(KmsFaultKind::UnknownOperation, "");
@@ -83,9 +83,6 @@ impl Operation {
         }
         if let Some((_, why)) = NEVER.iter().find(|(never, _)| *never == name) {
             return Err(KmsFault::new(KmsFaultKind::UnsupportedOperation, *why));
-        }
-        if NOT_YET.contains(&name) {
-            return Err(KmsFault::not_yet(format!("The operation {name}")));
         }
         Err(unknown())
     }
@@ -110,30 +107,21 @@ const CUSTOM_KEY_STORES: &str = "Custom key stores are not supported: keys are k
 const REPLICAS: &str =
     "Replicas of multi-Region keys are not supported: this server is one Region.";
 
-/// The rest of the service's model.
-const NOT_YET: [&str; 0] = [];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_model_has_54_operations() {
-        assert_eq!(Operation::ALL.len() + NOT_YET.len() + NEVER.len(), 54);
+        assert_eq!(Operation::ALL.len() + NEVER.len(), 54);
         for operation in Operation::ALL {
             let target = format!("TrentService.{}", operation.name());
             assert_eq!(Operation::from_target(Some(&target)).unwrap(), *operation);
-            assert!(!NOT_YET.contains(&operation.name()));
         }
         for (name, why) in NEVER {
             let fault = Operation::from_target(Some(&format!("TrentService.{name}"))).unwrap_err();
             assert_eq!(fault.kind, KmsFaultKind::UnsupportedOperation);
             assert_eq!(fault.message, why);
-        }
-        for name in NOT_YET {
-            let fault = Operation::from_target(Some(&format!("TrentService.{name}"))).unwrap_err();
-            assert_eq!(fault.kind, KmsFaultKind::UnsupportedOperation);
-            assert!(fault.message.contains(name));
         }
     }
 
