@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds a secret in bytes, however it was written down."""
 
+import array
 import base64
 from urllib.parse import quote_from_bytes
 
@@ -44,32 +45,38 @@ def files(paths):
 
 
 def memory(pid):
-    """What can be read of a process's writable memory: (where, bytes) of each part that is there."""
-    parts = []
-    with open(f"/proc/{pid}/smaps") as smaps:
-        for line in smaps:
-            words = line.split()
-            if "-" in words[0] and len(words) >= 5:
-                start, end = (int(word, 16) for word in words[0].split("-"))
-                parts.append([start, end, words[1], words[5] if len(words) > 5 else "", 0])
-            elif words[0] == "Rss:":
-                parts[-1][4] = int(words[1])
+    """What can be read of a process's writable memory: (where, bytes) of each run of pages that are
+    there. Memory that may not be read gives nothing."""
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
-        for start, end, mode, name, resident in parts:
-            if mode[:2] == "rw" and resident:
-                yield from read_part(file, start, end, name)
+        for start, end, name in runs(pid):
+            data = b""
+            try:
+                file.seek(start)
+                while len(data) < end - start and (more := file.read(end - start - len(data))):
+                    data += more
+            except OSError:
+                pass
+            if data:
+                yield f"{start:x} {name}", data
 
 
-def read_part(file, start, end, name, step=64 << 20):
-    """Parts overlap, so that nothing is cut in two. Memory that may not be read gives nothing."""
-    for at in range(start, end, step):
-        size = min(step + 8192, end - at)
-        data = b""
-        try:
-            file.seek(at)
-            while len(data) < size and (more := file.read(size - len(data))):
-                data += more
-        except OSError:
-            pass
-        if data:
-            yield f"{at:x} {name}", data
+def runs(pid):
+    """(start, end, name) of writable memory that has pages: an allocator reserves far more."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/pagemap", "rb", 0) as pagemap:
+        for line in maps:
+            words = line.split()
+            if words[1][:2] != "rw":
+                continue
+            start, end = (int(word, 16) // PAGE for word in words[0].split("-"))
+            pagemap.seek(start * 8)
+            there = array.array("Q", pagemap.read((end - start) * 8))
+            first = None
+            for page, entry in enumerate([*there, 0], start):
+                if entry >> 62 and first is None:
+                    first = page
+                elif not entry >> 62 and first is not None:
+                    yield first * PAGE, page * PAGE, words[5] if len(words) > 5 else ""
+                    first = None
+
+
+PAGE = 4096
