@@ -65,12 +65,11 @@ impl Loan {
             return None;
         }
         let mut arena = lock();
-        let (region, first) = match arena.take(count) {
-            Some(place) => place,
-            None => {
-                arena.grow();
-                arena.take(count)?
-            }
+        let (region, first) = if let Some(place) = arena.take(count) {
+            place
+        } else {
+            arena.grow();
+            arena.take(count)?
         };
         let start = arena.regions.get(region)?.0.at(first * SLOT_BYTES)?;
         Some(Loan {
@@ -110,10 +109,8 @@ struct Arena {
 
 impl Arena {
     fn take(&mut self, count: usize) -> Option<(usize, usize)> {
-        let newest_first = self.regions.iter_mut().enumerate().rev();
-        newest_first
-            .filter_map(|(region, (_, slots))| Some((region, slots.take(count)?)))
-            .next()
+        let mut newest_first = self.regions.iter_mut().enumerate().rev();
+        newest_first.find_map(|(region, (_, slots))| Some((region, slots.take(count)?)))
     }
 
     fn grow(&mut self) {
