@@ -89,13 +89,21 @@ impl Keyring {
     /// Uses the keys of a changed file from now on. The caller has made the file durable: what
     /// is sealed under a new epoch must open after a crash.
     pub fn install(&self, file: &OpenKeyringFile) -> Result<(), RootError> {
-        let now = self.keys.load();
-        // INVARIANT: an epoch never goes while things sealed under it may be left.
-        if !file.keys().extends(&now.infos) {
-            return Err(RootError::Corrupted("it lacks an epoch that is in use"));
-        }
+        self.check(file)?;
         self.keys.store(Arc::new(Keys::new(file.keys())?));
         Ok(())
+    }
+
+    /// Refuses a file that lacks a key in use: an older copy, put back while the server runs. It
+    /// must not be changed and written, since the number of the missing epoch would then be that
+    /// of another key.
+    pub fn check(&self, file: &OpenKeyringFile) -> Result<(), RootError> {
+        // INVARIANT: an epoch never goes while things sealed under it may be left.
+        if file.keys().extends(&self.keys.load().infos) {
+            Ok(())
+        } else {
+            Err(RootError::Corrupted("it lacks an epoch that is in use"))
+        }
     }
 
     /// All epochs, by kind and age.

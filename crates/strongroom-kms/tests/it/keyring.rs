@@ -322,6 +322,7 @@ fn keyring_takes_no_list_that_lacks_an_epoch() {
         keyring.install(&older),
         Err(RootError::Corrupted(_))
     ));
+    assert!(keyring.check(&older).is_err() && keyring.check(&open).is_ok());
     let other = OpenKeyringFile::create(&key(1), 100).unwrap();
     assert!(keyring.install(&other).is_err());
     assert_eq!(keyring.newest(EpochKind::Domain).epoch, 2);

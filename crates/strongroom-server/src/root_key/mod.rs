@@ -137,6 +137,7 @@ impl Keeper {
             if file.open(&*new).is_err() {
                 let old = source.provider()?;
                 let mut open = file.open(&*old).map_err(|e| explain(&e, source, path))?;
+                inner.check(&open)?;
                 open.add_wrap(&*new, now_ms)
                     .map_err(|e| explain(&e, &to, path))?;
                 check(&open, &*old).map_err(|e| explain(&e, source, path))?;
@@ -176,7 +177,8 @@ impl Keeper {
         now_ms: u64,
     ) -> Result<(), Error> {
         self.change(move |inner, source| {
-            let open = recover_file(&inner.path, &shares, &to, now_ms)?;
+            let current = |open: &OpenKeyringFile| inner.check(open);
+            let open = recover_file(&inner.path, &shares, &to, now_ms, current)?;
             inner.install(&open, &to)?;
             *source = to;
             Ok(())
@@ -217,7 +219,8 @@ pub(crate) async fn recover_closed(
     if read(&path)?.is_none() {
         return Err(Error::NoStore(place.data.shown()));
     }
-    blocking(move || recover_file(&path, &shares, &to, now_ms).map(drop)).await
+    let unchecked = |_: &OpenKeyringFile| Ok(());
+    blocking(move || recover_file(&path, &shares, &to, now_ms, unchecked).map(drop)).await
 }
 
 /// How a wrap is shown to people.
@@ -260,9 +263,16 @@ impl Inner {
         source: &RootSource,
         provider: &dyn RootProvider,
     ) -> Result<OpenKeyringFile, Error> {
-        self.read()?
-            .open(provider)
-            .map_err(|e| explain(&e, source, &self.path))
+        let open = self.read()?.open(provider);
+        let open = open.map_err(|e| explain(&e, source, &self.path))?;
+        self.check(&open)?;
+        Ok(open)
+    }
+
+    /// Nothing is written on top of a file that is older than the keys in use.
+    fn check(&self, open: &OpenKeyringFile) -> Result<(), Error> {
+        let checked = self.keyring.check(open);
+        checked.map_err(|e| damaged(&e, &self.path))
     }
 
     fn replace_and_install(
@@ -287,6 +297,7 @@ fn recover_file(
     shares: &[Share],
     to: &RootSource,
     now_ms: u64,
+    check: impl FnOnce(&OpenKeyringFile) -> Result<(), Error>,
 ) -> Result<OpenKeyringFile, Error> {
     let refused = |e: RootError| Error::Root(format!("cannot restore `{}`: {e}", path.display()));
     let file = read(path)?.ok_or_else(|| {
@@ -296,6 +307,7 @@ fn recover_file(
         ))
     })?;
     let mut open = recover(&parse(&file, path)?, shares).map_err(refused)?;
+    check(&open)?;
     let provider = to.provider_or_make()?;
     open.keep_only(&*provider, now_ms)
         .map_err(|e| explain(&e, to, path))?;

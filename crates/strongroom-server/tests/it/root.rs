@@ -61,6 +61,32 @@ fn epochs_are_shown_and_rotated_with_a_server_and_without() {
     assert_eq!(before, credential(&rig));
 }
 
+#[test]
+fn sec_an_older_keyring_put_back_under_a_running_server_is_not_written_to() {
+    let rig = Rig::new();
+    let keyring = rig.data().join("keyring");
+    let _server = rig.start();
+    let older = fs::read(&keyring).unwrap();
+    ok(&rig, &["root", "rotate"]);
+    let newer = fs::read(&keyring).unwrap();
+    let (phrase, key) = (rig.beside("phrase"), rig.beside("new.key"));
+    let phrase = private(&phrase, PHRASE);
+    let key = key.display().to_string();
+    fs::write(&keyring, &older).unwrap();
+    for args in [
+        &["root", "rotate"][..],
+        &["root", "rekey", "--to-passphrase-file", &phrase],
+        &["root", "rekey", "--to-root-key-file", &key],
+        &["root", "escrow"],
+    ] {
+        let said = refused(&rig, args);
+        assert!(said.contains("lacks an epoch"), "{args:?}: {said}");
+        assert_eq!(fs::read(&keyring).unwrap(), older, "{args:?}");
+    }
+    fs::write(&keyring, &newer).unwrap();
+    ok(&rig, &["root", "rotate"]);
+}
+
 fn credential(rig: &Rig) -> String {
     let text = ok(rig, &["env", "--https-address", "127.0.0.1:1"]);
     let line = text.lines().find(|l| l.contains("AWS_SECRET_ACCESS_KEY"));
