@@ -80,10 +80,11 @@ async fn rekey(place: &Place, to: ToArgs) -> Result<(), Error> {
     let request = Request::RootRekey { to: to.clone() };
     match client::ask(place, &request, &|_| ()).await? {
         Answer::Done {} => output::print(&format!(
-            "The keyring is sealed with the {} now, and with nothing before it.\n\
+            "The keyring is sealed with the {} now, and the old secret does not open it.\n\
              Start the server from now on with:\n\n  {}\n\n\
-             Then destroy the old secret, and copies of the old `keyring`, if they could be in \
-             the wrong hands.\n",
+             If the old secret could be in the wrong hands, destroy it and copies of the old \
+             `keyring`. If there are shares,\nmake new ones then (`strongroom root escrow`): until \
+             that, the old secret and an old copy together open\nthis keyring, too.\n",
             to.describe(),
             to.flags()
         )),
