@@ -326,9 +326,111 @@ def blobs():
     return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
 
 
+def keyrings():
+    kid, fk = rnd("keyring", 16), rnd("file key", 32)
+
+    def row(kind, epoch, created=1_795_000_000_000):
+        return u(8, kind) + u(32, epoch) + u(64, created + epoch) + rnd(f"epoch {kind} {epoch}", 32)
+
+    def wrap(kind, secret, parameters, name, key=fk, keyring=kid):
+        """A wrap; `secret` is the 32 bytes that wrap."""
+        head = u(8, kind) + rnd(f"wrap {name}", 16) + u(64, 1_795_000_000_000)
+        aad = b"strongroom/2/keyring-wrap\0" + keyring + head + parameters
+        nonce = rnd(f"wrap nonce {name}", 12)
+        wrapped = nonce + r.AESGCM(r.wrap_key(secret)).encrypt(nonce, key, aad)
+        return head + u(16, len(parameters)) + parameters + u(16, len(wrapped)) + wrapped
+
+    def keyring(wraps, rows, key=fk, version=2, magic=b"SRKR", count=None, comm=None):
+        own, seal = r.file_keys(key, kid)
+        head = magic + bytes([version]) + kid + bytes([len(wraps) if count is None else count]) + b"".join(wraps)
+        head += own if comm is None else comm
+        nonce = rnd("body nonce", 12)
+        data = head + nonce + r.AESGCM(seal).encrypt(nonce, b"".join(rows), b"strongroom/2/keyring\0" + head)
+        return data
+
+    def summed(data):
+        return (data + hashlib.sha256(data).digest()).hex()
+
+    root, phrase = rnd("root key", 32), "correct horse battery staple"
+    argon2 = u(8, 1) + u(32, 8192) + u(32, 1) + u(32, 1) + rnd("argon2 salt", 32)
+    pbkdf2 = u(8, 2) + u(32, 600_000) + bytes(8) + rnd("pbkdf2 salt", 32)
+    recovery, set_id = rnd("recovery key", 32), rnd("set", 8)
+    slope = rnd("slope", 32)
+    shares = [r.share_text(set_id, 2, x, bytes(s ^ r.gf_times(m, x) for s, m in zip(recovery, slope))) for x in (1, 2, 3)]
+    others = [r.share_text(rnd("other set", 8), 2, x, rnd(f"other share {x}", 32)) for x in (1, 2)]
+    by_key = wrap(1, root, b"", "key")
+    by_argon2 = wrap(2, r.stretch(phrase.encode(), argon2), argon2, "argon2")
+    by_pbkdf2 = wrap(2, r.stretch(phrase.encode(), pbkdf2), pbkdf2, "pbkdf2")
+    by_shares = wrap(5, recovery, set_id + bytes([2, 3]), "recovery")
+    token = u(8, 3) + rnd("token wrap", 16) + u(64, 7) + u(16, 1) + b"\1" + u(16, 60) + rnd("token bytes", 60)
+    rows = [row(1, 1), row(2, 1)]
+    many = [row(1, 1), row(1, 2), row(1, 7), row(2, 1), row(2, 3)]
+    plain = keyring([by_key], rows)
+    full = keyring([by_key, token, by_argon2, by_shares], many)
+
+    def case(name, data, **secret):
+        return {"name": name, "file": summed(data), **secret}
+
+    key = {"root_key": root.hex()}
+    good = [
+        case("root_key", plain, **key), case("many_epochs_and_wraps", full, **key),
+        case("passphrase_argon2id", full, passphrase=phrase), case("passphrase_pbkdf2", keyring([by_pbkdf2], rows), passphrase=phrase),
+        case("shares_1_and_2", full, shares=shares[:2]), case("shares_3_and_1", full, shares=[shares[2], shares[0]]),
+        case("share_as_it_is_typed", full, shares=[shares[1].lower().replace("1", "l").replace("0", "o"), shares[2].replace("-", " ").replace(" ", "-", 1)]),
+        case("two_root_keys", keyring([wrap(1, rnd("old root key", 32), b"", "old"), by_key], rows), **key),
+    ]
+    bad = [
+        {"name": "empty", "file": "", **key}, {"name": "checksum_bit_flipped", "file": flip(bytes.fromhex(summed(plain)), 8 * len(plain)).hex(), **key},
+        {"name": "checksum_missing", "file": plain.hex(), **key},
+        case("other_first_bytes", keyring([by_key], rows, magic=b"SRKS"), **key), case("version_1", keyring([by_key], rows, version=1), **key),
+        case("version_3", keyring([by_key], rows, version=3), **key), case("no_wraps", keyring([], rows), **key),
+        case("nine_wraps", keyring([by_key] * 9, rows), **key), case("count_beyond_the_wraps", keyring([by_key], rows, count=2), **key),
+        case("wrap_of_unknown_kind", keyring([u(8, 6) + by_key[1:]], rows), **key),
+        case("parameters_too_long", keyring([by_key[:25] + u(16, 1025) + bytes(1025) + u(16, 0)], rows), **key),
+        case("wrapped_key_too_long", keyring([by_key[:25] + u(16, 0) + u(16, 8193) + bytes(8193)], rows), **key),
+        case("cut_in_a_wrap", plain[:60], **key), case("cut_in_the_commitment", plain[:-len(rows) * 45 - 40], **key),
+        case("other_root_key", plain, root_key=rnd("other root key", 32).hex()), case("no_wrap_of_that_kind", plain, passphrase=phrase),
+        case("other_passphrase", full, passphrase=phrase + "r"), case("wrap_of_another_keyring", keyring([wrap(1, root, b"", "key", keyring=rnd("other keyring", 16))], rows), **key),
+        case("wrap_of_another_file_key", keyring([wrap(1, root, b"", "key", key=rnd("other file key", 32))], rows), **key),
+        case("commitment_to_another_key", keyring([by_key], rows, comm=rnd("comm", 32)), **key),
+        case("root_key_with_parameters", keyring([wrap(1, root, b"\0", "key")], rows), **key),
+        case("wrap_bit_flipped", flip(plain, 8 * 60), **key), case("wrap_id_bit_flipped", flip(plain, 8 * 25), **key),
+        case("keyring_id_bit_flipped", flip(plain, 8 * 10), **key), case("created_bit_flipped", flip(plain, 8 * 40), **key),
+        case("body_nonce_bit_flipped", flip(plain, 8 * (22 + 89 + 32)), **key), case("body_bit_flipped", flip(plain, 8 * (22 + 89 + 32 + 12)), **key),
+        case("tag_bit_flipped", flip(plain, 8 * len(plain) - 1), **key), case("body_cut_by_one", plain[:-1], **key),
+        case("byte_appended", plain + b"\0", **key), case("body_empty", plain[:22 + 89 + 32], **key),
+        case("unread_wrap_changed", flip(full, 8 * (22 + 89 + 50)), **key), case("unread_wrap_taken_away", full[:21] + b"\3" + full[22:22 + 89] + full[22 + 89 + len(token):], **key),
+        case("wraps_exchanged", full[:22] + token + by_key + full[22 + 89 + len(token):], **key),
+        case("no_rows", keyring([by_key], []), **key), case("no_sse_s3_root", keyring([by_key], rows[:1]), **key),
+        case("no_domain_key", keyring([by_key], rows[1:]), **key), case("rows_out_of_order", keyring([by_key], rows[::-1]), **key),
+        case("epoch_twice", keyring([by_key], [rows[0], rows[0], rows[1]]), **key), case("epochs_out_of_order", keyring([by_key], [many[1], many[0], rows[1]]), **key),
+        case("row_of_unknown_kind", keyring([by_key], rows + [row(3, 1)]), **key), case("row_cut", keyring([by_key], [rows[0], rows[1][:-1]]), **key),
+    ]
+    for name, parameters in {
+        "kdf_0": u(8, 0) + argon2[1:], "kdf_3": u(8, 3) + argon2[1:], "argon2_memory_too_small": argon2[:1] + u(32, 8191) + argon2[5:],
+        "argon2_memory_too_large": argon2[:1] + u(32, (1 << 20) + 1) + argon2[5:], "argon2_no_passes": argon2[:5] + u(32, 0) + argon2[9:],
+        "argon2_passes_too_many": argon2[:5] + u(32, 17) + argon2[9:], "argon2_lanes_too_many": argon2[:9] + u(32, 9) + argon2[13:],
+        "pbkdf2_too_few_iterations": pbkdf2[:1] + u(32, 599_999) + pbkdf2[5:], "pbkdf2_too_many_iterations": pbkdf2[:1] + u(32, 50_000_001) + pbkdf2[5:],
+        "pbkdf2_with_more_numbers": pbkdf2[:5] + u(32, 1) + pbkdf2[9:], "salt_cut": argon2[:-1], "salt_longer": argon2 + b"\0",
+    }.items():
+        bad.append(case(name, keyring([wrap(2, bytes(32), parameters, name)], rows), passphrase=phrase))
+    mistyped = shares[0][:-1] + ("0" if shares[0][-1] != "0" else "4")
+    for name, given in {
+        "one_share": shares[:1], "no_shares": [], "share_twice": [shares[0], shares[0]], "shares_of_another_set": others, "one_share_of_another_set": [shares[0], others[1]],
+        "share_with_another_threshold": [shares[0], r.share_text(set_id, 3, 2, rnd("x", 32))], "share_with_another_value": [shares[0], r.share_text(set_id, 2, 2, rnd("x", 32))],
+        "share_mistyped": [mistyped, shares[1]], "share_without_prefix": [shares[0][8:], shares[1]], "share_cut": [shares[0][:-1], shares[1]],
+        "share_longer": [shares[0] + "0", shares[1]], "share_with_a_letter_of_none": [shares[0][:8] + "U" + shares[0][9:], shares[1]],
+    }.items():
+        bad.append(case(name, full, shares=given))
+    bad.append(case("plan_of_one", keyring([wrap(5, recovery, set_id + bytes([1, 3]), "recovery")], rows), shares=shares[:2]))
+    bad.append(case("no_recovery_key", plain, shares=shares[:2]))
+    return good + bad
+
+
 write("body.json", "Keys of an object, and bodies; docs/spec/object-format.md. Plaintext byte j of a large body is (31 j + floor(j / 65536)) mod 251.",
       {"keys": KEYS, "bodies": bodies(), "large_bodies": large_bodies()})
 write("bind.json", "BIND, part table and properties; docs/spec/object-format.md", {"binds": binds(), "part_tables": part_tables(), "properties": properties()})
 write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records(), "completion_tags": completion_tags()})
 write("sums.json", "Sealed checksums; docs/spec/object-format.md", {"sums": sums()})
 write("kms-blob.json", "Ciphertexts of the key service; docs/spec/kms-ciphertext.md", {"blobs": blobs()})
+write("keyring.json", "Keyring files, and shares; docs/spec/keyring.md", {"keyrings": keyrings()})

@@ -7,7 +7,7 @@
 
 generate.py beside it writes the files; their inputs are deterministic.
 
-Specification: docs/spec/object-format.md and docs/spec/kms-ciphertext.md.
+Specification: docs/spec/object-format.md, docs/spec/kms-ciphertext.md and docs/spec/keyring.md.
 """
 import hashlib, hmac, json, pathlib, struct, sys
 from cryptography.exceptions import InvalidTag
@@ -243,6 +243,175 @@ def outcome(function, vector):
         return {"expect": str(refused)}
 
 
+# The keyring file (docs/spec/keyring.md).
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class Bytes:
+    """Reads from the front; what is not there makes the form wrong."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        need(self.at + count <= len(self.data), "parse")
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def number(self, width):
+        return int.from_bytes(self.take(width // 8), "big")
+
+
+def keyring_parse(data):
+    need(len(data) >= 32 and hashlib.sha256(data[:-32]).digest() == data[-32:], "parse")
+    r = Bytes(data[:-32])
+    need(r.take(4) == b"SRKR" and r.number(8) == 2, "parse")
+    keyring_id, wraps = r.take(16), []
+    count = r.number(8)
+    need(1 <= count <= 8, "parse")
+    for _ in range(count):
+        kind, wrap_id, created = r.number(8), r.take(16), r.number(64)
+        need(1 <= kind <= 5, "parse")
+        fields = []
+        for most in (1024, 8192):
+            length = r.number(16)
+            need(length <= most, "parse")
+            fields.append(r.take(length))
+        aad = (b"strongroom/2/keyring-wrap\0" + keyring_id + u(8, kind) + wrap_id + u(64, created) + fields[0])
+        wraps.append((kind, fields[0], fields[1], aad))
+    comm = r.take(32)
+    return keyring_id, wraps, r.data[:r.at], comm, r.data[r.at:]
+
+
+def file_keys(fk, keyring_id):
+    prk = extract(b"strongroom/2/keyring", fk)
+    return tuple(expand(prk, b"strongroom/2/keyring-" + label + b"\0" + keyring_id, 32) for label in (b"comm", b"seal"))
+
+
+def wrap_key(secret):
+    return expand(extract(b"strongroom/2/root", secret), b"strongroom/2/wrap\0", 32)
+
+
+def stretch(passphrase, parameters):
+    r = Bytes(parameters)
+    algorithm, a, b, c, salt = r.number(8), r.number(32), r.number(32), r.number(32), r.take(32)
+    need(r.at == len(parameters), "parse")
+    if algorithm == 1:
+        need(8192 <= a <= 1 << 20 and 1 <= b <= 16 and 1 <= c <= 8, "parse")
+        from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+        return Argon2id(salt=salt, length=32, iterations=b, lanes=c, memory_cost=a).derive(passphrase)
+    need(algorithm == 2 and 600_000 <= a <= 50_000_000 and b == c == 0, "parse")
+    return hashlib.pbkdf2_hmac("sha512", passphrase, salt, a, 32)
+
+
+def gf_times(a, b):
+    product = 0
+    while b:
+        product ^= a if b & 1 else 0
+        a = a << 1 ^ (0x11B if a & 0x80 else 0)
+        b >>= 1
+    return product
+
+
+def gf_over(a, b):
+    return next(c for c in range(256) if gf_times(b, c) == a)
+
+
+def share_parse(text):
+    need(text.upper().startswith("SRSHARE-"), "parse")
+    digits = text[8:].upper().replace("-", "").replace(" ", "")
+    digits = digits.replace("O", "0").replace("I", "1").replace("L", "1")
+    need(len(digits) == 76 and all(d in CROCKFORD for d in digits), "parse")
+    number = 0
+    for d in digits:
+        number = number << 5 | CROCKFORD.index(d)
+    need(number & 15 == 0, "parse")
+    data = (number >> 4).to_bytes(47, "big")
+    need(hashlib.sha256(b"strongroom/1/share\0" + data[:43]).digest()[:4] == data[43:], "parse")
+    need(data[0] == 1 and 2 <= data[9] <= 16 and 1 <= data[10] <= 16, "parse")
+    return {"set": data[1:9], "threshold": data[9], "number": data[10], "value": data[11:43]}
+
+
+def share_text(set_id, threshold, number, value):
+    data = b"\x01" + set_id + bytes([threshold, number]) + value
+    data += hashlib.sha256(b"strongroom/1/share\0" + data).digest()[:4]
+    bits = int.from_bytes(data, "big") << 4
+    digits = "".join(CROCKFORD[bits >> 5 * i & 31] for i in reversed(range(76)))
+    return "SRSHARE-" + "-".join(digits[i:i + 4] for i in range(0, 76, 4))
+
+
+def combine(shares):
+    secret = bytes(32)
+    for one in shares:
+        weight = 1
+        for other in shares:
+            if other is not one:
+                weight = gf_times(weight, gf_over(other["number"], other["number"] ^ one["number"]))
+        secret = bytes(s ^ gf_times(v, weight) for s, v in zip(secret, one["value"]))
+    return secret
+
+
+def keyring_secret(v, kind, parameters):
+    """What wraps by itself, from what a vector gives."""
+    if kind == 1:
+        need(parameters == b"", "parse")
+        return bytes.fromhex(v["root_key"])
+    if kind == 2:
+        return stretch(v["passphrase"].encode(), parameters)
+    shares = [share_parse(text) for text in v["shares"]]
+    need(len(parameters) == 10 and 2 <= parameters[8] <= parameters[9] <= 16, "parse")
+    need(all((s["set"], s["threshold"]) == (parameters[:8], parameters[8]) for s in shares), "wrong_key")
+    need(len({s["number"] for s in shares}) == len(shares) >= parameters[8], "wrong_key")
+    return combine(shares[:parameters[8]])
+
+
+def keyring_open(v):
+    keyring_id, wraps, head, comm, body = keyring_parse(bytes.fromhex(v["file"]))
+    kind = 1 if "root_key" in v else 2 if "passphrase" in v else 5
+    refusal = "wrong_key"
+    for wrap_kind, parameters, wrapped, aad in wraps:
+        if wrap_kind != kind:
+            continue
+        try:
+            key = wrap_key(keyring_secret(v, kind, parameters))
+            need(len(wrapped) >= 28, "wrong_key")
+            try:
+                fk = gcm_open(key, wrapped[:12], wrapped[12:], aad)
+            except Refused:
+                raise Refused("wrong_key") from None
+            own, seal = file_keys(fk, keyring_id)
+            need(own == comm, "wrong_key")
+        except Refused as refused:
+            refusal = str(refused)
+            continue
+        need(len(body) >= 28, "open")
+        rows = gcm_open(seal, body[:12], body[12:], b"strongroom/2/keyring\0" + head)
+        return keyring_rows(rows)
+    raise Refused(refusal)
+
+
+def keyring_rows(rows):
+    need(len(rows) % 45 == 0, "parse")
+    keys = [(r[0], int.from_bytes(r[1:5], "big"), int.from_bytes(r[5:13], "big"), r[13:])
+            for r in (rows[i:i + 45] for i in range(0, len(rows), 45))]
+    places = [key[:2] for key in keys]
+    need({kind for kind, _ in places} == {1, 2} and all(a < b for a, b in zip(places, places[1:])), "parse")
+    _, epoch, _, secret = [key for key in keys if key[0] == 1][-1]
+    domain = extract(b"strongroom/1/domain", secret)
+    derive = lambda label: expand(domain, label + b"\0" + u(32, epoch), 32)
+    stream = expand(extract(b"strongroom/1/at-rest", derive(b"strongroom/1/meta")), b"strongroom/1/stream\0" + u(64, 7), 32)
+    # Sealed with a fixed nonce, to be opened by the code: a private file `vector`, and a row of stream 7.
+    head, nonce = b"\x01" + u(32, epoch), bytes(range(12))
+    private = AESGCM(derive(b"strongroom/1/private")).encrypt(nonce, b"opened", b"strongroom/1/private\0" + head + b"vector")
+    row = AESGCM(stream).encrypt(nonce, b"opened", head + u(64, 7) + b"place")
+    return {
+        "epochs": [{"kind": kind, "epoch": epoch, "created_ms": created} for kind, epoch, created, _ in keys],
+        "private": (head + nonce + private).hex(),
+        "row": (head + nonce + row).hex(),
+    }
+
+
 def keys_compute(v):
     oek, odi, part_uid = (bytes.fromhex(v[name]) for name in ("oek", "odi", "part_uid"))
     return {"pk": payload_key(oek, odi, v["layer"], v["part_no"], part_uid).hex(), "sk": sums_key(oek, odi).hex()}
@@ -262,6 +431,7 @@ FILES = {
     "osk1.json": {"records": osk1_open, "completion_tags": completion_verify},
     "sums.json": {"sums": sums_open},
     "kms-blob.json": {"blobs": blob_open},
+    "keyring.json": {"keyrings": keyring_open},
 }
 
 

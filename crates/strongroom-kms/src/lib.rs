@@ -37,6 +37,8 @@ mod encrypt;
 mod encryption;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod generate_data_key;
 mod generate_data_key_pair;
 mod generate_data_key_pair_without_plaintext;

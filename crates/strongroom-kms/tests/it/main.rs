@@ -45,4 +45,5 @@ mod state;
 mod tags;
 mod users;
 mod vault;
+mod vectors;
 mod world;

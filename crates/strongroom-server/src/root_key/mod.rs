@@ -417,3 +417,103 @@ fn explain(error: &RootError, source: &RootSource, keyring: &Path) -> Error {
         | RootError::System(_) => format!("cannot open `{shown}` with the {used}: {error}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    const START_MS: u64 = 1_795_000_000_000;
+    const PERIODS: Periods = Periods {
+        domain_ms: 30 * DAY_MS,
+        sse_s3_ms: 365 * DAY_MS,
+    };
+
+    /// A keyring of this moment in a folder, opened by a key file there.
+    fn keeper(dir: &Path) -> Keeper {
+        let path = dir.join("keyring");
+        let source = RootSource::KeyFile(dir.join("root.key"));
+        let provider = source.provider_or_make().unwrap();
+        let open = OpenKeyringFile::create(&*provider, START_MS).unwrap();
+        replace(&path, &open, &*provider, &source).unwrap();
+        Keeper::new(path, source, &open).unwrap()
+    }
+
+    fn newest(keeper: &Keeper) -> (u32, u32) {
+        let keyring = keeper.keyring();
+        (
+            keyring.newest(EpochKind::Domain).epoch,
+            keyring.newest(EpochKind::SseS3).epoch,
+        )
+    }
+
+    #[tokio::test]
+    async fn epochs_follow_each_other_by_their_age() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = keeper(dir.path());
+        // An hourly look through two years.
+        for hour in 0..2 * 365 * 24 {
+            let now_ms = START_MS + hour * 3600 * 1000;
+            let due = keeper.due(PERIODS, now_ms);
+            if !due.is_empty() {
+                keeper.rotate(due, now_ms).await.unwrap();
+                assert!(keeper.due(PERIODS, now_ms).is_empty());
+            }
+        }
+        assert_eq!(newest(&keeper), (25, 2));
+        // A clock that was set back begins nothing.
+        assert!(keeper.due(PERIODS, START_MS).is_empty());
+        assert!(keeper.due(PERIODS, 0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn epoch_that_cannot_be_written_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = keeper(dir.path());
+        let both = Rotation {
+            domain: true,
+            sse_s3: true,
+        };
+        let key = std::fs::read(dir.path().join("root.key")).unwrap();
+        std::fs::remove_file(dir.path().join("root.key")).unwrap();
+        assert!(keeper.rotate(both, START_MS).await.is_err());
+        assert_eq!(newest(&keeper), (1, 1));
+        small_file::write_private_durably(&dir.path().join("root.key"), &key).unwrap();
+        // In the place where the new file would be written stands a folder.
+        std::fs::create_dir(dir.path().join("keyring.new")).unwrap();
+        assert!(keeper.rotate(both, START_MS).await.is_err());
+        assert_eq!(newest(&keeper), (1, 1));
+        std::fs::remove_dir(dir.path().join("keyring.new")).unwrap();
+        keeper.rotate(both, START_MS).await.unwrap();
+        assert_eq!(newest(&keeper), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn changes_at_the_same_time_lose_no_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = keeper(dir.path());
+        let domain = Rotation {
+            domain: true,
+            sse_s3: false,
+        };
+        let other = RootSource::KeyFile(dir.path().join("other.key"));
+        let mut tasks = tokio::task::JoinSet::new();
+        for round in 0..8 {
+            let (keeper, other) = (keeper.clone(), other.clone());
+            tasks.spawn(async move {
+                if round == 4 {
+                    keeper.rekey(other, START_MS).await
+                } else {
+                    keeper.rotate(domain, START_MS).await
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap().unwrap();
+        }
+        assert_eq!(newest(&keeper), (8, 1));
+        let file = std::fs::read(dir.path().join("keyring")).unwrap();
+        let open = open(&file, &other, &dir.path().join("keyring")).unwrap();
+        assert_eq!(open.keyring().unwrap().epochs(), keeper.keyring().epochs());
+    }
+}
