@@ -63,6 +63,7 @@ impl RewrapMark {
     }
 
     /// The same aim, one row key further.
+    #[must_use]
     pub fn at(&self, row_key: &[u8]) -> RewrapMark {
         RewrapMark {
             epoch: self.epoch,

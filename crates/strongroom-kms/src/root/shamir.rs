@@ -12,12 +12,11 @@ use zeroize::Zeroizing;
 
 use super::RootError;
 
+/// A place from 1, and the values there.
+pub(super) type Point = (u8, Zeroizing<[u8; 32]>);
+
 /// The values at 1..=`shares` of random polynomials whose values at 0 are `secret`.
-pub(super) fn split(
-    secret: &[u8; 32],
-    threshold: u8,
-    shares: u8,
-) -> Result<Vec<(u8, Zeroizing<[u8; 32]>)>, RootError> {
+pub(super) fn split(secret: &[u8; 32], threshold: u8, shares: u8) -> Result<Vec<Point>, RootError> {
     // Coefficients of x^1 .. x^(k-1), drawn from all 256 values: leaving out zero would tell.
     let mut coefficients = Vec::new();
     for _ in 1..threshold {
@@ -111,8 +110,7 @@ mod tests {
             for b in 0..=255 {
                 assert_eq!(product(a, b), naive(a, b), "{a} * {b}");
             }
-            let one = if a == 0 { 0 } else { 1 };
-            assert_eq!(product(a, inverse(a)), one, "1 / {a}");
+            assert_eq!(product(a, inverse(a)), u8::from(a != 0), "1 / {a}");
         }
         // FIPS 197, section 4.2.
         assert_eq!(product(0x57, 0x83), 0xc1);

@@ -93,10 +93,7 @@ fn sec_wrong_shares_are_refused() {
         RootError::TooFewShares { have: 1, needed: 2 }
     );
     assert!(try_recover(&file, &[]).is_err());
-    let (plain, _, _) = {
-        let open = OpenKeyringFile::create(&key(1), 7).unwrap();
-        (open.seal().unwrap(), (), ())
-    };
+    let plain = OpenKeyringFile::create(&key(1), 7).unwrap().seal().unwrap();
     assert_eq!(
         try_recover(&plain, &[&shares[0], &shares[1]]).unwrap_err(),
         RootError::NoRecovery
@@ -152,7 +149,7 @@ fn forge(share: &str) -> String {
         .chars()
         .flat_map(|c| {
             let value = ALPHABET.find(c).unwrap();
-            (0..5).rev().map(move |bit| (value >> bit & 1) as u8)
+            (0..5).rev().map(move |bit| u8::from(value >> bit & 1 == 1))
         })
         .collect();
     bits[20 * 8] ^= 1;

@@ -78,6 +78,7 @@ pub(crate) struct RootArgs {
 
 /// Who shall unseal the keyring from now on: the flags of `serve` with `to-` in front.
 #[derive(Debug, Default, Clone, Args)]
+#[expect(clippy::struct_field_names, reason = "the fields name the flags")]
 pub(crate) struct ToArgs {
     /// A root key in this file, which is made if it is not there
     #[arg(long, value_name = "FILE", help_heading = TO)]

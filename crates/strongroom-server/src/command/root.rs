@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::cli::root::{RootArgs, RootCommand, ToArgs};
 use crate::config::Place;
 use crate::control::root::parse_shares;
-use crate::control::{Answer, Request, RootReport, ShownEpoch, client};
+use crate::control::{Answer, Request, RootReport, RootRequest, ShownEpoch, client};
 use crate::error::Error;
 use crate::output;
 use crate::root_key;
@@ -22,10 +22,10 @@ use crate::start::Rooms;
 pub(crate) async fn run(command: RootCommand) -> Result<(), Error> {
     let (place, _file) = Place::resolve(command.place())?;
     match command {
-        RootCommand::Show { .. } => show(&place, Request::RootShow {}).await,
+        RootCommand::Show { .. } => show(&place, RootRequest::Show {}).await,
         RootCommand::Rotate { domain, sse_s3, .. } => {
             let both = !domain && !sse_s3;
-            let request = Request::RootRotate {
+            let request = RootRequest::Rotate {
                 domain: domain || both,
                 sse_s3: sse_s3 || both,
             };
@@ -41,8 +41,8 @@ pub(crate) async fn run(command: RootCommand) -> Result<(), Error> {
     }
 }
 
-async fn show(place: &Place, request: Request) -> Result<(), Error> {
-    match client::ask(place, &request, &|_| ()).await? {
+async fn show(place: &Place, act: RootRequest) -> Result<(), Error> {
+    match client::ask(place, &Request::Root { act }, &|_| ()).await? {
         Answer::Root(report) => output::print(&shown(&report)),
         _ => Err(another_answer()),
     }
@@ -77,7 +77,8 @@ fn shown(report: &RootReport) -> String {
 
 async fn rekey(place: &Place, to: ToArgs) -> Result<(), Error> {
     let to = wanted(to)?;
-    let request = Request::RootRekey { to: to.clone() };
+    let act = RootRequest::Rekey { to: to.clone() };
+    let request = Request::Root { act };
     match client::ask(place, &request, &|_| ()).await? {
         Answer::Done {} => output::print(&format!(
             "The keyring is sealed with the {} now, and the old secret does not open it.\n\
@@ -93,7 +94,8 @@ async fn rekey(place: &Place, to: ToArgs) -> Result<(), Error> {
 }
 
 async fn escrow(place: &Place, threshold: u8, shares: u8) -> Result<(), Error> {
-    let request = Request::RootEscrow { threshold, shares };
+    let act = RootRequest::Escrow { threshold, shares };
+    let request = Request::Root { act };
     let Answer::Shares(shares) = client::ask(place, &request, &|_| ()).await? else {
         return Err(another_answer());
     };
@@ -117,10 +119,11 @@ async fn recover(mut place: Place, files: &[PathBuf], to: ToArgs) -> Result<(), 
     let shares = read_shares(files)?;
     // Noticed here, what is mistyped needs no server.
     let parsed = parse_shares(&shares)?;
-    let request = Request::RootRecover {
+    let act = RootRequest::Recover {
         shares,
         to: to.clone(),
     };
+    let request = Request::Root { act };
     match client::ask_server(&place.data, &request, &|_| ()).await? {
         Some(Answer::Done {}) => {}
         Some(_) => return Err(another_answer()),

@@ -284,7 +284,7 @@ async fn keep_epochs_young(rooms: Arc<Rooms>, periods: Periods) {
         match rooms.rotate_keyring(due).await {
             Ok(()) => tracing::info!(domain = due.domain, sse_s3 = due.sse_s3, "new epochs"),
             Err(error) => {
-                tracing::error!(%error, "no new epoch of the keyring; the old one stays in use")
+                tracing::error!(%error, "no new epoch of the keyring; the old one stays in use");
             }
         }
     }

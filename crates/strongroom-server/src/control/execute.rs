@@ -3,7 +3,6 @@
 
 use serde_json::json;
 use strongroom_iam::Access;
-use strongroom_kms::root::Rotation;
 use strongroom_object::{Inspection, Scope};
 
 use super::{AccessKey, Answer, ListedUser, Progress, Request, rewrap, root, verify};
@@ -99,37 +98,7 @@ pub(crate) async fn execute(
             rooms.finish(receipt, "RewrapKeys").await?;
             rewrapped
         }
-        Request::RootShow {} => {
-            let shown = root::show(rooms).await;
-            rooms.finish(receipt, "ShowRoot").await?;
-            shown
-        }
-        Request::RootRotate { domain, sse_s3 } => {
-            let rotation = Rotation {
-                domain: *domain,
-                sse_s3: *sse_s3,
-            };
-            let rotated = rooms.keeper.rotate(rotation, rooms.clock.now_ms()).await;
-            rooms.finish(receipt, "RotateKeyring").await?;
-            rotated?;
-            root::show(rooms).await
-        }
-        Request::RootRekey { to } => {
-            let now_ms = rooms.clock.now_ms();
-            let rekeyed = rooms.keeper.rekey(to.clone(), now_ms).await;
-            rooms.finish(receipt, "RekeyRoot").await?;
-            rekeyed.map(|()| Answer::Done {})
-        }
-        Request::RootEscrow { threshold, shares } => {
-            let split = root::escrow(rooms, *threshold, *shares).await;
-            rooms.finish(receipt, "EscrowRecoveryKey").await?;
-            split
-        }
-        Request::RootRecover { shares, to } => {
-            let recovered = root::recover(rooms, shares, to.clone()).await;
-            rooms.finish(receipt, "RecoverRoot").await?;
-            recovered
-        }
+        Request::Root { act } => root::execute(rooms, receipt, act).await,
     }
 }
 

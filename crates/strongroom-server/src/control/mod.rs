@@ -55,19 +55,28 @@ pub(crate) enum Request {
     },
     Verify {},
     Rewrap {},
-    RootShow {},
-    RootRotate {
+    Root {
+        act: RootRequest,
+    },
+}
+
+/// What `strongroom root` asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum RootRequest {
+    Show {},
+    Rotate {
         domain: bool,
         sse_s3: bool,
     },
-    RootRekey {
+    Rekey {
         to: RootSource,
     },
-    RootEscrow {
+    Escrow {
         threshold: u8,
         shares: u8,
     },
-    RootRecover {
+    Recover {
         shares: Vec<Zeroizing<String>>,
         to: RootSource,
     },

@@ -1,17 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `strongroom root` does where the store is open.
 
-use strongroom_kms::root::{EpochKind, Share, SplitPlan};
+use strongroom_audit::Receipt;
+use strongroom_kms::root::{EpochKind, Rotation, Share, SplitPlan};
 use zeroize::Zeroizing;
 
 use super::execute::{date, refused};
-use super::{Answer, RootReport, ShownEpoch, ShownWrap};
+use super::{Answer, RootReport, RootRequest, ShownEpoch, ShownWrap};
 use crate::error::Error;
 use crate::root_key;
 use crate::root_key::source::RootSource;
 use crate::start::Rooms;
 
-pub(super) async fn show(rooms: &Rooms) -> Result<Answer, Error> {
+/// Does it, and records that it was asked.
+pub(super) async fn execute(
+    rooms: &Rooms,
+    receipt: Receipt,
+    act: &RootRequest,
+) -> Result<Answer, Error> {
+    let now_ms = rooms.clock.now_ms();
+    let (name, done) = match act {
+        RootRequest::Show {} => ("ShowRoot", show(rooms).await),
+        RootRequest::Rotate { domain, sse_s3 } => {
+            let rotation = Rotation {
+                domain: *domain,
+                sse_s3: *sse_s3,
+            };
+            let done = match rooms.keeper.rotate(rotation, now_ms).await {
+                Ok(()) => show(rooms).await,
+                Err(error) => Err(error),
+            };
+            ("RotateKeyring", done)
+        }
+        RootRequest::Rekey { to } => {
+            let done = rooms.keeper.rekey(to.clone(), now_ms).await;
+            ("RekeyRoot", done.map(|()| Answer::Done {}))
+        }
+        RootRequest::Escrow { threshold, shares } => (
+            "EscrowRecoveryKey",
+            escrow(rooms, *threshold, *shares).await,
+        ),
+        RootRequest::Recover { shares, to } => {
+            ("RecoverRoot", recover(rooms, shares, to.clone()).await)
+        }
+    };
+    rooms.finish(receipt, name).await?;
+    done
+}
+
+async fn show(rooms: &Rooms) -> Result<Answer, Error> {
     let (wraps, epochs, source) = rooms.keeper.show().await?;
     let now_ms = rooms.clock.now_ms();
     let wraps = wraps.iter().map(|wrap| ShownWrap {
@@ -31,7 +68,7 @@ pub(super) async fn show(rooms: &Rooms) -> Result<Answer, Error> {
     }))
 }
 
-pub(super) async fn escrow(rooms: &Rooms, threshold: u8, shares: u8) -> Result<Answer, Error> {
+async fn escrow(rooms: &Rooms, threshold: u8, shares: u8) -> Result<Answer, Error> {
     let plan = SplitPlan::new(threshold, shares).map_err(refused)?;
     let shares = rooms.keeper.escrow(plan, rooms.clock.now_ms()).await?;
     Ok(Answer::Shares(
@@ -39,7 +76,7 @@ pub(super) async fn escrow(rooms: &Rooms, threshold: u8, shares: u8) -> Result<A
     ))
 }
 
-pub(super) async fn recover(
+async fn recover(
     rooms: &Rooms,
     shares: &[Zeroizing<String>],
     to: RootSource,

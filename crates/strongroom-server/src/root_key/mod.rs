@@ -225,7 +225,7 @@ pub(crate) async fn recover_closed(
 
 /// How a wrap is shown to people.
 pub(crate) fn describe(wrap: &Wrap) -> String {
-    let text = match wrap.kind() {
+    match wrap.kind() {
         WrapKind::KeyFile => "root key in a file".to_owned(),
         WrapKind::Passphrase => match wrap.parameters().first() {
             Some(2) => "passphrase, PBKDF2-HMAC-SHA-512".to_owned(),
@@ -242,8 +242,7 @@ pub(crate) fn describe(wrap: &Wrap) -> String {
             ),
             Err(_) => "recovery key".to_owned(),
         },
-    };
-    text
+    }
 }
 
 impl Inner {
