@@ -51,8 +51,7 @@ impl Kms {
         event: &mut Event<'_>,
     ) -> Result<(), Error> {
         check_tags(&input.tags)?;
-        let names: Vec<String> = input.tags.iter().map(|tag| tag.key.clone()).collect();
-        let ask = Ask::new(caller, event.via(), KmsAction::TagResource).tag_keys(&names);
+        let ask = Ask::new(caller, event.via(), KmsAction::TagResource).tags(&input.tags);
         let change = self.change_key(&input.key_id, &ask, event, |row| {
             ask.action
                 .needs()

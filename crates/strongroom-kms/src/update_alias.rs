@@ -72,6 +72,8 @@ impl Kms {
         event.touches(&old.arn(self.place()));
         event.touches(&arn);
         let ask = Ask::new(caller, event.via(), KmsAction::UpdateAlias);
+        // The name and both keys are three resources.
+        self.authorize_alias(&ask, alias.as_str())?;
         self.authorize(&ask, &old)?;
         self.authorize(&ask, &new)?;
         // The key that the name is taken from may be on its way out.

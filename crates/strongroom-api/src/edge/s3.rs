@@ -19,7 +19,7 @@ use crate::body::{Frames, Framing, RequestBody, chunk_error};
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
 use crate::response::{Answer, ResponseBody};
-use crate::s3::{self, Operation, S3Request, names, operation::Route};
+use crate::s3::{self, Operation, S3Request, names, operation::Route, policy_conditions};
 
 /// Answers an S3 request.
 pub(super) async fn answer(
@@ -206,6 +206,18 @@ fn request(
         payload,
         chunk_seed,
     } = authenticated;
+    let place = policy_conditions::Place {
+        region: &services.region,
+        account_id: &services.account_id,
+    };
+    let conditions = policy_conditions::of(
+        caller.facts(),
+        caller.auth_method(),
+        &parts.headers,
+        &query,
+        place,
+    );
+    let caller = caller.with_conditions(conditions);
     let announced = parts
         .headers
         .get(names::TRAILER)

@@ -8,6 +8,7 @@ pub(crate) mod encryption_headers;
 pub(crate) mod names;
 pub(crate) mod object_error;
 pub(crate) mod operation;
+pub(crate) mod policy_conditions;
 pub(crate) mod properties;
 pub(crate) mod range;
 pub(crate) mod request;

@@ -31,6 +31,7 @@ pub const SECRET: &str = "a-test-secret-of-forty-characters-length";
 pub const NOW_MS: u64 = 1_790_000_000_000;
 
 pub struct House {
+    pub iam: Iam,
     pub api: Api,
     pub audit: Audit,
     pub clock: Arc<SimClock>,
@@ -80,6 +81,7 @@ pub async fn house() -> House {
     )
     .await
     .unwrap();
+    kms.know_users_of(&iam);
     let options = ObjectsOptions {
         region: region.clone(),
         account_id: account_id.clone(),
@@ -90,7 +92,7 @@ pub async fn house() -> House {
     let api = Api::new(ApiServices {
         objects,
         kms,
-        iam,
+        iam: iam.clone(),
         audit: audit.clone(),
         clock,
         region,
@@ -99,6 +101,7 @@ pub async fn house() -> House {
     });
     House {
         api,
+        iam,
         audit,
         clock: sim,
         folder,

@@ -25,6 +25,7 @@ mod kms_cryptography;
 mod listings;
 mod multipart;
 mod objects;
+mod permissions;
 mod reads;
 mod routing;
 mod signatures;

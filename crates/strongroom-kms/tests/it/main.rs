@@ -24,6 +24,7 @@ mod encrypt;
 mod generate_data_key;
 mod generate_random;
 mod get_public_key;
+mod grant;
 mod import;
 mod key_id;
 mod key_policy;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a request says for the conditions of policies on S3: `s3:..` keys, each from one place.
+//!
+//! A name is never made from what a client sent; only values are.
+
+use http::{HeaderMap, HeaderName};
+use strongroom_audit::RequestFacts;
+use strongroom_iam::AuthMethod;
+
+use super::names;
+use crate::query::Query;
+
+/// The condition keys of a request. What it does not say is absent.
+pub(crate) fn of(
+    facts: &RequestFacts,
+    method: AuthMethod,
+    headers: &HeaderMap,
+    query: &Query,
+    place: Place<'_>,
+) -> Vec<(&'static str, String)> {
+    let mut conditions = vec![
+        ("s3:signatureversion", "AWS4-HMAC-SHA256".to_owned()),
+        (
+            "s3:authType",
+            match method {
+                AuthMethod::Header => "REST-HEADER",
+                AuthMethod::Query => "REST-QUERY-STRING",
+            }
+            .to_owned(),
+        ),
+    ];
+    let tls = facts.tls.as_ref();
+    if let Some(version) = tls.and_then(|tls| tls.version.strip_prefix("TLSv")) {
+        conditions.push(("s3:TlsVersion", version.to_owned()));
+    }
+    if let Some(id) = query.get("versionId") {
+        conditions.push(("s3:VersionId", id.to_owned()));
+    }
+    let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    for (key, name) in [
+        (
+            "s3:x-amz-content-sha256",
+            HeaderName::from_static("x-amz-content-sha256"),
+        ),
+        ("s3:x-amz-copy-source", names::COPY_SOURCE),
+        (
+            "s3:x-amz-metadata-directive",
+            HeaderName::from_static("x-amz-metadata-directive"),
+        ),
+        ("s3:x-amz-server-side-encryption", names::SSE),
+        (
+            "s3:x-amz-server-side-encryption-customer-algorithm",
+            HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm"),
+        ),
+        (
+            "s3:x-amz-storage-class",
+            HeaderName::from_static("x-amz-storage-class"),
+        ),
+    ] {
+        if let Some(value) = header(&name) {
+            conditions.push((key, value.to_owned()));
+        }
+    }
+    let key_id = HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id");
+    if let Some(id) = header(&key_id) {
+        conditions.push((
+            "s3:x-amz-server-side-encryption-aws-kms-key-id",
+            place.arn(id),
+        ));
+    }
+    conditions
+}
+
+/// Where this server stands: the middle of the ARNs of keys.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) account_id: &'a str,
+}
+
+impl Place<'_> {
+    /// A key identifier as an ARN: policies compare with those. An alias stays one.
+    fn arn(self, key_id: &str) -> String {
+        if key_id.starts_with("arn:") {
+            return key_id.to_owned();
+        }
+        let kind = if key_id.starts_with("alias/") {
+            ""
+        } else {
+            "key/"
+        };
+        let Self { region, account_id } = self;
+        format!("arn:aws:kms:{region}:{account_id}:{kind}{key_id}")
+    }
+}
