@@ -91,6 +91,13 @@ impl Kms {
         for id in &tombstone.shred_ids {
             self.destroy_shred_key(**id).await?;
         }
+        // The vault knows whose its files are: whatever else is this key's goes, too, like what a
+        // change that came too late has put there.
+        for entry in self.store().vault().list()? {
+            if entry.owner == Some(uid.0) {
+                self.destroy_shred_key(entry.id).await?;
+            }
+        }
         let mut event = Event::new(receipt, "DeleteKey", false, Value::Null);
         let arn = self.place().key_arn(uid);
         event.touches(&arn);

@@ -278,3 +278,22 @@ async fn sec_a_damaged_tombstone_does_not_hold_up_other_deletions() {
     assert_eq!((report.destroyed, report.failed.len()), (1, 2));
     assert!(world.describe(&key.key_id).await.is_err());
 }
+
+#[tokio::test]
+async fn sec_everything_of_a_destroyed_key_leaves_the_vault() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let other = world.key().await;
+    schedule(&world, &key.key_id, Some(7)).await.unwrap();
+    let (own, others) = (uid(&key.key_id), uid(&other.key_id));
+    let vault = world.store.vault();
+    // No row refers to these: changes that were ended half-way.
+    vault.put(own, [1; 16], b"left").await.unwrap();
+    vault.put(others, [2; 16], b"left").await.unwrap();
+    world.clock.advance_ms(8 * DAY_MS);
+    assert_eq!(world.run_due().await.destroyed, 1);
+    assert!(world.files_with(&Vault::mark(&own)).is_empty());
+    let left = vault.list().unwrap();
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|entry| entry.owner == Some(others)));
+}
