@@ -74,7 +74,7 @@ impl Kms {
         event: &mut Event<'_>,
     ) -> Result<CreateGrantOutput, Error> {
         let terms = terms(input)?;
-        let conditions = conditions(input, &terms);
+        let conditions = conditions(input, &terms, |principal| self.whole_arn(principal));
         let context = constrained_context(&terms)?;
         let ask = Ask::new(caller, event.via(), KmsAction::CreateGrant)
             .grant_tokens(&input.grant_tokens)
@@ -181,13 +181,19 @@ impl Kms {
         Ok(committed.is_ok().then_some(id))
     }
 
+    /// The ARN of a principal that a request names: an account id is its root user. Policies see
+    /// this form alone.
+    fn whole_arn(&self, principal: &str) -> String {
+        if principal == self.place().account_id {
+            self.place().root_arn(principal)
+        } else {
+            principal.to_owned()
+        }
+    }
+
     /// A principal that a grant names: it has to exist.
     fn grant_principal(&self, arn: &str) -> Result<GrantPrincipal, Error> {
-        let whole = if arn == self.place().account_id {
-            self.place().root_arn(arn)
-        } else {
-            arn.to_owned()
-        };
+        let whole = self.whole_arn(arn);
         let unique_id = self.unique_id(&whole).ok_or_else(|| {
             Error::InvalidArn(format!(
                 "ARN does not refer to a valid principal: {}",
@@ -285,13 +291,17 @@ fn check_key(terms: &Terms, row: &KeyRow, arn: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn conditions(input: &CreateGrantInput, terms: &Terms) -> Vec<(&'static str, String)> {
+fn conditions(
+    input: &CreateGrantInput,
+    terms: &Terms,
+    whole_arn: impl Fn(&str) -> String,
+) -> Vec<(&'static str, String)> {
     let mut conditions = vec![
-        ("kms:GranteePrincipal", input.grantee_principal.clone()),
+        ("kms:GranteePrincipal", whole_arn(&input.grantee_principal)),
         ("kms:GrantIsForAWSResource", "false".to_owned()),
     ];
     if let Some(arn) = &input.retiring_principal {
-        conditions.push(("kms:RetiringPrincipal", arn.clone()));
+        conditions.push(("kms:RetiringPrincipal", whole_arn(arn)));
     }
     if let Some(constraints) = &terms.constraints {
         conditions.push(("kms:GrantConstraintType", constraints.kind().to_owned()));

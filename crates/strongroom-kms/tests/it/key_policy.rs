@@ -8,7 +8,8 @@ use strongroom_kms::{
 };
 
 use crate::users::{
-    ALL_OF_KMS, NOTHING_OF_KMS, allowed, delegation, denial, policy, root_arn, statement, user_arn,
+    ALL_OF_KMS, NOTHING_OF_KMS, allowed, delegation, denial, grant_to, policy, root_arn, statement,
+    user_arn,
 };
 use crate::world::{ACCOUNT, World, context, new_world, refused};
 
@@ -415,4 +416,34 @@ async fn a_key_begins_with_the_policy_it_was_given() {
     let receipt = world.audit.begin(bob.facts().clone());
     denial(world.kms.create_key(&bob, &receipt, input).await);
     receipt.finish_recorded();
+}
+
+#[tokio::test]
+async fn sec_an_account_id_as_grantee_is_the_arn_to_policies() {
+    let world = new_world().await;
+    let iam = world.iam().await;
+    let ann = world.user(&iam, "ann", Some(ALL_OF_KMS)).await;
+    let key = world.key().await;
+    for name in ["kms:GranteePrincipal", "kms:RetiringPrincipal"] {
+        let mut deny = statement(
+            "Deny",
+            &json!({ "AWS": user_arn("ann") }),
+            "kms:CreateGrant",
+        );
+        deny["Condition"] = json!({ "ArnEquals": { name: root_arn() } });
+        world
+            .put_policy(&key.key_id, &policy(&json!([delegation(), deny])))
+            .await;
+        for principal in [root_arn(), ACCOUNT.to_owned()] {
+            let mut input = grant_to(&key.key_id, "ann", &["Decrypt"]);
+            if name == "kms:GranteePrincipal" {
+                input.grantee_principal = principal;
+            } else {
+                input.retiring_principal = Some(principal);
+            }
+            assert!(!allowed(&world.grant_as(&ann, input).await), "{name}");
+        }
+        let input = grant_to(&key.key_id, "ann", &["Decrypt"]);
+        assert!(allowed(&world.grant_as(&ann, input).await), "{name}");
+    }
 }
