@@ -185,7 +185,7 @@ impl Kms {
     /// this form alone.
     fn whole_arn(&self, principal: &str) -> String {
         if principal == self.place().account_id {
-            self.place().root_arn(principal)
+            crate::key_id::root_arn(principal)
         } else {
             principal.to_owned()
         }
@@ -315,7 +315,7 @@ fn conditions(
 /// `kms:EncryptionContext:..` of CreateGrant is about the pairs of the constraint.
 fn constrained_context(terms: &Terms) -> Result<EncryptionContext, Error> {
     let mut context = EncryptionContext::new();
-    for (name, value) in terms.constraints.iter().flat_map(|c| c.pairs()) {
+    for (name, value) in terms.constraints.iter().flat_map(GrantConstraints::pairs) {
         context
             .insert(name, value)
             .map_err(|_| Error::Internal("the pairs of a constraint"))?;

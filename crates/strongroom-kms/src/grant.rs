@@ -81,11 +81,10 @@ impl GrantConstraints {
                 GrantConstraints::EncryptionContextEquals(own),
                 GrantConstraints::EncryptionContextEquals(outer),
             ) => own == outer,
-            (GrantConstraints::EncryptionContextSubset(_), outer)
-                if matches!(outer, GrantConstraints::EncryptionContextEquals(_)) =>
-            {
-                false
-            }
+            (
+                GrantConstraints::EncryptionContextSubset(_),
+                GrantConstraints::EncryptionContextEquals(_),
+            ) => false,
             (own, outer) => {
                 let own = own.pairs();
                 let outer = outer.pairs();
@@ -329,7 +328,7 @@ impl Kms {
         if caller.is_root() || !by_identity() {
             return Ok(false);
         }
-        let account = self.place().root_arn(caller.account_id());
+        let account = crate::key_id::root_arn(caller.account_id());
         let of_account = self.find_grant_of(key.uid(), &account, |grant| {
             grant.row.grantee.arn == account && allows(grant)
         })?;

@@ -88,11 +88,6 @@ impl Place {
         format!("arn:aws:kms:{}:{}:key/{uid}", self.region, self.account_id)
     }
 
-    /// The root user of an account, and the account as a principal of policies.
-    pub(crate) fn root_arn(&self, account_id: &str) -> String {
-        format!("arn:aws:iam::{account_id}:root")
-    }
-
     /// `alias` with its prefix `alias/`.
     pub(crate) fn alias_arn(&self, alias: &str) -> String {
         format!("arn:aws:kms:{}:{}:{alias}", self.region, self.account_id)
@@ -170,6 +165,11 @@ impl Place {
     pub(crate) fn alias_not_found(&self, alias: &str) -> Error {
         Error::NotFound(format!("Alias {} is not found.", self.alias_arn(alias)))
     }
+}
+
+/// The root user of an account, and the account as a principal of policies.
+pub(crate) fn root_arn(account_id: &str) -> String {
+    format!("arn:aws:iam::{account_id}:root")
 }
 
 /// A key identifier, read.

@@ -149,7 +149,7 @@ impl Kms {
             created_ms: row.created_ms,
             grantee_principal: self.shown(&row.grantee),
             retiring_principal: row.retiring.as_ref().map(|arn| self.shown(arn)),
-            issuing_account: self.place().root_arn(&self.place().account_id),
+            issuing_account: crate::key_id::root_arn(&self.place().account_id),
             operations: row.operations.clone(),
             constraints: row.constraints.clone(),
         }

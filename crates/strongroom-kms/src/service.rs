@@ -87,7 +87,7 @@ impl Kms {
     /// The unique id of the principal that has this ARN now; `None` for an ARN of nobody.
     pub(crate) fn unique_id(&self, arn: &str) -> Option<String> {
         let account_id = &self.place().account_id;
-        if arn == self.place().root_arn(account_id) {
+        if arn == crate::key_id::root_arn(account_id) {
             return Some(account_id.clone());
         }
         self.inner.iam.get()?.unique_id(arn)

@@ -51,6 +51,10 @@ struct Answer<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the members are as the wire has them"
+)]
 struct Grant<'a> {
     key_id: &'a str,
     grant_id: &'a str,
