@@ -52,6 +52,10 @@ unsafe fn wipe(block: *mut u8, len: usize) {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "tests drive the allocator by hand"
+)]
 mod tests {
     use std::alloc::System;
     use std::sync::Mutex;

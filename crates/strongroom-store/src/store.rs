@@ -116,11 +116,11 @@ impl Store {
         let orphans = tokio::sync::Mutex::new(Orphans::Collecting(collecting));
         let vault = Vault::new(Arc::clone(&drive));
         let inner = Inner {
-            vault,
             drive,
             superblock,
             tables,
             blobs,
+            vault,
             orphans,
             stop_collecting,
         };
