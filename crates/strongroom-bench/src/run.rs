@@ -163,7 +163,7 @@ impl Bench {
                 connections: AT_ONCE,
             };
             self.rows
-                .push(measured(kind, 0, used.done, used.cpu_seconds));
+                .push(measured(&kind, 0, used.done, used.cpu_seconds));
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Bench {
                 operation: operation.name(),
                 connections: KMS_CONNECTIONS,
             };
-            self.rows.push(measured(kind, 0, done, cpu));
+            self.rows.push(measured(&kind, 0, done, cpu));
         }
         Ok(())
     }
@@ -327,7 +327,7 @@ impl Bench {
         let done = load::run(row.endpoint, work, CONNECTIONS, self.time, false).await?;
         let cpu = row.process.cpu_seconds()? - before;
         self.rows
-            .push(measured(row.kind(operation), object_bytes, done, cpu));
+            .push(measured(&row.kind(operation), object_bytes, done, cpu));
         Ok(())
     }
 
@@ -364,7 +364,7 @@ impl Bench {
         let done = load::run_shared(&endpoint, &get, CONNECTIONS, self.time, "0-0").await?;
         let cpu = row.process.cpu_seconds()? - before;
         self.rows
-            .push(measured(row.kind("4 KiB range"), total, done, cpu));
+            .push(measured(&row.kind("4 KiB range"), total, done, cpu));
         Ok(())
     }
 
@@ -488,7 +488,7 @@ impl Row<'_> {
     }
 }
 
-fn measured(kind: Kind, object_bytes: u64, done: Done, cpu: f64) -> Measured {
+fn measured(kind: &Kind, object_bytes: u64, done: Done, cpu: f64) -> Measured {
     let requests = float(done.requests);
     let bytes = float(done.bytes);
     Measured {
