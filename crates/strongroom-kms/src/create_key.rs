@@ -67,6 +67,11 @@ impl Kms {
             .conditions(&conditions)
             .tags(&tags);
         self.authorize_account(&ask)?;
+        if !tags.is_empty() {
+            // Tags decide about access, so giving them is a permission of its own.
+            let tagging = Ask::new(caller, event.via(), KmsAction::TagResource).tags(&tags);
+            self.authorize_account(&tagging)?;
+        }
         let mut made = self.new_key(new).await?;
         if let Err(error) = self.check_first_policy(caller, bypass, event.via(), &mut made.row) {
             made.undo(self).await?;
@@ -326,16 +331,25 @@ fn constraint<'a>(word: &str, member: &str, known: impl Iterator<Item = &'a str>
     Error::constraint(shortened(word), member, &must)
 }
 
+/// Names that begin with `aws:`, in any case, are not the account's to give or take.
+pub(crate) fn check_tag_name(name: &str) -> Result<(), Error> {
+    if name
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+    {
+        return Err(Error::Tag(
+            "Tags beginning with aws: are reserved".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 pub(crate) fn check_tags(tags: &[Tag]) -> Result<(), Error> {
     if tags.len() > TAGS_MAX {
         return Err(Error::Tag("Too many tags".to_owned()));
     }
     for (at, tag) in tags.iter().enumerate() {
-        if tag.key.starts_with("aws:") {
-            return Err(Error::Tag(
-                "Tags beginning with aws: are reserved".to_owned(),
-            ));
-        }
+        check_tag_name(&tag.key)?;
         if tags.iter().take(at).any(|earlier| earlier.key == tag.key) {
             return Err(Error::Tag("Duplicate tag keys".to_owned()));
         }

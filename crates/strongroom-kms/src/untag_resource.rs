@@ -6,6 +6,7 @@ use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
 use crate::authorize::{Ask, KmsAction};
+use crate::create_key::check_tag_name;
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_change::Change;
@@ -48,6 +49,7 @@ impl Kms {
                 let must = "have length between 1 and 128";
                 return Err(Error::constraint(shortened(name), "tagKeys", must));
             }
+            check_tag_name(name)?;
         }
         let ask = Ask::new(caller, event.via(), KmsAction::UntagResource).tag_keys(&input.tag_keys);
         let change = self.change_key(&input.key_id, &ask, event, |row| {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response};
 use strongroom_audit::{Category, Durability, EventDetail, EventError, EventSource, Receipt};
 use strongroom_iam::Caller;
 use strongroom_wire::sigv4::PayloadMode;
@@ -104,9 +104,12 @@ async fn admit(
                 let error = S3Error::from_code(S3Code::SignatureDoesNotMatch);
                 return (kms::refuse(&error), receipt);
             }
+            // Every operation is a POST of the root; anything else names none.
+            let named = parts.method == Method::POST && parts.uri.path() == "/";
             let target = parts
                 .headers
                 .get("x-amz-target")
+                .filter(|_| named)
                 .and_then(|t| t.to_str().ok());
             let request = KmsRequest {
                 caller: authenticated.caller,
