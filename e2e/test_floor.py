@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 # Raise these with the tests; lowering one needs a reason in the commit message.
-FUNCTIONS = 175
-CASES = 1298
+FUNCTIONS = 283
+CASES = 1901
 
 
 def functions():

@@ -190,7 +190,7 @@ def call(raw, operation, body, headers=None, **options):
 @pytest.mark.parametrize("target,code", [
     ("TrentService.Nothing", "UnknownOperationException"), ("TrentService.", "UnknownOperationException"),
     ("TrentService.encrypt", "UnknownOperationException"),
-    ("TrentService.ScheduleKeyDeletion", "UnsupportedOperationException"),
+    ("TrentService.ReplicateKey", "UnsupportedOperationException"),
 ])
 def test_sec_n88_targets(raw, target, code):
     answer = call(raw, "x", {}, {"x-amz-target": target})
