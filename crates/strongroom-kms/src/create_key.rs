@@ -69,7 +69,9 @@ impl Kms {
         self.authorize_account(&ask)?;
         if !tags.is_empty() {
             // Tags decide about access, so giving them is a permission of its own.
-            let tagging = Ask::new(caller, event.via(), KmsAction::TagResource).tags(&tags);
+            let tagging = Ask::new(caller, event.via(), KmsAction::TagResource)
+                .conditions(&conditions)
+                .tags(&tags);
             self.authorize_account(&tagging)?;
         }
         let mut made = self.new_key(new).await?;
