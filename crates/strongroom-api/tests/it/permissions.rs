@@ -28,7 +28,7 @@ impl User {
         }
     }
 
-    fn sign<'h>(self, mut call: Call<'h>) -> Call<'h> {
+    fn sign(self, mut call: Call<'_>) -> Call<'_> {
         call.access_key_id = self.id;
         call.secret = self.secret;
         call

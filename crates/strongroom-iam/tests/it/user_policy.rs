@@ -408,7 +408,7 @@ async fn sec_a_change_of_policy_that_fails_gives_no_more_access() {
         match outcome {
             Ok(_) => assert_eq!(put(&caller), Decision::Allow),
             Err(Error::Store(_)) => {
-                assert_eq!((get(&caller), put(&caller)), (Decision::Allow, NOT_ALLOWED))
+                assert_eq!((get(&caller), put(&caller)), (Decision::Allow, NOT_ALLOWED));
             }
             Err(Error::OutcomeUnknown) => {
                 unknown += 1;

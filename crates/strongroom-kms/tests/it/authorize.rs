@@ -140,15 +140,12 @@ impl World {
 }
 
 async fn set_identity(world: &World, iam: &strongroom_iam::Iam, document: Option<&str>) {
-    match document {
-        Some(document) => {
-            let set = iam.set_user_policy(world.receipt(), "ann", document);
-            set.await.unwrap();
-        }
-        None => {
-            let removed = iam.remove_user_policy(world.receipt(), "ann");
-            removed.await.unwrap();
-        }
+    if let Some(document) = document {
+        let set = iam.set_user_policy(world.receipt(), "ann", document);
+        set.await.unwrap();
+    } else {
+        let removed = iam.remove_user_policy(world.receipt(), "ann");
+        removed.await.unwrap();
     }
 }
 

@@ -306,7 +306,7 @@ async fn sec_n42_documents_that_are_no_key_policies() {
     let before = get(&world, &world.caller, &key.key_id).await.unwrap();
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     for bad in [
-        "".to_owned(),
+        String::new(),
         "{}".to_owned(),
         "[]".to_owned(),
         "null".to_owned(),

@@ -186,7 +186,7 @@ async fn sec_a_rotation_at_the_same_time_loses_no_material() {
         };
         let before = seq(&world);
         let key_id = key.key_id.clone();
-        let (_, rotated) = tokio::join!(rewrap_quietly(&world), async {
+        let ((), rotated) = tokio::join!(rewrap_quietly(&world), async {
             let input = RotateKeyOnDemandInput { key_id };
             call!(world, rotate_key_on_demand, input)
         });

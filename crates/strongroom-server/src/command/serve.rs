@@ -233,7 +233,7 @@ fn tell_of_memory() {
     match strongroom_memory::status().protection {
         Protection::Secret => tracing::info!("keys lie in memory that only this process can read"),
         Protection::Locked => {
-            tracing::info!("keys lie in locked memory; this kernel has no memfd_secret")
+            tracing::info!("keys lie in locked memory; this kernel has no memfd_secret");
         }
         Protection::Heap => tracing::warn!(
             "keys lie in ordinary memory: the kernel gives neither secret nor locked memory \
