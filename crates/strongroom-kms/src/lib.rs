@@ -73,6 +73,7 @@ mod material;
 mod material_cache;
 mod message;
 mod model;
+mod overview;
 mod page;
 mod put_key_policy;
 mod re_encrypt;
@@ -147,6 +148,7 @@ pub use model::{
     CiphertextBlob, KeyManager, KeyMetadata, KeySpec, KeyState, KeyUsage, Origin, Plaintext,
     RotationType, Tag,
 };
+pub use overview::{Destruction, KeyOverview};
 pub use put_key_policy::PutKeyPolicyInput;
 pub use re_encrypt::{ReEncryptInput, ReEncryptOutput};
 pub use retire_grant::RetireGrantInput;

@@ -25,6 +25,7 @@ mod encryption;
 mod error;
 mod get_object;
 mod inspect;
+mod kms_impact;
 mod list_objects;
 mod model;
 mod multipart;
@@ -45,6 +46,7 @@ pub use digest::Digests;
 pub use error::{BodyError, Error};
 pub use get_object::{GetObject, GetObjectOutput};
 pub use inspect::{InspectedPart, Inspection};
+pub use kms_impact::KmsImpact;
 pub use list_objects::{ListObjects, ListObjectsOutput};
 pub use model::{
     Body, BodySource, BucketInfo, BucketName, ByteRange, Checksum, ChecksumAlgorithm,

@@ -4,6 +4,7 @@
 //! [`Settings`] is flags, environment and configuration file in one type, so that the three
 //! ways of setting something cannot drift apart in name or meaning.
 
+pub(crate) mod kms;
 pub(crate) mod root;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+use self::kms::{KMS_EXAMPLES, KmsCommand};
 use self::root::{REWRAP_HELP, ROOT_EXAMPLES, RewrapArgs, RootArgs, RootCommand};
 use crate::root_key::source::Kdf;
 
@@ -39,6 +41,9 @@ pub(crate) enum Command {
     /// Read every stored byte again and check checksums and authentication tags
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// List KMS keys, say what depends on one, prove that one is destroyed
+    #[command(subcommand, after_help = KMS_EXAMPLES)]
+    Kms(KmsCommand),
     /// Bring wrapped keys forward to the newest epochs, without touching data
     #[command(after_help = REWRAP_HELP)]
     Rewrap(RewrapArgs),

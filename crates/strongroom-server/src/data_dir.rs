@@ -15,7 +15,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -50,6 +50,11 @@ pub(crate) struct RunFile {
 impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self(path)
+    }
+
+    /// The directory itself.
+    pub(crate) fn top(&self) -> &Path {
+        &self.0
     }
 
     /// The directory as it is shown to people.

@@ -202,6 +202,24 @@ async fn sec_n82_destroyed_key_and_an_alias_of_the_same_name() {
     let aliases = call!(world, list_aliases, ListAliasesInput::default()).unwrap();
     assert!(aliases.aliases.is_empty());
 
+    let found = world.kms.destruction(&key.key_id).unwrap();
+    assert_eq!(found.remains, Vec::<String>::new());
+    assert_eq!(found.destroyed_ms, Some(NOON_MS + 7 * DAY_MS));
+    let found = world.kms.destruction(&other.arn).unwrap();
+    assert_eq!(found.destroyed_ms, None);
+    assert_eq!(found.remains.len(), 3, "{:?}", found.remains);
+    assert!(world.kms.destruction("alias/a").is_err());
+    assert!(world.kms.destruction("nonsense").is_err());
+    // A copy that somebody puts back is told.
+    let vault = world.store.vault();
+    vault.put(uid, [9; 16], b"from a backup").await.unwrap();
+    let found = world.kms.destruction(&key.key_id).unwrap();
+    assert_eq!(found.remains.len(), 1, "{:?}", found.remains);
+    vault.destroy([9; 16]).await.unwrap();
+    let listed = world.kms.overviews().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].key_id, other.key_id);
+
     // The name can be given again; it opens nothing of the old key.
     alias(&world, "alias/a", &other.key_id).await;
     assert_eq!(refused(world.decrypt(&blob, &context, None).await), gone);

@@ -3,6 +3,7 @@
 
 mod env;
 mod inspect;
+mod kms;
 mod rewrap;
 mod root;
 mod serve;
@@ -20,6 +21,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::User(command) => user::run(command).await,
         Command::Inspect(command) => inspect::run(command).await,
         Command::Verify(args) => verify::run(args).await,
+        Command::Kms(command) => kms::run(command).await,
         Command::Rewrap(args) => rewrap::run(args).await,
         Command::Root(command) => root::run(command).await,
     }

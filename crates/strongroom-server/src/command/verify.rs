@@ -81,6 +81,7 @@ fn words(now: Progress) -> String {
         Stage::Blobs => "catalogue of blobs".to_owned(),
         Stage::Audit => "audit log".to_owned(),
         Stage::KeyMaterial | Stage::ObjectKeys => "wrapped keys".to_owned(),
+        Stage::Dependants => "what depends on a key".to_owned(),
     }
 }
 

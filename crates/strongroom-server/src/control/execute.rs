@@ -5,7 +5,7 @@ use serde_json::json;
 use strongroom_iam::Access;
 use strongroom_object::{Inspection, Scope};
 
-use super::{AccessKey, Answer, ListedUser, Progress, Request, rewrap, root, verify};
+use super::{AccessKey, Answer, ListedUser, Progress, Request, kms, rewrap, root, verify};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -92,6 +92,20 @@ pub(crate) async fn execute(
             let found = verify::verify(rooms, scope, progress).await;
             rooms.finish(receipt, "VerifyStore").await?;
             Ok(Answer::Verification(found?))
+        }
+        Request::KmsList {} => {
+            rooms.finish(receipt, "ListKmsKeys").await?;
+            kms::list(rooms)
+        }
+        Request::KmsImpact { key } => {
+            let found = kms::impact(rooms, key, progress).await;
+            rooms.finish(receipt, "KmsKeyImpact").await?;
+            found
+        }
+        Request::KmsDestruction { key } => {
+            let found = kms::destruction(rooms, key);
+            rooms.finish(receipt, "VerifyKeyDestroyed").await?;
+            found
         }
         Request::Rewrap {} => {
             let rewrapped = rewrap::rewrap(rooms, progress).await;

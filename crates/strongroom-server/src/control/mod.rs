@@ -12,6 +12,7 @@
 
 pub(crate) mod client;
 pub(crate) mod execute;
+mod kms;
 mod rewrap;
 pub(crate) mod root;
 pub(crate) mod server;
@@ -54,6 +55,13 @@ pub(crate) enum Request {
         object_key: String,
     },
     Verify {},
+    KmsList {},
+    KmsImpact {
+        key: String,
+    },
+    KmsDestruction {
+        key: String,
+    },
     Rewrap {},
     Root {
         act: RootRequest,
@@ -116,6 +124,7 @@ pub(crate) enum Stage {
     Audit,
     KeyMaterial,
     ObjectKeys,
+    Dependants,
 }
 
 /// What a command is told.
@@ -136,10 +145,46 @@ pub(crate) enum Answer {
     UserRemoved {},
     Inspection(serde_json::Value),
     Verification(Verification),
+    KmsKeys(Vec<KmsKey>),
+    KmsImpact(KmsKey, Vec<BucketImpact>),
+    KmsDestruction(KmsDestruction),
     Rewrapped(Rewrapped),
     Root(RootReport),
     Shares(Vec<Zeroizing<String>>),
     Done {},
+}
+
+/// A KMS key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KmsKey {
+    pub(crate) key_id: String,
+    pub(crate) key_arn: String,
+    pub(crate) state: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) rotation_period_days: Option<u32>,
+    pub(crate) grants: u64,
+    /// Operation and time.
+    pub(crate) last_use: Option<(String, String)>,
+}
+
+/// What depends on a key in a bucket.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BucketImpact {
+    pub(crate) bucket: String,
+    pub(crate) versions: u64,
+    pub(crate) bytes: u64,
+    pub(crate) uploads: u64,
+}
+
+/// What tables and vault say of a key that should be gone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KmsDestruction {
+    pub(crate) key_arn: String,
+    /// When; `None` without a tombstone.
+    pub(crate) destroyed: Option<String>,
+    pub(crate) remains: Vec<String>,
+    /// How files of its vault begin, in hexadecimal digits.
+    pub(crate) mark: String,
 }
 
 /// What was brought forward.

@@ -114,6 +114,58 @@ pub fn folders_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// The files below a folder that hold these bytes anywhere; `read` hears of bytes that were
+/// read. Symbolic links are not followed, what is no file or folder is left out, and a file that
+/// is taken away meanwhile holds nothing.
+pub fn files_holding(
+    dir: &Path,
+    wanted: &[u8],
+    read: &mut dyn FnMut(u64),
+) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() && holds(&entry.path(), wanted, read)? {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn holds(path: &Path, wanted: &[u8], read: &mut dyn FnMut(u64)) -> io::Result<bool> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // What was read last is kept as far as the wanted bytes could have begun in it.
+    let mut window = Vec::new();
+    let mut piece = vec![0; SEARCH_BYTES];
+    loop {
+        let len = file.read(&mut piece)?;
+        if len == 0 {
+            return Ok(false);
+        }
+        read(u64::try_from(len).unwrap_or(u64::MAX));
+        window.extend_from_slice(piece.get(..len).unwrap_or_default());
+        if window
+            .windows(wanted.len().max(1))
+            .any(|bytes| bytes == wanted)
+        {
+            return Ok(true);
+        }
+        let kept = window.len().saturating_sub(wanted.len().saturating_sub(1));
+        window.drain(..kept);
+    }
+}
+
 /// Empties the files of a folder that have this extension, durably; returns how many. For files
 /// whose content can be made again from elsewhere.
 pub fn empty_files(dir: &Path, extension: &str) -> io::Result<u32> {
@@ -157,6 +209,8 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
+
+const SEARCH_BYTES: usize = 1 << 20;
 
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let mut name = path

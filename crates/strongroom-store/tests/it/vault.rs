@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use strongroom_store::drive::{Drive, DrivePath, Folder, LocalDrive};
+use strongroom_store::drive::{Drive, DrivePath, Folder, LocalDrive, small_file};
 use strongroom_store::{Error, Vault, VaultEntry};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
@@ -145,4 +145,25 @@ async fn first_secrets_at_the_same_time_make_one_folder() {
             thread.join().unwrap().unwrap();
         }
     }
+}
+
+#[test]
+fn files_that_hold_some_bytes_are_found_wherever_they_are() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mark = Vault::mark(&OWNER);
+    let deep = dir.path().join("a/b");
+    std::fs::create_dir_all(&deep).unwrap();
+    // Over the border of what is read at once, at the very end, and not at all.
+    let border = [vec![0; (1 << 20) - 3], mark.clone(), vec![0; 9]].concat();
+    std::fs::write(deep.join("border"), border).unwrap();
+    std::fs::write(dir.path().join("end"), [b"x", mark.as_slice()].concat()).unwrap();
+    std::fs::write(dir.path().join("cut"), &mark[..mark.len() - 1]).unwrap();
+    std::fs::write(dir.path().join("empty"), b"").unwrap();
+    std::fs::write(dir.path().join("other"), Vault::mark(&ID)).unwrap();
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
+    let mut read = 0;
+    let found = small_file::files_holding(dir.path(), &mark, &mut |bytes| read += bytes).unwrap();
+    assert_eq!(found, [deep.join("border"), dir.path().join("end")]);
+    assert!(read > 1 << 20);
+    assert!(small_file::files_holding(&deep.join("none"), &mark, &mut |_| ()).is_err());
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Words about KMS keys: `strongroom kms`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::PlaceArgs;
+
+/// `strongroom kms ..`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KmsCommand {
+    /// List all keys with their aliases, states, rotation and last use
+    List(KmsListArgs),
+    /// Say what depends on a key: do this before you schedule its deletion
+    Impact(KmsImpactArgs),
+    /// Prove that nothing is left of a key whose time of deletion has come
+    #[command(after_help = VERIFY_DESTROYED_HELP)]
+    VerifyDestroyed(VerifyDestroyedArgs),
+}
+
+/// `strongroom kms list`
+#[derive(Debug, Args)]
+pub(crate) struct KmsListArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// `strongroom kms impact KEY`
+#[derive(Debug, Args)]
+pub(crate) struct KmsImpactArgs {
+    /// Key id, key ARN, alias or alias ARN
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+    /// Do not draw a progress bar
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// `strongroom kms verify-destroyed KEY`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyDestroyedArgs {
+    /// Key id or key ARN
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+    /// A further directory to search, such as one with backups; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) also: Vec<PathBuf>,
+    /// Do not draw a progress bar
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+impl KmsCommand {
+    pub(crate) fn place(&self) -> &PlaceArgs {
+        match self {
+            Self::List(args) => &args.place,
+            Self::Impact(args) => &args.place,
+            Self::VerifyDestroyed(args) => &args.place,
+        }
+    }
+}
+
+pub(super) const KMS_EXAMPLES: &str = "\
+Examples:
+  strongroom kms list
+  strongroom kms impact alias/photos
+  strongroom kms verify-destroyed 1234abcd-12ab-44cd-96ef-1234567890ab --also /backups";
+const VERIFY_DESTROYED_HELP: &str = "\
+It looks for the tombstone, for rows of the key, for its files in the vault, and then searches all
+files below the data directory and each --also DIR for the beginning of such a file. It finds copies
+of files as they are; compressed or encrypted archives have to be unpacked first, and free blocks of a
+drive are not searched. It exits with 1 when the key was not destroyed or anything remains.";

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `strongroom kms` where the store is open.
+
+use strongroom_kms::KeyOverview;
+
+use super::execute::{date, refused};
+use super::{Answer, BucketImpact, KmsDestruction, KmsKey, Progress, Stage};
+use crate::error::Error;
+use crate::start::Rooms;
+
+pub(super) fn list(rooms: &Rooms) -> Result<Answer, Error> {
+    let keys = rooms.kms.overviews().map_err(refused)?;
+    Ok(Answer::KmsKeys(keys.into_iter().map(shown).collect()))
+}
+
+pub(super) async fn impact(
+    rooms: &Rooms,
+    key: &str,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Answer, Error> {
+    let key = rooms.kms.overview(key).map_err(refused)?;
+    let tell = |objects| {
+        progress(Progress {
+            stage: Stage::Dependants,
+            objects,
+            ..Progress::default()
+        });
+    };
+    let found = rooms.objects.kms_impact(&key.key_arn, &tell).await;
+    let buckets = found
+        .map_err(refused)?
+        .into_iter()
+        .map(|(bucket, impact)| BucketImpact {
+            bucket,
+            versions: impact.versions,
+            bytes: impact.bytes,
+            uploads: impact.uploads,
+        });
+    Ok(Answer::KmsImpact(shown(key), buckets.collect()))
+}
+
+pub(super) fn destruction(rooms: &Rooms, key: &str) -> Result<Answer, Error> {
+    let found = rooms.kms.destruction(key).map_err(refused)?;
+    Ok(Answer::KmsDestruction(KmsDestruction {
+        key_arn: found.key_arn,
+        destroyed: found.destroyed_ms.map(date),
+        remains: found.remains,
+        mark: hex::encode(found.mark),
+    }))
+}
+
+fn shown(key: KeyOverview) -> KmsKey {
+    KmsKey {
+        key_id: key.key_id,
+        key_arn: key.key_arn,
+        state: key.state.as_str().to_owned(),
+        aliases: key.aliases,
+        rotation_period_days: key.rotation_period_days,
+        grants: key.grants,
+        last_use: key.last_use.map(|last| (last.operation, date(last.at_ms))),
+    }
+}
