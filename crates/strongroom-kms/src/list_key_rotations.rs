@@ -117,7 +117,7 @@ impl Kms {
                 });
             }
             last = Some(version);
-            rotations.push(self.entry(&row, version, material));
+            rotations.push(self.entry(&row, version, &material));
         }
         Ok(ListKeyRotationsOutput {
             rotations,
@@ -125,7 +125,7 @@ impl Kms {
         })
     }
 
-    fn entry(&self, row: &KeyRow, version: u32, material: MaterialRow) -> RotationsListEntry {
+    fn entry(&self, row: &KeyRow, version: u32, material: &MaterialRow) -> RotationsListEntry {
         let imported = (row.origin == Origin::External).then(|| ImportedListEntry {
             is_there: material.is_there(self.now_ms()),
             description: material.description.clone(),

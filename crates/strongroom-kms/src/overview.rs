@@ -45,7 +45,7 @@ pub struct Destruction {
 impl Kms {
     /// One key, by any of the four identifiers.
     pub fn overview(&self, key_id: &str) -> Result<KeyOverview, Error> {
-        self.overview_of(self.find(key_id)?.row)
+        self.overview_of(&self.find(key_id)?.row)
     }
 
     /// All keys, in the order of their ids.
@@ -56,14 +56,14 @@ impl Kms {
             for (key, stored) in rows {
                 let row = KeyRow::decode(KeyUid::from_row_key(&key)?, &stored.value)?;
                 if let Some(row) = row.at(self.now_ms()) {
-                    found.push(self.overview_of(row)?);
+                    found.push(self.overview_of(&row)?);
                 }
             }
         }
         Ok(found)
     }
 
-    fn overview_of(&self, row: KeyRow) -> Result<KeyOverview, Error> {
+    fn overview_of(&self, row: &KeyRow) -> Result<KeyOverview, Error> {
         let uid = row.uid();
         let aliases = self.aliases(Some(uid), None, usize::MAX)?;
         let grants = self.rows_of(GRANTS, uid, usize::MAX)?.len();

@@ -253,7 +253,7 @@ impl Kms {
         &self,
         table: TableId,
         after: &mut Vec<u8>,
-    ) -> Result<Option<Vec<(Vec<u8>, Row)>>, Error> {
+    ) -> Result<Option<Vec<KeyedRow>>, Error> {
         let start = if after.is_empty() {
             Bound::Unbounded
         } else {
@@ -332,6 +332,9 @@ impl fmt::Debug for Kms {
             .finish_non_exhaustive()
     }
 }
+
+/// A row with the key that it is stored under.
+pub(crate) type KeyedRow = (Vec<u8>, Row);
 
 /// Another commit came first: this precondition did not hold.
 pub(crate) struct Conflict {

@@ -42,6 +42,7 @@ struct Answer<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_field_names, reason = "the names of the wire")]
 struct Rotation<'a> {
     key_id: &'a str,
     key_material_id: &'a str,

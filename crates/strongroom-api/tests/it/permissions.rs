@@ -2,6 +2,13 @@
 //! What users with identity policies may do over the wire: S3, S3 with the key service, and every
 //! operation of the key service.
 
+#![allow(
+    clippy::similar_names,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of decisions: many columns, many rows, names as close as the things"
+)]
+
 use http::StatusCode;
 use serde_json::{Value, json};
 

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who may use a key: key policy, identity policies, grants, and what overrules what.
 
+#![allow(
+    clippy::similar_names,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of decisions: many columns, many rows, names as close as the things"
+)]
+
 use serde_json::{Value, json};
 use strongroom_iam::Caller;
 use strongroom_kms::CreateAliasInput;
@@ -510,7 +517,7 @@ async fn aliases_are_resources_of_their_own() {
         policy(&json!({ "Effect": "Allow", "Action": "kms:*Alias", "Resource": resources }))
     };
     let alias_only = on(&[arn("alias/app/*")]);
-    let key_only = on(&[key.arn.clone()]);
+    let key_only = on(std::slice::from_ref(&key.arn));
     let both = on(&[arn("alias/app/*"), key.arn.clone()]);
     let ann = world.user(&iam, "ann", Some(&alias_only)).await;
     let bob = world.user(&iam, "bob", Some(&key_only)).await;
@@ -559,7 +566,11 @@ async fn sec_the_key_of_s3_is_used_through_s3_only() {
     denial(world.describe_as(&nothing, "alias/aws/s3").await);
     let keys = world
         .kms
-        .list_keys(&world.caller, &world.receipt(), Default::default())
+        .list_keys(
+            &world.caller,
+            &world.receipt(),
+            strongroom_kms::ListKeysInput::default(),
+        )
         .await;
     assert!(keys.unwrap().keys.is_empty());
     through_s3(nothing.clone()).await.unwrap();

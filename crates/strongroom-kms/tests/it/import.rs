@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial, and expiry.
 
+#![allow(
+    clippy::similar_names,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of decisions: many columns, many rows, names as close as the things"
+)]
+
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPublicEncryptingKey,

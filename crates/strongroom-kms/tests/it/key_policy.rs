@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! GetKeyPolicy, PutKeyPolicy, ListKeyPolicies, and the policy that CreateKey is given.
 
+#![allow(
+    clippy::similar_names,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "tables of decisions: many columns, many rows, names as close as the things"
+)]
+
 use serde_json::{Value, json};
 use strongroom_iam::Caller;
 use strongroom_kms::{

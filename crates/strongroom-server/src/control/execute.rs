@@ -9,6 +9,7 @@ use super::{AccessKey, Answer, ListedUser, Progress, Request, kms, rewrap, root,
 use crate::error::Error;
 use crate::start::Rooms;
 
+#[expect(clippy::too_many_lines, reason = "one arm for each request")]
 pub(crate) async fn execute(
     rooms: &Rooms,
     request: &Request,
