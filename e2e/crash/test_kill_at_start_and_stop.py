@@ -72,7 +72,11 @@ def test_dur_d1_kill_during_start_after_a_crash(library, tell):
 
 
 def start_after_crash(library, kind, action):
-    """The crash is one in the middle of the script, and each start is killed one call later."""
+    """The crash is one in the middle of the script, and each start is killed some calls later.
+
+    A start that is killed leaves its work to the next one, which then makes more calls. Steps
+    that grow with the number of calls catch up with that.
+    """
     script = Script()
     with rounds(library, script.world) as these:
         server = these.server.start()
@@ -88,7 +92,7 @@ def start_after_crash(library, kind, action):
             if not spawn_and_kill(server, kind, action, call):
                 break
             these.killed(place_of(last_of(kind, server.shim.seen())))
-            call += 1
+            call += 1 + call // 8
         server.start_again()
         return these.end()
 
