@@ -92,7 +92,7 @@ def start_after_crash(library, kind, action):
             if not spawn_and_kill(server, kind, action, call):
                 break
             these.killed(place_of(last_of(kind, server.shim.seen())))
-            call += 1 + call // 8
+            call += 1 + call // 16
         server.start_again()
         return these.end()
 
