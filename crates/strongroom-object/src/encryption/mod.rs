@@ -13,20 +13,21 @@
 use std::collections::BTreeMap;
 
 use strongroom_format::{
-    Bind, BindChecksum, BindDigest, CompletionKey, ExternalKey, ObjectDataId, ObjectKey,
-    RecordFlags, SealedKeyRecord, SseMode, UnwrapError,
+    BindDigest, ExternalKey, ObjectKey, RecordFlags, SealedKeyRecord, SseMode, UnwrapError,
 };
 
 use crate::error::Error;
-use crate::model::{Checksum, CustomerKey, Encryption, EncryptionRequest, Scope};
+use crate::model::{CustomerKey, Encryption, EncryptionRequest, Scope};
 use crate::objects::{Bucket, Objects, random_32};
-use crate::rows::{
-    ChecksumRow, KeyRow, PropertiesRow, StoredPart, UploadBindRow, UploadRow, VersionRow,
-    context_from,
-};
+use crate::rows::{KeyRow, StoredPart, UploadRow, VersionRow, context_from};
 
-/// The pair that Strongroom adds to every context it gives to the key service.
-const S3_ARN: &str = "aws:s3:arn";
+mod bind;
+mod checksum;
+mod context;
+
+pub(crate) use bind::{bind_upload, bind_version};
+pub(crate) use checksum::{open_checksum, seal_checksum};
+use context::{pairs, with_object_arn};
 
 /// A key that can wrap object keys, with what is stored to find it again.
 pub(crate) struct WrapKey {
@@ -306,170 +307,6 @@ fn unwrap(
             },
         }
     })
-}
-
-/// BIND of a version: everything that an answer will say about it.
-pub(crate) fn bind_version(
-    objects: &Objects,
-    bucket: &Bucket,
-    object_key: &str,
-    row: &VersionRow,
-    parts: &[StoredPart],
-) -> Result<BindDigest, Error> {
-    let part_rows: Vec<_> = parts.iter().map(StoredPart::bound).collect();
-    let part_table = strongroom_format::part_table_bytes(&part_rows);
-    let checksums: Vec<BindChecksum<'_>> = row.checksum.iter().map(bound_checksum).collect();
-    Bind {
-        cluster_id: &objects.cluster_id(),
-        bucket_uid: bucket.uid(),
-        object_key: object_key.as_bytes(),
-        version_uid: &row.version_uid,
-        null_version: row.null_version,
-        odi: &row.object_data_id(),
-        plain_size: row.size,
-        created_ms: row.created_ms,
-        etag: row.etag.as_bytes(),
-        checksums: &checksums,
-        parts: row.parts,
-        part_table_sha384: strongroom_format::sha384(&part_table),
-        properties_sha384: row.properties.digest(),
-        kms_arn: &row.key.kms_arn,
-        context_sha384: row.key.kms_context()?.digest(),
-    }
-    .digest()
-    .map_err(|_| Error::Internal("BIND could not be computed"))
-}
-
-/// BIND of an open upload: the same fields, before there is a body.
-pub(crate) fn bind_upload(
-    objects: &Objects,
-    bucket: &Bucket,
-    object_key: &str,
-    upload: &UploadBindRow,
-    key: &KeyRow,
-    properties: &PropertiesRow,
-    odi: [u8; 16],
-) -> Result<BindDigest, Error> {
-    Bind {
-        cluster_id: &objects.cluster_id(),
-        bucket_uid: bucket.uid(),
-        object_key: object_key.as_bytes(),
-        version_uid: &upload.upload_uid,
-        null_version: false,
-        odi: &ObjectDataId(odi),
-        plain_size: 0,
-        created_ms: upload.initiated_ms,
-        etag: &[],
-        checksums: &[],
-        parts: 0,
-        part_table_sha384: strongroom_format::sha384(&[]),
-        properties_sha384: properties.digest(),
-        kms_arn: &key.kms_arn,
-        context_sha384: key.kms_context()?.digest(),
-    }
-    .digest()
-    .map_err(|_| Error::Internal("BIND could not be computed"))
-}
-
-impl UploadRow {
-    /// What its BIND is made of.
-    pub(crate) fn bind_row(&self) -> UploadBindRow {
-        UploadBindRow {
-            upload_uid: self.upload_uid,
-            initiated_ms: self.initiated_ms,
-        }
-    }
-
-    /// The key that tags the finished object, for SSE-C uploads.
-    pub(crate) fn completion(&self) -> Result<Option<CompletionKey>, Error> {
-        let Some(bytes) = &self.completion_key else {
-            return Ok(None);
-        };
-        let bytes = bytes.as_slice().try_into().map_err(|_| Error::Corrupted {
-            what: "completion key".to_owned(),
-        })?;
-        Ok(Some(CompletionKey::from_bytes(bytes)))
-    }
-}
-
-/// Store a checksum: sealed under the object's own key unless the object is under SSE-S3.
-pub(crate) fn seal_checksum(
-    mode: SseMode,
-    oek: &ObjectKey,
-    odi: &ObjectDataId,
-    checksum: &Checksum,
-) -> Result<ChecksumRow, Error> {
-    let mut row = ChecksumRow::clear(checksum);
-    if mode != SseMode::S3 {
-        row.value = oek
-            .sums_key(odi)
-            .seal(&row.value, &checksum_aad(&row))
-            .map_err(|_| Error::Internal("a checksum could not be sealed"))?;
-        row.sealed = true;
-    }
-    Ok(row)
-}
-
-/// The inverse of [`seal_checksum`].
-pub(crate) fn open_checksum(
-    row: &ChecksumRow,
-    oek: &ObjectKey,
-    odi: &ObjectDataId,
-) -> Result<Checksum, Error> {
-    if !row.sealed {
-        return row.with_value(row.value.clone());
-    }
-    let value = oek
-        .sums_key(odi)
-        .open(&row.value, &checksum_aad(row))
-        .map_err(|_| Error::Corrupted {
-            what: "stored checksum".to_owned(),
-        })?;
-    row.with_value(value)
-}
-
-fn checksum_aad(row: &ChecksumRow) -> [u8; 2] {
-    [row.algorithm, u8::from(row.composite)]
-}
-
-fn bound_checksum(row: &ChecksumRow) -> BindChecksum<'_> {
-    BindChecksum {
-        algorithm: row.algorithm,
-        kind: if row.composite { 2 } else { 1 },
-        bytes: &row.value,
-    }
-}
-
-fn pairs(context: &strongroom_format::EncryptionContext) -> BTreeMap<String, String> {
-    context
-        .iter()
-        .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .collect()
-}
-
-fn with_object_arn(
-    mut context: BTreeMap<String, String>,
-    bucket: &str,
-    object_key: &str,
-) -> Result<BTreeMap<String, String>, Error> {
-    let arn = format!("arn:aws:s3:::{bucket}/{object_key}");
-    if let Some(given) = context.get(S3_ARN)
-        && *given != arn
-    {
-        return Err(Error::InvalidEncryptionContext {
-            reason: "aws:s3:arn must be the ARN of the object or be left out",
-        });
-    }
-    if context
-        .keys()
-        .any(|name| name.starts_with("aws:") && name != S3_ARN)
-    {
-        return Err(Error::InvalidEncryptionContext {
-            reason: "names that begin with aws: are reserved",
-        });
-    }
-    context.insert(S3_ARN.to_owned(), arn);
-    Ok(context)
 }
 
 fn need_secure_transport(scope: Scope<'_>) -> Result<(), Error> {
