@@ -206,17 +206,42 @@ EK = {mode: rnd(f"ek {mode}", 32) for mode in (1, 2, 3)}
 EK_REF = {1: rnd("sse-s3 reference", 20), 2: rnd("kms blob", 98), 3: b""}
 
 
+BUCKET_KEY, BUCKET_UID = rnd("bucket key", 32), rnd("bucket uid", 16)
+BUCKET_KEY_REF = b"\1" + rnd("bucket key salt", 32) + EK_REF[2]
+
+
+def bucket_key(name, key=BUCKET_KEY, uid=BUCKET_UID, ek_ref=BUCKET_KEY_REF):
+    return {"name": name, "bucket_key": key.hex(), "bucket_uid": uid.hex(), "ek_ref": ek_ref.hex()}
+
+
+def bucket_keys():
+    longest = b"\1" + rnd("bucket key salt", 32) + rnd("longest bucket key", 6111)
+    return [
+        bucket_key("object"), bucket_key("other_salt", ek_ref=flip(BUCKET_KEY_REF, 8)), bucket_key("other_bucket", uid=rnd("other bucket uid", 16)),
+        bucket_key("other_bucket_key", key=rnd("other bucket key", 32)), bucket_key("shortest_ciphertext", ek_ref=BUCKET_KEY_REF[:34]),
+        bucket_key("longest_ciphertext", ek_ref=longest),
+        bucket_key("empty", ek_ref=b""), bucket_key("version_0", ek_ref=b"\0" + BUCKET_KEY_REF[1:]), bucket_key("version_2", ek_ref=b"\2" + BUCKET_KEY_REF[1:]),
+        bucket_key("version_only", ek_ref=b"\1"), bucket_key("cut_in_salt", ek_ref=BUCKET_KEY_REF[:32]), bucket_key("no_ciphertext", ek_ref=BUCKET_KEY_REF[:33]),
+        bucket_key("too_long", ek_ref=longest + b"\0"), bucket_key("ciphertext_without_version_and_salt", ek_ref=EK_REF[2]),
+    ]
+
+
 def records():
     digests = {b["name"]: r.bind_compute(b)["sha384"] for b in binds() if r.outcome(r.bind_compute, b)["expect"] == "ok"}
 
+    def ek_of(name, **changes):
+        return bytes.fromhex(r.bucket_key_ek(bucket_key(name, **changes))["ek"])
+
     def case(name, mode, flags=0, bind="single_put_sse_kms", ek_ref=None):
-        ek_ref = EK_REF[mode] if ek_ref is None else ek_ref
-        record = r.osk1_wrap(EK[mode], OEK, mode, flags, ek_ref, bytes.fromhex(digests[bind]), rnd(f"salt {name}", 32), rnd(f"wrap nonce {name}", 12))
-        return {"name": name, "ek": EK[mode].hex(), "bind": bind, "bind_sha384": digests[bind], "record": record.hex()}
+        ek_ref = (BUCKET_KEY_REF if flags & 1 else EK_REF[mode]) if ek_ref is None else ek_ref
+        ek = ek_of("object") if flags & 1 else EK[mode]
+        record = r.osk1_wrap(ek, OEK, mode, flags, ek_ref, bytes.fromhex(digests[bind]), rnd(f"salt {name}", 32), rnd(f"wrap nonce {name}", 12))
+        return {"name": name, "ek": ek.hex(), "bind": bind, "bind_sha384": digests[bind], "record": record.hex()}
 
     good = [
         case("sse_s3", 1, bind="single_put_sse_s3"), case("sse_kms", 2), case("sse_kms_bucket_key", 2, 1), case("sse_c", 3),
-        case("sse_c_multipart", 3, 2, "null_version_multipart"), case("sse_kms_pending_upload", 2, 6, "pending_upload_empty_fields"),
+        case("sse_c_multipart", 3, 2, "null_version_multipart"),
+        case("sse_kms_bucket_key_pending_upload", 2, 7, "pending_upload_empty_fields"), case("sse_kms_pending_upload", 2, 6, "pending_upload_empty_fields"),
         case("sse_s3_longest_reference", 1, ek_ref=rnd("longest", 6144)), case("sse_s3_shortest_reference", 1, ek_ref=b"\0"),
     ]
     base, bad = good[1], []
@@ -252,6 +277,23 @@ def records():
         "reference_bit_flipped": flip(record, 1072), "reference_cut_with_its_length": patched(132, u(16, 97))[:-1],
     }.items():
         defect(name, data)
+    keyed = good[2]
+    under_bucket_key = bytes.fromhex(keyed["record"])
+    resalted = flip(under_bucket_key, 8 * 135)
+    for name, data in {
+        "bucket_key_without_reference": under_bucket_key[:132] + b"\0\0", "bucket_key_reference_version_0": under_bucket_key[:134] + b"\0" + under_bucket_key[135:],
+        "bucket_key_reference_version_2": under_bucket_key[:134] + b"\2" + under_bucket_key[135:],
+        "bucket_key_reference_without_ciphertext": under_bucket_key[:132] + u(16, 33) + under_bucket_key[134:167],
+        "bucket_key_flag_cleared": under_bucket_key[:7] + b"\0" + under_bucket_key[8:], "bucket_key_for_sse_s3": under_bucket_key[:6] + b"\1" + under_bucket_key[7:],
+        "bucket_key_salt_changed_old_external_key": resalted, "bucket_key_ciphertext_changed": flip(under_bucket_key, 8 * 167),
+    }.items():
+        bad.append({**keyed, "record": data.hex(), "name": name})
+    for name, data, ek in (
+        ("bucket_key_itself_as_external_key", under_bucket_key, BUCKET_KEY), ("bucket_key_of_other_bucket", under_bucket_key, ek_of("u", uid=rnd("other bucket uid", 16))),
+        ("other_bucket_key", under_bucket_key, ek_of("k", key=rnd("other bucket key", 32))),
+        ("bucket_key_salt_changed_new_external_key", resalted, ek_of("s", ek_ref=resalted[134:])),
+    ):
+        bad.append({**keyed, "record": data.hex(), "ek": ek.hex(), "name": name})
     for name in ("object_renamed", "size_one_more", "bucket_recreated_under_same_name", "version_swapped", "part_table_of_other_object", "kms_key_changed"):
         defect("bound_to_other_" + name, bind=name, bind_sha384=digests[name])
     return good + bad
@@ -430,7 +472,7 @@ def keyrings():
 write("body.json", "Keys of an object, and bodies; docs/spec/object-format.md. Plaintext byte j of a large body is (31 j + floor(j / 65536)) mod 251.",
       {"keys": KEYS, "bodies": bodies(), "large_bodies": large_bodies()})
 write("bind.json", "BIND, part table and properties; docs/spec/object-format.md", {"binds": binds(), "part_tables": part_tables(), "properties": properties()})
-write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records(), "completion_tags": completion_tags()})
+write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records(), "completion_tags": completion_tags(), "bucket_keys": bucket_keys()})
 write("sums.json", "Sealed checksums; docs/spec/object-format.md", {"sums": sums()})
 write("kms-blob.json", "Ciphertexts of the key service; docs/spec/kms-ciphertext.md", {"blobs": blobs()})
 write("keyring.json", "Keyring files, and shares; docs/spec/keyring.md", {"keyrings": keyrings()})

@@ -190,11 +190,24 @@ def osk1_open(v):
     need(len(r) >= 134 and r[:6] == b"OSK1\1\1" and 1 <= r[6] <= 3 and r[7] < 8, "parse")
     length, ek_ref = int.from_bytes(r[132:134], "big"), r[134:]
     need(length == len(ek_ref) and (length == 0 if r[6] == 3 else 1 <= length <= EK_REF_MAX), "parse")
-    need(not (r[6] == 3 and r[7] & 1), "parse")
+    need(r[6] == 2 or not r[7] & 1, "parse")
+    if r[7] & 1:
+        bucket_key_ref(ek_ref)
     kek, commitment = wrap_keys(ek, r[8:40], r[5:7])
     need(hmac.compare_digest(commitment, r[40:72]), "wrong_key")
     oek = gcm_open(kek, r[72:84], r[84:132], osk1_aad(r[:72], ek_ref, bind))
     return {"oek": oek.hex(), "mode": r[6], "flags": r[7], "ek_ref": ek_ref.hex()}
+
+
+def bucket_key_ref(ek_ref):
+    need(34 <= len(ek_ref) <= EK_REF_MAX and ek_ref[:1] == b"\1", "parse")
+    return ek_ref[1:33], ek_ref[33:]
+
+
+def bucket_key_ek(v):
+    salt, blob = bucket_key_ref(bytes.fromhex(v["ek_ref"]))
+    info = b"strongroom/1/bucket-key\0\1" + bytes.fromhex(v["bucket_uid"])
+    return {"blob": blob.hex(), "ek": expand(extract(salt, bytes.fromhex(v["bucket_key"])), info, 32).hex()}
 
 
 def completion_verify(v):
@@ -428,7 +441,7 @@ def large_body_compute(v):
 FILES = {
     "body.json": {"keys": keys_compute, "bodies": body_open, "large_bodies": large_body_compute},
     "bind.json": {"binds": bind_compute, "part_tables": part_table_parse, "properties": properties_compute},
-    "osk1.json": {"records": osk1_open, "completion_tags": completion_verify},
+    "osk1.json": {"records": osk1_open, "completion_tags": completion_verify, "bucket_keys": bucket_key_ek},
     "sums.json": {"sums": sums_open},
     "kms-blob.json": {"blobs": blob_open},
     "keyring.json": {"keyrings": keyring_open},

@@ -21,6 +21,7 @@
 mod aead;
 mod bind;
 mod body;
+mod bucket_key;
 mod completion;
 mod context;
 mod cursor;
@@ -40,6 +41,7 @@ mod sums;
 
 pub use bind::{Bind, BindChecksum, BindDigest, properties_digest};
 pub use body::{BodyContext, FloeHeader, Layer};
+pub use bucket_key::{BUCKET_KEY_SALT_BYTES, BucketKeyRef};
 pub use completion::COMPLETION_TAG_BYTES;
 pub use context::EncryptionContext;
 pub use error::{ContextError, OpenError, ParseError, SealError, UnwrapError};

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::aead::{NONCE_BYTES, OpenKey, SealKey, TAG_BYTES};
 use crate::bind::BindDigest;
+use crate::bucket_key::BucketKeyRef;
 use crate::cursor::Cursor;
 use crate::error::{ParseError, SealError, UnwrapError};
 use crate::kdf;
@@ -33,7 +34,7 @@ pub enum SseMode {
 /// Facts about the record that readers need before they have a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RecordFlags {
-    /// The external key is a bucket key.
+    /// The external key comes from a bucket key: ek_ref is a [`BucketKeyRef`].
     pub bucket_key: bool,
     /// The object consists of parts.
     pub multipart: bool,
@@ -65,7 +66,7 @@ pub fn wrap_object_key(
     bind: &BindDigest,
     wrap_salt: [u8; 32],
 ) -> Result<SealedKeyRecord, SealError> {
-    if let Some(field) = forbidden_field(mode, flags, ek_ref.len()) {
+    if let Some(field) = forbidden_field(mode, flags, ek_ref) {
         return Err(SealError::NotAllowed { field });
     }
     let keys = WrapKeys::derive(ek, mode, &wrap_salt);
@@ -156,11 +157,11 @@ impl SealedKeyRecord {
         let wrapped = cursor.array()?;
         let tag = cursor.array()?;
         let ek_ref_len = usize::from(cursor.u16()?);
-        if let Some(field) = forbidden_field(mode, flags, ek_ref_len) {
+        let ek_ref = cursor.slice(ek_ref_len)?;
+        cursor.end()?;
+        if let Some(field) = forbidden_field(mode, flags, ek_ref) {
             return Err(value(field));
         }
-        let ek_ref = cursor.slice(ek_ref_len)?.into();
-        cursor.end()?;
         Ok(Self {
             mode,
             flags,
@@ -169,7 +170,7 @@ impl SealedKeyRecord {
             nonce,
             wrapped,
             tag,
-            ek_ref,
+            ek_ref: ek_ref.into(),
         })
     }
 
@@ -275,15 +276,16 @@ impl WrapKeys {
 
 /// The first field that the mode does not allow, if any.
 //= docs/spec/object-format.md#the-sealed-key-record
-//# ek_ref MUST be empty for mode 3 and MUST NOT be empty for modes 1 and 2; the bucket-key flag MUST NOT be set for mode 3.
-fn forbidden_field(mode: SseMode, flags: RecordFlags, ek_ref_len: usize) -> Option<&'static str> {
+//# ek_ref MUST be empty for mode 3 and MUST NOT be empty for modes 1 and 2; the bucket-key flag MUST NOT be set for another mode than 2.
+fn forbidden_field(mode: SseMode, flags: RecordFlags, ek_ref: &[u8]) -> Option<&'static str> {
     match mode {
         SseMode::Dsse => Some("sse_mode"),
-        SseMode::C if flags.bucket_key => Some("flags"),
-        SseMode::C if ek_ref_len > 0 => Some("ek_ref"),
-        SseMode::S3 | SseMode::Kms if !(1..=EK_REF_BYTES_MAX).contains(&ek_ref_len) => {
+        SseMode::S3 | SseMode::C if flags.bucket_key => Some("flags"),
+        SseMode::C if !ek_ref.is_empty() => Some("ek_ref"),
+        SseMode::S3 | SseMode::Kms if !(1..=EK_REF_BYTES_MAX).contains(&ek_ref.len()) => {
             Some("ek_ref")
         }
+        SseMode::Kms if flags.bucket_key && BucketKeyRef::parse(ek_ref).is_err() => Some("ek_ref"),
         SseMode::S3 | SseMode::Kms | SseMode::C => None,
     }
 }
@@ -297,7 +299,7 @@ pub const EK_REF_BYTES_MAX: usize = 6_144;
 
 const MAGIC: [u8; 4] = *b"OSK1";
 const VERSION: u8 = 1;
-const SUITE: u8 = 1;
+pub(crate) const SUITE: u8 = 1;
 
 const _: () = {
     assert!(

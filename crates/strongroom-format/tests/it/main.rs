@@ -14,6 +14,7 @@
 
 mod bind;
 mod body;
+mod bucket_key;
 mod context;
 mod kms_blob;
 mod part_table;

@@ -117,7 +117,8 @@ fn what_is_wrapped_unwraps_from_its_bytes() {
     for (mode, flags, ek_ref) in [
         (SseMode::S3, PLAIN, b"x".as_slice()),
         (SseMode::S3, multipart, b"id and version"),
-        (SseMode::Kms, bucket_key, &[3; EK_REF_BYTES_MAX]),
+        (SseMode::Kms, PLAIN, &[3; EK_REF_BYTES_MAX]),
+        (SseMode::Kms, bucket_key, &[1; EK_REF_BYTES_MAX]),
         (SseMode::C, multipart, b""),
     ] {
         let record = wrapped(mode, flags, ek_ref).unwrap();
@@ -136,8 +137,16 @@ fn what_is_wrapped_unwraps_from_its_bytes() {
 
 #[test]
 fn every_bit_of_a_record_counts() {
-    for (mode, ek_ref) in [(SseMode::Kms, [6; 20].as_slice()), (SseMode::C, b"")] {
-        let bytes = wrapped(mode, PLAIN, ek_ref).unwrap().to_bytes();
+    let bucket_key = RecordFlags {
+        bucket_key: true,
+        ..PLAIN
+    };
+    for (mode, flags, ek_ref) in [
+        (SseMode::Kms, PLAIN, [6; 20].as_slice()),
+        (SseMode::Kms, bucket_key, &[1; 50]),
+        (SseMode::C, PLAIN, b""),
+    ] {
+        let bytes = wrapped(mode, flags, ek_ref).unwrap().to_bytes();
         let bind = digest(b"k");
         assert_eq!(outcome(SealedKeyRecord::parse(&bytes), &ek(1), &bind), "ok");
         for bit in 0..bytes.len() * 8 {
@@ -207,6 +216,10 @@ fn combinations_without_meaning_are_neither_wrapped_nor_parsed() {
     for (mode, flags, ek_ref, field) in [
         (SseMode::C, PLAIN, b"x".as_slice(), "ek_ref"),
         (SseMode::C, bucket_key, b"", "flags"),
+        (SseMode::S3, bucket_key, &[1; 34], "flags"),
+        (SseMode::Kms, bucket_key, &[1; 33], "ek_ref"),
+        (SseMode::Kms, bucket_key, &[2; 34], "ek_ref"),
+        (SseMode::Kms, bucket_key, b"", "ek_ref"),
         (SseMode::Kms, PLAIN, b"", "ek_ref"),
         (SseMode::S3, PLAIN, b"", "ek_ref"),
         (SseMode::Kms, PLAIN, &too_long, "ek_ref"),
