@@ -237,7 +237,11 @@ fn kms_error(error: &KmsError) -> S3Error {
             ),
             _ => says(S3Code::AccessDenied),
         },
-        KmsError::LimitExceeded(_) => says(S3Code::SlowDown),
+        KmsError::LimitExceeded(_) => S3Error::new(
+            S3Code::SlowDown,
+            "Please reduce your request rate for operations involving AWS KMS.",
+        )
+        .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
         // A wrapped key of ours that does not open is damage, not the client's doing.
         KmsError::InvalidCiphertext
         | KmsError::IncorrectKey
@@ -254,10 +258,63 @@ fn kms_error(error: &KmsError) -> S3Error {
         | KmsError::IncorrectKeyMaterial(_)
         | KmsError::InvalidImportToken(_)
         | KmsError::ExpiredImportToken(_)
-        | KmsError::DryRun
-        | KmsError::Corrupted { .. }
-        | KmsError::Internal(_) => S3Error::internal(format!("{}: {error}", error.code())),
+        | KmsError::DryRun => S3Error::internal(format!("{}: {error}", error.code())),
+        // The key service failed for its own reasons: the object is as it was, and may be read
+        // when they are gone.
+        KmsError::Corrupted { .. } | KmsError::Internal(_) => S3Error::unavailable(error),
         KmsError::Store(inner) => S3Error::unavailable(inner),
         KmsError::Audit(inner) => S3Error::unavailable(inner),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry_after() -> Vec<(header::HeaderName, HeaderValue)> {
+        vec![(header::RETRY_AFTER, HeaderValue::from_static("1"))]
+    }
+
+    #[test]
+    fn failing_key_service_is_told_as_unavailable_and_never_why() {
+        for error in [
+            KmsError::Corrupted {
+                what: "PLANTED".to_owned(),
+            },
+            KmsError::Internal("PLANTED"),
+        ] {
+            let told = S3Error::from(ObjectError::Kms(error));
+            assert_eq!(told.code, S3Code::ServiceUnavailable);
+            assert_eq!(told.headers, retry_after());
+            assert!(!told.message.contains("PLANTED"));
+        }
+    }
+
+    #[test]
+    fn throttling_key_service_is_told_as_slow_down() {
+        let error = KmsError::LimitExceeded("quota".to_owned());
+        let told = S3Error::from(ObjectError::Kms(error));
+        assert_eq!(told.code, S3Code::SlowDown);
+        assert_eq!(told.headers, retry_after());
+        let words = "Please reduce your request rate for operations involving AWS KMS.";
+        assert_eq!(told.message, words);
+    }
+
+    #[test]
+    fn refusals_and_damage_are_not_told_as_unavailable() {
+        let disabled = KmsError::Disabled {
+            arn: "arn".to_owned(),
+        };
+        for (error, code) in [
+            (disabled, S3Code::KmsDisabled),
+            (KmsError::NotFound(String::new()), S3Code::KmsNotFound),
+            (
+                KmsError::InvalidState(String::new()),
+                S3Code::KmsInvalidState,
+            ),
+            (KmsError::InvalidCiphertext, S3Code::InternalError),
+        ] {
+            assert_eq!(S3Error::from(ObjectError::Kms(error)).code, code);
+        }
     }
 }
