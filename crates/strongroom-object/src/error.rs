@@ -223,6 +223,12 @@ pub enum Error {
     },
 
     // ---- the caller: encryption ----
+    /// Known, and not there yet.
+    #[error("{what} is not implemented")]
+    NotImplemented {
+        /// What is missing.
+        what: &'static str,
+    },
     /// The object is sealed with a customer key and none was sent.
     #[error("the object was stored using a form of server side encryption")]
     CustomerKeyRequired,

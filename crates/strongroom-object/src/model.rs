@@ -116,6 +116,15 @@ pub enum EncryptionRequest {
         key_id: Option<String>,
         /// The caller's encryption context.
         context: EncryptionContext,
+        /// Whether a bucket key is wanted; `None`: what the bucket says.
+        bucket_key: Option<bool>,
+    },
+    /// DSSE-KMS: two layers. Bucket keys never apply.
+    Dsse {
+        /// Key id, ARN, alias or alias ARN; `None` is `alias/aws/s3`.
+        key_id: Option<String>,
+        /// The caller's encryption context.
+        context: EncryptionContext,
     },
     /// SSE-C.
     Customer(CustomerKey),
@@ -128,6 +137,15 @@ pub enum Encryption {
     S3,
     /// SSE-KMS.
     Kms {
+        /// Full key ARN.
+        key_arn: String,
+        /// The caller's own encryption context (answers to writes echo it).
+        context: Option<EncryptionContext>,
+        /// Whether a bucket key stands between the object's key and the KMS key.
+        bucket_key: bool,
+    },
+    /// DSSE-KMS.
+    Dsse {
         /// Full key ARN.
         key_arn: String,
         /// The caller's own encryption context (answers to writes echo it).

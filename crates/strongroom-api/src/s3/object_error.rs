@@ -152,6 +152,12 @@ impl From<ObjectError> for S3Error {
                 "The upload was created using a {} checksum. The complete request must include the checksum for each part. It was missing for part {part_number} in the request.",
                 checksum_headers::lower_name(algorithm)
             )),
+            E::NotImplemented { what } => S3Error::new(
+                S3Code::NotImplemented,
+                format!(
+                    "A header you provided implies functionality that is not implemented: {what}."
+                ),
+            ),
             E::CustomerKeyRequired => S3Error::invalid_request(
                 "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
             ),

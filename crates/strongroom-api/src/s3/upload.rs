@@ -41,7 +41,7 @@ pub(crate) fn part_number(query: &Query) -> Result<u16, S3Error> {
 /// there.
 pub(crate) fn echo_without_customer_key(headers: &mut HeaderMap, encryption: &Encryption) {
     match encryption {
-        Encryption::S3 | Encryption::Kms { .. } => {
+        Encryption::S3 | Encryption::Kms { .. } | Encryption::Dsse { .. } => {
             encryption_headers::echo(headers, encryption, false);
         }
         Encryption::Customer { .. } => {}

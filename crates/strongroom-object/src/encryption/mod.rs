@@ -13,7 +13,8 @@
 use std::collections::BTreeMap;
 
 use strongroom_format::{
-    BindDigest, ExternalKey, ObjectKey, RecordFlags, SealedKeyRecord, SseMode, UnwrapError,
+    BindDigest, EncryptionContext, ExternalKey, ObjectKey, RecordFlags, SealedKeyRecord, SseMode,
+    UnwrapError,
 };
 
 use crate::error::Error;
@@ -67,7 +68,12 @@ pub(crate) async fn begin(
             key.customer_md5 = Some(customer.md5_base64);
             Ok(key)
         }
-        EncryptionRequest::Kms { key_id, context } => {
+        EncryptionRequest::Dsse { .. } => Err(Error::NotImplemented {
+            what: "dual-layer server-side encryption (aws:kms:dsse)",
+        }),
+        EncryptionRequest::Kms {
+            key_id, context, ..
+        } => {
             need_secure_transport(scope)?;
             let caller_context = pairs(&context);
             let context = with_object_arn(caller_context.clone(), &bucket.name, object_key)?;
@@ -115,15 +121,23 @@ impl WrapKey {
             SseMode::C => Encryption::Customer {
                 md5_base64: self.customer_md5.clone(),
             },
-            SseMode::Kms | SseMode::Dsse => Encryption::Kms {
+            SseMode::Kms => Encryption::Kms {
                 key_arn: self.kms_arn.clone(),
-                context: if self.caller_context.is_empty() {
-                    None
-                } else {
-                    Some(context_from(&self.caller_context)?)
-                },
+                context: self.caller_context()?,
+                bucket_key: false,
+            },
+            SseMode::Dsse => Encryption::Dsse {
+                key_arn: self.kms_arn.clone(),
+                context: self.caller_context()?,
             },
         })
+    }
+
+    fn caller_context(&self) -> Result<Option<EncryptionContext>, Error> {
+        if self.caller_context.is_empty() {
+            return Ok(None);
+        }
+        context_from(&self.caller_context).map(Some)
     }
 
     /// The row of the key, the record still to be wrapped by [`Self::wrap`].
@@ -162,12 +176,18 @@ impl WrapKey {
 
 /// What a stored object answers about its encryption; `customer` is the key of this request.
 pub(crate) fn describe(key: &KeyRow, customer: Option<&CustomerKey>) -> Result<Encryption, Error> {
-    Ok(match key.mode()? {
+    let record = key.sealed_record()?;
+    Ok(match record.mode() {
         SseMode::S3 => Encryption::S3,
         SseMode::C => Encryption::Customer {
             md5_base64: customer.map(|c| c.md5_base64.clone()),
         },
-        SseMode::Kms | SseMode::Dsse => Encryption::Kms {
+        SseMode::Kms => Encryption::Kms {
+            key_arn: key.kms_arn.clone(),
+            context: None,
+            bucket_key: record.flags().bucket_key,
+        },
+        SseMode::Dsse => Encryption::Dsse {
             key_arn: key.kms_arn.clone(),
             context: None,
         },

@@ -242,6 +242,7 @@ async fn kms_needs_tls_and_a_usable_key() {
     let unknown = EncryptionRequest::Kms {
         key_id: Some("no-such-key".to_owned()),
         context: strongroom_format::EncryptionContext::new(),
+        bucket_key: None,
     };
     let put = house.put("bucket", "k2", b"x", unknown).await;
     assert!(matches!(put, Err(Error::Kms(_))));

@@ -226,6 +226,7 @@ pub(crate) fn kms() -> EncryptionRequest {
     EncryptionRequest::Kms {
         key_id: None,
         context: strongroom_format::EncryptionContext::new(),
+        bucket_key: None,
     }
 }
 

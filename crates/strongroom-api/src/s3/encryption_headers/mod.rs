@@ -102,12 +102,20 @@ pub(crate) fn echo(headers: &mut HeaderMap, encryption: &Encryption, with_contex
         Encryption::S3 => {
             headers.insert(names::SSE, HeaderValue::from_static("AES256"));
         }
-        Encryption::Kms { key_arn, context } => {
+        Encryption::Kms {
+            key_arn,
+            context,
+            bucket_key,
+        } => {
             headers.insert(names::SSE, HeaderValue::from_static("aws:kms"));
-            set(headers, names::SSE_KMS_KEY_ID, key_arn);
-            if let Some(context) = context.as_ref().filter(|c| with_context && !c.is_empty()) {
-                set(headers, names::SSE_CONTEXT, &context_header(context));
+            echo_kms(headers, key_arn, context.as_ref().filter(|_| with_context));
+            if *bucket_key {
+                headers.insert(names::SSE_BUCKET_KEY, HeaderValue::from_static("true"));
             }
+        }
+        Encryption::Dsse { key_arn, context } => {
+            headers.insert(names::SSE, HeaderValue::from_static("aws:kms:dsse"));
+            echo_kms(headers, key_arn, context.as_ref().filter(|_| with_context));
         }
         Encryption::Customer {
             md5_base64: Some(md5),
@@ -119,12 +127,20 @@ pub(crate) fn echo(headers: &mut HeaderMap, encryption: &Encryption, with_contex
     }
 }
 
+fn echo_kms(headers: &mut HeaderMap, key_arn: &str, context: Option<&EncryptionContext>) {
+    set(headers, names::SSE_KMS_KEY_ID, key_arn);
+    if let Some(context) = context.filter(|context| !context.is_empty()) {
+        set(headers, names::SSE_CONTEXT, &context_header(context));
+    }
+}
+
 /// `SSEApplied` of the audit event of a write.
 pub(crate) fn sse_applied(asked: &EncryptionRequest) -> &'static str {
     match asked {
         EncryptionRequest::Default => "Default_SSE_S3",
         EncryptionRequest::S3 => "SSE_S3",
         EncryptionRequest::Kms { .. } => "SSE_KMS",
+        EncryptionRequest::Dsse { .. } => "SSE_KMS_DSSE",
         EncryptionRequest::Customer(_) => "SSE_C",
     }
 }
@@ -150,32 +166,35 @@ fn for_write_headers(req: &Headers<'_>) -> Result<EncryptionRequest, S3Error> {
             .map(EncryptionRequest::Customer)
             .ok_or_else(|| S3Error::internal("a customer key vanished between two looks"));
     }
-    let kms = match sse.map(HeaderValue::as_bytes) {
-        None => None,
-        Some(b"AES256") => Some(false),
-        Some(b"aws:kms") => Some(true),
+    match sse.map(HeaderValue::as_bytes) {
+        None => {
+            req.refuse_kms_headers()?;
+            req.bucket_key_header()?;
+            Ok(EncryptionRequest::Default)
+        }
+        Some(b"AES256") => {
+            req.refuse_kms_headers()?;
+            req.bucket_key_header()?;
+            Ok(EncryptionRequest::S3)
+        }
+        Some(b"aws:kms") => {
+            let bucket_key = req.bucket_key_header()?;
+            let (key_id, context) = req.kms_request("aws:kms")?;
+            Ok(EncryptionRequest::Kms {
+                key_id,
+                context,
+                bucket_key,
+            })
+        }
         Some(b"aws:kms:dsse") => {
-            return Err(S3Error::new(
-                S3Code::NotImplemented,
-                "Dual-layer server-side encryption (aws:kms:dsse) is not implemented.",
-            )
-            .with("Header", names::SSE.as_str()));
+            req.bucket_key_header()?;
+            let (key_id, context) = req.kms_request("aws:kms:dsse")?;
+            Ok(EncryptionRequest::Dsse { key_id, context })
         }
-        Some(_) => {
-            return Err(sse_argument(
-                "The encryption method specified is not supported",
-                sse.map(lossy).unwrap_or_default(),
-            ));
-        }
-    };
-    if kms != Some(true) {
-        req.refuse_kms_headers()?;
-    }
-    req.bucket_key_header()?;
-    match kms {
-        None => Ok(EncryptionRequest::Default),
-        Some(false) => Ok(EncryptionRequest::S3),
-        Some(true) => req.kms_request(),
+        Some(_) => Err(sse_argument(
+            "The encryption method specified is not supported",
+            sse.map(lossy).unwrap_or_default(),
+        )),
     }
 }
 
@@ -211,11 +230,13 @@ impl Headers<'_> {
         Ok(())
     }
 
-    /// Bucket keys are accepted and have no effect yet; a value that is neither is refused.
-    fn bucket_key_header(&self) -> Result<(), S3Error> {
+    /// Whether a bucket key is wanted; without SSE-KMS it has no effect, and is checked all the
+    /// same.
+    fn bucket_key_header(&self) -> Result<Option<bool>, S3Error> {
         match self.get(&names::SSE_BUCKET_KEY) {
-            None => Ok(()),
-            Some(value) if value == "true" || value == "false" => Ok(()),
+            None => Ok(None),
+            Some(value) if value == "true" => Ok(Some(true)),
+            Some(value) if value == "false" => Ok(Some(false)),
             Some(value) => Err(S3Error::invalid_argument(
                 "The value of the bucket key header must be true or false.",
                 names::SSE_BUCKET_KEY.as_str(),
@@ -224,11 +245,15 @@ impl Headers<'_> {
         }
     }
 
-    fn kms_request(&self) -> Result<EncryptionRequest, S3Error> {
+    /// Key and context of a request for `method`, which is one of the two with a KMS key.
+    fn kms_request(
+        &self,
+        method: &'static str,
+    ) -> Result<(Option<String>, EncryptionContext), S3Error> {
         if !self.secure {
             return Err(sse_argument(
                 "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.",
-                "aws:kms",
+                method,
             ));
         }
         let key_id = match self.get(&names::SSE_KMS_KEY_ID) {
@@ -251,7 +276,7 @@ impl Headers<'_> {
                 )
             })?,
         };
-        Ok(EncryptionRequest::Kms { key_id, context })
+        Ok((key_id, context))
     }
 
     /// Rows 2 to 7 of the order in which S3 checks a customer key.

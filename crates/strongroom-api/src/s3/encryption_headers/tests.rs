@@ -72,7 +72,7 @@ fn modes_are_recognised() {
         true,
     );
     assert!(
-        matches!(kms, Ok(EncryptionRequest::Kms { key_id: Some(id), context }) if id == "alias/a" && context.is_empty())
+        matches!(kms, Ok(EncryptionRequest::Kms { key_id: Some(id), context, bucket_key: None }) if id == "alias/a" && context.is_empty())
     );
     let (key, md5) = trio(&[7; 32]);
     let customer = write(
@@ -117,8 +117,48 @@ fn unknown_methods_are_refused() {
             value,
         );
     }
-    let dsse = write(&[(&names::SSE, "aws:kms:dsse")], true).unwrap_err();
-    assert_eq!(dsse.code, S3Code::NotImplemented);
+}
+
+#[test]
+fn two_layers_take_a_key_and_a_context_and_no_bucket_key() {
+    let context = STANDARD.encode(r#"{"a":"1"}"#);
+    let dsse = [
+        (&names::SSE, "aws:kms:dsse"),
+        (&names::SSE_KMS_KEY_ID, "alias/a"),
+        (&names::SSE_CONTEXT, context.as_str()),
+        (&names::SSE_BUCKET_KEY, "true"),
+    ];
+    let parsed = write(&dsse, true);
+    assert!(
+        matches!(&parsed, Ok(EncryptionRequest::Dsse { key_id: Some(id), context }) if id == "alias/a" && context.get("a") == Some("1")),
+        "{parsed:?}"
+    );
+    refused(
+        write(&dsse, false),
+        S3Code::InvalidArgument,
+        "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.",
+        "aws:kms:dsse",
+    );
+}
+
+#[test]
+fn bucket_key_header_of_sse_kms_is_true_false_or_left_to_the_bucket() {
+    for (value, wanted) in [("true", true), ("false", false)] {
+        let parsed = write(
+            &[(&names::SSE, "aws:kms"), (&names::SSE_BUCKET_KEY, value)],
+            true,
+        );
+        assert!(
+            matches!(parsed, Ok(EncryptionRequest::Kms { bucket_key: Some(found), .. }) if found == wanted)
+        );
+    }
+    for value in ["", "True", "1"] {
+        for method in ["aws:kms", "aws:kms:dsse"] {
+            let pairs = [(&names::SSE, method), (&names::SSE_BUCKET_KEY, value)];
+            let error = write(&pairs, true).unwrap_err();
+            assert_eq!(error.code, S3Code::InvalidArgument, "{method} {value}");
+        }
+    }
 }
 
 #[test]
@@ -336,7 +376,8 @@ fn answers_echo_the_stored_facts() {
     context.insert("a".to_owned(), "b".to_owned()).unwrap();
     let kms = Encryption::Kms {
         key_arn: "arn:x".to_owned(),
-        context: Some(context),
+        context: Some(context.clone()),
+        bucket_key: false,
     };
     let mut write = HeaderMap::new();
     echo(&mut write, &kms, true);
@@ -346,6 +387,25 @@ fn answers_echo_the_stored_facts() {
     let mut read = HeaderMap::new();
     echo(&mut read, &kms, false);
     assert!(!read.contains_key(names::SSE_CONTEXT));
+    assert!(!read.contains_key(names::SSE_BUCKET_KEY));
+    let in_force = Encryption::Kms {
+        key_arn: "arn:x".to_owned(),
+        context: None,
+        bucket_key: true,
+    };
+    let mut bucket_key = HeaderMap::new();
+    echo(&mut bucket_key, &in_force, false);
+    assert_eq!(bucket_key.get(names::SSE_BUCKET_KEY).unwrap(), "true");
+    let two_layers = Encryption::Dsse {
+        key_arn: "arn:y".to_owned(),
+        context: Some(context),
+    };
+    let mut dsse = HeaderMap::new();
+    echo(&mut dsse, &two_layers, true);
+    assert_eq!(dsse.get(names::SSE).unwrap(), "aws:kms:dsse");
+    assert_eq!(dsse.get(names::SSE_KMS_KEY_ID).unwrap(), "arn:y");
+    assert!(dsse.contains_key(names::SSE_CONTEXT));
+    assert!(!dsse.contains_key(names::SSE_BUCKET_KEY));
     let mut customer = HeaderMap::new();
     echo(
         &mut customer,
