@@ -14,7 +14,7 @@ CASES = 1901
 def functions():
     found = []
     here = Path(__file__).parent
-    for path in sorted([*here.glob("test_*.py"), *here.glob("kms/test_*.py")]):
+    for path in sorted([*here.glob("test_*.py"), *here.glob("kms/test_*.py"), *here.glob("s3/test_*.py")]):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_sec_"):
                 found.append((path.name, node.name))

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mode x write path x read path x versioning x size class, and the raw drive after each write.
+
+What may be sent and what must come back is in `matrix.py` and `sse.py`. Every object is read by
+every path: whole, ranges, parts, HEAD, presigned, as the source of a copy, in a listing.
+"""
+
+import base64
+import hashlib
+
+import pytest
+
+import leaks
+import matrix
+import sse
+from clients import bucket_name, empty_and_delete, headers_of, noise, read, s3 as s3_client
+from drive_watch import DriveWatch
+from rawhttp import Client
+
+META = {"a": "1"}
+META_HEADERS = {"x-amz-meta-a": "1"}
+MARK = "MATRIX-PLAINTEXT-"
+
+
+def body(case):
+    """Half of it text with a mark in every line, so that a piece of it in clear is found."""
+    size = case.plain_bytes
+    line = f"{MARK}{hashlib.md5(str(case).encode()).hexdigest()}\n".encode()
+    text = (line * (size // len(line) + 1))[:size // 2]
+    return (text + noise(size - len(text), 7))[:size]
+
+
+class Room:
+    """The server of the run, a bucket for each state of versioning and default, and the modes."""
+
+    def __init__(self, server, s3, kms, kms_key):
+        self.server, self.s3, self.kms = server, s3, kms
+        self.raw = Client(server)
+        self.buckets = {}
+        self.source = bucket_name("source")
+        s3.create_bucket(Bucket=self.source)
+        # The key aws/s3 is made at its first use.
+        s3.put_object(Bucket=self.source, Key="first", Body=b"", ServerSideEncryption="aws:kms")
+        self.modes = {mode.name: mode for mode in sse.modes(kms, kms_key)}
+        self.watch = DriveWatch(server)
+
+    def bucket(self, case):
+        if case.versioning not in self.buckets:
+            name = self.buckets[case.versioning] = bucket_name("matrix")
+            self.s3.create_bucket(Bucket=name)
+        return self.buckets[case.versioning]
+
+    def source_of(self, data):
+        """An object with these bytes to copy from."""
+        key = hashlib.sha256(data).hexdigest()
+        self.s3.put_object(Bucket=self.source, Key=key, Body=data)
+        return {"Bucket": self.source, "Key": key}
+
+    def close(self):
+        for name in [self.source, *self.buckets.values()]:
+            empty_and_delete(self.s3, name)
+
+
+@pytest.fixture(scope="module")
+def room(server, s3, kms, kms_key):
+    made = Room(server, s3, kms, kms_key)
+    yield made
+    made.close()
+
+
+def by_put(room, mode, where, data):
+    answer = room.s3.put_object(Body=data, Metadata=META, **where, **mode.write)
+    mode.check("PutObject", answer)
+    return answer["ETag"], None
+
+
+def by_chunks(room, mode, where, data):
+    answer = room.raw.put_chunked(
+        target(where), [data[at:at + 65_536] for at in range(0, len(data), 65_536)],
+        headers=mode.write_headers | META_HEADERS,
+    )
+    return raw_answer(mode, answer), None
+
+
+def by_presigned(room, mode, where, data):
+    answer = room.raw.presigned(
+        "PUT", target(where), headers=mode.write_headers | META_HEADERS, body=data
+    )
+    return raw_answer(mode, answer), None
+
+
+def by_copy(room, mode, where, data):
+    answer = room.s3.copy_object(
+        CopySource=room.source_of(data), MetadataDirective="REPLACE", Metadata=META, **where,
+        **mode.write,
+    )
+    mode.check("CopyObject", answer)
+    return answer["CopyObjectResult"]["ETag"], None
+
+
+def by_parts(room, mode, where, data):
+    def send(number, piece, _, upload):
+        answer = room.s3.upload_part(PartNumber=number, Body=piece, **upload, **mode.read)
+        mode.check("UploadPart", answer)
+        return answer["ETag"]
+
+    return multipart(room, mode, where, data, send)
+
+
+def by_part_copies(room, mode, where, data):
+    source = room.source_of(data)
+
+    def send(number, piece, offset, upload):
+        # An empty range cannot be written down.
+        span = {"CopySourceRange": f"bytes={offset}-{offset + len(piece) - 1}"} if piece else {}
+        answer = room.s3.upload_part_copy(
+            PartNumber=number, CopySource=source, **span, **upload, **mode.read
+        )
+        mode.check("UploadPartCopy", answer)
+        return answer["CopyPartResult"]["ETag"]
+
+    return multipart(room, mode, where, data, send)
+
+
+WRITES = {
+    "put": by_put, "chunks": by_chunks, "presigned": by_presigned, "copy": by_copy,
+    "parts": by_parts, "part-copies": by_part_copies,
+}
+
+
+def multipart(room, mode, where, data, send):
+    s3 = room.s3
+    made = s3.create_multipart_upload(Metadata=META, **where, **mode.write)
+    mode.check("CreateMultipartUpload", made)
+    upload = {"UploadId": made["UploadId"], **where}
+    pieces = matrix.pieces(data)
+    parts, offset = [], 0
+    for number, piece in enumerate(pieces, 1):
+        etag = send(number, piece, offset, upload)
+        assert (etag == quoted_md5(piece)) == mode.md5_etag
+        parts.append({"PartNumber": number, "ETag": etag})
+        offset += len(piece)
+    listed = s3.list_parts(**upload)
+    assert [p["Size"] for p in listed["Parts"]] == [len(piece) for piece in pieces]
+    assert not set(headers_of(listed)) & set(sse.ALL)
+    done = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload)
+    mode.check("CompleteMultipartUpload", done)
+    joined = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in parts)
+    assert done["ETag"] == f'"{hashlib.md5(joined).hexdigest()}-{len(parts)}"'
+    return done["ETag"], pieces
+
+
+def target(where):
+    return f"/{where['Bucket']}/{where['Key']}"
+
+
+def quoted_md5(data):
+    return f'"{hashlib.md5(data).hexdigest()}"'
+
+
+def raw_answer(mode, answer):
+    """The ETag of a PUT by hand, whose headers must be those of the table."""
+    assert answer.status == 200, answer.body
+    mode.check_headers("PutObject", answer.headers)
+    return answer.headers["etag"]
+
+
+@pytest.mark.parametrize("case", matrix.cases(), ids=str)
+def test_what_is_written_is_sealed_and_reads_back(room, case):
+    mode, data = room.modes[case.mode], body(case)
+    where = {"Bucket": room.bucket(case), "Key": case.key}
+    etag, pieces = WRITES[case.write](room, mode, where, data)
+    if pieces is None:
+        assert (etag == quoted_md5(data)) == mode.md5_etag
+    nothing_in_clear(room, mode, data)
+    check_reads(room, mode, where, data, etag, pieces)
+    nothing_in_clear(room, mode, data)
+
+
+def nothing_in_clear(room, mode, data):
+    secrets = {"mark": MARK}
+    if len(data) > 32:
+        secrets |= {"md5": hashlib.md5(data).digest(), "tail": data[-24:]}
+    if mode.customer:
+        secrets["customer key"] = mode.customer.raw
+    assert leaks.find(secrets, room.watch.added()) == []
+
+
+def check_reads(room, mode, where, data, etag, pieces):
+    s3 = room.s3
+    got = s3.get_object(**where, **mode.read)
+    assert read(got) == data
+    assert (got["ContentLength"], got["Metadata"], got["ETag"]) == (len(data), META, etag)
+    mode.check("GetObject", got)
+    head = s3.head_object(**where, **mode.read)
+    assert (head["ContentLength"], head["ETag"]) == (len(data), etag)
+    mode.check("HeadObject", head)
+    for first, last in matrix.ranges(len(data)):
+        part = s3.get_object(Range=f"bytes={first}-{last}", **where, **mode.read)
+        assert read(part) == data[first:last + 1]
+        assert part["ContentRange"] == f"bytes {first}-{last}/{len(data)}"
+        mode.check("GetObject", part)
+    for number, piece in enumerate(pieces or [data], 1):
+        part = s3.get_object(PartNumber=number, **where, **mode.read)
+        assert (read(part), part["ETag"]) == (piece, etag)
+        mode.check("GetObject", part)
+        head = s3.head_object(PartNumber=number, **where, **mode.read)
+        assert head["ContentLength"] == len(piece)
+        mode.check("HeadObject", head)
+    presigned = room.raw.presigned("GET", target(where), headers=mode.read_headers)
+    assert (presigned.status, presigned.body) == (200, data)
+    mode.check_headers("GetObject", presigned.headers)
+    listed = s3.list_objects_v2(Bucket=where["Bucket"], Prefix=where["Key"])["Contents"]
+    assert [(o["Size"], o["ETag"]) for o in listed if o["Key"] == where["Key"]] == [
+        (len(data), etag)
+    ]
+    as_a_source(room, mode, where, data)
+
+
+def as_a_source(room, mode, where, data):
+    """The copy is sealed as asked, here not at all asked: SSE-S3, and an ETag that is the MD5."""
+    plain = room.modes["none"]
+    copy = {"Bucket": room.source, "Key": "copy"}
+    answer = room.s3.copy_object(CopySource=where, **copy, **mode.source)
+    plain.check("CopyObject", answer)
+    assert answer["CopyObjectResult"]["ETag"] == quoted_md5(data)
+    got = room.s3.get_object(**copy)
+    assert (read(got), got["Metadata"]) == (data, META)
+    plain.check("GetObject", got)
+
+
+# ---- section 0: operation x header x mode -------------------------------------------------------
+
+# Operation -> how to ask for it by hand, and the headers of encryption it knows.
+WRITE_HEADERS = {sse.SSE, sse.KID, sse.CTX, sse.BK}
+ACCEPTED = {
+    "PutObject": WRITE_HEADERS, "CopyObject": WRITE_HEADERS, "CreateMultipartUpload": WRITE_HEADERS,
+    "GetObject": set(), "HeadObject": set(),
+}
+UNSUPPORTED = "{} header is not supported for this operation."
+
+
+def ask(room, operation, bucket, headers):
+    source = {"x-amz-copy-source": f"/{bucket}/k"}
+    method, path, more = {
+        "PutObject": ("PUT", "new", {}), "CopyObject": ("PUT", "new", source),
+        "CreateMultipartUpload": ("POST", "new?uploads", {}),
+        "GetObject": ("GET", "k", {}), "HeadObject": ("HEAD", "k", {}),
+    }[operation]
+    return room.raw.request(method, f"/{bucket}/{path}", b"", headers | more)
+
+
+@pytest.mark.parametrize("header", sorted(WRITE_HEADERS))
+@pytest.mark.parametrize("operation", ACCEPTED)
+def test_s3_0_header_is_taken_or_refused(room, bucket, kms_key, operation, header):
+    """A header that an operation does not know is refused, not ignored."""
+    room.s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    values = {
+        sse.SSE: {sse.SSE: "aws:kms"},
+        sse.KID: {sse.SSE: "aws:kms", sse.KID: kms_key["arn"]},
+        sse.CTX: {sse.SSE: "aws:kms", sse.CTX: sse.encoded({"a": "b"})},
+        sse.BK: {sse.SSE: "aws:kms", sse.BK: "false"},
+    }
+    if header in ACCEPTED[operation]:
+        answer = ask(room, operation, bucket, values[header])
+        assert answer.status == 200, answer.body
+        assert answer.headers[sse.SSE] == "aws:kms"
+        return
+    answer = ask(room, operation, bucket, {header: values[header][header]})
+    assert answer.status == 400
+    if operation != "HeadObject":
+        assert (answer.code, answer.element("Message")) == (
+            "InvalidArgument", UNSUPPORTED.format(header)
+        )
+        assert answer.element("ArgumentName") == header
+
+
+def test_s3_1_2_opaque_etags_say_nothing_about_the_bytes(room, bucket):
+    for name in matrix.MODES:
+        mode = room.modes[name]
+        etags = {
+            room.s3.put_object(Bucket=bucket, Key="k", Body=b"same", **mode.write)["ETag"]
+            for _ in range(3)
+        }
+        assert len(etags) == (1 if mode.md5_etag else 3)
+        assert (quoted_md5(b"same") in etags) == mode.md5_etag
+
+
+def test_the_watch_sees_what_is_written(room):
+    """The search itself: a mark in a new file of the data directory is found."""
+    room.watch.added()
+    file = room.server.data / "drive" / "planted"
+    try:
+        file.write_bytes(b"x" * 5000 + base64.b64encode(MARK.encode()) + b"y")
+        found = leaks.find({"mark": MARK}, room.watch.added())
+        assert {hit[0] for hit in found} == {"mark"}
+    finally:
+        file.unlink()
