@@ -168,19 +168,19 @@ impl Kms {
         Ok(taken)
     }
 
-    /// Destroys what has expired of a key's imported material. `false` when nothing has, or the
-    /// key is being changed by somebody else.
+    /// Destroys what had expired of a key's imported material at `until_ms`. `false` when nothing
+    /// had, or the key is being changed by somebody else.
     pub(crate) async fn expire_material(
         &self,
         receipt: &Receipt,
         mut row: KeyRow,
         seq: u64,
+        until_ms: u64,
     ) -> Result<bool, Error> {
-        let now_ms = self.now_ms();
         let uid = row.uid();
         let mut versions = self.versions_of(uid)?;
         let expired = |version: &&Version| {
-            version.material.is_wrapped() && !version.material.is_there(now_ms)
+            version.material.is_wrapped() && !version.material.is_there(until_ms)
         };
         let gone: Vec<(u32, String)> = versions
             .iter()

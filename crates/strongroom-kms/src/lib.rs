@@ -89,6 +89,7 @@ mod s3;
 mod schedule_key_deletion;
 #[cfg(test)]
 mod secret_types;
+mod seen_time;
 mod service;
 mod shred;
 mod sign;
@@ -159,6 +160,7 @@ pub use rotate_key_on_demand::RotateKeyOnDemandInput;
 pub use run_due::DueReport;
 pub use s3::S3DataKey;
 pub use schedule_key_deletion::{ScheduleKeyDeletionInput, ScheduleKeyDeletionOutput};
+pub use seen_time::ClockReport;
 pub use service::Kms;
 pub use sign::{SignInput, SignOutput};
 pub use tag_resource::TagResourceInput;

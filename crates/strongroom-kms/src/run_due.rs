@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What comes by itself: destroying keys, expiring imported material, automatic rotation.
 //!
-//! Whatever is due counts as done at every use already (`KeyRow::at`); here it is carried out.
+//! Whatever is due counts as done at every use already (`KeyRow::at`); here it is carried out. What
+//! destroys waits until this server has seen its time pass, too (`seen_time.rs`).
 
 use serde_json::{Value, json};
 use strongroom_audit::Receipt;
@@ -24,6 +25,8 @@ pub struct DueReport {
     pub expired: u64,
     /// Keys rotated.
     pub rotated: u64,
+    /// Keys that are due by the wall clock, which is ahead of the time this server has seen pass.
+    pub waiting: u64,
     /// What could not be done, by key; it is tried again the next time.
     pub failed: Vec<(String, Error)>,
 }
@@ -33,6 +36,7 @@ impl Kms {
     /// is the server's own, for the events. One key that fails does not hold up the others.
     pub async fn run_due(&self, receipt: &Receipt) -> Result<DueReport, Error> {
         let now_ms = self.now_ms();
+        let destroys_until_ms = self.see_time().await?.min(now_ms);
         self.materials().expire(now_ms);
         self.flush_last_uses().await?;
         let mut report = DueReport::default();
@@ -68,7 +72,10 @@ impl Kms {
                     }
                 };
                 let done = match KeyRow::decode(uid, &stored.value) {
-                    Ok(row) => self.run_due_of(receipt, row, stored.seq, now_ms).await,
+                    Ok(row) => {
+                        let until_ms = destroys_until_ms;
+                        self.run_due_of(receipt, row, stored.seq, until_ms).await
+                    }
                     Err(error) => Err(error),
                 };
                 report.count(uid, done);
@@ -82,10 +89,14 @@ impl Kms {
         receipt: &Receipt,
         row: KeyRow,
         seq: u64,
-        now_ms: u64,
+        destroys_until_ms: u64,
     ) -> Result<Done, Error> {
+        let now_ms = self.now_ms();
         let is_due = |at_ms: Option<u64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
         if row.is_due_for_deletion(now_ms) {
+            if !row.is_due_for_deletion(destroys_until_ms) {
+                return Ok(Done::Waits);
+            }
             let destroyed = self.destroy_key(receipt, &row, seq).await?;
             return Ok(if destroyed {
                 Done::Destroyed
@@ -94,9 +105,14 @@ impl Kms {
             });
         }
         if row.origin == Origin::External {
-            let expired = self.expire_material(receipt, row, seq).await?;
+            let waits = is_due(row.valid_to_ms);
+            let expired = self
+                .expire_material(receipt, row, seq, destroys_until_ms)
+                .await?;
             return Ok(if expired {
                 Done::Expired
+            } else if waits {
+                Done::Waits
             } else {
                 Done::Nothing
             });
@@ -162,6 +178,7 @@ impl DueReport {
             Ok(Done::Destroyed) => &mut self.destroyed,
             Ok(Done::Expired) => &mut self.expired,
             Ok(Done::Rotated) => &mut self.rotated,
+            Ok(Done::Waits) => &mut self.waiting,
             Err(error) => return self.failed.push((uid.to_string(), error)),
         };
         *counter = counter.saturating_add(1);
@@ -170,6 +187,7 @@ impl DueReport {
 
 enum Done {
     Nothing,
+    Waits,
     Destroyed,
     Expired,
     Rotated,

@@ -20,6 +20,7 @@ use crate::rows::{
     ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, TOMBSTONES, alias_key, material_key,
     material_version,
 };
+use crate::seen_time::SeenTime;
 
 /// The key service of one region and account.
 #[derive(Clone)]
@@ -36,6 +37,7 @@ struct Inner {
     key_policies: KeyPolicies,
     iam: OnceLock<Iam>,
     last_uses: LastUses,
+    seen_time: SeenTime,
 }
 
 /// A key as it is stored now.
@@ -68,8 +70,10 @@ impl Kms {
                 key_policies,
                 iam: OnceLock::new(),
                 last_uses: LastUses::default(),
+                seen_time: SeenTime::default(),
             }),
         };
+        kms.begin_seeing().await?;
         match kms.sweep_vault().await {
             // A row that cannot be read refers to something, nobody knows to what: so nothing is
             // swept. Using the key, and verification, will say so.
@@ -115,6 +119,14 @@ impl Kms {
 
     pub(crate) fn last_uses(&self) -> &LastUses {
         &self.inner.last_uses
+    }
+
+    pub(crate) fn seen_time(&self) -> &SeenTime {
+        &self.inner.seen_time
+    }
+
+    pub(crate) fn running_ms(&self) -> u64 {
+        self.inner.clock.running_ms()
     }
 
     pub(crate) fn materials(&self) -> &MaterialCache {

@@ -8,6 +8,7 @@
 //! No step is retried and none is skipped: whatever fails leaves the listeners closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use strongroom_api::{Api, ApiServices};
 use strongroom_audit::{
@@ -52,6 +53,8 @@ pub(crate) struct Rooms {
     pub(crate) account_id: String,
     /// True if this start made the store.
     pub(crate) is_new: bool,
+    /// How many keys wait for the clock, as the log was told.
+    told_waiting: AtomicU64,
     /// Last: given back only when all of the above is gone.
     _held: Held,
 }
@@ -140,6 +143,7 @@ impl Rooms {
             region: place.region.clone(),
             account_id: place.account_id.clone(),
             is_new,
+            told_waiting: AtomicU64::new(0),
             _held: held,
         })
     }
@@ -258,6 +262,15 @@ impl Rooms {
         let report = done.map_err(Error::room("cannot carry out what is due"))?;
         for (key, error) in &report.failed {
             tracing::error!(%key, %error, "what is due for a key could not be carried out; it is tried again");
+        }
+        if report.waiting != self.told_waiting.swap(report.waiting, Ordering::Relaxed)
+            && report.waiting > 0
+        {
+            tracing::warn!(
+                keys = report.waiting,
+                "the clock is ahead of the time this server has seen pass: what is due is not destroyed \
+                 yet; if the clock is right, `strongroom kms confirm-clock`"
+            );
         }
         let (destroyed, expired, rotated) = (report.destroyed, report.expired, report.rotated);
         if destroyed.max(expired).max(rotated) > 0 {

@@ -103,6 +103,17 @@ async fn import(
     call!(world, import_key_material, input)
 }
 
+/// A symmetric key with material that expires.
+pub(crate) async fn imported(world: &World, valid_to_ms: u64) -> String {
+    let key_id = symmetric(world).await.key_id;
+    let expires = |input: &mut ImportKeyMaterialInput| {
+        input.expiration_model = None;
+        input.valid_to_ms = Some(valid_to_ms);
+    };
+    import(world, &key_id, &MATERIAL, expires).await.unwrap();
+    key_id
+}
+
 async fn delete(
     world: &World,
     key_id: &str,

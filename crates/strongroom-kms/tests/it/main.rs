@@ -41,6 +41,7 @@ mod rotation;
 mod rsa;
 mod s3;
 mod secrets;
+mod seen_time;
 mod sign;
 mod state;
 mod tags;

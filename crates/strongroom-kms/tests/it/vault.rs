@@ -194,6 +194,7 @@ async fn sec_power_loss_at_each_step_of_destroying_a_key() {
 
         let drive = drive.crash();
         let sim = start(&drive, &keyring, due_ms).await.unwrap();
+        sim.kms.confirm_clock().await.unwrap();
         drive.set_plan(
             FaultPlan::new([Fault::CrashAt(step)])
                 .within(|folder| matches!(folder, Folder::Vault | Folder::Log | Folder::Audit)),

@@ -17,6 +17,9 @@ pub(crate) enum KmsCommand {
     /// Prove that nothing is left of a key whose time of deletion has come
     #[command(after_help = VERIFY_DESTROYED_HELP)]
     VerifyDestroyed(VerifyDestroyedArgs),
+    /// Say that the clock is right, so that what is due by it is destroyed at once
+    #[command(after_help = CONFIRM_CLOCK_HELP)]
+    ConfirmClock(ConfirmClockArgs),
 }
 
 /// `strongroom kms list`
@@ -55,12 +58,23 @@ pub(crate) struct VerifyDestroyedArgs {
     pub(crate) place: PlaceArgs,
 }
 
+/// `strongroom kms confirm-clock`
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmClockArgs {
+    /// Confirm; without it the clocks and what waits for them are shown, and nothing is done
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
 impl KmsCommand {
     pub(crate) fn place(&self) -> &PlaceArgs {
         match self {
             Self::List(args) => &args.place,
             Self::Impact(args) => &args.place,
             Self::VerifyDestroyed(args) => &args.place,
+            Self::ConfirmClock(args) => &args.place,
         }
     }
 }
@@ -69,9 +83,15 @@ pub(super) const KMS_EXAMPLES: &str = "\
 Examples:
   strongroom kms list
   strongroom kms impact alias/photos
+  strongroom kms confirm-clock
   strongroom kms verify-destroyed 1234abcd-12ab-44cd-96ef-1234567890ab --also /backups";
 const VERIFY_DESTROYED_HELP: &str = "\
 It looks for the tombstone, for rows of the key, for its files in the vault, and then searches all
 files below the data directory and each --also DIR for the beginning of such a file. It finds copies
 of files as they are; compressed or encrypted archives have to be unpacked first, and free blocks of a
 drive are not searched. It exits with 1 when the key was not destroyed or anything remains.";
+const CONFIRM_CLOCK_HELP: &str = "\
+Keys and imported material whose time has come are of no use at once, by the clock of the machine. They
+are destroyed when the server has also seen that time pass: while it runs, and for at most a day more
+after a stop or a leap of the clock; what is missing then comes up twice as fast as it runs. So a clock
+that is wrong destroys nothing. If the server was stopped for days and the clock is right, say so here.";

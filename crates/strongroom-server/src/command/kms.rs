@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `strongroom kms list | impact | verify-destroyed`.
+//! `strongroom kms list | impact | verify-destroyed | confirm-clock`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use strongroom_store::drive::small_file;
 
 use crate::cli::kms::{KmsCommand, VerifyDestroyedArgs};
 use crate::config::Place;
-use crate::control::{Answer, BucketImpact, KmsDestruction, KmsKey, Request, client};
+use crate::control::{Answer, BucketImpact, KmsClock, KmsDestruction, KmsKey, Request, client};
 use crate::error::Error;
 use crate::output;
 
@@ -36,6 +36,13 @@ pub(crate) async fn run(command: KmsCommand) -> Result<(), Error> {
             }
         }
         KmsCommand::VerifyDestroyed(args) => verify_destroyed(&place, args).await,
+        KmsCommand::ConfirmClock(args) => {
+            let request = Request::KmsClock { confirm: args.yes };
+            match client::ask(&place, &request, &|_| ()).await? {
+                Answer::KmsClock(found) => output::print(&clock(&found, args.yes)),
+                _ => Err(other_answer()),
+            }
+        }
     }
 }
 
@@ -166,6 +173,22 @@ fn proof(found: &KmsDestruction, dirs: &[PathBuf], searched: u64, copies: &[Path
     } else {
         let _ok = writeln!(text, "found: {total}");
     }
+    text
+}
+
+fn clock(found: &KmsClock, confirmed: bool) -> String {
+    let mut text = String::new();
+    let _ok = writeln!(text, "clock: {}", found.now);
+    let _ok = writeln!(text, "seen to pass until: {}", found.seen);
+    for key in &found.waiting {
+        let _ok = writeln!(text, "waits to be destroyed: {key}");
+    }
+    text.push_str(match (confirmed, found.waiting.is_empty()) {
+        (true, true) => "confirmed: what was due is destroyed\n",
+        (true, false) => "confirmed: the log says why these are still there\n",
+        (false, true) => "nothing waits\n",
+        (false, false) => "If the clock is right, repeat this with --yes: it destroys them.\n",
+    });
     text
 }
 

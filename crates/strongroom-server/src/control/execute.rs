@@ -108,6 +108,15 @@ pub(crate) async fn execute(
             rooms.finish(receipt, "VerifyKeyDestroyed").await?;
             found
         }
+        Request::KmsClock { confirm } => {
+            let name = if *confirm {
+                "ConfirmClock"
+            } else {
+                "ShowClock"
+            };
+            rooms.finish(receipt, name).await?;
+            kms::clock(rooms, *confirm).await
+        }
         Request::Rewrap {} => {
             let rewrapped = rewrap::rewrap(rooms, progress).await;
             rooms.finish(receipt, "RewrapKeys").await?;

@@ -4,7 +4,7 @@
 use strongroom_kms::KeyOverview;
 
 use super::execute::{date, refused};
-use super::{Answer, BucketImpact, KmsDestruction, KmsKey, Progress, Stage};
+use super::{Answer, BucketImpact, KmsClock, KmsDestruction, KmsKey, Progress, Stage};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -46,6 +46,20 @@ pub(super) fn destruction(rooms: &Rooms, key: &str) -> Result<Answer, Error> {
         destroyed: found.destroyed_ms.map(date),
         remains: found.remains,
         mark: hex::encode(found.mark),
+    }))
+}
+
+/// What the clocks say. Confirming acts at once: what is due is destroyed before the answer.
+pub(super) async fn clock(rooms: &Rooms, confirm: bool) -> Result<Answer, Error> {
+    if confirm {
+        rooms.kms.confirm_clock().await.map_err(refused)?;
+        rooms.run_due().await?;
+    }
+    let clock = rooms.kms.clock().await.map_err(refused)?;
+    Ok(Answer::KmsClock(KmsClock {
+        now: date(clock.now_ms),
+        seen: date(clock.seen_ms),
+        waiting: clock.waiting,
     }))
 }
 

@@ -62,6 +62,10 @@ pub(crate) enum Request {
     KmsDestruction {
         key: String,
     },
+    /// What the clocks say; with `confirm`, that the wall clock is right.
+    KmsClock {
+        confirm: bool,
+    },
     Rewrap {},
     Root {
         act: RootRequest,
@@ -148,6 +152,7 @@ pub(crate) enum Answer {
     KmsKeys(Vec<KmsKey>),
     KmsImpact(KmsKey, Vec<BucketImpact>),
     KmsDestruction(KmsDestruction),
+    KmsClock(KmsClock),
     Rewrapped(Rewrapped),
     Root(RootReport),
     Shares(Vec<Zeroizing<String>>),
@@ -185,6 +190,15 @@ pub(crate) struct KmsDestruction {
     pub(crate) remains: Vec<String>,
     /// How files of its vault begin, in hexadecimal digits.
     pub(crate) mark: String,
+}
+
+/// What the clocks say, and what waits for them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KmsClock {
+    pub(crate) now: String,
+    pub(crate) seen: String,
+    /// Key ARNs.
+    pub(crate) waiting: Vec<String>,
 }
 
 /// What was brought forward.
