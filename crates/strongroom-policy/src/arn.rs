@@ -34,6 +34,15 @@ impl<'a> Arn<'a> {
         (named && !arn.resource.is_empty()).then_some(arn)
     }
 
+    /// How long it is, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        let colons = PARTS.saturating_sub(1);
+        let parts = self.parts();
+        parts
+            .iter()
+            .fold(colons, |len, part| len.saturating_add(part.len()))
+    }
+
     /// Its six parts, with `arn` itself.
     pub(crate) fn parts(&self) -> [&'a str; PARTS] {
         [

@@ -27,6 +27,7 @@ mod error;
 mod evaluate;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod glob;
 mod json;
 mod parse;
 mod pattern;

@@ -4,6 +4,7 @@
 //! What a variable stands for is always literal: a user called `*` gets one folder, not all.
 
 use crate::context::{Context, KeyName};
+use crate::glob::glob;
 
 /// A text of a policy, ready to be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,39 +118,61 @@ impl Pattern {
         parts
     }
 
-    /// The same with every variable replaced; `None` if one has no value.
-    pub(crate) fn resolved(&self, context: &Context) -> Option<Pattern> {
-        self.replaced(context, None)
+    /// The same with every variable replaced; `None` if one has no value, or if it describes no
+    /// text of at most `longest` bytes.
+    pub(crate) fn resolved(&self, context: &Context, longest: usize) -> Option<Pattern> {
+        self.replaced(context, None, longest)
     }
 
     /// Whether it would describe `subject` if variables without a value could be anything.
     pub(crate) fn may_match(&self, subject: &str, case: Case, context: &Context) -> bool {
-        self.replaced(context, Some(&Token::Many))
+        self.replaced(context, Some(&Token::Many), subject.len())
             .is_some_and(|pattern| glob(&pattern.tokens, subject, case))
     }
 
-    fn replaced(&self, context: &Context, without_value: Option<&Token>) -> Option<Pattern> {
+    fn replaced(
+        &self,
+        context: &Context,
+        without_value: Option<&Token>,
+        longest: usize,
+    ) -> Option<Pattern> {
         let mut tokens = Tokens::default();
+        // How long a text is at least that it describes. A value of the request, written many
+        // times over by a policy, must not cost more than the text that is compared.
+        let mut least = 0_usize;
         for token in &self.tokens {
+            if least > longest {
+                return None;
+            }
             match token {
                 Token::Variable { name, default } => {
                     match value_of(name, default.as_deref(), context) {
-                        Some(value) => tokens.text.push_str(value),
+                        Some(value) => {
+                            least = least.saturating_add(value.len());
+                            tokens.text.push_str(value);
+                        }
                         None => tokens.push(without_value?.clone()),
                     }
                 }
-                Token::Text(text) => tokens.text.push_str(text),
-                Token::One | Token::Many => tokens.push(token.clone()),
+                Token::Text(text) => {
+                    least = least.saturating_add(text.len());
+                    tokens.text.push_str(text);
+                }
+                Token::One => {
+                    least = least.saturating_add(1);
+                    tokens.push(Token::One);
+                }
+                Token::Many => tokens.push(Token::Many),
             }
         }
-        Some(tokens.finish())
+        (least <= longest).then(|| tokens.finish())
     }
 
     /// Whether it describes all of `subject`. A variable without a value matches nothing.
     pub(crate) fn matches(&self, subject: &str, case: Case, context: &Context) -> bool {
         if self.has_variables {
             return self
-                .resolved(context)
+                .resolved(context, subject.len())
                 .is_some_and(|pattern| glob(&pattern.tokens, subject, case));
         }
         glob(&self.tokens, subject, case)
@@ -172,11 +195,17 @@ impl Pattern {
             if text.is_ascii() && subject.is_ascii() {
                 text.eq_ignore_ascii_case(subject)
             } else {
-                text.to_lowercase() == subject.to_lowercase()
+                // No letter becomes more than three times as long or short.
+                let near = |a: &str, b: &str| a.len() <= b.len().saturating_mul(LOWER_GROWTH_MAX);
+                near(text, subject)
+                    && near(subject, text)
+                    && text.to_lowercase() == subject.to_lowercase()
             }
         };
         if self.has_variables {
-            return self.resolved(context).is_some_and(|pattern| same(&pattern));
+            let longest = subject.len().saturating_mul(LOWER_GROWTH_MAX);
+            let resolved = self.resolved(context, longest);
+            return resolved.is_some_and(|pattern| same(&pattern));
         }
         same(self)
     }
@@ -245,74 +274,8 @@ impl Tokens {
     }
 }
 
-/// Matches without recursion: after a mismatch only the last `*` takes one character more, which
-/// is enough, since what stands before it already matched at its earliest place. The time is at
-/// most the product of both lengths.
-fn glob(tokens: &[Token], subject: &str, case: Case) -> bool {
-    let mut pattern = tokens;
-    let mut rest = subject;
-    // Behind the last `*`: what has to follow, and from where it was tried.
-    let mut retry: Option<(&[Token], &str)> = None;
-    loop {
-        let step = match pattern.split_first() {
-            Some((Token::Many, behind)) => {
-                if behind.is_empty() {
-                    return true;
-                }
-                retry = Some((behind, rest));
-                Some((behind, rest))
-            }
-            Some((Token::One, behind)) => without_first(rest).map(|rest| (behind, rest)),
-            Some((Token::Text(text), behind)) => {
-                without_prefix(rest, text, case).map(|rest| (behind, rest))
-            }
-            // Patterns are resolved before; what could not be matches nothing.
-            Some((Token::Variable { .. }, _)) => return false,
-            None if rest.is_empty() => return true,
-            None => None,
-        };
-        if let Some((behind, shorter)) = step {
-            (pattern, rest) = (behind, shorter);
-            continue;
-        }
-        let Some((behind, tried)) = retry else {
-            return false;
-        };
-        let next = without_first(tried).and_then(|next| skip_to(behind, next, case));
-        let Some(next) = next else {
-            return false;
-        };
-        retry = Some((behind, next));
-        (pattern, rest) = (behind, next);
-    }
-}
-
-/// Leaves out the places where what has to follow cannot begin.
-fn skip_to<'a>(pattern: &[Token], rest: &'a str, case: Case) -> Option<&'a str> {
-    let (Some(Token::Text(text)), Case::Matters) = (pattern.first(), case) else {
-        return Some(rest);
-    };
-    // The first byte of a character is never the second of another.
-    let first = text.as_bytes().first()?;
-    let place = rest.as_bytes().iter().position(|byte| byte == first)?;
-    rest.get(place..)
-}
-
-fn without_first(text: &str) -> Option<&str> {
-    let mut characters = text.chars();
-    characters.next().map(|_| characters.as_str())
-}
-
-fn without_prefix<'a>(text: &'a str, prefix: &str, case: Case) -> Option<&'a str> {
-    match case {
-        Case::Matters => text.strip_prefix(prefix),
-        Case::Ignored => {
-            let start = text.get(..prefix.len())?;
-            let rest = text.get(prefix.len()..)?;
-            start.eq_ignore_ascii_case(prefix).then_some(rest)
-        }
-    }
-}
+/// How much longer a text can be than the same text in small letters, or the other way round.
+const LOWER_GROWTH_MAX: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -248,7 +248,7 @@ impl ArnPattern {
         match self {
             Self::Parts(parts) => parts_match(parts, asked),
             Self::Variable(pattern) => pattern
-                .resolved(context)
+                .resolved(context, asked.len())
                 .is_some_and(|pattern| parts_match(&pattern.split_at_colons(PARTS), asked)),
         }
     }

@@ -19,4 +19,5 @@ mod operators;
 mod property;
 mod sec_documents;
 mod sec_elements;
+mod sec_hostile;
 mod sec_principals;
