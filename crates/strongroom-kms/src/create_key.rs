@@ -152,7 +152,7 @@ impl Kms {
             return Ok(MadeKey { row, material });
         }
         let spec = row.spec;
-        let secret = heavy::with_key_of(spec, move || Material::generate(spec)).await?;
+        let secret = heavy::make_key_of(spec, move || Material::generate(spec)).await?;
         row.state = KeyState::Enabled;
         row.current_version = FIRST_VERSION;
         material::fill(&mut row.current_material_id)?;

@@ -6,14 +6,15 @@ use strongroom_audit::Receipt;
 use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
-use crate::authorize::KmsAction;
+use crate::authorize::{KmsAction, Permit};
 use crate::data_key::Decrypted;
 use crate::encryption::{EncryptionAlgorithm, SYMMETRIC_DEFAULT, Source};
 use crate::error::Error;
 use crate::event::{Event, asked};
+use crate::heavy;
 use crate::key_id::shortened;
 use crate::model::{CiphertextBlob, Plaintext};
-use crate::service::Kms;
+use crate::service::{Found, Kms};
 use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// Parameters of Decrypt.
@@ -92,7 +93,6 @@ impl Kms {
             key_id_member: "keyId",
             ignore_ciphertext: ignores_ciphertext(input.dry_run, input.ignore_ciphertext)?,
         };
-        let found = self.key_of(&source)?;
         let wish = Use {
             caller,
             action: KmsAction::Decrypt,
@@ -101,12 +101,19 @@ impl Kms {
             dry_run: input.dry_run,
             conditions: &[(ENCRYPTION_ALGORITHM, algorithm.as_str().to_owned())],
         };
-        let permit = self.permit(&wish, &found, event)?;
-        found.row.has_algorithm(algorithm.as_str())?;
-        if source.ignore_ciphertext {
-            return Err(Error::DryRun);
-        }
-        let decrypted = self.decrypt_with(&permit, &found.row, &source).await?;
+        let ask = |event: &mut Event<'_>| {
+            let found = self.key_of(&source)?;
+            let permit = self.permit(&wish, &found, event)?;
+            found.row.has_algorithm(algorithm.as_str())?;
+            if source.ignore_ciphertext {
+                return Err(Error::DryRun);
+            }
+            Ok((found, permit))
+        };
+        let is_heavy = |_: &(Found, Permit)| algorithm.is_rsa();
+        let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
+        let row = &found.row;
+        let decrypted = self.decrypt_with(&permit, row, &source, turn).await?;
         if algorithm == EncryptionAlgorithm::Symmetric {
             event.material_id(&decrypted.key_material_id);
         }

@@ -104,9 +104,7 @@ impl Kms {
         }
         let (row, deleted) = changed?;
         self.materials().forget(uid);
-        for shred_id in deleted.shred_ids {
-            self.destroy_shred_key(shred_id).await?;
-        }
+        self.destroy_shred_keys(deleted.shred_ids).await?;
         let key_arn = row.arn(self.place());
         event.response(json!({ "keyId": key_arn }));
         if let Some(id) = &deleted.id {
@@ -150,6 +148,8 @@ impl Kms {
                 taken.shred_ids.insert(version.material.shred_id);
             }
         }
+        // Whatever becomes of this request after the commit: they are not forgotten.
+        self.doomed().add(uid, &taken.shred_ids);
         for version in versions {
             if !taken.shred_ids.contains(&version.material.shred_id) {
                 continue;
@@ -214,9 +214,7 @@ impl Kms {
             return Ok(false);
         }
         self.materials().forget(uid);
-        for shred_id in taken.shred_ids {
-            self.destroy_shred_key(shred_id).await?;
-        }
+        self.destroy_shred_keys(taken.shred_ids).await?;
         for (_, id) in gone {
             let arn = row.arn(self.place());
             let mut event = Event::new(receipt, "DeleteExpiredKeyMaterial", false, Value::Null);

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::KeyUid;
 use crate::rows::{
-    ALIASES, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow, alias_key, material_key,
+    ALIASES, KEYS, KeyRow, LAST_USE, MATERIALS, MaterialRow, TOMBSTONES, TombstoneRow, alias_key,
 };
 use crate::service::Kms;
 
@@ -38,12 +38,14 @@ impl Kms {
     ) -> Result<bool, Error> {
         let uid = row.uid();
         self.remove_all_grants(uid).await?;
-        let versions = self.versions_of(uid)?;
-        let wrapped = versions
+        // A damaged row does not say which shred key is its own. Nor need it: the vault does.
+        let versions = self.rows_of(MATERIALS, uid, usize::MAX)?;
+        let shred_ids: BTreeSet<[u8; 16]> = versions
             .iter()
-            .filter(|version| version.material.is_wrapped());
-        let shred_ids: BTreeSet<[u8; 16]> =
-            wrapped.map(|version| version.material.shred_id).collect();
+            .filter_map(|(_, stored)| MaterialRow::decode(uid, &stored.value).ok())
+            .filter(MaterialRow::is_wrapped)
+            .map(|material| material.shred_id)
+            .collect();
         let tombstone = TombstoneRow {
             destroyed_ms: self.now_ms(),
             created_ms: row.created_ms,
@@ -59,9 +61,13 @@ impl Kms {
         // INVARIANT: no version is wrapped again, under a shred key that the tombstone does not
         // name, before the commit.
         let mut preconditions = Vec::new();
-        for version in &versions {
-            preconditions.push(version.is_unchanged(uid));
-            writes.push(delete(MATERIALS, material_key(uid, version.number)));
+        for (row_key, stored) in versions {
+            preconditions.push(Precondition::SeqIs {
+                table: MATERIALS,
+                key: row_key.clone(),
+                seq: stored.seq,
+            });
+            writes.push(delete(MATERIALS, row_key));
         }
         for alias in self.aliases(Some(uid), None, usize::MAX)? {
             let key = alias_key(&self.place().account_id, &alias.name);

@@ -6,14 +6,15 @@ use strongroom_audit::Receipt;
 use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
-use crate::authorize::KmsAction;
+use crate::authorize::{KmsAction, Permit};
 use crate::data_key::Encrypted;
 use crate::encryption::{EncryptionAlgorithm, SYMMETRIC_DEFAULT};
 use crate::error::Error;
 use crate::event::{Event, asked};
+use crate::heavy;
 use crate::key_id::shortened;
 use crate::model::{CiphertextBlob, Plaintext};
-use crate::service::Kms;
+use crate::service::{Found, Kms};
 use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// Parameters of Encrypt.
@@ -84,7 +85,6 @@ impl Kms {
             _ => {}
         }
         algorithm.takes(&input.context)?;
-        let found = self.find(&input.key_id)?;
         let wish = Use {
             caller,
             action: KmsAction::Encrypt,
@@ -93,14 +93,20 @@ impl Kms {
             dry_run: input.dry_run,
             conditions: &[(ENCRYPTION_ALGORITHM, algorithm.as_str().to_owned())],
         };
-        let permit = self.permit(&wish, &found, event)?;
-        found.row.has_algorithm(algorithm.as_str())?;
-        if wish.dry_run {
-            return Err(Error::DryRun);
-        }
+        let ask = |event: &mut Event<'_>| {
+            let found = self.find(&input.key_id)?;
+            let permit = self.permit(&wish, &found, event)?;
+            found.row.has_algorithm(algorithm.as_str())?;
+            if wish.dry_run {
+                return Err(Error::DryRun);
+            }
+            Ok((found, permit))
+        };
+        let is_heavy = |_: &(Found, Permit)| algorithm.is_rsa();
+        let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
         let (plaintext, context) = (&input.plaintext, &input.context);
         let encrypted = self
-            .encrypt_with(&permit, &found.row, algorithm, plaintext, context)
+            .encrypt_with(&permit, &found.row, algorithm, plaintext, context, turn)
             .await?;
         if algorithm == EncryptionAlgorithm::Symmetric {
             event.material_id(&encrypted.key_material_id);

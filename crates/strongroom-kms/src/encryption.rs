@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::authorize::Permit;
 use crate::data_key::{Decrypted, Encrypted};
 use crate::error::Error;
-use crate::heavy;
+use crate::heavy::Turn;
 use crate::key_id::shortened;
 use crate::material::Material;
 use crate::model::{CiphertextBlob, KeySpec, Plaintext};
@@ -71,6 +71,11 @@ impl EncryptionAlgorithm {
             "An encryption context is not supported with algorithm {}.",
             self.as_str()
         )))
+    }
+
+    /// Whether it is work for a while.
+    pub(crate) fn is_rsa(self) -> bool {
+        self != EncryptionAlgorithm::Symmetric
     }
 
     fn oaep(self) -> Result<&'static OaepAlgorithm, Error> {
@@ -137,12 +142,13 @@ impl Kms {
         }
     }
 
-    /// Decrypts with the key that was found and permitted.
+    /// Decrypts with the key that was found and permitted for this turn.
     pub(crate) async fn decrypt_with(
         &self,
         permit: &Permit,
         row: &KeyRow,
         source: &Source<'_>,
+        turn: Turn,
     ) -> Result<Decrypted, Error> {
         if source.algorithm == EncryptionAlgorithm::Symmetric {
             return self.open_blob(permit, row, source.blob, source.context);
@@ -150,7 +156,9 @@ impl Kms {
         let oaep = source.algorithm.oaep()?;
         let unwrapped = self.current_material(permit, row)?;
         let (material, ciphertext) = (unwrapped.material, source.blob.0.clone());
-        let opened = heavy::beside(move || rsa_open(&material, oaep, &ciphertext)).await?;
+        let opened = turn
+            .run(move || rsa_open(&material, oaep, &ciphertext))
+            .await?;
         Ok(Decrypted {
             plaintext: Plaintext::from(opened),
             key_arn: row.arn(self.place()),
@@ -158,7 +166,7 @@ impl Kms {
         })
     }
 
-    /// Encrypts under the key that was found and permitted.
+    /// Encrypts under the key that was found and permitted for this turn.
     pub(crate) async fn encrypt_with(
         &self,
         permit: &Permit,
@@ -166,6 +174,7 @@ impl Kms {
         algorithm: EncryptionAlgorithm,
         plaintext: &Plaintext,
         context: &EncryptionContext,
+        turn: Turn,
     ) -> Result<Encrypted, Error> {
         if algorithm == EncryptionAlgorithm::Symmetric {
             return self.seal_blob(permit, row, plaintext.expose_secret(), context);
@@ -181,7 +190,7 @@ impl Kms {
         };
         let material = unwrapped.material;
         let plain = Zeroizing::new(plaintext.expose_secret().to_vec());
-        let sealed = heavy::beside(move || rsa_seal(&material, oaep, &plain)).await?;
+        let sealed = turn.run(move || rsa_seal(&material, oaep, &plain)).await?;
         Ok(Encrypted {
             blob: CiphertextBlob(sealed.map_err(|TooLong(max)| too_long(max))?),
             key_arn: row.arn(self.place()),

@@ -98,6 +98,12 @@ impl<'a> Event<'a> {
         });
     }
 
+    /// Lets go of the keys that were named, for an operation that asks everything again.
+    pub(crate) fn start_over(&mut self) {
+        self.detail.resources.clear();
+        self.used = None;
+    }
+
     /// Names an alias that the operation is about.
     pub(crate) fn touches_alias(&mut self, arn: &str) {
         self.detail.resources.push(Resource {

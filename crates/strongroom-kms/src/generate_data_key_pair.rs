@@ -83,7 +83,7 @@ impl Kms {
                 ("kms:DataKeyPairSpec", spec.as_str().to_owned()),
             ],
         };
-        let permit = self.permit(&wish, &found, event)?;
+        self.permit(&wish, &found, event)?;
         if wish.dry_run {
             return Err(Error::DryRun);
         }
@@ -91,7 +91,11 @@ impl Kms {
             let pair = KeyPair::generate(spec)?;
             Ok((pair.private_key()?, pair.public_key()?))
         };
-        let (private_key, public_key) = heavy::with_key_of(spec, make).await?;
+        let (private_key, public_key) = heavy::make_key_of(spec, make).await?;
+        // Making it took its time: is all of it still allowed?
+        event.start_over();
+        let found = self.find(&input.key_id)?;
+        let permit = self.permit(&wish, &found, event)?;
         let sealed = self.seal_blob(&permit, &found.row, &private_key, &input.context)?;
         event.material_id(&sealed.key_material_id);
         Ok(GenerateDataKeyPairOutput {

@@ -5,13 +5,13 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
-use crate::authorize::KmsAction;
+use crate::authorize::{KmsAction, Permit};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::heavy;
 use crate::key_pair::KeyPair;
 use crate::model::{KeySpec, KeyUsage};
-use crate::service::Kms;
+use crate::service::{Found, Kms};
 use crate::use_key::Use;
 
 /// Parameters of GetPublicKey.
@@ -58,6 +58,29 @@ impl Kms {
         input: &GetPublicKeyInput,
         event: &mut Event<'_>,
     ) -> Result<GetPublicKeyOutput, Error> {
+        let is_heavy = |(found, _): &(Found, Permit)| found.row.spec.is_rsa();
+        let ask = |event: &mut Event<'_>| self.readable(caller, input, event);
+        let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
+        let row = &found.row;
+        let (spec, key_arn) = (row.spec, row.arn(self.place()));
+        let material = self.current_material(&permit, row)?.material;
+        let read = move || KeyPair::read(spec, &material)?.public_key();
+        Ok(GetPublicKeyOutput {
+            key_arn,
+            public_key: turn.run(read).await?,
+            spec,
+            usage: row.usage,
+            algorithms: spec.algorithms(row.usage),
+        })
+    }
+
+    /// A key that has a public half, which the caller may have.
+    fn readable(
+        &self,
+        caller: &Caller,
+        input: &GetPublicKeyInput,
+        event: &mut Event<'_>,
+    ) -> Result<(Found, Permit), Error> {
         let found = self.find(&input.key_id)?;
         let wish = Use {
             caller,
@@ -69,21 +92,13 @@ impl Kms {
         };
         let permit = self.permit(&wish, &found, event)?;
         let row = &found.row;
-        let (spec, key_arn) = (row.spec, row.arn(self.place()));
-        if !spec.is_asymmetric() {
+        if !row.spec.is_asymmetric() {
             return Err(Error::UnsupportedOperation(format!(
-                "{key_arn} key spec is {} which is not valid for GetPublicKey.",
-                spec.as_str()
+                "{} key spec is {} which is not valid for GetPublicKey.",
+                row.arn(self.place()),
+                row.spec.as_str()
             )));
         }
-        let material = self.current_material(&permit, row)?.material;
-        let read = move || KeyPair::read(spec, &material)?.public_key();
-        Ok(GetPublicKeyOutput {
-            key_arn,
-            public_key: heavy::with_key_of(spec, read).await?,
-            spec,
-            usage: row.usage,
-            algorithms: spec.algorithms(row.usage),
-        })
+        Ok((found, permit))
     }
 }

@@ -482,20 +482,68 @@ impl Kms {
     /// Takes all grants of a key away, in as many commits as it takes: for a key that nobody can
     /// use any more.
     pub(crate) async fn remove_all_grants(&self, key: KeyUid) -> Result<(), Error> {
+        let mut some_damaged = false;
         loop {
-            let page = self.grants(&key.0, None, SCAN_ROWS)?;
+            let page = self.rows_of(GRANTS, key, SCAN_ROWS)?;
             if page.is_empty() {
                 break;
             }
-            let writes = page.iter().flat_map(|grant| removal(key, grant)).collect();
+            let mut writes = Vec::new();
+            for (row_key, stored) in page {
+                // A damaged grant does not stop its key's destruction.
+                let grant = GrantRow::decode(&stored.value);
+                some_damaged |= grant.is_err();
+                let retiring = grant.ok().and_then(|grant| grant.retiring);
+                let id = row_key.get(UID_BYTES..).and_then(|id| id.try_into().ok());
+                if let (Some(retiring), Some(id)) = (retiring, id) {
+                    writes.push(Write::Delete {
+                        table: GRANT_INDEX,
+                        key: retiring_key(&retiring.arn, key, GrantId(id)),
+                    });
+                }
+                writes.push(Write::Delete {
+                    table: GRANTS,
+                    key: row_key,
+                });
+            }
             // Without a precondition there is no conflict.
             let _done = self.commit(Vec::new(), writes).await?;
+        }
+        if some_damaged {
+            self.remove_from_retiring(key).await?;
         }
         let count = Write::Delete {
             table: GRANT_INDEX,
             key: count_key(key),
         };
         let _done = self.commit(Vec::new(), vec![count]).await?;
+        Ok(())
+    }
+}
+
+impl Kms {
+    /// Takes all entries of a key out of the list by retiring principal, which damaged grants
+    /// cannot name: by going through all of it.
+    async fn remove_from_retiring(&self, key: KeyUid) -> Result<(), Error> {
+        let mut after = vec![BY_RETIRING];
+        while let Some(rows) = self.next_rows(GRANT_INDEX, &mut after)? {
+            let of_key = |row_key: &[u8]| {
+                let behind = row_key.get(RETIRING_PREFIX_BYTES..);
+                row_key.starts_with(&[BY_RETIRING])
+                    && behind.is_some_and(|rest| rest.starts_with(&key.0))
+            };
+            let writes: Vec<Write> = rows
+                .into_iter()
+                .filter(|(row_key, _)| of_key(row_key))
+                .map(|(key, _)| Write::Delete {
+                    table: GRANT_INDEX,
+                    key,
+                })
+                .collect();
+            if !writes.is_empty() {
+                let _done = self.commit(Vec::new(), writes).await?;
+            }
+        }
         Ok(())
     }
 }
@@ -567,5 +615,7 @@ pub(crate) const UID_BYTES: usize = 16;
 const HASH_BYTES: usize = 8;
 const COUNTS: u8 = 0;
 const BY_RETIRING: u8 = 1;
+/// A byte and half a hash.
+const RETIRING_PREFIX_BYTES: usize = 17;
 const SCAN_ROWS: usize = 512;
 const TOKEN_LABEL: &str = "kms-grant-token";

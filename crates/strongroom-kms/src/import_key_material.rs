@@ -119,7 +119,7 @@ impl Kms {
         let encrypted = input.encrypted_key_material.clone();
         let material = heavy::beside(move || token.unwrap(&encrypted)).await?;
         let material = Material::new(material);
-        let id = material.imported_id(uid);
+        let id = material.imported_id(self.keyring(), uid);
         let shred = self.new_shred_key(uid).await?;
         let change = self.change_named_key(&input.key_id, &ask, |row| {
             let arn = row.arn(self.place());
@@ -145,9 +145,7 @@ impl Kms {
             }
         };
         self.materials().forget(uid);
-        for shred_id in imported.shred_ids {
-            self.destroy_shred_key(shred_id).await?;
-        }
+        self.destroy_shred_keys(imported.shred_ids).await?;
         let key_arn = row.arn(self.place());
         let key_material_id = hex::encode(id);
         event.material_id(&key_material_id);
@@ -359,7 +357,9 @@ fn check_material(spec: KeySpec, material: &Material) -> Result<(), Error> {
         | KeySpec::EccNistP256
         | KeySpec::EccNistP384
         | KeySpec::EccNistP521
-        | KeySpec::EccNistEdwards25519 => KeyPair::read(spec, material).is_ok(),
+        | KeySpec::EccNistEdwards25519 => {
+            is_one_value(material.expose_secret()) && KeyPair::read(spec, material).is_ok()
+        }
     };
     if fits {
         return Ok(());
@@ -368,6 +368,20 @@ fn check_material(spec: KeySpec, material: &Material) -> Result<(), Error> {
         "The key material is not valid for key spec {}.",
         spec.as_str()
     )))
+}
+
+/// Whether this is one sequence of DER and nothing behind it, as a private key has to be written.
+fn is_one_value(der: &[u8]) -> bool {
+    let length = match der {
+        [0x30, short @ 0..=0x7f, rest @ ..] => Some((usize::from(*short), rest)),
+        [0x30, 0x81, one @ 0x80..=0xff, rest @ ..] => Some((usize::from(*one), rest)),
+        [0x30, 0x82, high @ 1..=0xff, low, rest @ ..] => {
+            Some((usize::from(u16::from_be_bytes([*high, *low])), rest))
+        }
+        // No private key is that long.
+        _ => None,
+    };
+    length.is_some_and(|(length, rest)| length == rest.len())
 }
 
 const EXPIRES: &str = "KEY_MATERIAL_EXPIRES";

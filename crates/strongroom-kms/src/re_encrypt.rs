@@ -7,15 +7,16 @@ use strongroom_audit::Receipt;
 use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
-use crate::authorize::KmsAction;
+use crate::authorize::{KmsAction, Permit};
 use crate::data_key::{Decrypted, Encrypted};
 use crate::decrypt::ignores_ciphertext;
 use crate::encryption::{EncryptionAlgorithm, SYMMETRIC_DEFAULT, Source};
 use crate::error::Error;
 use crate::event::{Event, asked};
+use crate::heavy;
 use crate::key_id::shortened;
 use crate::model::CiphertextBlob;
-use crate::service::Kms;
+use crate::service::{Found, Kms};
 use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
 /// Parameters of ReEncrypt.
@@ -94,7 +95,42 @@ impl Kms {
             key_id_member: "sourceKeyId",
             ignore_ciphertext: ignores_ciphertext(input.dry_run, input.ignore_ciphertext)?,
         };
-        let source_key = self.key_of(&source)?;
+        let ask = |event: &mut Event<'_>| self.re_encrypting(caller, input, &source, to, event);
+        let (asked, turn) = heavy::in_turn(event, |_| from.is_rsa(), ask).await?;
+        let Asked { may_decrypt, .. } = &asked;
+        let row = &asked.source.row;
+        let decrypted = self.decrypt_with(may_decrypt, row, &source, turn).await?;
+        if input.dry_run {
+            return Err(Error::DryRun);
+        }
+        event.start_over();
+        let (asked, turn) = heavy::in_turn(event, |_| to.is_rsa(), ask).await?;
+        let (plaintext, context) = (&decrypted.plaintext, &input.destination_context);
+        let (may_encrypt, row) = (&asked.may_encrypt, &asked.destination.row);
+        let encrypted = self
+            .encrypt_with(may_encrypt, row, to, plaintext, context, turn)
+            .await?;
+        let output = ReEncryptOutput::new(decrypted, from, encrypted, to);
+        if let Some(id) = &output.source_key_material_id {
+            event.additional("sourceKeyMaterialId", json!(id));
+        }
+        if let Some(id) = &output.destination_key_material_id {
+            event.additional("destinationKeyMaterialId", json!(id));
+        }
+        Ok(output)
+    }
+
+    /// Both keys, if the caller may decrypt with the one and encrypt with the other.
+    fn re_encrypting(
+        &self,
+        caller: &Caller,
+        input: &ReEncryptInput,
+        source: &Source<'_>,
+        to: EncryptionAlgorithm,
+        event: &mut Event<'_>,
+    ) -> Result<Asked, Error> {
+        let from = source.algorithm;
+        let source_key = self.key_of(source)?;
         let destination = self.find(&input.destination_key_id)?;
         let same = source_key.row.uid == destination.row.uid;
         let conditions = |algorithm: EncryptionAlgorithm| {
@@ -124,25 +160,21 @@ impl Kms {
         if source.ignore_ciphertext {
             return Err(Error::DryRun);
         }
-        let decrypted = self
-            .decrypt_with(&may_decrypt, &source_key.row, &source)
-            .await?;
-        if wish.dry_run {
-            return Err(Error::DryRun);
-        }
-        let (plaintext, context) = (&decrypted.plaintext, &input.destination_context);
-        let encrypted = self
-            .encrypt_with(&may_encrypt, &destination.row, to, plaintext, context)
-            .await?;
-        let output = ReEncryptOutput::new(decrypted, from, encrypted, to);
-        if let Some(id) = &output.source_key_material_id {
-            event.additional("sourceKeyMaterialId", json!(id));
-        }
-        if let Some(id) = &output.destination_key_material_id {
-            event.additional("destinationKeyMaterialId", json!(id));
-        }
-        Ok(output)
+        Ok(Asked {
+            source: source_key,
+            may_decrypt,
+            destination,
+            may_encrypt,
+        })
     }
+}
+
+/// Two keys and what may be done with them.
+struct Asked {
+    source: Found,
+    may_decrypt: Permit,
+    destination: Found,
+    may_encrypt: Permit,
 }
 
 impl ReEncryptInput {

@@ -214,25 +214,18 @@ impl Kms {
             self.destroy_shred_key(shred.id()).await?;
             return Err(error);
         }
+        self.doomed().add(row.uid(), before.difference(&kept));
         if self.commit(preconditions, writes).await?.is_err() {
             self.destroy_shred_key(shred.id()).await?;
             return Ok(false);
         }
-        for id in before.difference(&kept) {
-            self.destroy_shred_key(*id).await?;
-        }
+        self.destroy_shred_keys(before.difference(&kept).copied())
+            .await?;
         Ok(true)
     }
 
     fn versions(&self, uid: KeyUid) -> Result<Vec<(Vec<u8>, u64, MaterialRow)>, Error> {
-        let end = [uid.0.as_slice(), &[0xFF; 5]].concat();
-        let rows = self.store().tables().scan(
-            MATERIALS,
-            Bound::Included(&uid.0),
-            Bound::Excluded(&end),
-            VERSIONS_MAX,
-            false,
-        )?;
+        let rows = self.rows_of(MATERIALS, uid, usize::MAX)?;
         rows.into_iter()
             .map(|(key, row)| Ok((key, row.seq, MaterialRow::decode(uid, &row.value)?)))
             .collect()
@@ -272,6 +265,4 @@ impl Kms {
 pub const REWRAP_MARKS: TableId = TableId(7);
 const MARK: &str = "kms";
 const KEYS_PER_SCAN: usize = 64;
-/// More versions than AWS lets a key have.
-const VERSIONS_MAX: usize = 1024;
 const ATTEMPTS_MAX: usize = 16;

@@ -40,6 +40,19 @@ impl Kms {
         self.materials().expire(now_ms);
         self.flush_last_uses().await?;
         let mut report = DueReport::default();
+        for (uid, error) in self.destroy_doomed().await {
+            report.failed.push((uid.to_string(), error));
+        }
+        for (id, owner) in self.doomed().kept() {
+            let of = owner.map_or_else(|| "a key".to_owned(), |uid| format!("KMS key {uid}"));
+            let what = format!(
+                "material of {of}: file {} of the vault is kept",
+                hex::encode(id)
+            );
+            report
+                .failed
+                .push((hex::encode(id), Error::Corrupted { what }));
+        }
         let mut after = Vec::new();
         while let Some(rows) = self.next_rows(TOMBSTONES, &mut after)? {
             for (key, stored) in rows {

@@ -21,6 +21,7 @@ use crate::rows::{
     material_version,
 };
 use crate::seen_time::SeenTime;
+use crate::shred::Doomed;
 
 /// The key service of one region and account.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ struct Inner {
     iam: OnceLock<Iam>,
     last_uses: LastUses,
     seen_time: SeenTime,
+    doomed: Doomed,
 }
 
 /// A key as it is stored now.
@@ -71,14 +73,15 @@ impl Kms {
                 iam: OnceLock::new(),
                 last_uses: LastUses::default(),
                 seen_time: SeenTime::default(),
+                doomed: Doomed::default(),
             }),
         };
         kms.begin_seeing().await?;
         match kms.sweep_vault().await {
-            // A row that cannot be read refers to something, nobody knows to what: so nothing is
+            // What cannot be read refers to something, nobody knows to what: so nothing more is
             // swept. Using the key, and verification, will say so.
             Err(error) if error.is_corruption() => Ok(kms),
-            swept => swept.map(|_| kms),
+            swept => swept.map(|()| kms),
         }
     }
 
@@ -131,6 +134,10 @@ impl Kms {
 
     pub(crate) fn materials(&self) -> &MaterialCache {
         &self.inner.materials
+    }
+
+    pub(crate) fn doomed(&self) -> &Doomed {
+        &self.inner.doomed
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -9,15 +9,16 @@
 //! A file is in the vault before a commit refers to it, and is destroyed after the commit that
 //! refers to it no more. What a crash leaves between the two is swept at the next start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::key_id::KeyUid;
 use crate::material::fill;
-use crate::rows::{MATERIALS, MaterialRow, material_uid};
+use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow, material_uid};
 use crate::service::Kms;
 
 /// A shred key, in clear.
@@ -36,6 +37,47 @@ impl ShredKey {
     pub(crate) fn expose_secret(&self) -> &[u8; 32] {
         &self.secret
     }
+}
+
+/// Shred keys that a commit refers to no more, or will not when it is through, until they are
+/// destroyed; and files of the vault that were kept at the start. A start finds both again.
+#[derive(Debug, Default)]
+pub(crate) struct Doomed {
+    ids: Mutex<BTreeMap<[u8; 16], KeyUid>>,
+    kept: Mutex<BTreeMap<[u8; 16], Option<KeyUid>>>,
+}
+
+impl Doomed {
+    pub(crate) fn add<'a>(&self, uid: KeyUid, ids: impl IntoIterator<Item = &'a [u8; 16]>) {
+        let ids = ids.into_iter().map(|id| (*id, uid));
+        locked(&self.ids).extend(ids);
+    }
+
+    fn remove(&self, id: [u8; 16]) {
+        locked(&self.ids).remove(&id);
+        locked(&self.kept).remove(&id);
+    }
+
+    fn all(&self) -> Vec<([u8; 16], KeyUid)> {
+        let ids = locked(&self.ids);
+        ids.iter().map(|(id, uid)| (*id, *uid)).collect()
+    }
+
+    fn keep(&self, id: [u8; 16], owner: Option<KeyUid>) {
+        locked(&self.kept).insert(id, owner);
+    }
+
+    /// Files that no material refers to, and that were kept since not all rows are whole; with the
+    /// keys that they belong to, where they say so.
+    pub(crate) fn kept(&self) -> Vec<([u8; 16], Option<KeyUid>)> {
+        let kept = locked(&self.kept);
+        kept.iter().map(|(id, owner)| (*id, *owner)).collect()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is whole before anything can panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for ShredKey {
@@ -95,45 +137,132 @@ impl Kms {
     /// Destroys a shred key, durably.
     pub(crate) async fn destroy_shred_key(&self, id: [u8; 16]) -> Result<(), Error> {
         self.store().vault().destroy(id).await?;
+        self.doomed().remove(id);
         Ok(())
     }
 
-    /// Destroys what a crash left in the vault: everything that no material refers to. Returns
-    /// how many. Only while nothing else uses the key service.
-    pub(crate) async fn sweep_vault(&self) -> Result<u64, Error> {
-        let entries = self.store().vault().list()?;
-        if entries.is_empty() {
-            return Ok(0);
+    /// Destroys shred keys that a commit refers to no more, all that can be; those that cannot are
+    /// tried again by [`Kms::run_due`] if they were added to [`Kms::doomed`] before the commit.
+    pub(crate) async fn destroy_shred_keys(
+        &self,
+        ids: impl IntoIterator<Item = [u8; 16]>,
+    ) -> Result<(), Error> {
+        let mut done = Ok(());
+        for id in ids {
+            done = done.and(self.destroy_shred_key(id).await);
         }
-        let mut used = BTreeSet::new();
-        self.each_material(|_, material| {
-            if material.is_wrapped() {
-                used.insert(material.shred_id);
-            }
-        })?;
-        let mut swept = 0_u64;
-        for entry in entries {
-            if !used.contains(&entry.id) {
-                self.destroy_shred_key(entry.id).await?;
-                swept = swept.saturating_add(1);
-            }
-        }
-        Ok(swept)
+        done
     }
 
-    /// Shows every material row of every key.
-    pub(crate) fn each_material(
-        &self,
-        mut show: impl FnMut(KeyUid, &MaterialRow),
-    ) -> Result<(), Error> {
-        let mut after = Vec::new();
+    /// Tries again to destroy what was to be destroyed after a commit, and was not. Returns what
+    /// is still there, by key.
+    pub(crate) async fn destroy_doomed(&self) -> Vec<(KeyUid, Error)> {
+        let mut failed = Vec::new();
+        for (id, uid) in self.doomed().all() {
+            let destroyed = match self.refers_to(uid, id) {
+                // The commit failed, or is not there yet.
+                Ok(true) => Ok(()),
+                Ok(false) => self.destroy_shred_key(id).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = destroyed {
+                failed.push((uid, error));
+            }
+        }
+        failed
+    }
+
+    /// Whether a version of a key is wrapped under this shred key.
+    fn refers_to(&self, uid: KeyUid, id: [u8; 16]) -> Result<bool, Error> {
+        let versions = self.versions_of(uid)?;
+        let mut wrapped = versions.iter().filter(|v| v.material.is_wrapped());
+        Ok(wrapped.any(|version| version.material.shred_id == id))
+    }
+
+    /// Destroys what a crash left in the vault: everything that no material refers to. Only while
+    /// nothing else uses the key service.
+    ///
+    /// INVARIANT: no file goes on the word of damaged rows. A file is kept, and its key reported by
+    /// every [`Kms::run_due`], unless all material of the key that it belongs to is there and opens
+    /// under the shred keys that it names; a file that does not say whose it is, unless that is so
+    /// for every key.
+    pub(crate) async fn sweep_vault(&self) -> Result<(), Error> {
+        let entries = self.store().vault().list()?;
+        let mut used = BTreeSet::new();
+        let mut rows_are_whole = true;
+        if !entries.is_empty() {
+            rows_are_whole = self.each_readable_material(|material| {
+                if material.is_wrapped() {
+                    used.insert(material.shred_id);
+                }
+            })?;
+        }
+        let left = entries.iter().filter(|entry| !used.contains(&entry.id));
+        for entry in left {
+            let goes = match entry.owner {
+                Some(uid) => rows_are_whole && self.is_key_whole(KeyUid(uid))?,
+                None => rows_are_whole && self.are_all_keys_whole()?,
+            };
+            if goes {
+                self.destroy_shred_key(entry.id).await?;
+            } else {
+                self.doomed().keep(entry.id, entry.owner.map(KeyUid));
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows every material row that can be read; `false` if one cannot.
+    fn each_readable_material(&self, mut show: impl FnMut(&MaterialRow)) -> Result<bool, Error> {
+        let (mut after, mut whole) = (Vec::new(), true);
         while let Some(rows) = self.next_rows(MATERIALS, &mut after)? {
             for (key, stored) in &rows {
-                let uid = material_uid(key)?;
-                show(uid, &MaterialRow::decode(uid, &stored.value)?);
+                let material = material_uid(key);
+                match material.and_then(|uid| MaterialRow::decode(uid, &stored.value)) {
+                    Ok(material) => show(&material),
+                    Err(_) => whole = false,
+                }
             }
         }
-        Ok(())
+        Ok(whole)
+    }
+
+    fn are_all_keys_whole(&self) -> Result<bool, Error> {
+        let mut after = Vec::new();
+        while let Some(rows) = self.next_rows(KEYS, &mut after)? {
+            for (key, _) in &rows {
+                let whole = KeyUid::from_row_key(key).map(|uid| self.is_key_whole(uid));
+                if !whole.unwrap_or(Ok(false))? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether all material of a key is there and opens. A key that is not there has none: its
+    /// making was not committed, or it is destroyed.
+    fn is_key_whole(&self, uid: KeyUid) -> Result<bool, Error> {
+        let stored = self.store().tables().get(KEYS, &uid.0)?;
+        let row = match stored.map(|stored| KeyRow::decode(uid, &stored.value)) {
+            None => return Ok(self.rows_of(MATERIALS, uid, 1)?.is_empty()),
+            Some(Err(_)) => return Ok(false),
+            Some(Ok(row)) => row,
+        };
+        let versions = match self.versions_of(uid) {
+            Err(error) if error.is_corruption() => return Ok(false),
+            versions => versions?,
+        };
+        let is_there = |number| versions.iter().any(|version| version.number == number);
+        if !(1..=row.current_version).all(is_there) {
+            return Ok(false);
+        }
+        for version in versions.iter().filter(|v| v.material.is_wrapped()) {
+            if !self.is_whole(&row, version.number, &version.material)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -8,7 +8,7 @@ use strongroom_iam::Caller;
 use crate::authorize::{KmsAction, Permit};
 use crate::error::Error;
 use crate::event::{Event, asked};
-use crate::heavy;
+use crate::heavy::{self, Turn};
 use crate::key_id::shortened;
 use crate::key_pair::KeyPair;
 use crate::message::message_length;
@@ -64,24 +64,37 @@ impl Kms {
         input: &SignInput,
         event: &mut Event<'_>,
     ) -> Result<SignOutput, Error> {
+        let (signing, turn) = self.signing(caller, KmsAction::Sign, input, event).await?;
         let Signing {
             algorithm,
             message,
             found,
             permit,
-        } = self.signing(caller, KmsAction::Sign, input, event)?;
+        } = signing;
         let row = &found.row;
         let (spec, material) = (row.spec, self.current_material(&permit, row)?.material);
         let sign = move || algorithm.sign(&KeyPair::read(spec, &material)?, &message);
         Ok(SignOutput {
-            signature: heavy::with_key_of(spec, sign).await?,
+            signature: turn.run(sign).await?,
             key_arn: row.arn(self.place()),
             algorithm: algorithm.as_str(),
         })
     }
 
-    /// What Sign and Verify have in common: everything before the signature.
-    pub(crate) fn signing(
+    /// What Sign and Verify have in common: everything before the signature, and the turn for it.
+    pub(crate) async fn signing(
+        &self,
+        caller: &Caller,
+        action: KmsAction,
+        input: &SignInput,
+        event: &mut Event<'_>,
+    ) -> Result<(Signing, Turn), Error> {
+        let is_heavy = |signing: &Signing| signing.found.row.spec.is_rsa();
+        let ask = |event: &mut Event<'_>| self.try_signing(caller, action, input, event);
+        heavy::in_turn(event, is_heavy, ask).await
+    }
+
+    fn try_signing(
         &self,
         caller: &Caller,
         action: KmsAction,

@@ -100,20 +100,20 @@ impl Kms {
         let Some(mut stored) = self.material(row.uid(), version)? else {
             return Ok(None);
         };
-        loop {
-            let error = match self.unwrap_material(permit, row, version, &stored) {
-                Ok(material) => {
-                    let id = hex::encode(stored.material_id);
-                    return Ok(Some(Unwrapped { material, id }));
-                }
-                Err(error) => error,
-            };
+        let material = match self.unwrap_material(permit, row, version, &stored) {
             // Was it wrapped again, and the shred key of before destroyed, after the row was read?
-            match self.material(row.uid(), version)? {
-                Some(now) if error.is_corruption() && now != stored => stored = now,
+            // Once is enough: nothing is wrapped again twice within a moment.
+            Err(error) if error.is_corruption() => match self.material(row.uid(), version)? {
+                Some(now) if now != stored => {
+                    stored = now;
+                    self.unwrap_material(permit, row, version, &stored)?
+                }
                 _ => return Err(error),
-            }
-        }
+            },
+            unwrapped => unwrapped?,
+        };
+        let id = hex::encode(stored.material_id);
+        Ok(Some(Unwrapped { material, id }))
     }
 }
 

@@ -7,7 +7,6 @@ use strongroom_iam::Caller;
 use crate::authorize::KmsAction;
 use crate::error::Error;
 use crate::event::Event;
-use crate::heavy;
 use crate::key_pair::KeyPair;
 use crate::message::proof_length;
 use crate::service::Kms;
@@ -51,18 +50,21 @@ impl Kms {
         event: &mut Event<'_>,
     ) -> Result<VerifyOutput, Error> {
         proof_length(&input.signature, "signature")?;
+        let (signing, turn) = self
+            .signing(caller, KmsAction::Verify, &input.signed, event)
+            .await?;
         let Signing {
             algorithm,
             message,
             found,
             permit,
-        } = self.signing(caller, KmsAction::Verify, &input.signed, event)?;
+        } = signing;
         let row = &found.row;
         let (spec, material) = (row.spec, self.current_material(&permit, row)?.material);
         let signature = input.signature.clone();
         let verify =
             move || algorithm.verify(&KeyPair::read(spec, &material)?, &message, &signature);
-        heavy::with_key_of(spec, verify).await?;
+        turn.run(verify).await?;
         Ok(VerifyOutput {
             key_arn: row.arn(self.place()),
             algorithm: algorithm.as_str(),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::hkdf::Prk;
+use aws_lc_rs::hmac;
 use strongroom_format::ExternalKey;
 use strongroom_store::AtRest;
 use zeroize::Zeroizing;
@@ -37,6 +38,7 @@ pub(super) struct Keys {
     newest_domain: (u32, Arc<Domain>),
     sse_s3: BTreeMap<u32, Prk>,
     newest_sse_s3: (u32, Prk),
+    material_ids: hmac::Key,
 }
 
 impl Keys {
@@ -58,6 +60,9 @@ impl Keys {
             }
         }
         let missing = RootError::Corrupted("its list of keys");
+        let (_, first_domain) = domains.first_key_value().ok_or(missing.clone())?;
+        let material_ids = first_domain.kms_material_id.as_slice();
+        let material_ids = hmac::Key::new(hmac::HMAC_SHA256, material_ids);
         let newest_domain = domains.last_key_value().ok_or(missing.clone())?;
         let newest_sse_s3 = sse_s3.last_key_value().ok_or(missing)?;
         Ok(Keys {
@@ -66,6 +71,7 @@ impl Keys {
             newest_sse_s3: (*newest_sse_s3.0, newest_sse_s3.1.clone()),
             domains,
             sse_s3,
+            material_ids,
         })
     }
 
@@ -197,6 +203,20 @@ impl Keyring {
         Some(bucket_key(keys.sse_s3.get(&epoch)?, bucket_uid))
     }
 
+    /// The id of material that was imported into a KMS key: a MAC under a key of the first epoch,
+    /// which is the same as long as the keyring lives. No epoch ever goes.
+    pub(crate) fn kms_material_id(&self, key_uid: &[u8; 16], material: &[u8]) -> [u8; 32] {
+        let keys = self.keys.load();
+        let mut mac = hmac::Context::with_key(&keys.material_ids);
+        mac.update(key_uid);
+        mac.update(material);
+        let mut id = [0; 32];
+        for (to, from) in id.iter_mut().zip(mac.sign().as_ref()) {
+            *to = *from;
+        }
+        id
+    }
+
     fn domain(&self, epoch: u32) -> Option<Arc<Domain>> {
         self.keys.load().domains.get(&epoch).cloned()
     }
@@ -215,6 +235,7 @@ struct Domain {
     rows: Prk,
     kms_wrap: Zeroizing<[u8; 32]>,
     kms_shred: Arc<AeadKey>,
+    kms_material_id: Zeroizing<[u8; 32]>,
     private: AeadKey,
 }
 
@@ -230,6 +251,7 @@ impl Domain {
             rows: kdf::extract(b"strongroom/1/at-rest", rows.as_slice()),
             kms_wrap: derive(b"strongroom/1/kms-wrap"),
             kms_shred: Arc::new(aead(b"strongroom/1/kms-shred")?),
+            kms_material_id: derive(b"strongroom/1/kms-material-id"),
             private: aead(b"strongroom/1/private")?,
         })
     }

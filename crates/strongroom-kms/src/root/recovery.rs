@@ -55,7 +55,11 @@ impl Recovery {
     pub(super) fn combine(parameters: &[u8], shares: &[Share]) -> Result<Recovery, RootError> {
         let wanted = RecoveryInfo::parse(parameters)?;
         for (at, share) in shares.iter().enumerate() {
-            if share.set != wanted.set || share.threshold != wanted.threshold {
+            // A number beyond the set's last one is of no share that was made.
+            if share.set != wanted.set
+                || share.threshold != wanted.threshold
+                || share.number > wanted.shares
+            {
                 return Err(RootError::ShareOfAnotherSet {
                     number: share.number,
                     set: hex::encode(wanted.set),

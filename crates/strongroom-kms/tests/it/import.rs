@@ -114,6 +114,21 @@ pub(crate) async fn imported(world: &World, valid_to_ms: u64) -> String {
     key_id
 }
 
+/// The same material once more, for ever.
+pub(crate) async fn again(world: &World, key_id: &str) {
+    import(world, key_id, &MATERIAL, nothing).await.unwrap();
+}
+
+/// A private key into a new key for signatures.
+pub(crate) async fn key_pair(
+    world: &World,
+    spec: &str,
+    pkcs8: &[u8],
+) -> Result<ImportKeyMaterialOutput, Error> {
+    let key = external(world, spec, "SIGN_VERIFY").await;
+    import(world, &key.key_id, pkcs8, nothing).await
+}
+
 async fn delete(
     world: &World,
     key_id: &str,

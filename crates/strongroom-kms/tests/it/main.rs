@@ -40,6 +40,7 @@ mod rewrap;
 mod rotation;
 mod rsa;
 mod s3;
+mod sec_damage;
 mod secrets;
 mod seen_time;
 mod sign;

@@ -134,15 +134,29 @@ fn sec_every_mistyped_character_is_noticed() {
 fn sec_forged_value_does_not_open() {
     // A share with a right checksum whose value was changed: what a dishonest holder would give.
     let (file, shares, _) = escrowed(plan(2, 3));
-    let forged = forge(&shares[0]);
+    let forged = forge(&shares[0], 20 * 8);
     assert_eq!(
         try_recover(&file, &[&forged, &shares[1]]).unwrap_err(),
         RootError::WrongSecret(WrapKind::Recovery)
     );
 }
 
-/// Changes a bit of the value and makes the checksum fit.
-fn forge(share: &str) -> String {
+#[test]
+fn sec_share_beyond_the_last_of_its_set_is_refused() {
+    let (file, shares, _) = escrowed(plan(2, 3));
+    // Number 1 becomes 5 and 9: shares that were never made.
+    for (bit, number) in [(10 * 8 + 5, 5), (10 * 8 + 4, 9)] {
+        let forged = forge(&shares[0], bit);
+        let refused = try_recover(&file, &[&forged, &shares[1]]).unwrap_err();
+        assert!(
+            matches!(refused, RootError::ShareOfAnotherSet { number: told, .. } if told == number),
+            "{refused:?}"
+        );
+    }
+}
+
+/// Changes a bit and makes the checksum fit.
+fn forge(share: &str, bit: usize) -> String {
     const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let digits = share.strip_prefix("SRSHARE-").unwrap().replace('-', "");
     let mut bits: Vec<u8> = digits
@@ -152,7 +166,7 @@ fn forge(share: &str) -> String {
             (0..5).rev().map(move |bit| u8::from(value >> bit & 1 == 1))
         })
         .collect();
-    bits[20 * 8] ^= 1;
+    bits[bit] ^= 1;
     let bytes: Vec<u8> = bits[..43 * 8]
         .chunks(8)
         .map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit))
