@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use strongroom_kms::RotateKeyOnDemandInput;
 use strongroom_store::TableId;
 
-use crate::world::{World, call, context, new_world};
+use crate::world::{DAY_MS, World, call, context, new_world};
 
 /// Wrapped material of all keys, as it is stored.
 fn material_rows(world: &World) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -209,3 +209,35 @@ async fn rewrap_quietly(world: &World) {
     let report = world.kms.rewrap(&|_, _| ()).await.unwrap();
     assert_eq!(report.damaged, 0);
 }
+
+/// Automatic rotation every 90 days for two and a half centuries.
+#[tokio::test]
+async fn more_versions_than_a_page_of_the_table_come_forward() {
+    let mut world = new_world().await;
+    let key = world.key().await;
+    let first = world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    let input = strongroom_kms::EnableKeyRotationInput {
+        key_id: key.key_id.clone(),
+        rotation_period_in_days: Some(90),
+    };
+    call!(world, enable_key_rotation, input).unwrap();
+    for _ in 0..VERSIONS - 1 {
+        world.clock.advance_ms(90 * DAY_MS);
+        assert_eq!(world.run_due().await.rotated, 1);
+    }
+    let last = world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    world.rotate();
+    assert_eq!(rewrap_all(&world).await, (VERSIONS, VERSIONS, 0));
+    assert_eq!(rewrap_all(&world).await, (VERSIONS, 0, 0));
+    for blob in [first, last] {
+        let blob = blob.ciphertext_blob.0;
+        assert!(world.decrypt(&blob, &context(&[]), None).await.is_ok());
+    }
+}
+
+async fn rewrap_all(world: &World) -> (u64, u64, u64) {
+    let report = world.kms.rewrap(&|_, _| ()).await.unwrap();
+    (report.seen, report.rewrapped, report.damaged)
+}
+
+const VERSIONS: u64 = 1_100;
