@@ -375,6 +375,7 @@ def keyring_secret(v, kind, parameters):
     shares = [share_parse(text) for text in v["shares"]]
     need(len(parameters) == 10 and 2 <= parameters[8] <= parameters[9] <= 16, "parse")
     need(all((s["set"], s["threshold"]) == (parameters[:8], parameters[8]) for s in shares), "wrong_key")
+    need(all(s["number"] <= parameters[9] for s in shares), "wrong_key")
     need(len({s["number"] for s in shares}) == len(shares) >= parameters[8], "wrong_key")
     return combine(shares[:parameters[8]])
 
