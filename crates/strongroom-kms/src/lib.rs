@@ -102,6 +102,7 @@ mod update_key_description;
 mod use_key;
 mod verify;
 mod verify_mac;
+mod verify_vault;
 
 pub use cancel_key_deletion::CancelKeyDeletionInput;
 pub use create_alias::CreateAliasInput;
@@ -169,3 +170,4 @@ pub use update_alias::UpdateAliasInput;
 pub use update_key_description::UpdateKeyDescriptionInput;
 pub use verify::{VerifyInput, VerifyOutput};
 pub use verify_mac::{VerifyMacInput, VerifyMacOutput};
+pub use verify_vault::VaultReport;

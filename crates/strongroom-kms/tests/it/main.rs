@@ -49,4 +49,5 @@ mod tags;
 mod users;
 mod vault;
 mod vectors;
+mod verify_vault;
 mod world;

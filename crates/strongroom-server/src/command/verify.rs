@@ -79,6 +79,7 @@ fn words(now: Progress) -> String {
         Stage::Rows => "rows of the tables".to_owned(),
         Stage::Log => "log of the tables".to_owned(),
         Stage::Blobs => "catalogue of blobs".to_owned(),
+        Stage::Vault => "vault".to_owned(),
         Stage::Audit => "audit log".to_owned(),
         Stage::KeyMaterial | Stage::ObjectKeys => "wrapped keys".to_owned(),
         Stage::Dependants => "what depends on a key".to_owned(),
@@ -102,7 +103,11 @@ fn summary(found: &Verification) -> String {
         ),
         format!(
             "compared: {} blobs of the catalogue with the rows that refer to them, {} without one",
-            found.blobs, found.unreferred.total
+            found.blobs, found.unreferred_blobs
+        ),
+        format!(
+            "opened: {} versions of KMS keys with the {} shred keys of the vault",
+            found.materials, found.vault_files
         ),
         format!(
             "chained: {} audit records in {} files, the last is number {} with SHA-256 {}",

@@ -125,6 +125,7 @@ pub(crate) enum Stage {
     Rows,
     Log,
     Blobs,
+    Vault,
     Audit,
     KeyMaterial,
     ObjectKeys,
@@ -267,10 +268,14 @@ pub(crate) struct Verification {
     pub(crate) log_bytes: u64,
     /// Blobs in the catalogue.
     pub(crate) blobs: u64,
+    pub(crate) unreferred_blobs: u64,
+    /// Files of the vault, and the versions of KMS keys that open with them.
+    pub(crate) vault_files: u64,
+    pub(crate) materials: u64,
     pub(crate) audit: AuditVerification,
     /// Each damaged thing, with what is wrong.
     pub(crate) damaged: Found,
-    /// Blobs that no row refers to.
+    /// Blobs and shred keys that no row refers to.
     pub(crate) unreferred: Found,
 }
 

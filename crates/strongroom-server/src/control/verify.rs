@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The verification of everything: the store's objects, rows and log, then the audit log.
+//! The verification of everything: the store's objects, rows and log, key material, the audit log.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,12 +21,17 @@ pub(super) async fn verify(
 ) -> Result<Verification, Error> {
     let tell = |now: VerifyProgress| progress(shown(now));
     let store = rooms.objects.verify(scope, &tell).await.map_err(refused)?;
+    progress(Progress {
+        stage: Stage::Vault,
+        ..Progress::default()
+    });
+    let vault = rooms.kms.verify_vault().await.map_err(refused)?;
     let audit = verify_audit(rooms, progress).await?;
     let mut damaged = found(&store.damaged);
-    for error in &audit.damaged {
-        damaged.total = damaged.total.saturating_add(1);
-        damaged.lines.push(error.to_string());
-    }
+    damaged.add(vault.damaged);
+    damaged.add(audit.damaged.iter().map(ToString::to_string).collect());
+    let mut unreferred = found(&store.unreferred);
+    unreferred.add(vault.unreferred);
     Ok(Verification {
         objects: store.objects,
         bytes: store.bytes,
@@ -37,6 +42,9 @@ pub(super) async fn verify(
         commits: store.commits,
         log_bytes: store.log_bytes,
         blobs: store.blobs,
+        unreferred_blobs: store.unreferred.total(),
+        vault_files: vault.files,
+        materials: vault.materials,
         audit: AuditVerification {
             files: audit.files,
             records: audit.lines,
@@ -44,7 +52,7 @@ pub(super) async fn verify(
             hash: hex::encode(audit.head.hash),
         },
         damaged,
-        unreferred: found(&store.unreferred),
+        unreferred,
     })
 }
 
@@ -98,6 +106,14 @@ fn found(findings: &Findings) -> Found {
     Found {
         total: findings.total(),
         lines: findings.lines().to_vec(),
+    }
+}
+
+impl Found {
+    fn add(&mut self, lines: Vec<String>) {
+        let more = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        self.total = self.total.saturating_add(more);
+        self.lines.extend(lines);
     }
 }
 
