@@ -35,6 +35,10 @@ pub enum Action {
     GetObject,
     /// `s3:GetObjectVersion`
     GetObjectVersion,
+    /// `s3:GetObjectAttributes`
+    GetObjectAttributes,
+    /// `s3:GetObjectVersionAttributes`
+    GetObjectVersionAttributes,
     /// `s3:DeleteObject`
     DeleteObject,
     /// `s3:DeleteObjectVersion`
@@ -56,6 +60,8 @@ impl Action {
             Self::PutObject => "s3:PutObject",
             Self::GetObject => "s3:GetObject",
             Self::GetObjectVersion => "s3:GetObjectVersion",
+            Self::GetObjectAttributes => "s3:GetObjectAttributes",
+            Self::GetObjectVersionAttributes => "s3:GetObjectVersionAttributes",
             Self::DeleteObject => "s3:DeleteObject",
             Self::DeleteObjectVersion => "s3:DeleteObjectVersion",
         }

@@ -24,6 +24,7 @@ mod digest;
 mod encryption;
 mod error;
 mod get_object;
+mod get_object_attributes;
 mod inspect;
 mod kms_impact;
 mod list_objects;
@@ -45,6 +46,9 @@ pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirect
 pub use digest::Digests;
 pub use error::{BodyError, Error};
 pub use get_object::{GetObject, GetObjectOutput};
+pub use get_object_attributes::{
+    GetObjectAttributes, GetObjectAttributesOutput, ObjectPart, ObjectParts, PartsPage,
+};
 pub use inspect::{InspectedPart, Inspection};
 pub use kms_impact::KmsImpact;
 pub use list_objects::{ListObjects, ListObjectsOutput};

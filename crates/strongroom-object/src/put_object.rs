@@ -167,6 +167,7 @@ impl Objects {
         let version = NewVersion {
             row,
             part_table: Vec::new(),
+            part_checksums: None,
             batch,
         };
         self.store_version(

@@ -146,6 +146,10 @@ impl StoredPart {
 pub(crate) struct PartTableRow {
     #[n(0)]
     pub parts: Vec<StoredPart>,
+    /// The digests of the parts one after another, where the object's checksum is a composite of
+    /// them; sealed as that is.
+    #[n(1)]
+    pub checksums: Option<ChecksumRow>,
 }
 
 /// A checksum: sealed under the object's own key where a plaintext digest would be an oracle.

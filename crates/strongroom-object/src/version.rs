@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::WriteConditions;
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::write::SealedBody;
-use crate::rows::{self, PartTableRow, Place, StoredPart, VersionRow};
+use crate::rows::{self, ChecksumRow, PartTableRow, Place, StoredPart, VersionRow};
 use crate::table_key::{self, BODIES, BUCKETS, PART_TABLES, VERSIONS};
 
 /// How often a commit is tried again after another writer came first.
@@ -48,6 +48,8 @@ pub(crate) struct NewVersion {
     pub row: VersionRow,
     /// Parts of a multipart object, else empty.
     pub part_table: Vec<StoredPart>,
+    /// Checksums of these parts, where the object's is a composite of them.
+    pub part_checksums: Option<ChecksumRow>,
     /// Bodies, upload rows and the like that come and go with it.
     pub batch: Batch,
 }
@@ -199,6 +201,7 @@ impl Objects {
         if !new.part_table.is_empty() {
             let value = rows::encode(&PartTableRow {
                 parts: new.part_table,
+                checksums: new.part_checksums,
             })?;
             let key = new.row.version_uid.to_vec();
             own.writes.push(Write::Put {

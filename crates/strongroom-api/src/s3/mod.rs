@@ -23,6 +23,7 @@ mod delete_object;
 mod delete_objects;
 mod get_bucket_location;
 mod get_object;
+mod get_object_attributes;
 mod head_bucket;
 mod head_object;
 mod list_buckets;
@@ -60,6 +61,7 @@ pub(crate) async fn handle(
         Operation::DeleteObjects => delete_objects::handle(req, receipt).await,
         Operation::GetBucketLocation => get_bucket_location::handle(req, receipt).await,
         Operation::GetObject => get_object::handle(req, receipt).await,
+        Operation::GetObjectAttributes => get_object_attributes::handle(req, receipt).await,
         Operation::HeadBucket => head_bucket::handle(req, receipt).await,
         Operation::HeadObject => head_object::handle(req, receipt).await,
         Operation::ListBuckets => list_buckets::handle(req, receipt).await,

@@ -24,6 +24,7 @@ pub(crate) enum Operation {
     DeleteObjects,
     GetBucketLocation,
     GetObject,
+    GetObjectAttributes,
     HeadBucket,
     HeadObject,
     ListBuckets,
@@ -98,6 +99,7 @@ impl Operation {
         let query = route.query;
         match *route.method {
             Method::GET if query.has("uploadId") => Ok(Self::ListParts),
+            Method::GET if query.has("attributes") => Ok(Self::GetObjectAttributes),
             Method::GET => Ok(Self::GetObject),
             Method::HEAD => Ok(Self::HeadObject),
             Method::PUT => {
@@ -153,6 +155,7 @@ impl Operation {
                 "response-content-type",
                 "response-expires",
             ],
+            Self::GetObjectAttributes => &["attributes", "versionId"],
             Self::ListBuckets => &[
                 "max-buckets",
                 "continuation-token",
@@ -202,6 +205,7 @@ impl Operation {
             Self::DeleteObjects => "DeleteObjects",
             Self::GetBucketLocation => "GetBucketLocation",
             Self::GetObject => "GetObject",
+            Self::GetObjectAttributes => "GetObjectAttributes",
             Self::HeadBucket => "HeadBucket",
             Self::HeadObject => "HeadObject",
             Self::ListBuckets => "ListBuckets",
@@ -219,6 +223,7 @@ impl Operation {
         match self {
             Self::GetBucketLocation
             | Self::GetObject
+            | Self::GetObjectAttributes
             | Self::HeadBucket
             | Self::HeadObject
             | Self::ListBuckets
@@ -254,6 +259,7 @@ impl Operation {
             | Self::DeleteObject
             | Self::DeleteObjects
             | Self::GetObject
+            | Self::GetObjectAttributes
             | Self::HeadBucket
             | Self::HeadObject
             | Self::ListMultipartUploads
@@ -357,7 +363,7 @@ mod tests {
     /// ceph#36264: `DELETE /b?encryption` deleted the bucket.
     #[test]
     fn unknown_sub_resources_never_fall_through() {
-        const SUB_RESOURCES: [&str; 39] = [
+        const SUB_RESOURCES: [&str; 38] = [
             "acl",
             "policy",
             "policyStatus",
@@ -385,7 +391,6 @@ mod tests {
             "torrent",
             "restore",
             "select",
-            "attributes",
             "renameObject",
             "session",
             "abac",
@@ -415,6 +420,27 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn attributes_are_asked_for_with_get_of_an_object_only() {
+        for path in ["/b/k?attributes", "/b/k?attributes=&versionId=null"] {
+            let operation = route(&Method::GET, path, false).unwrap();
+            assert_eq!(operation, Operation::GetObjectAttributes);
+        }
+        for method in [Method::PUT, Method::HEAD, Method::DELETE, Method::POST] {
+            assert!(
+                route(&method, "/b/k?attributes", false).is_err(),
+                "{method}"
+            );
+        }
+        for path in [
+            "/b?attributes",
+            "/?attributes",
+            "/b/k?attributes&partNumber=1",
+        ] {
+            assert!(route(&Method::GET, path, false).is_err(), "{path}");
         }
     }
 

@@ -4,7 +4,7 @@
 use strongroom_format::{ObjectDataId, ObjectKey, SseMode};
 
 use crate::error::Error;
-use crate::model::Checksum;
+use crate::model::{Checksum, ChecksumType};
 use crate::rows::ChecksumRow;
 
 /// Store a checksum: sealed under the object's own key unless the object is under SSE-S3.
@@ -14,11 +14,32 @@ pub(crate) fn seal_checksum(
     odi: &ObjectDataId,
     checksum: &Checksum,
 ) -> Result<ChecksumRow, Error> {
+    let use_byte = u8::from(checksum.checksum_type == ChecksumType::Composite);
+    seal(mode, oek, odi, checksum, use_byte)
+}
+
+/// Store the checksums of an object's parts, one after another, as [`seal_checksum`] does.
+pub(crate) fn seal_part_checksums(
+    mode: SseMode,
+    oek: &ObjectKey,
+    odi: &ObjectDataId,
+    checksums: &Checksum,
+) -> Result<ChecksumRow, Error> {
+    seal(mode, oek, odi, checksums, PARTS)
+}
+
+fn seal(
+    mode: SseMode,
+    oek: &ObjectKey,
+    odi: &ObjectDataId,
+    checksum: &Checksum,
+    use_byte: u8,
+) -> Result<ChecksumRow, Error> {
     let mut row = ChecksumRow::clear(checksum);
     if mode != SseMode::S3 {
         row.value = oek
             .sums_key(odi)
-            .seal(&row.value, &checksum_aad(&row))
+            .seal(&row.value, &[row.algorithm, use_byte])
             .map_err(|_| Error::Internal("a checksum could not be sealed"))?;
         row.sealed = true;
     }
@@ -31,18 +52,35 @@ pub(crate) fn open_checksum(
     oek: &ObjectKey,
     odi: &ObjectDataId,
 ) -> Result<Checksum, Error> {
+    open(row, oek, odi, u8::from(row.composite))
+}
+
+/// The inverse of [`seal_part_checksums`].
+pub(crate) fn open_part_checksums(
+    row: &ChecksumRow,
+    oek: &ObjectKey,
+    odi: &ObjectDataId,
+) -> Result<Checksum, Error> {
+    open(row, oek, odi, PARTS)
+}
+
+fn open(
+    row: &ChecksumRow,
+    oek: &ObjectKey,
+    odi: &ObjectDataId,
+    use_byte: u8,
+) -> Result<Checksum, Error> {
     if !row.sealed {
         return row.with_value(row.value.clone());
     }
     let value = oek
         .sums_key(odi)
-        .open(&row.value, &checksum_aad(row))
+        .open(&row.value, &[row.algorithm, use_byte])
         .map_err(|_| Error::Corrupted {
             what: "stored checksum".to_owned(),
         })?;
     row.with_value(value)
 }
 
-fn checksum_aad(row: &ChecksumRow) -> [u8; 2] {
-    [row.algorithm, u8::from(row.composite)]
-}
+/// The use that the additional data names for checksums of parts; 0 and 1 are the object's own.
+const PARTS: u8 = 2;

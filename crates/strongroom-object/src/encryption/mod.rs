@@ -27,7 +27,7 @@ mod checksum;
 mod context;
 
 pub(crate) use bind::{bind_upload, bind_version};
-pub(crate) use checksum::{open_checksum, seal_checksum};
+pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
 use context::{pairs, with_object_arn};
 
 /// A key that can wrap object keys, with what is stored to find it again.

@@ -96,6 +96,13 @@ impl Objects {
             (Some((_, oek)), Some(sum)) => Some(encryption::seal_checksum(mode, oek, &odi, sum)?),
             _ => None,
         };
+        let part_checksums = match (&opened, &checksum) {
+            (Some((_, oek)), Some(sum)) if sum.checksum_type == ChecksumType::Composite => {
+                let all = part_digests(sum, &chosen);
+                Some(encryption::seal_part_checksums(mode, oek, &odi, &all)?)
+            }
+            _ => None,
+        };
         let mut row = VersionRow {
             version_uid: random_uid()?,
             odi: upload.row.odi,
@@ -119,6 +126,7 @@ impl Objects {
         let version = NewVersion {
             row,
             part_table: parts,
+            part_checksums,
             batch,
         };
         self.store_version(&permit, &bucket, name, version, &input.conditions)
@@ -321,6 +329,15 @@ fn composite_checksum(
         value: digest::digest(algorithm, &all),
         parts: u32::try_from(chosen.len()).ok(),
     })
+}
+
+/// The digests that a composite checksum was computed over, one after another.
+fn part_digests(whole: &Checksum, chosen: &[&OpenPart]) -> Checksum {
+    let stored = chosen.iter().filter_map(|part| part.row.checksum.as_ref());
+    Checksum {
+        value: stored.flat_map(|sum| sum.value.clone()).collect(),
+        ..whole.clone()
+    }
 }
 
 /// CRC of the whole object out of the CRCs of its parts; `None` when a part has none.

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! GetObjectAttributes: facts about an object, without its bytes.
+//!
+//! Checksums are plaintext digests, so those of an object under a key are sealed under that key:
+//! whoever asks for them needs it, as for the bytes. All other facts need no key.
+
+use strongroom_format::ObjectKey;
+
+use crate::authorize::Action;
+use crate::digest::{digest, digest_len};
+use crate::encryption;
+use crate::error::Error;
+use crate::get_object::{GetObject, Opened};
+use crate::model::{Checksum, ChecksumType, CustomerKey, ReadConditions, Scope};
+use crate::objects::Objects;
+use crate::rows::{self, PartTableRow, StoredPart, VersionRow};
+use crate::table_key::PART_TABLES;
+
+/// A GetObjectAttributes request.
+#[derive(Debug)]
+pub struct GetObjectAttributes {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// `None` for the current version.
+    pub version_id: Option<String>,
+    /// The key of an SSE-C object.
+    pub customer_key: Option<CustomerKey>,
+    /// Whether the object's checksum is asked for.
+    pub checksum: bool,
+    /// The page of parts that is asked for.
+    pub parts: Option<PartsPage>,
+}
+
+/// Which parts are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct PartsPage {
+    /// Only parts behind this number.
+    pub marker: u32,
+    /// At most this many.
+    pub max_parts: u32,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub struct GetObjectAttributesOutput {
+    /// Without quotes.
+    pub etag: String,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Unix time in milliseconds.
+    pub last_modified_ms: u64,
+    /// The object's checksum.
+    pub checksum: Option<Checksum>,
+    /// Its parts, where it was made of parts.
+    pub parts: Option<ObjectParts>,
+}
+
+/// The parts of an object.
+#[derive(Debug, Clone)]
+pub struct ObjectParts {
+    /// How many there are in all.
+    pub count: u32,
+    /// Those of the page; only an object with a composite checksum lists any, as in S3.
+    pub page: Vec<ObjectPart>,
+    /// Where the next page goes on; `None` when this is the last.
+    pub next_marker: Option<u32>,
+    /// Whether the object lists its parts.
+    pub listed: bool,
+}
+
+/// A part of an object.
+#[derive(Debug, Clone)]
+pub struct ObjectPart {
+    /// Its number.
+    pub part_number: u32,
+    /// Plaintext bytes.
+    pub size: u64,
+    /// Its checksum.
+    pub checksum: Checksum,
+}
+
+impl Objects {
+    /// Tell facts about an object. The key service is asked only for checksums.
+    pub async fn get_object_attributes(
+        &self,
+        scope: Scope<'_>,
+        input: GetObjectAttributes,
+    ) -> Result<GetObjectAttributesOutput, Error> {
+        let action = match input.version_id {
+            None => Action::GetObjectAttributes,
+            Some(_) => Action::GetObjectVersionAttributes,
+        };
+        let read = GetObject {
+            bucket: input.bucket,
+            object_key: input.object_key,
+            version_id: input.version_id,
+            range: None,
+            range_text: String::new(),
+            part_number: None,
+            conditions: ReadConditions::default(),
+            customer_key: input.customer_key,
+            checksum_mode: input.checksum,
+        };
+        let found = self.open_object(scope, &read)?;
+        let name = &read.object_key;
+        found.bucket.authorize_object(scope, action, name)?;
+        let Opened {
+            bucket, row, held, ..
+        } = found;
+        let (mut checksum, mut parts) = (None, None);
+        if let Some(stored) = &row.checksum
+            && (input.checksum || (input.parts.is_some() && row.parts > 0))
+        {
+            let key = encryption::reopen(self, scope, &bucket, &row.key, read.customer_key).await?;
+            let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
+            let opened = encryption::open_checksum(stored, &oek, &row.object_data_id())?;
+            if let Some(page) = input.parts.filter(|_| row.parts > 0) {
+                let sums = self.part_checksums(&row, &oek, &opened)?;
+                parts = Some(object_parts(&held.parts, page, &sums));
+            }
+            checksum = Some(opened).filter(|_| input.checksum);
+        } else if let Some(page) = input.parts.filter(|_| row.parts > 0) {
+            parts = Some(object_parts(&held.parts, page, &[]));
+        }
+        Ok(GetObjectAttributesOutput {
+            etag: row.etag,
+            size: row.size,
+            last_modified_ms: row.created_ms,
+            checksum,
+            parts,
+        })
+    }
+
+    /// The checksums of the parts of an object with a composite checksum, which is a digest over
+    /// them: BIND covers it, and so them.
+    fn part_checksums(
+        &self,
+        row: &VersionRow,
+        oek: &ObjectKey,
+        whole: &Checksum,
+    ) -> Result<Vec<Checksum>, Error> {
+        let Some(found) = self.tables().get(PART_TABLES, &row.version_uid)? else {
+            return Ok(Vec::new());
+        };
+        let table: PartTableRow = rows::decode(&found.value, "part table row")?;
+        let Some(sealed) = &table.checksums else {
+            return Ok(Vec::new());
+        };
+        let all = encryption::open_part_checksums(sealed, oek, &row.object_data_id())?;
+        let length = digest_len(all.algorithm);
+        let belongs = whole.checksum_type == ChecksumType::Composite
+            && all.algorithm == whole.algorithm
+            && all.value.len() == length.saturating_mul(usize::from(row.parts))
+            && digest(all.algorithm, &all.value) == whole.value;
+        if !belongs {
+            return Err(Error::Corrupted {
+                what: "checksums of the parts".to_owned(),
+            });
+        }
+        let one = |value: &[u8]| Checksum {
+            algorithm: all.algorithm,
+            checksum_type: ChecksumType::FullObject,
+            value: value.to_vec(),
+            parts: None,
+        };
+        Ok(all.value.chunks(length).map(one).collect())
+    }
+}
+
+fn object_parts(parts: &[StoredPart], page: PartsPage, sums: &[Checksum]) -> ObjectParts {
+    let mut shown: Vec<ObjectPart> = parts
+        .iter()
+        .zip(sums)
+        .map(|(part, checksum)| ObjectPart {
+            part_number: u32::from(part.part_number),
+            size: part.plain_len,
+            checksum: checksum.clone(),
+        })
+        .filter(|part| part.part_number > page.marker)
+        .collect();
+    let max = usize::try_from(page.max_parts).unwrap_or(usize::MAX);
+    let more = shown.len() > max;
+    shown.truncate(max);
+    let last = shown.last().map_or(page.marker, |part| part.part_number);
+    ObjectParts {
+        count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+        page: shown,
+        next_marker: more.then_some(last),
+        listed: !sums.is_empty(),
+    }
+}
