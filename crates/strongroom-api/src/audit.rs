@@ -53,11 +53,12 @@ const REQUEST_HEADERS: [&str; 31] = [
 ];
 
 /// Query parameters that may be recorded; all others are credentials or unknown.
-const REQUEST_PARAMETERS: [&str; 24] = [
+const REQUEST_PARAMETERS: [&str; 25] = [
     "continuation-token",
     "delete",
     "delimiter",
     "encoding-type",
+    "encryption",
     "fetch-owner",
     "key-marker",
     "list-type",

@@ -86,6 +86,7 @@ mod rotation;
 mod rows;
 mod run_due;
 mod s3;
+mod s3_exchange;
 mod schedule_key_deletion;
 #[cfg(test)]
 mod secret_types;
@@ -160,6 +161,7 @@ pub use root::Keyring;
 pub use rotate_key_on_demand::RotateKeyOnDemandInput;
 pub use run_due::DueReport;
 pub use s3::S3DataKey;
+pub use s3_exchange::S3Exchange;
 pub use schedule_key_deletion::{ScheduleKeyDeletionInput, ScheduleKeyDeletionOutput};
 pub use seen_time::ClockReport;
 pub use service::Kms;

@@ -31,6 +31,8 @@ pub enum Action {
     AbortMultipartUpload,
     /// `s3:PutObject`
     PutObject,
+    /// `s3:UpdateObjectEncryption`
+    UpdateObjectEncryption,
     /// `s3:GetObject`
     GetObject,
     /// `s3:GetObjectVersion`
@@ -58,6 +60,7 @@ impl Action {
             Self::ListMultipartUploadParts => "s3:ListMultipartUploadParts",
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
             Self::PutObject => "s3:PutObject",
+            Self::UpdateObjectEncryption => "s3:UpdateObjectEncryption",
             Self::GetObject => "s3:GetObject",
             Self::GetObjectVersion => "s3:GetObjectVersion",
             Self::GetObjectAttributes => "s3:GetObjectAttributes",

@@ -247,6 +247,18 @@ pub enum Error {
     /// Objects under KMS keys and customer keys need TLS.
     #[error("requests for objects under KMS keys must be made over a secure connection")]
     KmsNeedsSecureTransport,
+    /// The encryption of a stored object can only be changed from SSE-S3 or SSE-KMS.
+    #[error("the encryption of an object under {mode} cannot be changed")]
+    EncryptionNotChangeable {
+        /// Name of the object's mode.
+        mode: &'static str,
+    },
+    /// Not the ARN of a KMS key.
+    #[error("not the ARN of a KMS key")]
+    InvalidKmsKeyArn,
+    /// The KMS key belongs to another account than the bucket.
+    #[error("the KMS key belongs to another account than the bucket")]
+    KmsKeyOfAnotherAccount,
     /// The encryption context holds a pair that only the service may set.
     #[error("the encryption context is not valid: {reason}")]
     InvalidEncryptionContext {

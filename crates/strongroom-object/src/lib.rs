@@ -37,6 +37,7 @@ mod put_object;
 mod rewrap;
 mod rows;
 mod table_key;
+mod update_object_encryption;
 mod verify;
 mod verify_store;
 mod version;
@@ -66,4 +67,5 @@ pub use multipart::{
 pub use objects::{Objects, ObjectsOptions};
 pub use pipeline::read::ObjectBody;
 pub use put_object::{PutObject, PutObjectOutput};
+pub use update_object_encryption::{KmsKeyArn, UpdateObjectEncryption};
 pub use verify::{Findings, TellProgress, VerifyProgress, VerifyReport, VerifyStage};

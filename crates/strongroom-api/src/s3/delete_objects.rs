@@ -237,7 +237,7 @@ pub(crate) fn fuzz(body: &[u8]) {
 }
 
 /// A damaged list would delete other objects than the caller meant: S3 wants a checksum of it.
-fn require_checksum(headers: &HeaderMap) -> Result<(), S3Error> {
+pub(super) fn require_checksum(headers: &HeaderMap) -> Result<(), S3Error> {
     let trailer = headers
         .get(names::TRAILER)
         .and_then(|value| value.to_str().ok())

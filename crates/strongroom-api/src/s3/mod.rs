@@ -33,6 +33,7 @@ mod list_objects_v2;
 mod list_parts;
 mod listing;
 mod put_object;
+mod update_object_encryption;
 mod upload;
 mod upload_part;
 mod upload_part_copy;
@@ -70,6 +71,7 @@ pub(crate) async fn handle(
         Operation::ListObjectsV2 => list_objects_v2::handle(req, receipt).await,
         Operation::ListParts => list_parts::handle(req, receipt).await,
         Operation::PutObject => put_object::handle(req, receipt).await,
+        Operation::UpdateObjectEncryption => update_object_encryption::handle(req, receipt).await,
         Operation::UploadPart => upload_part::handle(req, receipt).await,
         Operation::UploadPartCopy => upload_part_copy::handle(req, receipt).await,
     }
@@ -80,4 +82,5 @@ pub(crate) fn fuzz_documents(body: &[u8]) {
     create_bucket::fuzz(body);
     delete_objects::fuzz(body);
     complete_multipart_upload::fuzz(body);
+    update_object_encryption::fuzz(body);
 }

@@ -179,6 +179,16 @@ impl From<ObjectError> for S3Error {
                 super::names::SSE.as_str(),
                 "aws:kms",
             ),
+            E::EncryptionNotChangeable { .. } => S3Error::invalid_request(
+                "The UpdateObjectEncryption operation doesn't support source objects with the encryption type DSSE-KMS or SSE-C. Only source objects encrypted with SSE-S3 or SSE-KMS are supported.",
+            ),
+            E::InvalidKmsKeyArn => S3Error::invalid_request(
+                "Requests that modify an object's encryption type to SSE-KMS require a valid Amazon Web Services KMS key Amazon Resource Name (ARN). Confirm that you have a correctly formatted KMS key ARN in your request, and then try again.",
+            ),
+            E::KmsKeyOfAnotherAccount => S3Error::new(
+                S3Code::AccessDenied,
+                "The Amazon Web Services KMS key in the request must be owned by the same account as the bucket. Modify the request to specify a KMS key from the same account, and then try again.",
+            ),
             E::InvalidEncryptionContext { reason } => S3Error::invalid_argument(
                 format!("The encryption context is not valid: {reason}."),
                 super::names::SSE_CONTEXT.as_str(),

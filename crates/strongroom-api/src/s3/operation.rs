@@ -33,6 +33,7 @@ pub(crate) enum Operation {
     ListObjectsV2,
     ListParts,
     PutObject,
+    UpdateObjectEncryption,
     UploadPart,
     UploadPartCopy,
 }
@@ -102,6 +103,7 @@ impl Operation {
             Method::GET if query.has("attributes") => Ok(Self::GetObjectAttributes),
             Method::GET => Ok(Self::GetObject),
             Method::HEAD => Ok(Self::HeadObject),
+            Method::PUT if query.has("encryption") => Ok(Self::UpdateObjectEncryption),
             Method::PUT => {
                 let part = query.has("partNumber") || query.has("uploadId");
                 Ok(match (part, route.copy_source) {
@@ -188,6 +190,7 @@ impl Operation {
                 "part-number-marker",
                 "encoding-type",
             ],
+            Self::UpdateObjectEncryption => &["encryption", "versionId"],
             Self::UploadPart | Self::UploadPartCopy => &["partNumber", "uploadId"],
         }
     }
@@ -213,6 +216,7 @@ impl Operation {
             Self::ListObjects | Self::ListObjectsV2 => "ListObjects",
             Self::ListParts => "ListParts",
             Self::PutObject => "PutObject",
+            Self::UpdateObjectEncryption => "UpdateObjectEncryption",
             Self::UploadPart => "UploadPart",
             Self::UploadPartCopy => "UploadPartCopy",
         }
@@ -240,6 +244,7 @@ impl Operation {
             | Self::DeleteObject
             | Self::DeleteObjects
             | Self::PutObject
+            | Self::UpdateObjectEncryption
             | Self::UploadPart
             | Self::UploadPartCopy => false,
         }
@@ -267,6 +272,7 @@ impl Operation {
             | Self::ListObjectsV2
             | Self::ListParts
             | Self::PutObject
+            | Self::UpdateObjectEncryption
             | Self::UploadPart
             | Self::UploadPartCopy => Category::Data,
         }
@@ -330,6 +336,12 @@ mod tests {
             (Method::POST, "/b?delete=", O::DeleteObjects),
             (Method::PUT, "/b/k", O::PutObject),
             (Method::PUT, "/b/k?x-id=PutObject", O::PutObject),
+            (Method::PUT, "/b/k?encryption", O::UpdateObjectEncryption),
+            (
+                Method::PUT,
+                "/b/k?encryption=&versionId=null",
+                O::UpdateObjectEncryption,
+            ),
             (
                 Method::GET,
                 "/b/k?versionId=null&response-expires=x",
@@ -413,6 +425,10 @@ mod tests {
             ] {
                 for path in ["/", "/b", "/b/k"] {
                     for form in ["", "=", "=x", "&list-type=2", "&uploadId=u", "&delete"] {
+                        let own = method == Method::PUT && path == "/b/k" && name == "encryption";
+                        if own && ["", "=", "=x"].contains(&form) {
+                            continue;
+                        }
                         let path = format!("{path}?{name}{form}");
                         let error = route(&method, &path, false).expect_err(&path);
                         let status = error.status().as_u16();
@@ -454,6 +470,8 @@ mod tests {
             (Method::DELETE, "/b/k?uploads"),
             (Method::DELETE, "/b/k?partNumber=1"),
             (Method::PUT, "/b/k?uploads"),
+            (Method::PUT, "/b/k?encryption&partNumber=1&uploadId=u"),
+            (Method::PUT, "/b/k?encryption&tagging"),
             (Method::PUT, "/b/k?delete"),
             (Method::PUT, "/b/k?response-expires=x"),
             (Method::POST, "/b/k?delete"),

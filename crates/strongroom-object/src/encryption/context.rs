@@ -41,3 +41,13 @@ pub(super) fn with_object_arn(
     context.insert(S3_ARN.to_owned(), arn);
     Ok(context)
 }
+
+/// The whole context of an object's own data key: the caller's pairs and the object's ARN.
+pub(crate) fn object_context(
+    caller_context: &BTreeMap<String, String>,
+    bucket: &str,
+    object_key: &str,
+) -> Result<strongroom_format::EncryptionContext, Error> {
+    let pairs = with_object_arn(caller_context.clone(), bucket, object_key)?;
+    crate::rows::context_from(&pairs)
+}

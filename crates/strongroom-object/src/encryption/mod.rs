@@ -28,6 +28,7 @@ mod context;
 
 pub(crate) use bind::{bind_upload, bind_version};
 pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
+pub(crate) use context::object_context;
 use context::{pairs, with_object_arn};
 
 /// A key that can wrap object keys, with what is stored to find it again.
@@ -329,7 +330,8 @@ fn unwrap(
     })
 }
 
-fn need_secure_transport(scope: Scope<'_>) -> Result<(), Error> {
+/// Objects under KMS keys are not for connections in clear.
+pub(crate) fn need_secure_transport(scope: Scope<'_>) -> Result<(), Error> {
     if scope.caller.secure_transport() {
         Ok(())
     } else {

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//! UpdateObjectEncryption: another key around the object key, and nothing else.
+//!
+//! The object key is unwrapped with the key of now and wrapped under a new data key of the KMS key
+//! to be, over a new BIND. That is one row; the body is neither read nor written.
+
+use strongroom_format::{RecordFlags, SseMode};
+use strongroom_kms::S3Exchange;
+use strongroom_store::{Batch, CommitError, Precondition, Write};
+
+use crate::authorize::Action;
+use crate::encryption;
+use crate::error::Error;
+use crate::model::{EncryptionRequest, ObjectName, Scope};
+use crate::objects::{Bucket, Objects};
+use crate::rows::{self, StoredPart, VersionRow, context_from};
+use crate::table_key::VERSIONS;
+use crate::version::Found;
+
+/// How often it starts again after the object was changed under it. Each try asks the key service.
+const TRIES_MAX: usize = 8;
+
+/// An UpdateObjectEncryption request: to SSE-KMS, there is nothing else.
+#[derive(Debug)]
+pub struct UpdateObjectEncryption {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// `None` for the current version.
+    pub version_id: Option<String>,
+    /// The KMS key to be.
+    pub key_arn: KmsKeyArn,
+    /// Whether a bucket key is wanted.
+    pub bucket_key: bool,
+}
+
+/// The ARN of a KMS key, right in form; no alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KmsKeyArn(String);
+
+impl KmsKeyArn {
+    /// Parse `arn:aws*:kms:region:account:key/id`, 20 to 2,048 characters.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let place = |text: &str| {
+            let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            !text.is_empty() && text.bytes().all(allowed)
+        };
+        let account = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+        let fields: Vec<&str> = text.split(':').collect();
+        let right = match fields.as_slice() {
+            ["arn", partition, "kms", region, owner, resource] => {
+                partition.strip_prefix("aws").is_some_and(word)
+                    && place(region)
+                    && account(owner)
+                    && resource
+                        .strip_prefix("key/")
+                        .is_some_and(|id| !id.is_empty() && word(id))
+            }
+            _ => false,
+        };
+        if right && (20..=2048).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::InvalidKmsKeyArn)
+        }
+    }
+
+    /// The ARN.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn account(&self) -> &str {
+        self.0.split(':').nth(4).unwrap_or_default()
+    }
+}
+
+impl Objects {
+    /// Put a stored object under another KMS key.
+    pub async fn update_object_encryption(
+        &self,
+        scope: Scope<'_>,
+        input: UpdateObjectEncryption,
+    ) -> Result<(), Error> {
+        ObjectName::parse(&input.object_key)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let conditions = [
+            ("s3:x-amz-server-side-encryption", "aws:kms".to_owned()),
+            (
+                "s3:x-amz-server-side-encryption-aws-kms-key-id",
+                input.key_arn.as_str().to_owned(),
+            ),
+        ];
+        for action in [Action::PutObject, Action::UpdateObjectEncryption] {
+            bucket.authorize_object_if(scope, action, &input.object_key, &conditions)?;
+        }
+        encryption::need_secure_transport(scope)?;
+        if input.bucket_key {
+            return Err(Error::NotImplemented {
+                what: "an S3 Bucket Key for an object that is stored already",
+            });
+        }
+        if input.key_arn.account() != bucket.row.owner_account {
+            return Err(Error::KmsKeyOfAnotherAccount);
+        }
+        for _ in 0..TRIES_MAX {
+            let found = self
+                .version(&bucket, &input.object_key, input.version_id.as_deref())
+                .map_err(|error| bucket.hide(scope, error))?;
+            let parts = match self.parts(&found.row) {
+                Ok(parts) => parts,
+                Err(error) if self.still_stands(&found)? => return Err(error),
+                Err(_) => continue,
+            };
+            let row = self
+                .under_another_key(scope, &bucket, &input, &found.row, &parts)
+                .await?;
+            let batch = Batch {
+                preconditions: vec![Precondition::SeqIs {
+                    table: VERSIONS,
+                    key: found.table_key.clone(),
+                    seq: found.seq,
+                }],
+                writes: vec![Write::Put {
+                    table: VERSIONS,
+                    key: found.table_key,
+                    value: rows::encode(&row)?,
+                }],
+            };
+            match self.tables().commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Precondition { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    /// The row of a version with its object key under a new data key.
+    async fn under_another_key(
+        &self,
+        scope: Scope<'_>,
+        bucket: &Bucket,
+        input: &UpdateObjectEncryption,
+        old: &VersionRow,
+        parts: &[StoredPart],
+    ) -> Result<VersionRow, Error> {
+        let name = input.object_key.as_str();
+        let record = old.key.sealed_record()?;
+        let refused = |mode| Err(Error::EncryptionNotChangeable { mode });
+        let old_context = old.key.kms_context()?;
+        let source = match record.mode() {
+            SseMode::S3 => None,
+            SseMode::Kms => Some((old.key.kms_arn.as_str(), &old_context)),
+            SseMode::C => return refused("SSE-C"),
+            SseMode::Dsse => return refused("DSSE-KMS"),
+        };
+        let caller_context = context_from(&old.key.caller_context)?;
+        let context = encryption::object_context(&old.key.caller_context, &bucket.name, name)?;
+        let exchange = S3Exchange {
+            source,
+            target: input.key_arn.as_str(),
+            context: &context,
+        };
+        self.kms()
+            .permit_exchange_for_s3(scope.caller, scope.receipt, exchange)
+            .await?;
+        let present = encryption::reopen(self, scope, bucket, &old.key, None).await?;
+        let oek = encryption::unwrap_version(self, &present, bucket, name, old, parts)?;
+        let request = EncryptionRequest::Kms {
+            key_id: Some(input.key_arn.as_str().to_owned()),
+            context: caller_context,
+            bucket_key: Some(false),
+        };
+        let wrap_key = encryption::begin(self, scope, bucket, name, request).await?;
+        let mut row = old.clone();
+        row.key = wrap_key.row();
+        // What SSE-S3 keeps in clear would tell who may not use the key what the object is.
+        let odi = row.object_data_id();
+        if let Some(sum) = row.checksum.take() {
+            let sum = encryption::open_checksum(&sum, &oek, &odi)?;
+            let sealed = encryption::seal_checksum(wrap_key.mode(), &oek, &odi, &sum)?;
+            row.checksum = Some(sealed);
+        }
+        let bind = encryption::bind_version(self, bucket, name, &row, parts)?;
+        let flags = RecordFlags {
+            bucket_key: false,
+            ..record.flags()
+        };
+        row.key.record = wrap_key.wrap(&oek, &bind, flags)?;
+        Ok(row)
+    }
+
+    fn still_stands(&self, found: &Found) -> Result<bool, Error> {
+        let now = self.tables().get(VERSIONS, &found.table_key)?;
+        Ok(now.is_some_and(|row| row.seq == found.seq))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_of_kms_keys_and_nothing_else() {
+        let id = "11112222-3333-4444-5555-666677778888";
+        for good in [
+            format!("arn:aws:kms:us-east-1:000000000000:key/{id}"),
+            format!("arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/{id}"),
+            "arn:aws:kms:eu-central-1:123456789012:key/mrk-0123456789abcdef0123456789abcdef"
+                .to_owned(),
+        ] {
+            let arn = KmsKeyArn::parse(&good).unwrap();
+            assert_eq!(arn.as_str(), good);
+            assert_eq!(arn.account().len(), 12);
+        }
+        for bad in [
+            "",
+            id,
+            "alias/a",
+            "arn:aws:kms:us-east-1:000000000000:alias/a",
+            "arn:aws:kms:us-east-1:000000000000:key/",
+            "arn:aws:kms:us-east-1:000000000000:key/a/b",
+            "arn:aws:kms:us-east-1:000000000000:key/a:b",
+            "arn:aws:kms:us-east-1:000000000000:key/a ",
+            " arn:aws:kms:us-east-1:000000000000:key/a",
+            "arn:aws:kms:us-east-1:00000000000:key/a",
+            "arn:aws:kms:us-east-1:00000000000a:key/a",
+            "arn:aws:kms::000000000000:key/a",
+            "arn:aws:kms:US-EAST-1:000000000000:key/a",
+            "arn:aws:s3:us-east-1:000000000000:key/a",
+            "arn:gcp:kms:us-east-1:000000000000:key/a",
+            "ARN:aws:kms:us-east-1:000000000000:key/a",
+            "arn:aws:kms:us-east-1:000000000000:key/\u{fc}",
+        ] {
+            assert!(KmsKeyArn::parse(bad).is_err(), "{bad}");
+        }
+        let long = format!(
+            "arn:aws:kms:us-east-1:000000000000:key/{}",
+            "a".repeat(2048)
+        );
+        assert!(KmsKeyArn::parse(&long).is_err());
+    }
+}
