@@ -29,6 +29,7 @@ pub(crate) struct House {
     pub(crate) objects: Objects,
     pub(crate) store: Store,
     pub(crate) audit: Audit,
+    pub(crate) kms: Kms,
     pub(crate) caller: Caller,
     pub(crate) drive: Arc<dyn Drive>,
 }
@@ -81,6 +82,7 @@ pub(crate) async fn house_sealed_by(
         objects,
         store,
         audit,
+        kms,
         caller: caller(true),
         drive,
     }

@@ -20,4 +20,5 @@ mod model;
 mod multipart;
 mod races;
 mod rewrap;
+mod update_encryption;
 mod verify;

@@ -59,6 +59,7 @@ async fn rig() -> Rig {
         objects,
         store,
         audit,
+        kms,
         caller: caller(true),
         drive,
     };
