@@ -225,7 +225,7 @@ DOCUMENTS = [
 def test_sec_n71_documents(raw, s3, place, row):
     body, code = DOCUMENTS[row]
     answer = raw.request("PUT", f"/{place['Bucket']}/k?encryption", body, md5(body))
-    assert (answer.status, answer.code()) == (400, code)
+    assert (answer.status, answer.code) == (400, code)
     # It never falls through to PutObject, which would store the document.
     assert read(s3.get_object(**place)) == b"data"
     assert mode(s3, **{"bucket": place["Bucket"], "key": "k"}) == ("AES256", None)
@@ -291,7 +291,7 @@ def test_sec_n71_what_is_not_there(s3, bucket, place, keys):
 def test_sec_n71_checksum_is_required_and_checked(raw, s3, place, keys, headers):
     answer = raw.request("PUT", f"/{place['Bucket']}/k?encryption", to_key(keys[0]), headers)
     assert answer.status == 400, answer.body
-    assert answer.code() in ("InvalidRequest", "BadDigest", "InvalidDigest")
+    assert answer.code in ("InvalidRequest", "BadDigest", "InvalidDigest")
     assert mode(s3, place["Bucket"], "k") == ("AES256", None)
 
 
@@ -303,7 +303,7 @@ def test_sec_n71_checksum_is_required_and_checked(raw, s3, place, keys, headers)
 def test_sec_n71_headers_of_other_operations(raw, s3, place, keys, headers):
     body = to_key(keys[0])
     answer = raw.request("PUT", f"/{place['Bucket']}/k?encryption", body, md5(body) | headers)
-    assert (answer.status, answer.code()) == (400, "InvalidArgument")
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
     assert read(s3.get_object(**place)) == b"data"
 
 
@@ -328,7 +328,7 @@ def test_sec_n71_other_methods(raw, s3, place, method):
 def test_sec_n71_plain_http(raw_http, s3, place, keys):
     body = to_key(keys[0])
     answer = raw_http.request("PUT", f"/{place['Bucket']}/k?encryption", body, md5(body))
-    assert (answer.status, answer.code()) == (400, "InvalidArgument")
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
     assert b"secure connection" in answer.body
     assert mode(s3, place["Bucket"], "k") == ("AES256", None)
 
@@ -341,7 +341,7 @@ def test_sec_n71_signature(raw, s3, place, keys):
     key_id, _ = raw.server.credential
     answer = Client(raw.server, credential=(key_id, "x" * 40)).request(
         "PUT", f"/{place['Bucket']}/k?encryption", body, md5(body))
-    assert (answer.status, answer.code()) == (403, "SignatureDoesNotMatch")
+    assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
     assert mode(s3, place["Bucket"], "k") == ("AES256", None)
 
 
