@@ -19,6 +19,10 @@ pub enum Action {
     DeleteBucket,
     /// `s3:GetBucketLocation`
     GetBucketLocation,
+    /// `s3:GetEncryptionConfiguration`
+    GetEncryptionConfiguration,
+    /// `s3:PutEncryptionConfiguration`
+    PutEncryptionConfiguration,
     /// `s3:ListAllMyBuckets`
     ListAllMyBuckets,
     /// `s3:ListBucket`
@@ -54,6 +58,8 @@ impl Action {
             Self::CreateBucket => "s3:CreateBucket",
             Self::DeleteBucket => "s3:DeleteBucket",
             Self::GetBucketLocation => "s3:GetBucketLocation",
+            Self::GetEncryptionConfiguration => "s3:GetEncryptionConfiguration",
+            Self::PutEncryptionConfiguration => "s3:PutEncryptionConfiguration",
             Self::ListAllMyBuckets => "s3:ListAllMyBuckets",
             Self::ListBucket => "s3:ListBucket",
             Self::ListBucketMultipartUploads => "s3:ListBucketMultipartUploads",

@@ -104,6 +104,9 @@ impl Objects {
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
             && matches!(input.directive, PropertiesDirective::Copy);
+        let encryption =
+            encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
+        let changes_nothing = changes_nothing && encryption.is_s3();
         let source_version_id = input.source.version_id.clone();
         let (opened, request) = self.find_source(scope, input.source)?;
         let same_mode = opened.row.key.mode()? == strongroom_format::SseMode::S3;
@@ -127,7 +130,7 @@ impl Objects {
         };
         let source = self.open_source(scope, opened, request, served).await?;
         let wrap_key =
-            encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
+            encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
         let properties = match input.directive {
             PropertiesDirective::Copy => source.properties,
             PropertiesDirective::Replace(properties) => properties,

@@ -235,6 +235,14 @@ pub enum Error {
     /// A customer key was sent for an object that has none.
     #[error("the encryption parameters are not applicable to this object")]
     CustomerKeyNotApplicable,
+    /// The bucket refuses uploads under customer keys (403).
+    #[error("the bucket blocks uploads under customer keys")]
+    CustomerKeysBlocked {
+        /// ARN of who asked.
+        principal: String,
+        /// ARN of the object.
+        resource: String,
+    },
     /// Another customer key than the one that sealed the object (403).
     #[error("the customer key is not the correct one")]
     CustomerKeyWrong,

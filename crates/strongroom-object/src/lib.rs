@@ -43,6 +43,7 @@ mod verify_store;
 mod version;
 
 pub use authorize::{Action, Permit};
+pub use bucket::PutBucketEncryption;
 pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
 pub use digest::Digests;
 pub use error::{BodyError, Error};
@@ -54,10 +55,10 @@ pub use inspect::{InspectedPart, Inspection};
 pub use kms_impact::KmsImpact;
 pub use list_objects::{ListObjects, ListObjectsOutput};
 pub use model::{
-    Body, BodySource, BucketInfo, BucketName, ByteRange, Checksum, ChecksumAlgorithm,
-    ChecksumRequest, ChecksumType, CustomerKey, Encryption, EncryptionRequest, ListedObject,
-    OBJECT_BYTES_MAX, ObjectHead, ObjectName, PART_BYTES_MIN, PART_NUMBER_MAX, PUT_BYTES_MAX,
-    Properties, ReadConditions, Scope, Served, WriteConditions,
+    Body, BodySource, BucketEncryption, BucketInfo, BucketName, ByteRange, Checksum,
+    ChecksumAlgorithm, ChecksumRequest, ChecksumType, CustomerKey, DefaultAlgorithm, Encryption,
+    EncryptionRequest, ListedObject, OBJECT_BYTES_MAX, ObjectHead, ObjectName, PART_BYTES_MIN,
+    PART_NUMBER_MAX, PUT_BYTES_MAX, Properties, ReadConditions, Scope, Served, WriteConditions,
 };
 pub use multipart::{
     CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, CreateMultipartUploadOutput,

@@ -317,6 +317,30 @@ pub struct BucketInfo {
     pub created_ms: u64,
 }
 
+/// Which encryption a bucket gives to objects that ask for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultAlgorithm {
+    /// SSE-S3.
+    S3,
+    /// SSE-KMS.
+    Kms,
+    /// DSSE-KMS.
+    Dsse,
+}
+
+/// The encryption rule of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketEncryption {
+    /// For objects that ask for none.
+    pub algorithm: DefaultAlgorithm,
+    /// Key id, ARN, alias or alias ARN, as it was configured; `None` is `alias/aws/s3`.
+    pub kms_key_id: Option<String>,
+    /// Whether SSE-KMS uses bucket keys where the request does not say.
+    pub bucket_key: bool,
+    /// Whether uploads under customer keys are refused.
+    pub blocks_customer_keys: bool,
+}
+
 /// One row of a listing.
 #[derive(Debug, Clone)]
 pub struct ListedObject {

@@ -81,6 +81,16 @@ impl Objects {
             .authorize_object(scope, action, object_key)
     }
 
+    /// The same for a request about a bucket.
+    pub fn admit_to_bucket(
+        &self,
+        scope: Scope<'_>,
+        bucket: &str,
+        action: Action,
+    ) -> Result<Permit, Error> {
+        self.bucket(bucket)?.authorize(scope, action)
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }

@@ -89,6 +89,8 @@ impl Objects {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let encryption =
+            encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         if input.content_length > PUT_BYTES_MAX {
             let proposed_size = input.content_length;
             return Err(Error::EntityTooLarge {
@@ -100,7 +102,7 @@ impl Objects {
         let etag = current.as_ref().map(|found| found.row.etag.as_str());
         check_write(&input.conditions, etag, &input.object_key)?;
         let wrap_key =
-            encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
+            encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
         let new = NewObject {
             permit: &permit,
             bucket: &bucket,

@@ -12,7 +12,9 @@ use strongroom_format::{
 use strongroom_store::BlobLocation;
 
 use crate::error::Error;
-use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, Properties};
+use crate::model::{
+    BucketEncryption, Checksum, ChecksumAlgorithm, ChecksumType, DefaultAlgorithm, Properties,
+};
 
 /// A bucket.
 #[derive(Debug, Clone, Encode, Decode)]
@@ -26,6 +28,22 @@ pub(crate) struct BucketRow {
     pub owner_account: String,
     #[n(3)]
     pub region: String,
+}
+
+/// The encryption rule of a bucket, in a row of its own.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct BucketEncryptionRow {
+    /// See [`DefaultAlgorithm`].
+    #[n(0)]
+    pub algorithm: u8,
+    /// As configured.
+    #[n(1)]
+    pub kms_key_id: Option<String>,
+    #[n(2)]
+    pub bucket_key: bool,
+    #[n(3)]
+    pub blocks_customer_keys: bool,
 }
 
 /// One version of an object.
@@ -281,6 +299,44 @@ impl From<PropertiesRow> for Properties {
             website_redirect_location: p.website_redirect_location,
             user: p.user,
         }
+    }
+}
+
+impl From<BucketEncryption> for BucketEncryptionRow {
+    fn from(rule: BucketEncryption) -> Self {
+        Self {
+            algorithm: match rule.algorithm {
+                DefaultAlgorithm::S3 => 1,
+                DefaultAlgorithm::Kms => 2,
+                DefaultAlgorithm::Dsse => 3,
+            },
+            kms_key_id: rule.kms_key_id,
+            bucket_key: rule.bucket_key,
+            blocks_customer_keys: rule.blocks_customer_keys,
+        }
+    }
+}
+
+impl TryFrom<BucketEncryptionRow> for BucketEncryption {
+    type Error = Error;
+
+    fn try_from(row: BucketEncryptionRow) -> Result<Self, Error> {
+        let algorithm = match row.algorithm {
+            1 => DefaultAlgorithm::S3,
+            2 => DefaultAlgorithm::Kms,
+            3 => DefaultAlgorithm::Dsse,
+            _ => {
+                return Err(Error::Corrupted {
+                    what: "encryption rule of a bucket".to_owned(),
+                });
+            }
+        };
+        Ok(Self {
+            algorithm,
+            kms_key_id: row.kms_key_id,
+            bucket_key: row.bucket_key,
+            blocks_customer_keys: row.blocks_customer_keys,
+        })
     }
 }
 

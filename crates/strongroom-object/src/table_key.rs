@@ -7,6 +7,7 @@
 //! parts      upload uid 16 | be16 part number
 //! bodies     part uid 16
 //! part_tables  version uid 16
+//! bucket_encryption  bucket_uid 16
 //! ```
 //!
 //! `esc` writes a NUL byte as `00 FF`, so that the terminator `00 01` sorts before every longer
@@ -26,6 +27,12 @@ pub(crate) const PARTS: TableId = TableId(23);
 pub(crate) const BODIES: TableId = TableId(24);
 /// Part tables of multipart objects.
 pub(crate) const PART_TABLES: TableId = TableId(25);
+
+/// Default encryption of buckets that were given one, by bucket uid.
+///
+/// Not in the bucket's own row: uploads under way hold on to that one, and a new default must not
+/// disturb them.
+pub(crate) const BUCKET_ENCRYPTION: TableId = TableId(27);
 
 const TERMINATOR: [u8; 2] = [0x00, 0x01];
 

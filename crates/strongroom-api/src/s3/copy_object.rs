@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, CopyObject, CopyObjectOutput, PropertiesDirective};
+use strongroom_object::{
+    Action, CopyObject, CopyObjectOutput, EncryptionRequest, PropertiesDirective,
+};
 
 use super::{
     S3Request, checksum_headers, conditions, copy_source, encryption_headers, names, properties,
@@ -19,7 +21,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
-    let sse_applied = encryption_headers::sse_applied(&encryption);
+    let by_default = matches!(encryption, EncryptionRequest::Default);
     let source = copy_source::from_headers(req)?;
     let source_arn = format!("arn:aws:s3:::{}/{}", source.bucket, source.object_key);
     let input = CopyObject {
@@ -33,7 +35,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     };
     let output = req.objects().copy_object(req.scope(receipt), input).await?;
     let mut answer = Answer::xml(document(&output));
-    answer.audit.sse_applied = Some(sse_applied);
+    answer.audit.sse_applied = Some(encryption_headers::sse_applied(
+        by_default,
+        &output.encryption,
+    ));
     answer.audit.objects.push(source_arn);
     let headers = answer.response.headers_mut();
     encryption_headers::echo(headers, &output.encryption, true);

@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use http::HeaderValue;
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, ChecksumAlgorithm, ChecksumType, CreateMultipartUpload};
+use strongroom_object::{
+    Action, ChecksumAlgorithm, ChecksumType, CreateMultipartUpload, EncryptionRequest,
+};
 
 use super::{S3Request, checksum_headers, encryption_headers, names, properties};
 use crate::error::S3Error;
@@ -18,7 +20,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let checksum_type = checksum_headers::checksum_type(req)?;
     check_type(checksum_algorithm, checksum_type)?;
     let encryption = encryption_headers::for_write(req)?;
-    let sse_applied = encryption_headers::sse_applied(&encryption);
+    let by_default = matches!(encryption, EncryptionRequest::Default);
     let bucket = req.bucket()?.to_owned();
     let object_key = req.object_key()?.to_owned();
     let input = CreateMultipartUpload {
@@ -34,7 +36,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         .create_multipart_upload(req.scope(receipt), input)
         .await?;
     let mut answer = Answer::xml(document(&bucket, &object_key, &output.upload_id));
-    answer.audit.sse_applied = Some(sse_applied);
+    answer.audit.sse_applied = Some(encryption_headers::sse_applied(
+        by_default,
+        &output.encryption,
+    ));
     answer
         .audit
         .response

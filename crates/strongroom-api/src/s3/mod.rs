@@ -19,8 +19,10 @@ mod copy_object;
 mod create_bucket;
 mod create_multipart_upload;
 mod delete_bucket;
+mod delete_bucket_encryption;
 mod delete_object;
 mod delete_objects;
+mod get_bucket_encryption;
 mod get_bucket_location;
 mod get_object;
 mod get_object_attributes;
@@ -32,6 +34,7 @@ mod list_objects;
 mod list_objects_v2;
 mod list_parts;
 mod listing;
+mod put_bucket_encryption;
 mod put_object;
 mod update_object_encryption;
 mod upload;
@@ -58,8 +61,10 @@ pub(crate) async fn handle(
         Operation::CreateBucket => create_bucket::handle(req, receipt).await,
         Operation::CreateMultipartUpload => create_multipart_upload::handle(req, receipt).await,
         Operation::DeleteBucket => delete_bucket::handle(req, receipt).await,
+        Operation::DeleteBucketEncryption => delete_bucket_encryption::handle(req, receipt).await,
         Operation::DeleteObject => delete_object::handle(req, receipt).await,
         Operation::DeleteObjects => delete_objects::handle(req, receipt).await,
+        Operation::GetBucketEncryption => get_bucket_encryption::handle(req, receipt).await,
         Operation::GetBucketLocation => get_bucket_location::handle(req, receipt).await,
         Operation::GetObject => get_object::handle(req, receipt).await,
         Operation::GetObjectAttributes => get_object_attributes::handle(req, receipt).await,
@@ -70,6 +75,7 @@ pub(crate) async fn handle(
         Operation::ListObjects => list_objects::handle(req, receipt).await,
         Operation::ListObjectsV2 => list_objects_v2::handle(req, receipt).await,
         Operation::ListParts => list_parts::handle(req, receipt).await,
+        Operation::PutBucketEncryption => put_bucket_encryption::handle(req, receipt).await,
         Operation::PutObject => put_object::handle(req, receipt).await,
         Operation::UpdateObjectEncryption => update_object_encryption::handle(req, receipt).await,
         Operation::UploadPart => upload_part::handle(req, receipt).await,
@@ -80,6 +86,7 @@ pub(crate) async fn handle(
 /// Fuzzing: any bytes as the document of each operation that takes one.
 pub(crate) fn fuzz_documents(body: &[u8]) {
     create_bucket::fuzz(body);
+    put_bucket_encryption::fuzz(body);
     delete_objects::fuzz(body);
     complete_multipart_upload::fuzz(body);
     update_object_encryption::fuzz(body);

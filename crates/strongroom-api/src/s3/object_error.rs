@@ -168,6 +168,15 @@ impl From<ObjectError> for S3Error {
                 S3Code::AccessDenied,
                 "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.",
             ),
+            E::CustomerKeysBlocked {
+                principal,
+                resource,
+            } => S3Error::new(
+                S3Code::AccessDenied,
+                format!(
+                    "User: {principal} is not authorized to perform: s3:PutObject on resource: \"{resource}\" because this bucket has blocked upload requests that specify Server Side Encryption with Customer provided keys (SSE-C). Please specify a different server-side encryption type"
+                ),
+            ),
             E::MultipartEncryptionMissing => S3Error::invalid_request(
                 "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.",
             ),

@@ -20,8 +20,10 @@ pub(crate) enum Operation {
     CreateBucket,
     CreateMultipartUpload,
     DeleteBucket,
+    DeleteBucketEncryption,
     DeleteObject,
     DeleteObjects,
+    GetBucketEncryption,
     GetBucketLocation,
     GetObject,
     GetObjectAttributes,
@@ -32,6 +34,7 @@ pub(crate) enum Operation {
     ListObjects,
     ListObjectsV2,
     ListParts,
+    PutBucketEncryption,
     PutObject,
     UpdateObjectEncryption,
     UploadPart,
@@ -74,6 +77,7 @@ impl Operation {
     fn of_bucket(route: Route<'_>) -> Result<Self, S3Error> {
         let query = route.query;
         match *route.method {
+            Method::GET if query.has("encryption") => Ok(Self::GetBucketEncryption),
             Method::GET if query.has("location") => Ok(Self::GetBucketLocation),
             Method::GET if query.has("uploads") => Ok(Self::ListMultipartUploads),
             Method::GET => match query.get("list-type") {
@@ -86,7 +90,9 @@ impl Operation {
                 )),
             },
             Method::HEAD => Ok(Self::HeadBucket),
+            Method::PUT if query.has("encryption") => Ok(Self::PutBucketEncryption),
             Method::PUT => Ok(Self::CreateBucket),
+            Method::DELETE if query.has("encryption") => Ok(Self::DeleteBucketEncryption),
             Method::DELETE => Ok(Self::DeleteBucket),
             Method::POST if query.has("delete") => Ok(Self::DeleteObjects),
             Method::POST => Err(S3Error::not_implemented(
@@ -146,6 +152,9 @@ impl Operation {
             Self::CreateMultipartUpload => &["uploads"],
             Self::DeleteObject => &["versionId"],
             Self::DeleteObjects => &["delete"],
+            Self::DeleteBucketEncryption
+            | Self::GetBucketEncryption
+            | Self::PutBucketEncryption => &["encryption"],
             Self::GetBucketLocation => &["location"],
             Self::GetObject | Self::HeadObject => &[
                 "versionId",
@@ -204,8 +213,10 @@ impl Operation {
             Self::CreateBucket => "CreateBucket",
             Self::CreateMultipartUpload => "CreateMultipartUpload",
             Self::DeleteBucket => "DeleteBucket",
+            Self::DeleteBucketEncryption => "DeleteBucketEncryption",
             Self::DeleteObject => "DeleteObject",
             Self::DeleteObjects => "DeleteObjects",
+            Self::GetBucketEncryption => "GetBucketEncryption",
             Self::GetBucketLocation => "GetBucketLocation",
             Self::GetObject => "GetObject",
             Self::GetObjectAttributes => "GetObjectAttributes",
@@ -215,6 +226,7 @@ impl Operation {
             Self::ListMultipartUploads => "ListMultipartUploads",
             Self::ListObjects | Self::ListObjectsV2 => "ListObjects",
             Self::ListParts => "ListParts",
+            Self::PutBucketEncryption => "PutBucketEncryption",
             Self::PutObject => "PutObject",
             Self::UpdateObjectEncryption => "UpdateObjectEncryption",
             Self::UploadPart => "UploadPart",
@@ -225,7 +237,8 @@ impl Operation {
     /// Whether it changes nothing.
     pub(crate) fn read_only(self) -> bool {
         match self {
-            Self::GetBucketLocation
+            Self::GetBucketEncryption
+            | Self::GetBucketLocation
             | Self::GetObject
             | Self::GetObjectAttributes
             | Self::HeadBucket
@@ -241,8 +254,10 @@ impl Operation {
             | Self::CreateBucket
             | Self::CreateMultipartUpload
             | Self::DeleteBucket
+            | Self::DeleteBucketEncryption
             | Self::DeleteObject
             | Self::DeleteObjects
+            | Self::PutBucketEncryption
             | Self::PutObject
             | Self::UpdateObjectEncryption
             | Self::UploadPart
@@ -255,8 +270,11 @@ impl Operation {
         match self {
             Self::CreateBucket
             | Self::DeleteBucket
+            | Self::DeleteBucketEncryption
+            | Self::GetBucketEncryption
             | Self::GetBucketLocation
-            | Self::ListBuckets => Category::Management,
+            | Self::ListBuckets
+            | Self::PutBucketEncryption => Category::Management,
             Self::AbortMultipartUpload
             | Self::CompleteMultipartUpload
             | Self::CopyObject
@@ -324,6 +342,9 @@ mod tests {
             (Method::HEAD, "/b", O::HeadBucket),
             (Method::DELETE, "/b/", O::DeleteBucket),
             (Method::GET, "/b?location", O::GetBucketLocation),
+            (Method::GET, "/b?encryption", O::GetBucketEncryption),
+            (Method::PUT, "/b?encryption=", O::PutBucketEncryption),
+            (Method::DELETE, "/b?encryption", O::DeleteBucketEncryption),
             (Method::GET, "/b?uploads&prefix=a", O::ListMultipartUploads),
             (Method::GET, "/b", O::ListObjects),
             (Method::GET, "/b?prefix=a&max-keys=1", O::ListObjects),
@@ -381,7 +402,6 @@ mod tests {
             "policyStatus",
             "versioning",
             "versions",
-            "encryption",
             "tagging",
             "cors",
             "lifecycle",
@@ -479,6 +499,14 @@ mod tests {
             (Method::GET, "/b/k?list-type=2"),
             (Method::GET, "/b?list-type=3"),
             (Method::GET, "/b?marker=a&list-type=2"),
+            (Method::GET, "/?encryption"),
+            (Method::HEAD, "/b?encryption"),
+            (Method::POST, "/b?encryption"),
+            (Method::GET, "/b?encryption&list-type=2"),
+            (Method::DELETE, "/b?encryption&versionId=x"),
+            (Method::PUT, "/b/k?encryption"),
+            (Method::GET, "/b/k?encryption"),
+            (Method::DELETE, "/b/k?encryption"),
             (Method::PATCH, "/b/k"),
             (Method::OPTIONS, "/b/k"),
             (Method::TRACE, "/b/k"),

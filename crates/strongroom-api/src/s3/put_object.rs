@@ -6,7 +6,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, PutObject};
+use strongroom_object::{Action, EncryptionRequest, PutObject};
 
 use super::{S3Request, checksum_headers, conditions, encryption_headers, properties};
 use crate::error::S3Error;
@@ -16,7 +16,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
-    let sse_applied = encryption_headers::sse_applied(&encryption);
+    let by_default = matches!(encryption, EncryptionRequest::Default);
     let properties = properties::from_headers(req)?;
     let conditions = conditions::write(req)?;
     let checksum = checksum_headers::request(req)?;
@@ -33,7 +33,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     };
     let output = req.objects().put_object(req.scope(receipt), input).await?;
     let mut answer = Answer::empty(StatusCode::OK);
-    answer.audit.sse_applied = Some(sse_applied);
+    answer.audit.sse_applied = Some(encryption_headers::sse_applied(
+        by_default,
+        &output.encryption,
+    ));
     let headers = answer.response.headers_mut();
     if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", output.etag)) {
         headers.insert(header::ETAG, etag);

@@ -59,6 +59,11 @@ impl S3Request {
         let (bucket, object_key) = (self.bucket()?, self.object_key()?);
         self.objects()
             .admit(self.scope(receipt), bucket, object_key, action)?;
+        // A bucket that blocks customer keys says so before anything is made of the key.
+        if action == Action::PutObject && super::encryption_headers::has_customer_key(self) {
+            self.objects()
+                .admit_customer_key(self.scope(receipt), bucket, object_key)?;
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::authorize::Action;
 use crate::error::Error;
 use crate::model::Scope;
 use crate::objects::Objects;
-use crate::table_key::{BUCKETS, UPLOADS, VERSIONS, prefix_end};
+use crate::table_key::{BUCKET_ENCRYPTION, BUCKETS, UPLOADS, VERSIONS, prefix_end};
 use crate::version::bucket_unchanged;
 
 impl Objects {
@@ -24,10 +24,16 @@ impl Objects {
         };
         let batch = Batch {
             preconditions: vec![bucket_unchanged(&bucket), empty(VERSIONS), empty(UPLOADS)],
-            writes: vec![Write::Delete {
-                table: BUCKETS,
-                key: name.as_bytes().to_vec(),
-            }],
+            writes: vec![
+                Write::Delete {
+                    table: BUCKETS,
+                    key: name.as_bytes().to_vec(),
+                },
+                Write::Delete {
+                    table: BUCKET_ENCRYPTION,
+                    key: bucket.uid().to_vec(),
+                },
+            ],
         };
         match self.tables().commit(batch).await {
             Ok(_) => Ok(()),

@@ -3,6 +3,11 @@
 
 mod create_bucket;
 mod delete_bucket;
+mod delete_bucket_encryption;
+mod get_bucket_encryption;
 mod get_bucket_location;
 mod head_bucket;
 mod list_buckets;
+mod put_bucket_encryption;
+
+pub use put_bucket_encryption::PutBucketEncryption;

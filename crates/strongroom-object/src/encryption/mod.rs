@@ -25,11 +25,13 @@ use crate::rows::{KeyRow, StoredPart, UploadRow, VersionRow, context_from};
 mod bind;
 mod checksum;
 mod context;
+mod resolve;
 
 pub(crate) use bind::{bind_upload, bind_version};
 pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
 pub(crate) use context::object_context;
 use context::{pairs, with_object_arn};
+pub(crate) use resolve::{Resolved, refuse_blocked_upload, resolve};
 
 /// A key that can wrap object keys, with what is stored to find it again.
 pub(crate) struct WrapKey {
@@ -48,7 +50,7 @@ pub(crate) async fn begin(
     scope: Scope<'_>,
     bucket: &Bucket,
     object_key: &str,
-    request: EncryptionRequest,
+    request: Resolved,
 ) -> Result<WrapKey, Error> {
     let plain = |external_key, mode, ek_ref| WrapKey {
         external_key,
@@ -59,7 +61,7 @@ pub(crate) async fn begin(
         caller_context: BTreeMap::new(),
         customer_md5: None,
     };
-    match request {
+    match request.into_request() {
         EncryptionRequest::Default | EncryptionRequest::S3 => {
             let (external_key, ek_ref) = objects.kms().sse_s3_key(bucket.uid())?;
             Ok(plain(external_key, SseMode::S3, ek_ref))

@@ -68,6 +68,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, name)?;
         let upload = self.find_upload(&permit, &bucket, name, &input.upload_id)?;
+        encryption::refuse_blocked_upload(self, scope, &bucket, name, &upload)?;
         let found = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
         let chosen = choose(&input, &found)?;
         let size = chosen_size(&input, &chosen)?;

@@ -56,9 +56,11 @@ impl Objects {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
         bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let encryption =
+            encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let checksum_type = fix_type(input.checksum_algorithm, input.checksum_type)?;
         let wrap_key =
-            encryption::begin(self, scope, &bucket, &input.object_key, input.encryption).await?;
+            encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
         let oek = ObjectKey::generate(random_32()?);
         let odi = ObjectDataId(random_uid()?);
         let completion_key = (wrap_key.mode() == SseMode::C)

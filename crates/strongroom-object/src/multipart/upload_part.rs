@@ -92,6 +92,7 @@ impl Objects {
             });
         }
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+        encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         let wrap_key = self
             .reopen_upload(scope, &bucket, &upload, input.customer_key)
             .await?;

@@ -4,6 +4,7 @@
 use super::upload_part::NewPart;
 use crate::authorize::Action;
 use crate::copy_object::{CopyObjectOutput, CopySource};
+use crate::encryption;
 use crate::error::Error;
 use crate::model::{ChecksumRequest, CustomerKey, ObjectName, PUT_BYTES_MAX, Scope, Served};
 use crate::objects::Objects;
@@ -40,6 +41,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+        encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         let source_version_id = input.source.version_id.clone();
         let (opened, request) = self.find_source(scope, input.source)?;
         let size = opened.row.size;

@@ -134,15 +134,26 @@ fn echo_kms(headers: &mut HeaderMap, key_arn: &str, context: Option<&EncryptionC
     }
 }
 
-/// `SSEApplied` of the audit event of a write.
-pub(crate) fn sse_applied(asked: &EncryptionRequest) -> &'static str {
-    match asked {
-        EncryptionRequest::Default => "Default_SSE_S3",
-        EncryptionRequest::S3 => "SSE_S3",
-        EncryptionRequest::Kms { .. } => "SSE_KMS",
-        EncryptionRequest::Dsse { .. } => "SSE_KMS_DSSE",
-        EncryptionRequest::Customer(_) => "SSE_C",
+/// `SSEApplied` of the audit event of a write: what was done, and whether the bucket said so.
+pub(crate) fn sse_applied(by_default: bool, encryption: &Encryption) -> &'static str {
+    match (encryption, by_default) {
+        (Encryption::S3, true) => "Default_SSE_S3",
+        (Encryption::S3, false) => "SSE_S3",
+        (Encryption::Kms { .. }, true) => "Default_SSE_KMS",
+        (Encryption::Kms { .. }, false) => "SSE_KMS",
+        (Encryption::Dsse { .. }, true) => "Default_SSE_KMS_DSSE",
+        (Encryption::Dsse { .. }, false) => "SSE_KMS_DSSE",
+        (Encryption::Customer { .. }, _) => "SSE_C",
     }
+}
+
+/// Whether the request brings a customer key for the object it is about.
+pub(crate) fn has_customer_key(req: &S3Request) -> bool {
+    Headers {
+        headers: &req.headers,
+        secure: req.secure,
+    }
+    .has_trio(Trio::Object)
 }
 
 struct Headers<'h> {

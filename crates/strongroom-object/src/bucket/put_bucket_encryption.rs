@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PutBucketEncryption: which encryption objects get that ask for none, and what is blocked.
+//!
+//! Whether the key exists is not asked: the first upload tells, as it would later if the key went.
+
+use strongroom_store::{Batch, CommitError, Precondition, Write};
+
+use crate::authorize::Action;
+use crate::error::Error;
+use crate::model::{BucketEncryption, DefaultAlgorithm, Scope};
+use crate::objects::Objects;
+use crate::rows::{self, BucketEncryptionRow};
+use crate::table_key::BUCKET_ENCRYPTION;
+use crate::version::bucket_unchanged;
+
+/// How often a commit is tried again after another change of the bucket came first.
+const COMMIT_TRIES_MAX: usize = 64;
+
+/// A PutBucketEncryption request.
+#[derive(Debug, Clone)]
+pub struct PutBucketEncryption {
+    /// Bucket name.
+    pub bucket: String,
+    /// For objects that ask for none.
+    pub algorithm: DefaultAlgorithm,
+    /// Key id, ARN, alias or alias ARN; `None` is `alias/aws/s3`.
+    pub kms_key_id: Option<String>,
+    /// Whether SSE-KMS uses bucket keys where the request does not say.
+    pub bucket_key: bool,
+    /// Whether uploads under customer keys are refused; `None` leaves that as it is.
+    pub block_customer_keys: Option<bool>,
+}
+
+impl Objects {
+    /// Replace the encryption rule of a bucket.
+    pub async fn put_bucket_encryption(
+        &self,
+        scope: Scope<'_>,
+        input: PutBucketEncryption,
+    ) -> Result<(), Error> {
+        for _ in 0..COMMIT_TRIES_MAX {
+            let bucket = self.bucket(&input.bucket)?;
+            bucket.authorize(scope, Action::PutEncryptionConfiguration)?;
+            let key = bucket.uid().to_vec();
+            let found = self.tables().get(BUCKET_ENCRYPTION, &key)?;
+            let unchanged = match &found {
+                Some(row) => Precondition::SeqIs {
+                    table: BUCKET_ENCRYPTION,
+                    key: key.clone(),
+                    seq: row.seq,
+                },
+                None => Precondition::Absent {
+                    table: BUCKET_ENCRYPTION,
+                    key: key.clone(),
+                },
+            };
+            let blocks_customer_keys = match input.block_customer_keys {
+                Some(block) => block,
+                None => self.bucket_encryption(&bucket)?.blocks_customer_keys,
+            };
+            let row = BucketEncryptionRow::from(BucketEncryption {
+                algorithm: input.algorithm,
+                kms_key_id: input.kms_key_id.clone(),
+                bucket_key: input.bucket_key,
+                blocks_customer_keys,
+            });
+            let batch = Batch {
+                preconditions: vec![bucket_unchanged(&bucket), unchanged],
+                writes: vec![Write::Put {
+                    table: BUCKET_ENCRYPTION,
+                    key,
+                    value: rows::encode(&row)?,
+                }],
+            };
+            match self.tables().commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(CommitError::Precondition { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Internal("too many writers of one bucket's settings"))
+    }
+}
