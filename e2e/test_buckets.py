@@ -103,7 +103,6 @@ def test_sub_resources_not_there_yet_never_fall_through(s3, bucket):
     """ceph#36264: a sub-resource that is not known deleted the bucket."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     for call in (
-        lambda: s3.delete_bucket_encryption(Bucket=bucket),
         lambda: s3.delete_bucket_policy(Bucket=bucket),
         lambda: s3.delete_bucket_lifecycle(Bucket=bucket),
         lambda: s3.get_bucket_acl(Bucket=bucket),
