@@ -32,7 +32,7 @@ pub(crate) const PART_TABLES: TableId = TableId(25);
 ///
 /// Not in the bucket's own row: uploads under way hold on to that one, and a new default must not
 /// disturb them.
-pub(crate) const BUCKET_ENCRYPTION: TableId = TableId(27);
+pub(crate) const BUCKET_ENCRYPTION: TableId = TableId(28);
 
 const TERMINATOR: [u8; 2] = [0x00, 0x01];
 

@@ -174,7 +174,8 @@ impl Objects {
             context: caller_context,
             bucket_key: Some(false),
         };
-        let wrap_key = encryption::begin(self, scope, bucket, name, request).await?;
+        let resolved = encryption::resolve(self, scope, bucket, name, request)?;
+        let wrap_key = encryption::begin(self, scope, bucket, name, resolved).await?;
         let mut row = old.clone();
         row.key = wrap_key.row();
         // What SSE-S3 keeps in clear would tell who may not use the key what the object is.

@@ -396,7 +396,7 @@ mod tests {
     /// ceph#36264: `DELETE /b?encryption` deleted the bucket.
     #[test]
     fn unknown_sub_resources_never_fall_through() {
-        const SUB_RESOURCES: [&str; 38] = [
+        const SUB_RESOURCES: [&str; 37] = [
             "acl",
             "policy",
             "policyStatus",
