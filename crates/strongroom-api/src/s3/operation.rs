@@ -504,7 +504,6 @@ mod tests {
             (Method::POST, "/b?encryption"),
             (Method::GET, "/b?encryption&list-type=2"),
             (Method::DELETE, "/b?encryption&versionId=x"),
-            (Method::PUT, "/b/k?encryption"),
             (Method::GET, "/b/k?encryption"),
             (Method::DELETE, "/b/k?encryption"),
             (Method::PATCH, "/b/k"),

@@ -52,11 +52,15 @@ async fn unknown_sub_resources_change_nothing() {
         for method in ["GET", "PUT", "DELETE", "POST"] {
             let target = format!("/bucket/k?{name}");
             let answer = house.call(method, &target).body("<xml/>").send().await;
-            if (method, name) == ("PUT", "encryption") {
-                // UpdateObjectEncryption, which wants a checksum of its document.
-                answer.refused(400, "InvalidRequest");
-            } else {
-                answer.refused(501, "NotImplemented");
+            match (method, name) {
+                // UpdateObjectEncryption, which wants a checksum of its document, and
+                // GetObjectAttributes, which wants to know which.
+                ("PUT", "encryption") | ("GET", "attributes") => {
+                    answer.refused(400, "InvalidRequest");
+                }
+                _ => {
+                    answer.refused(501, "NotImplemented");
+                }
             }
         }
         assert_eq!(house.call("GET", "/bucket/k").send().await.body, "kept");
