@@ -106,7 +106,6 @@ def test_sub_resources_not_there_yet_never_fall_through(s3, bucket):
         lambda: s3.delete_bucket_policy(Bucket=bucket),
         lambda: s3.delete_bucket_lifecycle(Bucket=bucket),
         lambda: s3.get_bucket_acl(Bucket=bucket),
-        lambda: s3.get_bucket_versioning(Bucket=bucket),
         lambda: s3.delete_object_tagging(Bucket=bucket, Key="k"),
     ):
         with refused("NotImplemented", 501):

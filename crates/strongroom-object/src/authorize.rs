@@ -33,6 +33,12 @@ pub enum Action {
     ListMultipartUploadParts,
     /// `s3:AbortMultipartUpload`
     AbortMultipartUpload,
+    /// `s3:PutBucketVersioning`
+    PutBucketVersioning,
+    /// `s3:GetBucketVersioning`
+    GetBucketVersioning,
+    /// `s3:ListBucketVersions`
+    ListBucketVersions,
     /// `s3:PutObject`
     PutObject,
     /// `s3:UpdateObjectEncryption`
@@ -65,6 +71,9 @@ impl Action {
             Self::ListBucketMultipartUploads => "s3:ListBucketMultipartUploads",
             Self::ListMultipartUploadParts => "s3:ListMultipartUploadParts",
             Self::AbortMultipartUpload => "s3:AbortMultipartUpload",
+            Self::PutBucketVersioning => "s3:PutBucketVersioning",
+            Self::GetBucketVersioning => "s3:GetBucketVersioning",
+            Self::ListBucketVersions => "s3:ListBucketVersions",
             Self::PutObject => "s3:PutObject",
             Self::UpdateObjectEncryption => "s3:UpdateObjectEncryption",
             Self::GetObject => "s3:GetObject",

@@ -23,6 +23,8 @@ use crate::model::{
 use crate::objects::Objects;
 use crate::pipeline::read::ObjectBody;
 use crate::put_object::NewObject;
+use crate::version::Found;
+use crate::version_id::VersionId;
 
 /// Where a copy comes from.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub struct CopySource {
     /// Object name.
     pub object_key: String,
     /// `None` for the current version.
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// Conditions on the source.
     pub conditions: ReadConditions,
     /// The key of an SSE-C source.
@@ -78,8 +80,10 @@ pub struct CopyObjectOutput {
     pub encryption: Encryption,
     /// The checksum stored with it.
     pub checksum: Option<Checksum>,
-    /// Version of the source, where it was named.
-    pub source_version_id: Option<String>,
+    /// Id of the version that was stored; `None` in a bucket that never had versions.
+    pub version_id: Option<VersionId>,
+    /// Id of the version that was copied; `None` in a bucket that never had versions.
+    pub source_version_id: Option<VersionId>,
 }
 
 /// A source that was opened for copying.
@@ -107,8 +111,8 @@ impl Objects {
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let changes_nothing = changes_nothing && encryption.is_s3();
-        let source_version_id = input.source.version_id.clone();
         let (opened, request) = self.find_source(scope, input.source)?;
+        let source_version_id = opened.shown_id();
         let same_mode = opened.row.key.mode()? == strongroom_format::SseMode::S3;
         if onto_itself && changes_nothing && same_mode {
             return Err(Error::CopyOntoItself);
@@ -121,7 +125,7 @@ impl Objects {
             });
         }
         let current = self.find_version(&bucket, &input.object_key)?;
-        let etag = current.as_ref().map(|found| found.row.etag.as_str());
+        let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, &input.object_key)?;
         let served = Served {
             start: 0,
@@ -154,6 +158,7 @@ impl Objects {
             last_modified_ms: stored.created_ms,
             encryption: stored.encryption,
             checksum: stored.checksum,
+            version_id: stored.version_id,
             source_version_id,
         })
     }
@@ -175,7 +180,13 @@ impl Objects {
             customer_key: source.customer_key,
             checksum_mode: false,
         };
-        let opened = self.open_object(scope, &request)?;
+        let opened = self
+            .open_object(scope, &request)
+            .map_err(|error| match error {
+                Error::DeleteMarker { named: true, .. } => Error::CopySourceIsDeleteMarker,
+                Error::DeleteMarker { object_key, .. } => Error::NoSuchKey { object_key },
+                other => other,
+            })?;
         let row = &opened.row;
         check_read(
             &source.conditions,

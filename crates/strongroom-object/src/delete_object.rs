@@ -3,32 +3,90 @@
 
 use crate::authorize::Action;
 use crate::error::Error;
-use crate::model::{ObjectName, Scope};
-use crate::objects::Objects;
+use crate::model::{ObjectName, Scope, WriteConditions};
+use crate::objects::{Bucket, Objects};
+use crate::version_id::VersionId;
+
+/// A DeleteObject request.
+#[derive(Debug)]
+pub struct DeleteObject {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object name.
+    pub object_key: String,
+    /// `None`: what stands under the name; else this version, for good.
+    pub version_id: Option<VersionId>,
+    /// Conditions on what is deleted.
+    pub conditions: WriteConditions,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeleteObjectOutput {
+    /// Id of the version that went, or of the delete marker that came.
+    pub version_id: Option<VersionId>,
+    /// Whether that is a delete marker.
+    pub delete_marker: bool,
+}
 
 impl Objects {
     /// Delete an object. Deleting what is not there is no error.
     pub async fn delete_object(
         &self,
         scope: Scope<'_>,
-        bucket: &str,
-        object_key: &str,
-        version_id: Option<&str>,
-    ) -> Result<(), Error> {
-        ObjectName::parse(object_key)?;
-        let bucket = self.bucket(bucket)?;
-        let action = match version_id {
-            None => Action::DeleteObject,
-            Some(_) => Action::DeleteObjectVersion,
-        };
-        let permit = bucket.authorize_object(scope, action, object_key)?;
-        if version_id.is_some_and(|id| id != "null") {
-            return Err(Error::NoSuchVersion {
-                object_key: object_key.to_owned(),
-                version_id: version_id.unwrap_or_default().to_owned(),
+        input: DeleteObject,
+    ) -> Result<DeleteObjectOutput, Error> {
+        let name = input.object_key.as_str();
+        ObjectName::parse(name)?;
+        let bucket = self.bucket(&input.bucket)?;
+        let Some(id) = input.version_id else {
+            let permit = bucket.authorize_object(scope, Action::DeleteObject, name)?;
+            may_compare(&bucket, scope, Action::GetObject, &input)?;
+            let changed = self
+                .delete_name(&permit, &bucket, name, &input.conditions)
+                .await
+                .map_err(not_there)?;
+            return Ok(DeleteObjectOutput {
+                version_id: changed.id,
+                delete_marker: changed.id.is_some(),
             });
-        }
-        self.remove_version(&permit, &bucket, object_key).await?;
-        Ok(())
+        };
+        let shown = [("s3:VersionId", id.to_string())];
+        let permit =
+            bucket.authorize_object_if(scope, Action::DeleteObjectVersion, name, &shown)?;
+        may_compare(&bucket, scope, Action::GetObjectVersion, &input)?;
+        let removed = self
+            .remove_version(&permit, &bucket, name, id, &input.conditions)
+            .await
+            .map_err(not_there)?;
+        Ok(DeleteObjectOutput {
+            version_id: Some(id),
+            delete_marker: removed.is_some_and(|found| found.entry.object().is_none()),
+        })
+    }
+}
+
+/// Who asks whether an object has a certain ETag reads from it.
+fn may_compare(
+    bucket: &Bucket,
+    scope: Scope<'_>,
+    action: Action,
+    input: &DeleteObject,
+) -> Result<(), Error> {
+    match input.conditions.if_match.as_deref() {
+        None | Some("*") => Ok(()),
+        Some(_) => bucket
+            .authorize_object(scope, action, &input.object_key)
+            .map(drop),
+    }
+}
+
+/// Where nothing is, no condition on it holds.
+fn not_there(error: Error) -> Error {
+    match error {
+        Error::NoSuchKey { .. } => Error::PreconditionFailed {
+            condition: "If-Match",
+        },
+        other => other,
     }
 }

@@ -6,6 +6,7 @@
 use strongroom_iam::AccessDenied;
 
 use crate::model::{ChecksumAlgorithm, ChecksumType};
+use crate::version_id::VersionId;
 
 /// A failure of the request body: the adapter's own error, carried through unopened.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,20 @@ pub enum Error {
         /// Name as asked for.
         object_key: String,
         /// Version id as asked for.
-        version_id: String,
+        version_id: VersionId,
+    },
+    /// What was asked for is a delete marker: the newest entry of the name (404), or the version
+    /// that was named (405).
+    #[error("the version `{version_id}` is a delete marker")]
+    DeleteMarker {
+        /// Name as asked for.
+        object_key: String,
+        /// The marker's id.
+        version_id: VersionId,
+        /// When it was made, Unix time in milliseconds.
+        last_modified_ms: u64,
+        /// Whether the request named this version.
+        named: bool,
     },
     /// The object name is longer than 1,024 bytes.
     #[error("the object key is longer than 1024 bytes")]
@@ -166,6 +180,9 @@ pub enum Error {
         /// As asked for, bytes.
         expected: u64,
     },
+    /// The source of a copy was named by version id, and is a delete marker.
+    #[error("the source of the copy is a delete marker")]
+    CopySourceIsDeleteMarker,
     /// A copy onto itself that changes nothing.
     #[error("the copy would change nothing")]
     CopyOntoItself,

@@ -12,8 +12,9 @@ use crate::error::Error;
 use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served};
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource, open_body};
-use crate::rows::{Place, StoredPart, VersionRow};
-use crate::version::Held;
+use crate::rows::{Place, StoredPart, VersionRow, Versioning};
+use crate::version::{Held, HeldVersion};
+use crate::version_id::VersionId;
 
 /// A GetObject or HeadObject request.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct GetObject {
     /// Object name.
     pub object_key: String,
     /// `None` for the current version.
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// The range asked for.
     pub range: Option<ByteRange>,
     /// The range as it was written, for the error.
@@ -53,8 +54,16 @@ pub struct GetObjectOutput {
 pub(crate) struct Opened {
     pub bucket: Bucket,
     pub row: VersionRow,
+    pub id: VersionId,
     pub served: Served,
     pub held: Held,
+}
+
+impl Opened {
+    /// The version's id as answers show it: not in a bucket that never had versions.
+    pub(crate) fn shown_id(&self) -> Option<VersionId> {
+        (self.bucket.row.versioning != Versioning::Off).then_some(self.id)
+    }
 }
 
 impl Objects {
@@ -65,11 +74,13 @@ impl Objects {
         input: GetObject,
     ) -> Result<GetObjectOutput, Error> {
         let opened = self.open_object(scope, &input)?;
+        let version_id = opened.shown_id();
         let Opened {
             bucket,
             row,
             served,
             held,
+            ..
         } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let wrap_key =
@@ -92,6 +103,7 @@ impl Objects {
         let body = self.open_body(&oek, &row, held, served).await?;
         let mut head = head_of(row, encryption);
         head.checksum = checksum;
+        head.version_id = version_id;
         Ok(GetObjectOutput { head, served, body })
     }
 
@@ -103,11 +115,13 @@ impl Objects {
         input: GetObject,
     ) -> Result<(ObjectHead, Served), Error> {
         let opened = self.open_object(scope, &input)?;
+        let version_id = opened.shown_id();
         let Opened {
             bucket,
             row,
             served,
             held,
+            ..
         } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let whole = input.range.is_none() && input.part_number.is_none();
@@ -128,6 +142,7 @@ impl Objects {
         };
         let mut head = head_of(row, encryption);
         head.checksum = checksum;
+        head.version_id = version_id;
         Ok((head, served))
     }
 
@@ -141,9 +156,8 @@ impl Objects {
             Some(_) => Action::GetObjectVersion,
         };
         let permit = bucket.authorize_object(scope, action, &input.object_key)?;
-        let version_id = input.version_id.as_deref();
-        let (row, held) = self
-            .hold_version(&permit, &bucket, &input.object_key, version_id)
+        let HeldVersion { row, id, held } = self
+            .hold_version(&permit, &bucket, &input.object_key, input.version_id)
             .map_err(|error| bucket.hide(scope, error))?;
         encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
         check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
@@ -151,6 +165,7 @@ impl Objects {
         Ok(Opened {
             bucket,
             row,
+            id,
             served,
             held,
         })
@@ -223,6 +238,7 @@ fn sealed_part(
 /// What an answer says about a version.
 pub(crate) fn head_of(row: VersionRow, encryption: crate::model::Encryption) -> ObjectHead {
     ObjectHead {
+        version_id: None,
         etag: row.etag,
         size: row.size,
         last_modified_ms: row.created_ms,

@@ -15,6 +15,7 @@ use crate::model::{Checksum, ChecksumType, CustomerKey, ReadConditions, Scope};
 use crate::objects::Objects;
 use crate::rows::{self, PartTableRow, StoredPart, VersionRow};
 use crate::table_key::PART_TABLES;
+use crate::version_id::VersionId;
 
 /// A GetObjectAttributes request.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct GetObjectAttributes {
     /// Object name.
     pub object_key: String,
     /// `None` for the current version.
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// The key of an SSE-C object.
     pub customer_key: Option<CustomerKey>,
     /// Whether the object's checksum is asked for.
@@ -45,6 +46,8 @@ pub struct PartsPage {
 /// What was asked for.
 #[derive(Debug, Clone)]
 pub struct GetObjectAttributesOutput {
+    /// The version; `None` in a bucket that never had versions.
+    pub version_id: Option<VersionId>,
     /// Without quotes.
     pub etag: String,
     /// Plaintext bytes.
@@ -106,6 +109,7 @@ impl Objects {
         let found = self.open_object(scope, &read)?;
         let name = &read.object_key;
         found.bucket.authorize_object(scope, action, name)?;
+        let version_id = found.shown_id();
         let Opened {
             bucket, row, held, ..
         } = found;
@@ -125,6 +129,7 @@ impl Objects {
             parts = Some(object_parts(&held.parts, page, &[]));
         }
         Ok(GetObjectAttributesOutput {
+            version_id,
             etag: row.etag,
             size: row.size,
             last_modified_ms: row.created_ms,

@@ -59,8 +59,7 @@ impl Objects {
     )]
     pub async fn inspect(&self, bucket: &str, object_key: &str) -> Result<Inspection, Error> {
         let bucket = self.bucket(bucket)?;
-        let found = self.version(&bucket, object_key, None)?;
-        let row = found.row;
+        let (_, row) = self.version(&bucket, object_key, None)?;
         let record = row.key.sealed_record()?;
         let parts = self
             .parts(&row)?

@@ -8,7 +8,7 @@ use strongroom_store::TableId;
 
 use crate::error::Error;
 use crate::objects::Objects;
-use crate::rows::{self, BucketRow, UploadRow, VersionRow};
+use crate::rows::{self, BucketRow, UploadRow, VersionEntry};
 use crate::table_key::{BUCKETS, UPLOADS, VERSIONS};
 
 /// What depends on a key in one bucket.
@@ -47,8 +47,10 @@ impl Objects {
         self.each_row(VERSIONS, |key, value| {
             seen = seen.saturating_add(1);
             tell(seen);
-            let row: VersionRow = rows::decode(value, "version row")?;
-            if row.key.kms_arn == key_arn {
+            let entry: VersionEntry = rows::decode(value, "version row")?;
+            if let Some(row) = entry.object()
+                && row.key.kms_arn == key_arn
+            {
                 let impact = found.entry(bucket(key)).or_default();
                 impact.versions = impact.versions.saturating_add(1);
                 impact.bytes = impact.bytes.saturating_add(row.size);

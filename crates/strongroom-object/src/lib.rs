@@ -27,6 +27,7 @@ mod get_object;
 mod get_object_attributes;
 mod inspect;
 mod kms_impact;
+mod list_object_versions;
 mod list_objects;
 mod model;
 mod multipart;
@@ -41,10 +42,12 @@ mod update_object_encryption;
 mod verify;
 mod verify_store;
 mod version;
+mod version_id;
 
 pub use authorize::{Action, Permit};
 pub use bucket::PutBucketEncryption;
 pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
+pub use delete_object::{DeleteObject, DeleteObjectOutput};
 pub use digest::Digests;
 pub use error::{BodyError, Error};
 pub use get_object::{GetObject, GetObjectOutput};
@@ -53,12 +56,14 @@ pub use get_object_attributes::{
 };
 pub use inspect::{InspectedPart, Inspection};
 pub use kms_impact::KmsImpact;
+pub use list_object_versions::{ListObjectVersions, ListObjectVersionsOutput, ListedVersion};
 pub use list_objects::{ListObjects, ListObjectsOutput};
 pub use model::{
-    Body, BodySource, BucketEncryption, BucketInfo, BucketName, ByteRange, Checksum,
-    ChecksumAlgorithm, ChecksumRequest, ChecksumType, CustomerKey, DefaultAlgorithm, Encryption,
-    EncryptionRequest, ListedObject, OBJECT_BYTES_MAX, ObjectHead, ObjectName, PART_BYTES_MIN,
-    PART_NUMBER_MAX, PUT_BYTES_MAX, Properties, ReadConditions, Scope, Served, WriteConditions,
+    Body, BodySource, BucketEncryption, BucketInfo, BucketName, BucketVersioning, ByteRange,
+    Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, CustomerKey, DefaultAlgorithm,
+    Encryption, EncryptionRequest, ListedObject, OBJECT_BYTES_MAX, ObjectHead, ObjectName,
+    PART_BYTES_MIN, PART_NUMBER_MAX, PUT_BYTES_MAX, Properties, ReadConditions, Scope, Served,
+    WriteConditions,
 };
 pub use multipart::{
     CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, CreateMultipartUploadOutput,
@@ -70,3 +75,4 @@ pub use pipeline::read::ObjectBody;
 pub use put_object::{PutObject, PutObjectOutput};
 pub use update_object_encryption::{KmsKeyArn, UpdateObjectEncryption};
 pub use verify::{Findings, TellProgress, VerifyProgress, VerifyReport, VerifyStage};
+pub use version_id::VersionId;

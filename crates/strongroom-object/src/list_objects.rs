@@ -3,17 +3,15 @@
 
 use std::ops::Bound;
 
-use strongroom_store::Row;
-
 use crate::authorize::Action;
 use crate::error::Error;
 use crate::model::{ChecksumAlgorithm, ListedObject, Scope};
 use crate::objects::{Bucket, Objects};
-use crate::rows::{self, VersionRow};
+use crate::rows::{self, VersionEntry, VersionRow};
 use crate::table_key::{self, VERSIONS, name_prefix, object_prefix, prefix_end};
 
 /// Rows read from the table at a time.
-const ROWS_PER_SCAN: usize = 256;
+pub(crate) const ROWS_PER_SCAN: usize = 256;
 
 /// A ListObjects request.
 #[derive(Debug, Clone)]
@@ -68,6 +66,8 @@ impl Objects {
         let mut position = start(&bucket, &input);
         let end = prefix_end(&name_prefix(bucket.uid(), &input.prefix));
         let mut last: Option<String> = None;
+        // The name whose newest entry was looked at: what is older is passed over.
+        let mut decided: Option<String> = None;
         let mut count = 0_u32;
         'pages: while let Some(from) = position.take() {
             let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -81,9 +81,14 @@ impl Objects {
                     table_key::split_object_key(&key).ok_or_else(|| Error::Corrupted {
                         what: "key of a version row".to_owned(),
                     })?;
-                if last.as_ref() == Some(&name) {
+                if decided.as_ref() == Some(&name) {
                     continue;
                 }
+                decided = Some(name.clone());
+                position = prefix_end(&object_prefix(bucket.uid(), &name));
+                let VersionEntry::Object(version) = rows::decode(&row.value, "version row")? else {
+                    continue;
+                };
                 if count == input.max_keys {
                     page.next_after = last;
                     return Ok(page);
@@ -95,8 +100,7 @@ impl Objects {
                     last = Some(common);
                     continue 'pages;
                 }
-                page.objects.push(listed(name.clone(), &row)?);
-                position = prefix_end(&object_prefix(bucket.uid(), &name));
+                page.objects.push(listed(name.clone(), *version)?);
                 last = Some(name);
             }
             if !full {
@@ -137,8 +141,7 @@ pub(crate) fn roll_up(name: &str, prefix: &str, delimiter: &str) -> Option<Strin
     name.get(..len).map(str::to_owned)
 }
 
-fn listed(object_key: String, row: &Row) -> Result<ListedObject, Error> {
-    let version: VersionRow = rows::decode(&row.value, "version row")?;
+pub(crate) fn listed(object_key: String, version: VersionRow) -> Result<ListedObject, Error> {
     let checksum = version
         .checksum
         .as_ref()

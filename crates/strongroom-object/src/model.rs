@@ -11,6 +11,7 @@ use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_iam::Caller;
 
 use crate::error::{BodyError, Error};
+use crate::version_id::VersionId;
 
 /// Largest body of one PUT, part or copy, plaintext bytes (5 GiB).
 pub const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
@@ -278,9 +279,20 @@ pub enum ByteRange {
     Suffix(u64),
 }
 
+/// What a bucket does with what is replaced, once somebody has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketVersioning {
+    /// Every write makes a version of its own.
+    Enabled,
+    /// Writes make and replace the null version; other versions stay.
+    Suspended,
+}
+
 /// Everything an answer says about an object.
 #[derive(Debug, Clone)]
 pub struct ObjectHead {
+    /// Id of the version; `None` in a bucket that never had versions.
+    pub version_id: Option<VersionId>,
     /// Without quotes.
     pub etag: String,
     /// Plaintext bytes.

@@ -202,7 +202,9 @@ impl Bucket {
     /// forbidden then.
     pub(crate) fn hide(&self, scope: Scope<'_>, error: Error) -> Error {
         match error {
-            Error::NoSuchKey { .. } | Error::NoSuchVersion { .. } => {
+            Error::NoSuchKey { .. }
+            | Error::NoSuchVersion { .. }
+            | Error::DeleteMarker { named: false, .. } => {
                 match self.authorize(scope, Action::ListBucket) {
                     Ok(_) => error,
                     Err(denied) => denied,

@@ -15,7 +15,8 @@ use crate::model::{
 use crate::objects::{Bucket, Objects, random_32, random_uid};
 use crate::part_store::Incoming;
 use crate::rows::{PropertiesRow, VersionRow};
-use crate::version::NewVersion;
+use crate::version::{Found, NewVersion};
+use crate::version_id::VersionId;
 
 /// A PutObject request.
 pub struct PutObject {
@@ -50,6 +51,8 @@ impl std::fmt::Debug for PutObject {
 /// What was stored.
 #[derive(Debug, Clone)]
 pub struct PutObjectOutput {
+    /// Id of the version; `None` in a bucket that never had versions.
+    pub version_id: Option<VersionId>,
     /// Without quotes.
     pub etag: String,
     /// Plaintext bytes.
@@ -73,6 +76,7 @@ pub(crate) struct NewObject<'a> {
 
 /// An object that was stored.
 pub(crate) struct StoredObject {
+    pub version_id: Option<VersionId>,
     pub etag: String,
     pub created_ms: u64,
     pub encryption: Encryption,
@@ -99,7 +103,7 @@ impl Objects {
             });
         }
         let current = self.find_version(&bucket, &input.object_key)?;
-        let etag = current.as_ref().map(|found| found.row.etag.as_str());
+        let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, &input.object_key)?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
@@ -114,6 +118,7 @@ impl Objects {
         };
         let stored = self.store_object(new, &wrap_key, input.body).await?;
         Ok(PutObjectOutput {
+            version_id: stored.version_id,
             etag: stored.etag,
             size: input.content_length,
             encryption: stored.encryption,
@@ -141,7 +146,7 @@ impl Objects {
             md5_etag: mode == SseMode::S3,
         };
         let written = self.write_part(incoming, body).await?;
-        let mut row = VersionRow {
+        let row = VersionRow {
             version_uid: random_uid()?,
             odi: odi.0,
             size: new.content_length,
@@ -156,11 +161,15 @@ impl Objects {
                 .transpose()?,
             parts: 0,
             body: Some(written.part.clone()),
-            null_version: true,
+            null_version: false,
+            null_at: None,
         };
-        let bind =
-            encryption::bind_version(self, new.bucket, new.object_key, &row, &[written.part])?;
-        row.key.record = wrap_key.wrap(&oek, &bind, RecordFlags::default())?;
+        let seal = |row: &mut VersionRow| {
+            let parts = std::slice::from_ref(&written.part);
+            let bind = encryption::bind_version(self, new.bucket, new.object_key, row, parts)?;
+            row.key.record = wrap_key.wrap(&oek, &bind, RecordFlags::default())?;
+            Ok(())
+        };
         let created_ms = row.created_ms;
         let batch = Batch {
             preconditions: Vec::new(),
@@ -171,16 +180,19 @@ impl Objects {
             part_table: Vec::new(),
             part_checksums: None,
             batch,
+            seal: &seal,
         };
-        self.store_version(
-            new.permit,
-            new.bucket,
-            new.object_key,
-            version,
-            &new.conditions,
-        )
-        .await?;
+        let changed = self
+            .store_version(
+                new.permit,
+                new.bucket,
+                new.object_key,
+                version,
+                &new.conditions,
+            )
+            .await?;
         Ok(StoredObject {
+            version_id: changed.id,
             etag: written.etag,
             created_ms,
             encryption: wrap_key.encryption()?,

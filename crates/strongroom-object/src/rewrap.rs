@@ -15,7 +15,7 @@ use strongroom_store::{Batch, CommitError, Precondition, Row, TableId, Write};
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::objects::{Bucket, Objects};
-use crate::rows::{self, BucketRow, KeyRow, UploadRow, VersionRow};
+use crate::rows::{self, BucketRow, KeyRow, UploadRow, VersionEntry};
 use crate::table_key::{self, BUCKETS, UPLOADS, VERSIONS};
 
 impl Objects {
@@ -203,7 +203,10 @@ impl Run<'_> {
             upload.key.record = new.wrap(&oek, &bind, flags)?;
             return rows::encode(&upload).map(Some);
         }
-        let mut version: VersionRow = rows::decode(&row.value, "version row")?;
+        let mut version = match rows::decode(&row.value, "version row")? {
+            VersionEntry::Object(version) => version,
+            VersionEntry::DeleteMarker(_) => return Ok(None),
+        };
         let Some((old, new)) = self.keys(uid, &version.key)? else {
             return Ok(None);
         };
@@ -225,7 +228,7 @@ impl Run<'_> {
         };
         let flags = version.key.sealed_record()?.flags();
         version.key.record = new.wrap(&oek, &bind, flags)?;
-        rows::encode(&version).map(Some)
+        rows::encode(&VersionEntry::Object(version)).map(Some)
     }
 
     /// The key that wraps a record, and the one that should.

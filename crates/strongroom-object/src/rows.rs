@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::model::{
     BucketEncryption, Checksum, ChecksumAlgorithm, ChecksumType, DefaultAlgorithm, Properties,
 };
+use crate::version_id::VersionId;
 
 /// A bucket.
 #[derive(Debug, Clone, Encode, Decode)]
@@ -28,6 +29,53 @@ pub(crate) struct BucketRow {
     pub owner_account: String,
     #[n(3)]
     pub region: String,
+    #[n(4)]
+    pub versioning: Versioning,
+}
+
+/// Whether a bucket keeps what is replaced. Nothing leads back to `Off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(crate) enum Versioning {
+    /// One null version for each name, replaced by the next.
+    #[n(0)]
+    Off,
+    /// Every write makes a version of its own.
+    #[n(1)]
+    Enabled,
+    /// Writes make and replace the null version; others stay.
+    #[n(2)]
+    Suspended,
+}
+
+/// What stands under one name at one place in the order of commits.
+///
+/// INVARIANT: of all entries of a name at most one is the null version, and every newer entry has
+/// its stamp in `null_at`. A write keeps it: it looks at the newest entry, and takes from there
+/// what it says, in a commit that fails if that entry is not the newest any more.
+#[derive(Debug, Clone, Encode, Decode)]
+pub(crate) enum VersionEntry {
+    /// An object's bytes.
+    #[n(0)]
+    Object(#[n(0)] Box<VersionRow>),
+    /// The name was deleted here, and what is older is kept.
+    #[n(1)]
+    DeleteMarker(#[n(0)] DeleteMarkerRow),
+}
+
+/// A delete marker.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct DeleteMarkerRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub version_uid: [u8; 16],
+    #[n(1)]
+    pub created_ms: u64,
+    #[n(2)]
+    pub null_version: bool,
+    /// As in [`VersionRow`].
+    #[n(3)]
+    pub null_at: Option<u64>,
 }
 
 /// The encryption rule of a bucket, in a row of its own.
@@ -74,6 +122,10 @@ pub(crate) struct VersionRow {
     pub body: Option<StoredPart>,
     #[n(10)]
     pub null_version: bool,
+    /// The stamp of the null version behind this one, as it was when this one was committed. If
+    /// no row stands there any more, there is no null version behind this one.
+    #[n(11)]
+    pub null_at: Option<u64>,
 }
 
 /// How the object key is wrapped.
@@ -356,6 +408,53 @@ impl KeyRow {
     /// The context as the key service wants it.
     pub(crate) fn kms_context(&self) -> Result<EncryptionContext, Error> {
         context_from(&self.context)
+    }
+}
+
+impl VersionEntry {
+    /// The object; `None` for a delete marker.
+    pub(crate) fn object(&self) -> Option<&VersionRow> {
+        match self {
+            Self::Object(row) => Some(row),
+            Self::DeleteMarker(_) => None,
+        }
+    }
+
+    /// Whether it is the null version of its name.
+    pub(crate) fn is_null(&self) -> bool {
+        match self {
+            Self::Object(row) => row.null_version,
+            Self::DeleteMarker(row) => row.null_version,
+        }
+    }
+
+    /// The stamp of the null version behind it.
+    pub(crate) fn null_at(&self) -> Option<u64> {
+        match self {
+            Self::Object(row) => row.null_at,
+            Self::DeleteMarker(row) => row.null_at,
+        }
+    }
+
+    /// When it was made, Unix time in milliseconds.
+    pub(crate) fn created_ms(&self) -> u64 {
+        match self {
+            Self::Object(row) => row.created_ms,
+            Self::DeleteMarker(row) => row.created_ms,
+        }
+    }
+
+    /// Its id, at this place in the order of commits.
+    pub(crate) fn id(&self, stamp: u64) -> VersionId {
+        let uid = match self {
+            Self::Object(row) => row.version_uid,
+            Self::DeleteMarker(row) => row.version_uid,
+        };
+        if self.is_null() {
+            VersionId::NULL
+        } else {
+            VersionId::new(stamp, uid)
+        }
     }
 }
 

@@ -88,6 +88,25 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// The end of the key of a version row: newer ones come first.
+pub(crate) fn stamp_tail(stamp: u64) -> [u8; 8] {
+    (u64::MAX - stamp).to_be_bytes()
+}
+
+/// Key of a version row.
+pub(crate) fn version(bucket_uid: &[u8; 16], object_key: &str, stamp: u64) -> Vec<u8> {
+    let mut key = object_prefix(bucket_uid, object_key);
+    key.extend_from_slice(&stamp_tail(stamp));
+    key
+}
+
+/// The object name and the stamp in the key of a version row.
+pub(crate) fn split_version_key(key: &[u8]) -> Option<(String, u64)> {
+    let (name, tail) = split_object_key(key)?;
+    let tail: [u8; 8] = tail.try_into().ok()?;
+    Some((name, u64::MAX - u64::from_be_bytes(tail)))
+}
+
 /// Key of an open upload.
 pub(crate) fn upload(bucket_uid: &[u8; 16], object_key: &str, upload_uid: &[u8; 16]) -> Vec<u8> {
     let mut key = object_prefix(bucket_uid, object_key);
@@ -150,6 +169,25 @@ mod tests {
         let mut key = vec![0; 16];
         key.extend([0xC3, 0x28, 0, 1]);
         assert!(split_object_key(&key).is_none());
+    }
+
+    #[test]
+    fn newer_versions_come_first_and_their_stamps_come_back() {
+        let uid = [7; 16];
+        let keys = [u64::MAX, 500, 256, 255, 1, 0].map(|stamp| version(&uid, "k", stamp));
+        assert!(keys.is_sorted());
+        assert_eq!(
+            split_version_key(&keys[1]),
+            Some(("k".to_owned(), 500)),
+            "a stamp"
+        );
+        for short in 1..8 {
+            let key = &keys[0][..keys[0].len() - short];
+            assert_eq!(split_version_key(key), None);
+        }
+        let mut long = keys[0].clone();
+        long.push(0);
+        assert_eq!(split_version_key(&long), None);
     }
 
     #[test]

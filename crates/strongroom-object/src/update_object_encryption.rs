@@ -13,9 +13,10 @@ use crate::encryption;
 use crate::error::Error;
 use crate::model::{EncryptionRequest, ObjectName, Scope};
 use crate::objects::{Bucket, Objects};
-use crate::rows::{self, StoredPart, VersionRow, context_from};
+use crate::rows::{self, StoredPart, VersionEntry, VersionRow, context_from};
 use crate::table_key::VERSIONS;
 use crate::version::Found;
+use crate::version_id::VersionId;
 
 /// How often it starts again after the object was changed under it. Each try asks the key service.
 const TRIES_MAX: usize = 8;
@@ -28,7 +29,7 @@ pub struct UpdateObjectEncryption {
     /// Object name.
     pub object_key: String,
     /// `None` for the current version.
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// The KMS key to be.
     pub key_arn: KmsKeyArn,
     /// Whether a bucket key is wanted.
@@ -106,16 +107,16 @@ impl Objects {
             return Err(Error::KmsKeyOfAnotherAccount);
         }
         for _ in 0..TRIES_MAX {
-            let found = self
-                .version(&bucket, &input.object_key, input.version_id.as_deref())
+            let (found, old) = self
+                .version(&bucket, &input.object_key, input.version_id)
                 .map_err(|error| bucket.hide(scope, error))?;
-            let parts = match self.parts(&found.row) {
+            let parts = match self.parts(&old) {
                 Ok(parts) => parts,
                 Err(error) if self.still_stands(&found)? => return Err(error),
                 Err(_) => continue,
             };
             let row = self
-                .under_another_key(scope, &bucket, &input, &found.row, &parts)
+                .under_another_key(scope, &bucket, &input, &old, &parts)
                 .await?;
             let batch = Batch {
                 preconditions: vec![Precondition::SeqIs {
@@ -126,7 +127,7 @@ impl Objects {
                 writes: vec![Write::Put {
                     table: VERSIONS,
                     key: found.table_key,
-                    value: rows::encode(&row)?,
+                    value: rows::encode(&VersionEntry::Object(Box::new(row)))?,
                 }],
             };
             match self.tables().commit(batch).await {

@@ -26,7 +26,7 @@ use crate::encryption;
 use crate::error::Error;
 use crate::model::{Scope, Served};
 use crate::objects::{Bucket, Objects};
-use crate::rows::{self, BucketRow, PartRowStored, Place, StoredPart, VersionRow};
+use crate::rows::{self, BucketRow, PartRowStored, Place, StoredPart, VersionEntry, VersionRow};
 use crate::table_key::{self, BODIES, BUCKETS, PARTS, VERSIONS};
 
 /// What a verification is doing.
@@ -373,7 +373,11 @@ impl Run<'_> {
         object_key: &str,
         row: &Row,
     ) -> Result<(u64, Depth), Error> {
-        let row: VersionRow = rows::decode(&row.value, "version row")?;
+        let row = match rows::decode(&row.value, "version row")? {
+            VersionEntry::Object(row) => row,
+            // All there is to it is that it opens.
+            VersionEntry::DeleteMarker(_) => return Ok((0, Depth::Tags)),
+        };
         let before = self.now.bytes;
         let depth = self.verify_version(bucket, object_key, &row).await;
         self.now.bytes = before.saturating_add(row.size);
@@ -504,7 +508,10 @@ impl Run<'_> {
 /// Plaintext bytes of the body of a row.
 fn body_bytes(table: TableId, row: &Row) -> u64 {
     if table == VERSIONS {
-        rows::decode::<VersionRow>(&row.value, "version row").map_or(0, |row| row.size)
+        let entry = rows::decode::<VersionEntry>(&row.value, "version row").ok();
+        entry
+            .and_then(|e| e.object().map(|row| row.size))
+            .unwrap_or(0)
     } else {
         rows::decode::<PartRowStored>(&row.value, "part row").map_or(0, |row| row.part.plain_len)
     }

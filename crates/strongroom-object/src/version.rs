@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Version rows: finding the current one, replacing it, taking it away.
+//! Versions of a name: finding one, adding one, taking one away.
 //!
-//! Buckets hold one version per name until versioning comes; the rows are laid out for many
-//! already: their order is the order of commits, newest first, never that of a clock.
+//! ```text
+//!  Off        a write replaces the null version           a delete removes it
+//!  Enabled    a write adds a version                      a delete adds a delete marker
+//!  Suspended  a write adds the null version and removes   a delete does the same with a marker
+//!             the null version that was there
+//! ```
+//!
+//! The order of versions is the order of commits, newest first, never that of a clock. The null
+//! version can stand anywhere in it: each entry says where it was when the entry was committed
+//! (`VersionEntry`), so that it is found by one look and not by a search.
 
 use std::collections::HashMap;
 use std::ops::Bound;
@@ -13,22 +21,61 @@ use crate::authorize::{Action, Permit};
 use crate::conditions::{check_write, is_conditional};
 use crate::error::Error;
 use crate::model::WriteConditions;
-use crate::objects::{Bucket, Objects};
+use crate::objects::{Bucket, Objects, random_uid};
 use crate::pipeline::write::SealedBody;
-use crate::rows::{self, ChecksumRow, PartTableRow, Place, StoredPart, VersionRow};
+use crate::rows::{
+    self, ChecksumRow, DeleteMarkerRow, PartTableRow, Place, StoredPart, VersionEntry, VersionRow,
+    Versioning,
+};
 use crate::table_key::{self, BODIES, BUCKETS, PART_TABLES, VERSIONS};
+use crate::version_id::VersionId;
 
 /// How often a commit is tried again after another writer came first.
 const COMMIT_TRIES_MAX: usize = 64;
 /// How often a read starts again after the object was overwritten under it.
 const READ_TRIES_MAX: usize = 64;
 
-/// A version row and where it stands.
+/// An entry of a name and where it stands.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub table_key: Vec<u8>,
-    pub row: VersionRow,
+    pub entry: VersionEntry,
+    /// Its place in the order of commits.
+    pub stamp: u64,
+    /// The commit that wrote the row last: wrapping its key again leaves the stamp.
     pub seq: u64,
+}
+
+impl Found {
+    pub(crate) fn read(table_key: Vec<u8>, row: &Row) -> Result<Self, Error> {
+        let (_, stamp) =
+            table_key::split_version_key(&table_key).ok_or_else(|| Error::Corrupted {
+                what: "key of a version row".to_owned(),
+            })?;
+        Ok(Self {
+            entry: rows::decode(&row.value, "version row")?,
+            table_key,
+            stamp,
+            seq: row.seq,
+        })
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> VersionId {
+        self.entry.id(self.stamp)
+    }
+
+    /// The ETag of the object; a delete marker has none.
+    pub(crate) fn etag(&self) -> Option<&str> {
+        self.entry.object().map(|row| row.etag.as_str())
+    }
+}
+
+/// A version that is an object, with its bytes held.
+pub(crate) struct HeldVersion {
+    pub row: VersionRow,
+    pub id: VersionId,
+    pub held: Held,
 }
 
 /// The bytes of a version, held: an overwrite or a delete meanwhile does not take them away.
@@ -43,8 +90,8 @@ pub(crate) struct Held {
 }
 
 /// A version about to be stored.
-pub(crate) struct NewVersion {
-    /// The row.
+pub(crate) struct NewVersion<'a> {
+    /// The row; whether it is the null version, and where that stands, is decided at the commit.
     pub row: VersionRow,
     /// Parts of a multipart object, else empty.
     pub part_table: Vec<StoredPart>,
@@ -52,10 +99,24 @@ pub(crate) struct NewVersion {
     pub part_checksums: Option<ChecksumRow>,
     /// Bodies, upload rows and the like that come and go with it.
     pub batch: Batch,
+    /// Wraps the object key over everything that the row says.
+    pub seal: &'a (dyn Fn(&mut VersionRow) -> Result<(), Error> + Send + Sync),
 }
 
+/// What a write or a delete without a version id did to a name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changed {
+    /// The id of what came in; `None` if nothing came in, or the bucket never had versions.
+    pub id: Option<VersionId>,
+}
+
+/// What comes in at the head of a name, if anything does, by what the bucket does with versions
+/// and where the null version stands.
+type MakeEntry<'m> =
+    &'m mut (dyn FnMut(Versioning, Option<u64>) -> Result<Option<VersionEntry>, Error> + Send);
+
 impl Objects {
-    /// The current version of an object, if there is one.
+    /// The newest entry of a name, if there is one.
     pub(crate) fn find_version(
         &self,
         bucket: &Bucket,
@@ -67,37 +128,104 @@ impl Objects {
         let rows = self
             .tables()
             .scan(VERSIONS, Bound::Included(&prefix), end, 1, false)?;
-        let Some((key, Row { value, seq })) = rows.into_iter().next() else {
-            return Ok(None);
-        };
-        let row = rows::decode(&value, "version row")?;
-        Ok(Some(Found {
-            table_key: key,
-            row,
-            seq,
-        }))
+        let first = rows.into_iter().next();
+        first.map(|(key, row)| Found::read(key, &row)).transpose()
     }
 
-    /// The version a request names: the current one, or the `null` version by id.
+    /// The null version that stands behind an entry.
+    fn null_behind(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        newest: &Found,
+    ) -> Result<Option<Found>, Error> {
+        let Some(stamp) = newest.entry.null_at() else {
+            return Ok(None);
+        };
+        let key = table_key::version(bucket.uid(), object_key, stamp);
+        let Some(row) = self.tables().get(VERSIONS, &key)? else {
+            return Ok(None);
+        };
+        let found = Found::read(key, &row)?;
+        if found.entry.is_null() {
+            Ok(Some(found))
+        } else {
+            Err(Error::Corrupted {
+                what: "place of a null version".to_owned(),
+            })
+        }
+    }
+
+    /// The entry with an id, if there is one.
+    pub(crate) fn find_by_id(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        id: VersionId,
+    ) -> Result<Option<Found>, Error> {
+        let Some((stamp, _)) = id.place() else {
+            return self.find_null(bucket, object_key);
+        };
+        let key = table_key::version(bucket.uid(), object_key, stamp);
+        let Some(row) = self.tables().get(VERSIONS, &key)? else {
+            return Ok(None);
+        };
+        // The stamp is the client's word; the uid in the row decides.
+        let found = Found::read(key, &row)?;
+        Ok((found.id() == id).then_some(found))
+    }
+
+    /// The null version of a name, if there is one.
+    fn find_null(&self, bucket: &Bucket, object_key: &str) -> Result<Option<Found>, Error> {
+        let mut newest = self.find_version(bucket, object_key)?;
+        for _ in 0..READ_TRIES_MAX {
+            let Some(found) = newest else {
+                return Ok(None);
+            };
+            if found.entry.is_null() {
+                return Ok(Some(found));
+            }
+            if let Some(null) = self.null_behind(bucket, object_key, &found)? {
+                return Ok(Some(null));
+            }
+            // It may have been replaced between the two looks by one that is newer than both.
+            newest = self.find_version(bucket, object_key)?;
+            if newest.as_ref().is_some_and(|now| now.stamp == found.stamp) {
+                return Ok(None);
+            }
+        }
+        Err(Error::Internal(
+            "the object is overwritten faster than it can be read",
+        ))
+    }
+
+    /// The object that a request names. A delete marker is none.
     pub(crate) fn version(
         &self,
         bucket: &Bucket,
         object_key: &str,
-        version_id: Option<&str>,
-    ) -> Result<Found, Error> {
-        match version_id {
-            None => self
-                .find_version(bucket, object_key)?
-                .ok_or_else(|| Error::NoSuchKey {
-                    object_key: object_key.to_owned(),
+        version_id: Option<VersionId>,
+    ) -> Result<(Found, VersionRow), Error> {
+        let found = match version_id {
+            None => self.find_version(bucket, object_key)?,
+            Some(id) => self.find_by_id(bucket, object_key, id)?,
+        };
+        let object_key = object_key.to_owned();
+        match (found, version_id) {
+            (None, None) => Err(Error::NoSuchKey { object_key }),
+            (None, Some(version_id)) => Err(Error::NoSuchVersion {
+                object_key,
+                version_id,
+            }),
+            (Some(found), _) => match found.entry.object().cloned() {
+                Some(row) => Ok((found, row)),
+                None => Err(Error::DeleteMarker {
+                    object_key,
+                    version_id: found.id(),
+                    last_modified_ms: found.entry.created_ms(),
+                    named: version_id.is_some(),
                 }),
-            Some(id) => self
-                .find_version(bucket, object_key)?
-                .filter(|found| found.row.null_version && id == "null")
-                .ok_or_else(|| Error::NoSuchVersion {
-                    object_key: object_key.to_owned(),
-                    version_id: id.to_owned(),
-                }),
+            },
         }
     }
 
@@ -132,20 +260,24 @@ impl Objects {
         permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
-        version_id: Option<&str>,
-    ) -> Result<(VersionRow, Held), Error> {
+        version_id: Option<VersionId>,
+    ) -> Result<HeldVersion, Error> {
         permit.covers(
             &[Action::GetObject, Action::GetObjectVersion],
             &bucket.name,
             object_key,
         )?;
         for _ in 0..READ_TRIES_MAX {
-            let found = self.version(bucket, object_key, version_id)?;
-            let held = self.hold(&found.row);
+            let (found, row) = self.version(bucket, object_key, version_id)?;
+            let held = self.hold(&row);
             // Only a row that still stands says that what was held, or missed, is its own.
             let now = self.tables().get(VERSIONS, &found.table_key)?;
             if now.is_some_and(|row| row.seq == found.seq) {
-                return Ok((found.row, held?));
+                return Ok(HeldVersion {
+                    row,
+                    id: found.id(),
+                    held: held?,
+                });
             }
         }
         Err(Error::Internal(
@@ -180,61 +312,154 @@ impl Objects {
         })
     }
 
-    /// Commit a new version in place of the current one.
+    /// Commit a new version of a name.
     pub(crate) async fn store_version(
         &self,
         permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
-        new: NewVersion,
+        new: NewVersion<'_>,
         conditions: &WriteConditions,
-    ) -> Result<(), Error> {
+    ) -> Result<Changed, Error> {
         permit.covers(&[Action::PutObject], &bucket.name, object_key)?;
-        let prefix = table_key::object_prefix(bucket.uid(), object_key);
-        let value = rows::encode(&new.row)?;
-        let mut own = new.batch;
-        own.writes.push(Write::PutStamped {
-            table: VERSIONS,
-            prefix,
-            value,
-        });
-        if !new.part_table.is_empty() {
+        let NewVersion {
+            mut row,
+            part_table,
+            part_checksums,
+            batch: mut own,
+            seal,
+        } = new;
+        if !part_table.is_empty() {
             let value = rows::encode(&PartTableRow {
-                parts: new.part_table,
-                checksums: new.part_checksums,
+                parts: part_table,
+                checksums: part_checksums,
             })?;
-            let key = new.row.version_uid.to_vec();
+            let key = row.version_uid.to_vec();
             own.writes.push(Write::Put {
                 table: PART_TABLES,
                 key,
                 value,
             });
         }
-        own.preconditions.push(bucket_unchanged(bucket));
+        let mut sealed = false;
+        let mut make = |versioning: Versioning, null_at: Option<u64>| {
+            let null_version = versioning != Versioning::Enabled;
+            if !sealed || row.null_version != null_version {
+                row.null_version = null_version;
+                seal(&mut row)?;
+                sealed = true;
+            }
+            row.null_at = null_at;
+            Ok(Some(VersionEntry::Object(Box::new(row.clone()))))
+        };
+        self.change_name(bucket, object_key, own, conditions, &mut make)
+            .await
+    }
+
+    /// Delete a name: its null version goes for good, or a delete marker comes.
+    pub(crate) async fn delete_name(
+        &self,
+        permit: &Permit,
+        bucket: &Bucket,
+        object_key: &str,
+        conditions: &WriteConditions,
+    ) -> Result<Changed, Error> {
+        permit.covers(&[Action::DeleteObject], &bucket.name, object_key)?;
+        let version_uid = random_uid()?;
+        let created_ms = self.now_ms();
+        let mut make = |versioning: Versioning, null_at: Option<u64>| {
+            let marker = DeleteMarkerRow {
+                version_uid,
+                created_ms,
+                null_version: versioning == Versioning::Suspended,
+                null_at,
+            };
+            Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
+        };
+        self.change_name(bucket, object_key, Batch::default(), conditions, &mut make)
+            .await
+    }
+
+    /// One commit at the head of a name: what `make` says comes in, the null version that it
+    /// stands for goes, and `own` happens with it.
+    async fn change_name(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        mut own: Batch,
+        conditions: &WriteConditions,
+        make: MakeEntry<'_>,
+    ) -> Result<Changed, Error> {
+        let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let own_preconditions = own.preconditions.len();
         let own_writes = own.writes.len();
+        let mut bucket = bucket.clone();
         for _ in 0..COMMIT_TRIES_MAX {
-            let current = self.find_version(bucket, object_key)?;
-            let etag = current.as_ref().map(|found| found.row.etag.as_str());
-            check_write(conditions, etag, object_key)?;
+            let versioning = bucket.row.versioning;
+            let newest = self.find_version(&bucket, object_key)?;
+            check_write(
+                conditions,
+                newest.as_ref().and_then(Found::etag),
+                object_key,
+            )?;
+            let mut null_at = None;
+            let mut older = None;
+            if let Some(newest) = &newest {
+                if versioning == Versioning::Enabled {
+                    let is_null = newest.entry.is_null();
+                    null_at = if is_null {
+                        Some(newest.stamp)
+                    } else {
+                        newest.entry.null_at()
+                    };
+                } else if !newest.entry.is_null() {
+                    older = self.null_behind(&bucket, object_key, newest)?;
+                }
+            }
+            let replaced = match &newest {
+                Some(newest) if versioning != Versioning::Enabled && newest.entry.is_null() => {
+                    Some(newest)
+                }
+                _ => older.as_ref(),
+            };
+            let entry = make(versioning, null_at)?;
+            if entry.is_none() && replaced.is_none() {
+                return Ok(Changed { id: None });
+            }
+
             own.preconditions.truncate(own_preconditions);
             own.writes.truncate(own_writes);
+            own.preconditions.push(bucket_unchanged(&bucket));
             own.preconditions
-                .push(current_unchanged(bucket, object_key, current.as_ref()));
-            if let Some(found) = current {
-                let Some(removal) = self.removal_of_current(&found)? else {
+                .extend(unchanged(&prefix, newest.as_ref(), replaced));
+            if let Some(entry) = &entry {
+                own.writes.push(Write::PutStamped {
+                    table: VERSIONS,
+                    prefix: prefix.clone(),
+                    value: rows::encode(entry)?,
+                });
+            }
+            if let Some(replaced) = replaced {
+                let Some(removal) = self.removal_of(replaced)? else {
                     continue;
                 };
                 own.writes.extend(removal);
             }
             match self.tables().commit(own).await {
-                Ok(_) => return Ok(()),
-                Err(CommitError::Precondition { index, batch }) if index >= own_preconditions => {
-                    own = *batch;
+                Ok(seq) => {
+                    let id = entry.map(|entry| entry.id(seq.0));
+                    return Ok(Changed {
+                        id: id.filter(|_| versioning != Versioning::Off),
+                    });
                 }
-                Err(CommitError::Precondition { .. }) => {
-                    self.bucket(&bucket.name)?;
+                Err(CommitError::Precondition { index, .. }) if index < own_preconditions => {
                     return Err(Error::ConditionalConflict);
+                }
+                Err(CommitError::Precondition { index, batch }) => {
+                    own = *batch;
+                    if index == own_preconditions {
+                        bucket = self.same_bucket(&bucket)?;
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -246,35 +471,45 @@ impl Objects {
         }
     }
 
-    /// Take the current version away; `false` when there is none.
+    /// The bucket as it is now, if it is still the one that was opened.
+    pub(crate) fn same_bucket(&self, bucket: &Bucket) -> Result<Bucket, Error> {
+        let now = self.bucket(&bucket.name)?;
+        if now.uid() == bucket.uid() {
+            Ok(now)
+        } else {
+            Err(Error::ConditionalConflict)
+        }
+    }
+
+    /// Take a version away for good, whatever it is; `None` when there is none of that id.
     pub(crate) async fn remove_version(
         &self,
         permit: &Permit,
         bucket: &Bucket,
         object_key: &str,
-    ) -> Result<bool, Error> {
-        permit.covers(
-            &[Action::DeleteObject, Action::DeleteObjectVersion],
-            &bucket.name,
-            object_key,
-        )?;
+        id: VersionId,
+        conditions: &WriteConditions,
+    ) -> Result<Option<Found>, Error> {
+        permit.covers(&[Action::DeleteObjectVersion], &bucket.name, object_key)?;
         for _ in 0..COMMIT_TRIES_MAX {
-            let Some(found) = self.find_version(bucket, object_key)? else {
-                return Ok(false);
+            let found = self.find_by_id(bucket, object_key, id)?;
+            check_write(conditions, found.as_ref().and_then(Found::etag), object_key)?;
+            let Some(found) = found else {
+                return Ok(None);
             };
-            let unchanged = current_unchanged(bucket, object_key, Some(&found));
-            let Some(writes) = self.removal_of_current(&found)? else {
+            let Some(writes) = self.removal_of(&found)? else {
                 continue;
             };
+            let preconditions = vec![stands(&found)];
             match self
                 .tables()
                 .commit(Batch {
-                    preconditions: vec![unchanged],
+                    preconditions,
                     writes,
                 })
                 .await
             {
-                Ok(_) => return Ok(true),
+                Ok(_) => return Ok(Some(found)),
                 Err(CommitError::Precondition { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -284,7 +519,7 @@ impl Objects {
 
     /// As [`Self::removal`]; `None` if another writer took the version away meanwhile, and its
     /// part table with it: that is no damage.
-    fn removal_of_current(&self, found: &Found) -> Result<Option<Vec<Write>>, Error> {
+    fn removal_of(&self, found: &Found) -> Result<Option<Vec<Write>>, Error> {
         match self.removal(found) {
             Ok(writes) => Ok(Some(writes)),
             Err(error) => match self.tables().get(VERSIONS, &found.table_key)? {
@@ -301,11 +536,14 @@ impl Objects {
             table: VERSIONS,
             key: found.table_key.clone(),
         }];
-        for part in self.parts(&found.row)? {
+        let Some(row) = found.entry.object() else {
+            return Ok(writes);
+        };
+        for part in self.parts(row)? {
             writes.push(remove_body(&part));
         }
-        if found.row.parts > 0 {
-            let key = found.row.version_uid.to_vec();
+        if row.parts > 0 {
+            let key = row.version_uid.to_vec();
             writes.push(Write::Delete {
                 table: PART_TABLES,
                 key,
@@ -315,22 +553,35 @@ impl Objects {
     }
 }
 
-/// What is there must still be what was found.
-fn current_unchanged(bucket: &Bucket, object_key: &str, current: Option<&Found>) -> Precondition {
-    if let Some(found) = current {
-        let key = found.table_key.clone();
-        return Precondition::SeqIs {
+/// What was found is still there, and is still all that was to be found.
+///
+/// Where the newest entry is replaced, its row stands for all: whoever else changes the head of
+/// the name takes it away too. Where it stays, nothing newer may have come.
+fn unchanged(prefix: &[u8], newest: Option<&Found>, replaced: Option<&Found>) -> Vec<Precondition> {
+    let Some(newest) = newest else {
+        return vec![Precondition::RangeEmpty {
             table: VERSIONS,
-            key,
-            seq: found.seq,
-        };
+            start: prefix.to_vec(),
+            end: table_key::prefix_end(prefix).unwrap_or_default(),
+        }];
+    };
+    let mut preconditions = vec![stands(newest)];
+    if replaced.is_none_or(|replaced| replaced.stamp != newest.stamp) {
+        preconditions.push(Precondition::RangeEmpty {
+            table: VERSIONS,
+            start: prefix.to_vec(),
+            end: newest.table_key.clone(),
+        });
+        preconditions.extend(replaced.map(stands));
     }
-    let start = table_key::object_prefix(bucket.uid(), object_key);
-    let end = table_key::prefix_end(&start).unwrap_or_default();
-    Precondition::RangeEmpty {
+    preconditions
+}
+
+fn stands(found: &Found) -> Precondition {
+    Precondition::SeqIs {
         table: VERSIONS,
-        start,
-        end,
+        key: found.table_key.clone(),
+        seq: found.seq,
     }
 }
 

@@ -66,7 +66,9 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         req.object_key()?,
         &output,
     ));
-    upload::echo_without_customer_key(answer.response.headers_mut(), &output.encryption);
+    let headers = answer.response.headers_mut();
+    upload::echo_version(headers, names::VERSION_ID, output.version_id);
+    upload::echo_without_customer_key(headers, &output.encryption);
     Ok(answer)
 }
 

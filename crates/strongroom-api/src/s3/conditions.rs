@@ -53,17 +53,7 @@ pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
                 ));
         }
     };
-    let if_match = match req.header(&header::IF_MATCH)? {
-        None => None,
-        Some(text) => match strong(parse_etags(text)).as_slice() {
-            [one] => Some(one.clone()),
-            _ => {
-                return Err(
-                    S3Error::not_implemented("A header you provided").with("Header", "If-Match")
-                );
-            }
-        },
-    };
+    let if_match = if_match(req)?;
     if if_none_match_any && if_match.is_some() {
         return Err(S3Error::not_implemented("A header you provided")
             .with("Header", "If-Match,If-None-Match")
@@ -76,6 +66,17 @@ pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
         if_match,
         if_none_match_any,
     })
+}
+
+/// `If-Match` of a write or a delete: one ETag, or any.
+pub(crate) fn if_match(req: &S3Request) -> Result<Option<String>, S3Error> {
+    let Some(text) = req.header(&header::IF_MATCH)? else {
+        return Ok(None);
+    };
+    match strong(parse_etags(text)).as_slice() {
+        [one] => Ok(Some(one.clone())),
+        _ => Err(S3Error::not_implemented("A header you provided").with("Header", "If-Match")),
+    }
 }
 
 fn conditions(

@@ -2,7 +2,6 @@
 //! `PUT /bucket/key` with `x-amz-copy-source`: CopyObject.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 use strongroom_audit::Receipt;
 use strongroom_object::{
     Action, CopyObject, CopyObjectOutput, EncryptionRequest, PropertiesDirective,
@@ -10,12 +9,11 @@ use strongroom_object::{
 
 use super::{
     S3Request, checksum_headers, conditions, copy_source, encryption_headers, names, properties,
+    upload,
 };
 use crate::error::S3Error;
 use crate::response::Answer;
 use crate::xml::Xml;
-
-const COPY_SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     req.admit(receipt, Action::PutObject)?;
@@ -42,10 +40,12 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     answer.audit.objects.push(source_arn);
     let headers = answer.response.headers_mut();
     encryption_headers::echo(headers, &output.encryption, true);
-    let version = output.source_version_id.as_deref();
-    if let Some(Ok(version)) = version.map(HeaderValue::from_str) {
-        headers.insert(COPY_SOURCE_VERSION_ID, version);
-    }
+    upload::echo_version(headers, names::VERSION_ID, output.version_id);
+    upload::echo_version(
+        headers,
+        names::COPY_SOURCE_VERSION_ID,
+        output.source_version_id,
+    );
     Ok(answer)
 }
 

@@ -4,6 +4,7 @@
 use strongroom_object::CopySource;
 
 use super::encryption_headers::{self, Trio};
+use super::request::version_id;
 use super::{S3Request, conditions, names};
 use crate::error::{S3Code, S3Error};
 use crate::query::percent_decode;
@@ -26,7 +27,10 @@ pub(crate) fn from_headers(req: &S3Request) -> Result<CopySource, S3Error> {
     Ok(CopySource {
         bucket: address.bucket,
         object_key: address.object_key,
-        version_id: address.version_id,
+        version_id: address
+            .version_id
+            .map(|text| version_id("versionId", &text))
+            .transpose()?,
         conditions: conditions::copy_source(req)?,
         customer_key: encryption_headers::customer_key(req, Trio::CopySource)?,
     })

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `DELETE /bucket/key`: DeleteObject.
 
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
+use strongroom_object::{DeleteObject, WriteConditions};
 
-use super::{S3Request, names};
+use super::{S3Request, conditions, names, upload};
 use crate::error::{S3Code, S3Error};
 use crate::response::Answer;
 
-/// Conditions and permissions that this server cannot honour on a delete yet.
-const REFUSED: [HeaderName; 5] = [
-    header::IF_MATCH,
+/// Conditions and permissions that this server cannot honour on a delete.
+const REFUSED: [HeaderName; 7] = [
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
     names::MFA,
     HeaderName::from_static("x-amz-if-match-last-modified-time"),
     HeaderName::from_static("x-amz-if-match-size"),
@@ -21,15 +24,24 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     if let Some(name) = REFUSED.iter().find(|name| req.headers.contains_key(*name)) {
         return Err(S3Error::from_code(S3Code::NotImplemented).with("Header", name.as_str()));
     }
-    let version_id = req.version_id()?;
-    let (bucket, object_key) = (req.bucket()?, req.object_key()?);
-    req.objects()
-        .delete_object(
-            req.scope(receipt),
-            bucket,
-            object_key,
-            version_id.as_deref(),
-        )
+    let input = DeleteObject {
+        bucket: req.bucket()?.to_owned(),
+        object_key: req.object_key()?.to_owned(),
+        version_id: req.version_id()?,
+        conditions: WriteConditions {
+            if_match: conditions::if_match(req)?,
+            if_none_match_any: false,
+        },
+    };
+    let output = req
+        .objects()
+        .delete_object(req.scope(receipt), input)
         .await?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
+    let mut answer = Answer::empty(StatusCode::NO_CONTENT);
+    if output.delete_marker {
+        answer.set(names::DELETE_MARKER, HeaderValue::from_static("true"));
+    }
+    let headers = answer.response.headers_mut();
+    upload::echo_version(headers, names::VERSION_ID, output.version_id);
+    Ok(answer)
 }

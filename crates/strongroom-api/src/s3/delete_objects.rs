@@ -10,7 +10,9 @@ use serde_json::json;
 use strongroom_audit::{
     Category, Durability, EventDetail, EventError, EventSource, Receipt, Resource,
 };
+use strongroom_object::{DeleteObject, DeleteObjectOutput, WriteConditions};
 
+use super::request::version_id;
 use super::{S3Request, checksum_headers, names};
 use crate::error::{S3Code, S3Error};
 use crate::response::Answer;
@@ -51,7 +53,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     ));
     let failed = deletions
         .iter()
-        .filter(|deletion| !matches!(deletion.outcome.result, Some(Ok(()))))
+        .filter(|deletion| !matches!(deletion.outcome.result, Some(Ok(_))))
         .count();
     answer
         .audit
@@ -66,18 +68,13 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
 
 async fn delete_one<'a>(req: &S3Request, mut deletion: Deletion<'a>) -> Deletion<'a> {
     let object = &deletion.outcome.object;
-    let result = if object.conditional {
-        Err(S3Error::not_implemented("A condition on a deletion"))
-    } else {
-        req.objects()
-            .delete_object(
-                req.scope(deletion.receipt),
-                deletion.bucket,
-                &object.object_key,
-                object.version_id.as_deref(),
-            )
+    let result = match object.input(deletion.bucket) {
+        Ok(input) => req
+            .objects()
+            .delete_object(req.scope(deletion.receipt), input)
             .await
-            .map_err(S3Error::from)
+            .map_err(S3Error::from),
+        Err(refusal) => Err(refusal),
     };
     if let Err(S3Error {
         internal: Some(cause),
@@ -97,7 +94,11 @@ fn refuse_for_the_bucket(deletions: &mut Vec<Deletion<'_>>) -> Result<(), S3Erro
     for deletion in deletions.iter_mut() {
         if deletion.outcome.is_about_the_bucket() {
             deletion.recorded = true;
-            refusal = deletion.outcome.result.take().unwrap_or(Ok(()));
+            refusal = deletion
+                .outcome
+                .result
+                .take()
+                .map_or(Ok(()), |r| r.map(drop));
         }
     }
     refusal
@@ -112,10 +113,26 @@ struct ObjectToDelete {
     conditional: bool,
 }
 
+impl ObjectToDelete {
+    /// The request as the conductor takes it.
+    fn input(&self, bucket: &str) -> Result<DeleteObject, S3Error> {
+        if self.conditional {
+            return Err(S3Error::not_implemented("A condition on a deletion"));
+        }
+        let id = self.version_id.as_deref();
+        Ok(DeleteObject {
+            bucket: bucket.to_owned(),
+            object_key: self.object_key.clone(),
+            version_id: id.map(|id| version_id("VersionId", id)).transpose()?,
+            conditions: WriteConditions::default(),
+        })
+    }
+}
+
 struct Outcome {
     object: ObjectToDelete,
     /// `None` while the deletion is under way.
-    result: Option<Result<(), S3Error>>,
+    result: Option<Result<DeleteObjectOutput, S3Error>>,
 }
 
 impl Outcome {
@@ -124,7 +141,7 @@ impl Outcome {
             Some(Err(error)) => {
                 matches!(error.code, S3Code::NoSuchBucket | S3Code::InvalidBucketName)
             }
-            Some(Ok(())) | None => false,
+            Some(Ok(_)) | None => false,
         }
     }
 }
@@ -258,11 +275,16 @@ fn document<'o>(outcomes: impl Iterator<Item = &'o Outcome>, quiet: bool) -> Byt
     for Outcome { object, result } in outcomes {
         match result {
             None => {}
-            Some(Ok(())) if quiet => {}
-            Some(Ok(())) => {
+            Some(Ok(_)) if quiet => {}
+            Some(Ok(deleted)) => {
                 xml.open("Deleted");
                 xml.text("Key", &object.object_key);
                 xml.optional("VersionId", object.version_id.as_deref());
+                if deleted.delete_marker {
+                    xml.boolean("DeleteMarker", true);
+                    let id = deleted.version_id.map(|id| id.to_string());
+                    xml.optional("DeleteMarkerVersionId", id.as_deref());
+                }
                 xml.close();
             }
             Some(Err(error)) => {
@@ -296,7 +318,7 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
         },
     ];
     detail.error = match &outcome.result {
-        Some(Ok(())) => None,
+        Some(Ok(_)) => None,
         Some(Err(error)) => Some(EventError {
             code: error.code.as_str().to_owned(),
             message: error.message.to_string(),
@@ -420,7 +442,7 @@ mod tests {
             result: Some(result),
         };
         let outcomes = [
-            outcome("a&b", Ok(())),
+            outcome("a&b", Ok(DeleteObjectOutput::default())),
             outcome("c", Err(S3Error::from_code(S3Code::AccessDenied))),
         ];
         let text = String::from_utf8(document(outcomes.iter(), false).to_vec()).unwrap();
@@ -432,7 +454,7 @@ mod tests {
         assert!(!text.contains("Deleted>") && text.contains("<Key>c</Key>"));
         assert!(event("b", &outcomes[0]).error.is_none());
         assert_eq!(event("b", &outcomes[1]).error.unwrap().code, "AccessDenied");
-        let mut begun = outcome("d", Ok(()));
+        let mut begun = outcome("d", Ok(DeleteObjectOutput::default()));
         begun.result = None;
         assert_eq!(event("b", &begun).error.unwrap().code, "RequestAborted");
     }

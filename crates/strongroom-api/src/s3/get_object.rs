@@ -93,6 +93,7 @@ pub(super) fn describe(headers: &mut HeaderMap, head: &ObjectHead, served: Serve
     if let Some(count) = head.parts_count.filter(|_| part) {
         set(names::PARTS_COUNT, count.to_string());
     }
+    upload::echo_version(headers, names::VERSION_ID, head.version_id);
     encryption_headers::echo(headers, &head.encryption, false);
     if let Some(checksum) = &head.checksum {
         checksum_headers::echo(headers, checksum);

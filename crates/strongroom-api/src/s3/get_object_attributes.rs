@@ -9,7 +9,7 @@ use strongroom_object::{
 };
 
 use super::encryption_headers::{self, Trio};
-use super::{S3Request, checksum_headers, get_object};
+use super::{S3Request, checksum_headers, get_object, names, upload};
 use crate::error::S3Error;
 use crate::response::Answer;
 use crate::timestamp::http_date;
@@ -47,6 +47,8 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     if let Ok(date) = HeaderValue::try_from(http_date(output.last_modified_ms)) {
         answer.set(header::LAST_MODIFIED, date);
     }
+    let headers = answer.response.headers_mut();
+    upload::echo_version(headers, names::VERSION_ID, output.version_id);
     Ok(answer)
 }
 

@@ -24,17 +24,20 @@ mod delete_object;
 mod delete_objects;
 mod get_bucket_encryption;
 mod get_bucket_location;
+mod get_bucket_versioning;
 mod get_object;
 mod get_object_attributes;
 mod head_bucket;
 mod head_object;
 mod list_buckets;
 mod list_multipart_uploads;
+mod list_object_versions;
 mod list_objects;
 mod list_objects_v2;
 mod list_parts;
 mod listing;
 mod put_bucket_encryption;
+mod put_bucket_versioning;
 mod put_object;
 mod update_object_encryption;
 mod upload;
@@ -66,16 +69,19 @@ pub(crate) async fn handle(
         Operation::DeleteObjects => delete_objects::handle(req, receipt).await,
         Operation::GetBucketEncryption => get_bucket_encryption::handle(req, receipt).await,
         Operation::GetBucketLocation => get_bucket_location::handle(req, receipt).await,
+        Operation::GetBucketVersioning => get_bucket_versioning::handle(req, receipt).await,
         Operation::GetObject => get_object::handle(req, receipt).await,
         Operation::GetObjectAttributes => get_object_attributes::handle(req, receipt).await,
         Operation::HeadBucket => head_bucket::handle(req, receipt).await,
         Operation::HeadObject => head_object::handle(req, receipt).await,
         Operation::ListBuckets => list_buckets::handle(req, receipt).await,
         Operation::ListMultipartUploads => list_multipart_uploads::handle(req, receipt).await,
+        Operation::ListObjectVersions => list_object_versions::handle(req, receipt).await,
         Operation::ListObjects => list_objects::handle(req, receipt).await,
         Operation::ListObjectsV2 => list_objects_v2::handle(req, receipt).await,
         Operation::ListParts => list_parts::handle(req, receipt).await,
         Operation::PutBucketEncryption => put_bucket_encryption::handle(req, receipt).await,
+        Operation::PutBucketVersioning => put_bucket_versioning::handle(req, receipt).await,
         Operation::PutObject => put_object::handle(req, receipt).await,
         Operation::UpdateObjectEncryption => update_object_encryption::handle(req, receipt).await,
         Operation::UploadPart => upload_part::handle(req, receipt).await,
@@ -87,6 +93,7 @@ pub(crate) async fn handle(
 pub(crate) fn fuzz_documents(body: &[u8]) {
     create_bucket::fuzz(body);
     put_bucket_encryption::fuzz(body);
+    put_bucket_versioning::fuzz(body);
     delete_objects::fuzz(body);
     complete_multipart_upload::fuzz(body);
     update_object_encryption::fuzz(body);

@@ -36,6 +36,9 @@ names! {
     OBJECT_LOCK_LEGAL_HOLD = "x-amz-object-lock-legal-hold";
     WRITE_OFFSET = "x-amz-write-offset-bytes";
     MFA = "x-amz-mfa";
+    VERSION_ID = "x-amz-version-id";
+    COPY_SOURCE_VERSION_ID = "x-amz-copy-source-version-id";
+    DELETE_MARKER = "x-amz-delete-marker";
     WEBSITE_REDIRECT = "x-amz-website-redirect-location";
     EXPECTED_BUCKET_OWNER = "x-amz-expected-bucket-owner";
     SOURCE_EXPECTED_BUCKET_OWNER = "x-amz-source-expected-bucket-owner";

@@ -4,9 +4,9 @@
 
 use http::{HeaderValue, header};
 use strongroom_kms::Error as KmsError;
-use strongroom_object::{ChecksumAlgorithm, Error as ObjectError};
+use strongroom_object::{ChecksumAlgorithm, Error as ObjectError, VersionId};
 
-use super::checksum_headers;
+use super::{checksum_headers, names};
 use crate::error::{S3Code, S3Error};
 use crate::timestamp::http_date;
 
@@ -34,7 +34,16 @@ impl From<ObjectError> for S3Error {
                 version_id,
             } => code(S3Code::NoSuchVersion)
                 .with("Key", object_key)
-                .with("VersionId", version_id),
+                .with("VersionId", version_id.to_string()),
+            E::DeleteMarker {
+                object_key,
+                version_id,
+                last_modified_ms,
+                named,
+            } => delete_marker(object_key, version_id, last_modified_ms, named),
+            E::CopySourceIsDeleteMarker => S3Error::invalid_request(
+                "The source of a copy request may not specifically refer to a delete marker by version id.",
+            ),
             E::KeyTooLong { size_bytes } => code(S3Code::KeyTooLong)
                 .with("Size", size_bytes.to_string())
                 .with("MaxSizeAllowed", "1024"),
@@ -185,7 +194,7 @@ impl From<ObjectError> for S3Error {
             ),
             E::KmsNeedsSecureTransport => S3Error::invalid_argument(
                 "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.",
-                super::names::SSE.as_str(),
+                names::SSE.as_str(),
                 "aws:kms",
             ),
             E::EncryptionNotChangeable { .. } => S3Error::invalid_request(
@@ -200,7 +209,7 @@ impl From<ObjectError> for S3Error {
             ),
             E::InvalidEncryptionContext { reason } => S3Error::invalid_argument(
                 format!("The encryption context is not valid: {reason}."),
-                super::names::SSE_CONTEXT.as_str(),
+                names::SSE_CONTEXT.as_str(),
                 "",
             ),
             E::Kms(error) => kms_error(&error),
@@ -235,6 +244,27 @@ fn not_modified(etag: &str, last_modified_ms: u64) -> S3Error {
         error = error.with_header(header::LAST_MODIFIED, value);
     }
     error
+}
+
+/// The newest entry of a name is a delete marker: nothing is there. Read by its id, it is there
+/// and cannot be read.
+fn delete_marker(object_key: String, id: VersionId, last_modified_ms: u64, named: bool) -> S3Error {
+    let mut error = if named {
+        S3Error::from_code(S3Code::MethodNotAllowed).with("ResourceType", "DeleteMarker")
+    } else {
+        S3Error::from_code(S3Code::NoSuchKey).with("Key", object_key)
+    };
+    error = error.with_header(names::DELETE_MARKER, HeaderValue::from_static("true"));
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        error = error.with_header(names::VERSION_ID, value);
+    }
+    if !named {
+        return error;
+    }
+    if let Ok(value) = HeaderValue::try_from(http_date(last_modified_ms)) {
+        error = error.with_header(header::LAST_MODIFIED, value);
+    }
+    error.with_header(header::ALLOW, HeaderValue::from_static("DELETE"))
 }
 
 fn type_word(algorithm: Option<ChecksumAlgorithm>) -> &'static str {

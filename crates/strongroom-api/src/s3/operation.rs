@@ -25,16 +25,19 @@ pub(crate) enum Operation {
     DeleteObjects,
     GetBucketEncryption,
     GetBucketLocation,
+    GetBucketVersioning,
     GetObject,
     GetObjectAttributes,
     HeadBucket,
     HeadObject,
     ListBuckets,
     ListMultipartUploads,
+    ListObjectVersions,
     ListObjects,
     ListObjectsV2,
     ListParts,
     PutBucketEncryption,
+    PutBucketVersioning,
     PutObject,
     UpdateObjectEncryption,
     UploadPart,
@@ -80,6 +83,8 @@ impl Operation {
             Method::GET if query.has("encryption") => Ok(Self::GetBucketEncryption),
             Method::GET if query.has("location") => Ok(Self::GetBucketLocation),
             Method::GET if query.has("uploads") => Ok(Self::ListMultipartUploads),
+            Method::GET if query.has("versioning") => Ok(Self::GetBucketVersioning),
+            Method::GET if query.has("versions") => Ok(Self::ListObjectVersions),
             Method::GET => match query.get("list-type") {
                 None => Ok(Self::ListObjects),
                 Some("2") => Ok(Self::ListObjectsV2),
@@ -91,6 +96,7 @@ impl Operation {
             },
             Method::HEAD => Ok(Self::HeadBucket),
             Method::PUT if query.has("encryption") => Ok(Self::PutBucketEncryption),
+            Method::PUT if query.has("versioning") => Ok(Self::PutBucketVersioning),
             Method::PUT => Ok(Self::CreateBucket),
             Method::DELETE if query.has("encryption") => Ok(Self::DeleteBucketEncryption),
             Method::DELETE => Ok(Self::DeleteBucket),
@@ -156,6 +162,16 @@ impl Operation {
             | Self::GetBucketEncryption
             | Self::PutBucketEncryption => &["encryption"],
             Self::GetBucketLocation => &["location"],
+            Self::GetBucketVersioning | Self::PutBucketVersioning => &["versioning"],
+            Self::ListObjectVersions => &[
+                "versions",
+                "delimiter",
+                "encoding-type",
+                "key-marker",
+                "max-keys",
+                "prefix",
+                "version-id-marker",
+            ],
             Self::GetObject | Self::HeadObject => &[
                 "versionId",
                 "partNumber",
@@ -218,15 +234,18 @@ impl Operation {
             Self::DeleteObjects => "DeleteObjects",
             Self::GetBucketEncryption => "GetBucketEncryption",
             Self::GetBucketLocation => "GetBucketLocation",
+            Self::GetBucketVersioning => "GetBucketVersioning",
             Self::GetObject => "GetObject",
             Self::GetObjectAttributes => "GetObjectAttributes",
             Self::HeadBucket => "HeadBucket",
             Self::HeadObject => "HeadObject",
             Self::ListBuckets => "ListBuckets",
             Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::ListObjectVersions => "ListObjectVersions",
             Self::ListObjects | Self::ListObjectsV2 => "ListObjects",
             Self::ListParts => "ListParts",
             Self::PutBucketEncryption => "PutBucketEncryption",
+            Self::PutBucketVersioning => "PutBucketVersioning",
             Self::PutObject => "PutObject",
             Self::UpdateObjectEncryption => "UpdateObjectEncryption",
             Self::UploadPart => "UploadPart",
@@ -239,12 +258,14 @@ impl Operation {
         match self {
             Self::GetBucketEncryption
             | Self::GetBucketLocation
+            | Self::GetBucketVersioning
             | Self::GetObject
             | Self::GetObjectAttributes
             | Self::HeadBucket
             | Self::HeadObject
             | Self::ListBuckets
             | Self::ListMultipartUploads
+            | Self::ListObjectVersions
             | Self::ListObjects
             | Self::ListObjectsV2
             | Self::ListParts => true,
@@ -258,6 +279,7 @@ impl Operation {
             | Self::DeleteObject
             | Self::DeleteObjects
             | Self::PutBucketEncryption
+            | Self::PutBucketVersioning
             | Self::PutObject
             | Self::UpdateObjectEncryption
             | Self::UploadPart
@@ -273,8 +295,10 @@ impl Operation {
             | Self::DeleteBucketEncryption
             | Self::GetBucketEncryption
             | Self::GetBucketLocation
+            | Self::GetBucketVersioning
             | Self::ListBuckets
-            | Self::PutBucketEncryption => Category::Management,
+            | Self::PutBucketEncryption
+            | Self::PutBucketVersioning => Category::Management,
             Self::AbortMultipartUpload
             | Self::CompleteMultipartUpload
             | Self::CopyObject
@@ -286,6 +310,7 @@ impl Operation {
             | Self::HeadBucket
             | Self::HeadObject
             | Self::ListMultipartUploads
+            | Self::ListObjectVersions
             | Self::ListObjects
             | Self::ListObjectsV2
             | Self::ListParts
@@ -346,6 +371,13 @@ mod tests {
             (Method::PUT, "/b?encryption=", O::PutBucketEncryption),
             (Method::DELETE, "/b?encryption", O::DeleteBucketEncryption),
             (Method::GET, "/b?uploads&prefix=a", O::ListMultipartUploads),
+            (Method::GET, "/b?versioning", O::GetBucketVersioning),
+            (Method::PUT, "/b?versioning=", O::PutBucketVersioning),
+            (
+                Method::GET,
+                "/b?versions&key-marker=a&version-id-marker=null",
+                O::ListObjectVersions,
+            ),
             (Method::GET, "/b", O::ListObjects),
             (Method::GET, "/b?prefix=a&max-keys=1", O::ListObjects),
             (
@@ -446,7 +478,16 @@ mod tests {
                 for path in ["/", "/b", "/b/k"] {
                     for form in ["", "=", "=x", "&list-type=2", "&uploadId=u", "&delete"] {
                         let own = method == Method::PUT && path == "/b/k" && name == "encryption";
-                        if own && ["", "=", "=x"].contains(&form) {
+                        let known = matches!(
+                            (name, &method, path, form),
+                            (
+                                "versioning",
+                                &(Method::GET | Method::PUT),
+                                "/b",
+                                "" | "=" | "=x"
+                            ) | ("versions", &Method::GET, "/b", "" | "=" | "=x")
+                        );
+                        if known || (own && ["", "=", "=x"].contains(&form)) {
                             continue;
                         }
                         let path = format!("{path}?{name}{form}");
@@ -485,6 +526,11 @@ mod tests {
         for (method, path) in [
             (Method::PUT, "/b/k?versionId=x"),
             (Method::PUT, "/b?location"),
+            (Method::DELETE, "/b?versioning"),
+            (Method::DELETE, "/b?versions"),
+            (Method::PUT, "/b?versions"),
+            (Method::PUT, "/b/k?versioning"),
+            (Method::GET, "/b?versions&marker=a"),
             (Method::DELETE, "/b?location"),
             (Method::DELETE, "/b?uploads"),
             (Method::DELETE, "/b/k?uploads"),

@@ -8,7 +8,9 @@ use http::{HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
 use strongroom_object::{Action, EncryptionRequest, PutObject};
 
-use super::{S3Request, checksum_headers, conditions, encryption_headers, properties};
+use super::{
+    S3Request, checksum_headers, conditions, encryption_headers, names, properties, upload,
+};
 use crate::error::S3Error;
 use crate::response::Answer;
 
@@ -41,6 +43,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     if let Ok(etag) = HeaderValue::try_from(format!("\"{}\"", output.etag)) {
         headers.insert(header::ETAG, etag);
     }
+    upload::echo_version(headers, names::VERSION_ID, output.version_id);
     encryption_headers::echo(headers, &output.encryption, true);
     if let Some(checksum) = &output.checksum {
         checksum_headers::echo(headers, checksum);

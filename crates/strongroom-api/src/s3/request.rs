@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_object::{Action, Body, Objects, PUT_BYTES_MAX, Scope};
+use strongroom_object::{Action, Body, Objects, PUT_BYTES_MAX, Scope, VersionId};
 
 use super::object_error::entity_too_large;
 use crate::body::RequestBody;
@@ -110,7 +110,7 @@ impl S3Request {
     }
 
     /// `versionId`; S3 knows no empty one.
-    pub(crate) fn version_id(&self) -> Result<Option<String>, S3Error> {
+    pub(crate) fn version_id(&self) -> Result<Option<VersionId>, S3Error> {
         match self.query.get("versionId") {
             None => Ok(None),
             Some("") => Err(S3Error::invalid_argument(
@@ -118,7 +118,7 @@ impl S3Request {
                 "versionId",
                 "",
             )),
-            Some(id) => Ok(Some(id.to_owned())),
+            Some(text) => version_id("versionId", text).map(Some),
         }
     }
 
@@ -131,6 +131,12 @@ impl S3Request {
         super::checksum_headers::verify_small_body(&checksum, trailing.as_ref(), &bytes)?;
         Ok(bytes)
     }
+}
+
+/// A version id as a client wrote it.
+pub(crate) fn version_id(argument: &'static str, text: &str) -> Result<VersionId, S3Error> {
+    VersionId::parse(text)
+        .ok_or_else(|| S3Error::invalid_argument("Invalid version id specified", argument, text))
 }
 
 /// A header as text; bytes that are not UTF-8 or hold control characters are refused.

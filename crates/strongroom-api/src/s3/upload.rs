@@ -2,8 +2,8 @@
 //! What the multipart operations have in common: the parameters that name an upload and a part,
 //! and the echo of how the upload is sealed.
 
-use http::HeaderMap;
-use strongroom_object::{Checksum, Encryption, PART_NUMBER_MAX};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use strongroom_object::{Checksum, Encryption, PART_NUMBER_MAX, VersionId};
 
 use super::{checksum_headers, encryption_headers};
 use crate::error::{S3Code, S3Error};
@@ -45,6 +45,13 @@ pub(crate) fn echo_without_customer_key(headers: &mut HeaderMap, encryption: &En
             encryption_headers::echo(headers, encryption, false);
         }
         Encryption::Customer { .. } => {}
+    }
+}
+
+/// The id of a version, in a bucket that has versions.
+pub(crate) fn echo_version(headers: &mut HeaderMap, name: HeaderName, id: Option<VersionId>) {
+    if let Some(Ok(value)) = id.map(|id| HeaderValue::try_from(id.to_string())) {
+        headers.insert(name, value);
     }
 }
 

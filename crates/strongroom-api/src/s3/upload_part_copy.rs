@@ -2,7 +2,6 @@
 //! `PUT /bucket/key?partNumber=&uploadId=` with a copy source: UploadPartCopy.
 
 use bytes::Bytes;
-use http::HeaderName;
 use strongroom_audit::Receipt;
 use strongroom_object::{Action, CopyObjectOutput, UploadPartCopy};
 
@@ -33,10 +32,13 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         .upload_part_copy(req.scope(receipt), input)
         .await?;
     let mut answer = Answer::xml(document(&output));
-    if let Some(version_id) = &output.source_version_id {
-        answer.set_text(SOURCE_VERSION_ID, version_id);
-    }
-    encryption_headers::echo(answer.response.headers_mut(), &output.encryption, false);
+    let headers = answer.response.headers_mut();
+    upload::echo_version(
+        headers,
+        names::COPY_SOURCE_VERSION_ID,
+        output.source_version_id,
+    );
+    encryption_headers::echo(headers, &output.encryption, false);
     Ok(answer)
 }
 
@@ -67,8 +69,6 @@ fn document(output: &CopyObjectOutput) -> Bytes {
     }
     xml.finish()
 }
-
-const SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
 
 #[cfg(test)]
 mod tests {
@@ -105,6 +105,7 @@ mod tests {
             last_modified_ms: 0,
             encryption: Encryption::S3,
             checksum: None,
+            version_id: None,
             source_version_id: None,
         };
         let text = String::from_utf8(document(&output).to_vec()).unwrap();

@@ -100,7 +100,7 @@ async fn deletes_are_idempotent() {
         .header("if-match", "x")
         .send()
         .await
-        .refused(501, "NotImplemented");
+        .refused(412, "PreconditionFailed");
 }
 
 #[tokio::test]

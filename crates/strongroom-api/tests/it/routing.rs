@@ -18,7 +18,7 @@ async fn unknown_sub_resources_change_nothing() {
         "acl",
         "policy",
         "tagging",
-        "versioning",
+        "replication",
         "lifecycle",
         "cors",
         "new",

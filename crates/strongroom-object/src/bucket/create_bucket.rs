@@ -10,7 +10,7 @@ use crate::authorize::{Action, Resource, authorize};
 use crate::error::Error;
 use crate::model::{BucketInfo, BucketName, Scope};
 use crate::objects::{Objects, random_uid};
-use crate::rows::{self, BucketRow};
+use crate::rows::{self, BucketRow, Versioning};
 use crate::table_key::BUCKETS;
 
 impl Objects {
@@ -33,6 +33,7 @@ impl Objects {
             created_ms: self.now_ms(),
             owner_account: owner.clone(),
             region: self.options().region.clone(),
+            versioning: Versioning::Off,
         };
         let key = bucket.as_str().as_bytes().to_vec();
         let batch = Batch {

@@ -37,9 +37,12 @@ impl Objects {
         };
         match self.tables().commit(batch).await {
             Ok(_) => Ok(()),
-            Err(CommitError::Precondition { index: 0, .. }) => Err(Error::NoSuchBucket {
-                bucket: name.to_owned(),
-            }),
+            Err(CommitError::Precondition { index: 0, .. }) => match self.same_bucket(&bucket) {
+                Ok(_) => Err(Error::ConditionalConflict),
+                Err(_) => Err(Error::NoSuchBucket {
+                    bucket: name.to_owned(),
+                }),
+            },
             Err(CommitError::Precondition { .. }) => Err(Error::BucketNotEmpty {
                 bucket: name.to_owned(),
             }),

@@ -20,7 +20,7 @@ use crate::model::{
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::put_object::PutObjectOutput;
 use crate::rows::{StoredPart, VersionRow};
-use crate::version::{NewVersion, remove_body};
+use crate::version::{Found, NewVersion, remove_body};
 
 /// A part as Complete names it.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Objects {
         let size = chosen_size(&input, &chosen)?;
         let checksum = object_checksum(&input, &upload, &chosen)?;
         let current = self.find_version(&bucket, name)?;
-        let etag = current.as_ref().map(|found| found.row.etag.as_str());
+        let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, name)?;
 
         let mode = upload.row.key.mode()?;
@@ -104,7 +104,7 @@ impl Objects {
             }
             _ => None,
         };
-        let mut row = VersionRow {
+        let row = VersionRow {
             version_uid: random_uid()?,
             odi: upload.row.odi,
             size,
@@ -115,9 +115,12 @@ impl Objects {
             checksum: sealed_checksum,
             parts: u16::try_from(parts.len()).map_err(|_| Error::InvalidPartList)?,
             body: None,
-            null_version: true,
+            null_version: false,
+            null_at: None,
         };
-        self.rewrap(&bucket, name, &upload, opened.as_ref(), &mut row, &parts)?;
+        let seal = |row: &mut VersionRow| {
+            self.rewrap(&bucket, name, &upload, opened.as_ref(), row, &parts)
+        };
         let etag = row.etag.clone();
         let encryption = match &key {
             Some(key) => key.encryption()?,
@@ -126,11 +129,13 @@ impl Objects {
         let batch = adopt(&upload, found, &parts);
         let version = NewVersion {
             row,
-            part_table: parts,
+            part_table: parts.clone(),
             part_checksums,
             batch,
+            seal: &seal,
         };
-        self.store_version(&permit, &bucket, name, version, &input.conditions)
+        let changed = self
+            .store_version(&permit, &bucket, name, version, &input.conditions)
             .await
             .map_err(|error| match error {
                 // A part or the upload changed while this was under way.
@@ -146,6 +151,7 @@ impl Objects {
                 other => other,
             })?;
         Ok(PutObjectOutput {
+            version_id: changed.id,
             etag,
             size,
             encryption,

@@ -54,7 +54,7 @@ impl Objects {
         input: CreateMultipartUpload,
     ) -> Result<CreateMultipartUploadOutput, Error> {
         ObjectName::parse(&input.object_key)?;
-        let bucket = self.bucket(&input.bucket)?;
+        let mut bucket = self.bucket(&input.bucket)?;
         bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
@@ -91,7 +91,7 @@ impl Objects {
         };
         row.key.record = wrap_key.wrap(&oek, &bind, flags)?;
         let key = table_key::upload(bucket.uid(), &input.object_key, &row.upload_uid);
-        let batch = Batch {
+        let mut batch = Batch {
             preconditions: vec![bucket_unchanged(&bucket)],
             writes: vec![Write::Put {
                 table: UPLOADS,
@@ -99,14 +99,19 @@ impl Objects {
                 value: rows::encode(&row)?,
             }],
         };
-        match self.tables().commit(batch).await {
-            Ok(_) => {}
-            Err(CommitError::Precondition { .. }) => {
-                return Err(Error::NoSuchBucket {
-                    bucket: input.bucket,
-                });
+        loop {
+            match self.tables().commit(batch).await {
+                Ok(_) => break,
+                // What the bucket does with versions is of no matter to an upload.
+                Err(CommitError::Precondition { batch: again, .. }) => {
+                    bucket = self.same_bucket(&bucket).map_err(|_| Error::NoSuchBucket {
+                        bucket: input.bucket.clone(),
+                    })?;
+                    batch = *again;
+                    batch.preconditions = vec![bucket_unchanged(&bucket)];
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
         Ok(CreateMultipartUploadOutput {
             upload_id: upload_id(&row.upload_uid),

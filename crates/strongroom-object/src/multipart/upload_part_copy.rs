@@ -42,8 +42,8 @@ impl Objects {
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
-        let source_version_id = input.source.version_id.clone();
         let (opened, request) = self.find_source(scope, input.source)?;
+        let source_version_id = opened.shown_id();
         let size = opened.row.size;
         let served = match input.range {
             None => Served {
@@ -90,6 +90,7 @@ impl Objects {
             last_modified_ms,
             encryption: wrap_key.encryption()?,
             checksum: stored.checksum,
+            version_id: None,
             source_version_id,
         })
     }

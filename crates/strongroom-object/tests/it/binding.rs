@@ -146,7 +146,7 @@ async fn a_bucket_of_the_same_name_revives_nothing() {
     let body = rows(&house, BODIES).pop().unwrap();
     house
         .objects
-        .delete_object(house.request().scope(), "bucket", "k", None)
+        .delete_object(house.request().scope(), delete_input("bucket", "k"))
         .await
         .unwrap();
     house

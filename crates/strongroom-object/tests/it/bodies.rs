@@ -211,12 +211,12 @@ async fn overwrite_and_delete_take_the_old_bytes_away() {
     assert_eq!(blob_files(&house), 1);
     house
         .objects
-        .delete_object(house.request().scope(), "bucket", "k", None)
+        .delete_object(house.request().scope(), delete_input("bucket", "k"))
         .await
         .unwrap();
     house
         .objects
-        .delete_object(house.request().scope(), "bucket", "k", None)
+        .delete_object(house.request().scope(), delete_input("bucket", "k"))
         .await
         .unwrap();
     house.store.blobs().reclaimed().await.unwrap();

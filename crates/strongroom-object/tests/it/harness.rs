@@ -13,9 +13,9 @@ use strongroom_iam::Caller;
 use strongroom_kms::Kms;
 use strongroom_kms::root::{self, RootKey, RootSecret};
 use strongroom_object::{
-    BodyError, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey, EncryptionRequest,
-    Error, GetObject, GetObjectOutput, Objects, ObjectsOptions, Properties, PutObject,
-    PutObjectOutput, ReadConditions, Scope, WriteConditions,
+    BodyError, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey, DeleteObject,
+    EncryptionRequest, Error, GetObject, GetObjectOutput, Objects, ObjectsOptions, Properties,
+    PutObject, PutObjectOutput, ReadConditions, Scope, WriteConditions,
 };
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
@@ -214,6 +214,15 @@ pub(crate) fn get_input(
         conditions: ReadConditions::default(),
         customer_key,
         checksum_mode: true,
+    }
+}
+
+pub(crate) fn delete_input(bucket: &str, object_key: &str) -> DeleteObject {
+    DeleteObject {
+        bucket: bucket.to_owned(),
+        object_key: object_key.to_owned(),
+        version_id: None,
+        conditions: WriteConditions::default(),
     }
 }
 

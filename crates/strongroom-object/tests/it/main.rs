@@ -22,3 +22,4 @@ mod races;
 mod rewrap;
 mod update_encryption;
 mod verify;
+mod versions;

@@ -43,7 +43,7 @@ async fn random_operations_match_the_model() {
                     let request = house.request();
                     house
                         .objects
-                        .delete_object(request.scope(), "bucket", &name, None)
+                        .delete_object(request.scope(), delete_input("bucket", &name))
                         .await
                         .unwrap();
                     model.remove(&name);

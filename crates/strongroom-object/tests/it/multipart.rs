@@ -163,7 +163,7 @@ async fn every_mode_with_and_without_the_key_at_complete() {
         );
         house
             .objects
-            .delete_object(house.request().scope(), "bucket", "k", None)
+            .delete_object(house.request().scope(), delete_input("bucket", "k"))
             .await
             .unwrap();
     }
@@ -525,7 +525,7 @@ async fn sec_writers_over_a_multipart_object_report_no_damage() {
                     let scope = house.request();
                     house
                         .objects
-                        .delete_object(scope.scope(), "bucket", "k", None)
+                        .delete_object(scope.scope(), delete_input("bucket", "k"))
                         .await
                         .unwrap();
                     continue;

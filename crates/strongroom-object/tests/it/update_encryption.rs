@@ -247,7 +247,7 @@ async fn sec_n71_sources_and_targets_that_cannot_be() {
     let refused = update_as(&house, wish).await;
     assert!(matches!(refused, Err(Error::NotImplemented { .. })));
     let wish = UpdateObjectEncryption {
-        version_id: Some("other".to_owned()),
+        version_id: strongroom_object::VersionId::parse(&"A".repeat(32)),
         ..input("k", &key_arn)
     };
     let refused = update_as(&house, wish).await;
@@ -382,7 +382,7 @@ async fn delete_meanwhile_is_not_undone() {
         let request = house.request();
         let delete = house
             .objects
-            .delete_object(request.scope(), "bucket", "k", None);
+            .delete_object(request.scope(), delete_input("bucket", "k"));
         delete.await.unwrap();
         match task.await.unwrap() {
             Ok(()) | Err(Error::NoSuchKey { .. }) => {}

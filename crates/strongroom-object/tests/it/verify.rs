@@ -407,10 +407,9 @@ async fn traffic_is_no_damage() {
                 complete(&house, &name, &id, etag).await;
                 if turn.is_multiple_of(3) {
                     let request = house.request();
-                    let deleted =
-                        house
-                            .objects
-                            .delete_object(request.scope(), "bucket", &name, None);
+                    let deleted = house
+                        .objects
+                        .delete_object(request.scope(), delete_input("bucket", &name));
                     deleted.await.unwrap();
                 }
                 let bucket = format!("bucket-{number}");
@@ -422,7 +421,7 @@ async fn traffic_is_no_damage() {
                     .unwrap();
                 let deleted = house
                     .objects
-                    .delete_object(request.scope(), &bucket, "k", None);
+                    .delete_object(request.scope(), delete_input(&bucket, "k"));
                 deleted.await.unwrap();
                 house
                     .objects

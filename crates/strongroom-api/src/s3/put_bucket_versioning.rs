@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `PUT /bucket?versioning`: PutBucketVersioning.
+
+use http::StatusCode;
+use strongroom_audit::Receipt;
+use strongroom_object::BucketVersioning;
+
+use super::{S3Request, names};
+use crate::error::S3Error;
+use crate::response::Answer;
+use crate::xml::{Element, Limits, Malformed};
+
+pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    if req.headers.contains_key(names::MFA) {
+        return Err(S3Error::not_implemented("MFA delete"));
+    }
+    let body = req.read_small_body(LIMITS.bytes).await?;
+    let status = parse(&body)?;
+    let bucket = req.bucket()?;
+    req.objects()
+        .put_bucket_versioning(req.scope(receipt), bucket, status)
+        .await?;
+    Ok(Answer::empty(StatusCode::OK))
+}
+
+/// The status. S3 takes a document without one for malformed, and nothing leads back to never
+/// having been versioned.
+fn parse(body: &[u8]) -> Result<BucketVersioning, S3Error> {
+    let document = Element::parse(body, "VersioningConfiguration", &LIMITS)?;
+    document.expect_children(&["Status", "MfaDelete"], &[])?;
+    match document.text_of("MfaDelete")?.map(str::trim_ascii) {
+        None | Some("Disabled") => {}
+        Some("Enabled") => return Err(S3Error::not_implemented("MFA delete")),
+        Some(_) => return Err(Malformed("`MfaDelete` is neither Enabled nor Disabled").into()),
+    }
+    match document.required("Status")?.trim_ascii() {
+        "Enabled" => Ok(BucketVersioning::Enabled),
+        "Suspended" => Ok(BucketVersioning::Suspended),
+        _ => Err(Malformed("`Status` is neither Enabled nor Suspended").into()),
+    }
+}
+
+/// Fuzzing: any document.
+pub(crate) fn fuzz(body: &[u8]) {
+    let _ = parse(body);
+}
+
+const LIMITS: Limits = Limits {
+    bytes: 64 * 1024,
+    elements: 16,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(inner: &str) -> String {
+        let root = "VersioningConfiguration";
+        match parse(format!("<{root}>{inner}</{root}>").as_bytes()) {
+            Ok(status) => format!("{status:?}"),
+            Err(error) => error.code.as_str().to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_the_two_statuses_of_s3_are_taken() {
+        for (inner, expected) in [
+            ("<Status>Enabled</Status>", "Enabled"),
+            ("<Status> Suspended\n</Status>", "Suspended"),
+            (
+                "<MfaDelete>Disabled</MfaDelete><Status>Enabled</Status>",
+                "Enabled",
+            ),
+            (
+                "<Status>Enabled</Status><MfaDelete>Enabled</MfaDelete>",
+                "NotImplemented",
+            ),
+            ("", "MalformedXML"),
+            ("<Status/>", "MalformedXML"),
+            ("<Status>Off</Status>", "MalformedXML"),
+            ("<Status>enabled</Status>", "MalformedXML"),
+            ("<Status>Disabled</Status>", "MalformedXML"),
+            ("<MfaDelete>Disabled</MfaDelete>", "MalformedXML"),
+            (
+                "<Status>Enabled</Status><MfaDelete>On</MfaDelete>",
+                "MalformedXML",
+            ),
+            (
+                "<Status>Enabled</Status><Status>Suspended</Status>",
+                "MalformedXML",
+            ),
+            ("<Status>Enabled</Status><Other/>", "MalformedXML"),
+        ] {
+            assert_eq!(code(inner), expected, "{inner}");
+        }
+        for bad in ["", "x", "<Versioning/>", "<VersioningConfiguration>"] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}
