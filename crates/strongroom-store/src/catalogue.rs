@@ -7,7 +7,7 @@ use crate::blob::CatalogRow;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
 use crate::store::Store;
-use crate::table::{TableId, Tables};
+use crate::table::{Row, TableId, Tables};
 
 /// One blob of the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub struct CatalogueEntry {
     pub refs: u32,
     /// The commit that adopted it.
     pub created_seq: u64,
+    /// The commit that last changed the number of references.
+    pub changed_seq: u64,
 }
 
 impl Store {
@@ -39,14 +41,14 @@ impl Store {
             false,
         )?;
         rows.into_iter()
-            .map(|(key, row)| entry(&key, &row.value))
+            .map(|(key, row)| entry(&key, &row))
             .collect()
     }
 
     /// The catalogue's entry of one blob.
     pub fn catalogued(&self, blob: BlobId) -> Result<Option<CatalogueEntry>, Error> {
         let row = self.tables().get(TableId::BLOB_CATALOGUE, &blob.0)?;
-        row.map(|row| entry(&blob.0, &row.value)).transpose()
+        row.map(|row| entry(&blob.0, &row)).transpose()
     }
 }
 
@@ -55,18 +57,19 @@ pub(crate) fn contains(tables: &Tables, blob: BlobId) -> Result<bool, Error> {
     Ok(tables.get(TableId::BLOB_CATALOGUE, &blob.0)?.is_some())
 }
 
-fn entry(key: &[u8], value: &[u8]) -> Result<CatalogueEntry, Error> {
+fn entry(key: &[u8], stored: &Row) -> Result<CatalogueEntry, Error> {
     let blob = <[u8; 16]>::try_from(key)
         .map(BlobId)
         .map_err(|_| Error::Corrupted {
             place: "blob catalogue".to_owned(),
             reason: "a row's key is no blob id",
         })?;
-    let row = CatalogRow::decode(blob, value)?;
+    let row = CatalogRow::decode(blob, &stored.value)?;
     let location = row.location(blob);
     Ok(CatalogueEntry {
         location,
         refs: row.refs,
         created_seq: row.created_seq,
+        changed_seq: stored.seq,
     })
 }

@@ -33,6 +33,13 @@ impl CatalogRow {
         }
     }
 
+    /// The row with one reference more; `None` when they cannot be counted any more.
+    #[must_use]
+    pub fn shared(self) -> Option<Self> {
+        let refs = self.refs.checked_add(1)?;
+        Some(Self { refs, ..self })
+    }
+
     /// The row after one release; `None` when nothing stands on the blob any more and its file
     /// may go.
     #[must_use]
@@ -104,6 +111,19 @@ mod tests {
         let once = row.released().unwrap();
         assert_eq!(once.refs, 1);
         assert_eq!(once.released(), None);
+    }
+
+    #[test]
+    fn references_are_counted_up_to_the_last_number() {
+        let row = |refs| CatalogRow {
+            refs,
+            sealed_bytes: 1,
+            created_seq: 1,
+        };
+        assert_eq!(row(1).shared(), Some(row(2)));
+        assert_eq!(row(7).shared().unwrap().released(), Some(row(7)));
+        assert_eq!(row(u32::MAX - 1).shared(), Some(row(u32::MAX)));
+        assert_eq!(row(u32::MAX).shared(), None);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::layout::BlobId;
 pub struct TableId(pub u16);
 
 impl TableId {
-    /// The blobs that rows refer to; written only through [`Write::AdoptBlob`] and
-    /// [`Write::ReleaseBlob`].
+    /// The blobs that rows refer to; written only through [`Write::AdoptBlob`],
+    /// [`Write::ShareBlob`] and [`Write::ReleaseBlob`].
     pub const BLOB_CATALOGUE: Self = Self(30);
 }
 
@@ -109,6 +109,10 @@ pub enum Write {
     },
     /// The blob becomes part of the store; the proof says that all its bytes are durable.
     AdoptBlob(BlobProof),
+    /// One more row stands on the blob, which must be part of the store. Obligation of the caller:
+    /// a precondition on the row by which the blob is known, so that a last reference that goes
+    /// meanwhile refuses the commit instead of failing it.
+    ShareBlob(BlobId),
     /// The blob loses a reference; without any it is removed after the commit is durable.
     ReleaseBlob(BlobId),
 }
@@ -122,6 +126,7 @@ impl fmt::Debug for Write {
                 write!(f, "PutStamped({table:?}, {} bytes)", value.len())
             }
             Self::AdoptBlob(proof) => write!(f, "AdoptBlob({})", proof.location().blob),
+            Self::ShareBlob(blob) => write!(f, "ShareBlob({blob})"),
             Self::ReleaseBlob(blob) => write!(f, "ReleaseBlob({blob})"),
         }
     }
@@ -188,7 +193,7 @@ impl Batch {
                     prefix,
                     value,
                 } => (*table, prefix.len().saturating_add(8), value.len()),
-                Write::AdoptBlob(_) | Write::ReleaseBlob(_) => {
+                Write::AdoptBlob(_) | Write::ShareBlob(_) | Write::ReleaseBlob(_) => {
                     bytes = bytes.saturating_add(64);
                     continue;
                 }

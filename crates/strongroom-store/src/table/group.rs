@@ -232,6 +232,16 @@ impl<'a> Planner<'a> {
                     changes.by_key.insert(key, Change::Value(row.encode()));
                     changes.adopted.push(proof);
                 }
+                Write::ShareBlob(blob) => {
+                    let key = index_key(TableId::BLOB_CATALOGUE, &blob.0);
+                    let row = self
+                        .catalogued(&changes, &key, blob)?
+                        .ok_or(Error::BlobNotFound { blob })?;
+                    let row = row.shared().ok_or(Error::TooLarge {
+                        what: "the number of references to a blob",
+                    })?;
+                    changes.by_key.insert(key, Change::Value(row.encode()));
+                }
                 Write::ReleaseBlob(blob) => {
                     let key = index_key(TableId::BLOB_CATALOGUE, &blob.0);
                     let row = self

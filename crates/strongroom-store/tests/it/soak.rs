@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Several clients put, overwrite and delete at once until the power fails somewhere; then each
+//! Several clients put, share, overwrite and delete at once until the power fails somewhere; then each
 //! finds what it was told. The rows, the catalogue and the files must agree to the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use strongroom_store::drive::{DrivePath, Folder};
-use strongroom_store::{Batch, BlobId, Precondition, Store, TableId, Write};
+use strongroom_store::{Batch, BlobId, CommitError, Precondition, Store, TableId, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimRng};
 
 use crate::stage::{self, UNIT};
@@ -32,6 +32,9 @@ async fn change(store: &Store, client: u8, rng: &mut SimRng, known: &mut Known) 
     let name = [client, u8::try_from(rng.below(SLOTS)).unwrap()];
     let now = known.get(&name).and_then(|states| states[0]);
     let mut batch = Batch::default();
+    if rng.one_in(4) {
+        return share(store, name, now, rng, known).await;
+    }
     let next = if rng.one_in(4) {
         None
     } else {
@@ -72,6 +75,55 @@ async fn change(store: &Store, client: u8, rng: &mut SimRng, known: &mut Known) 
     }
     let done = store.tables().commit(batch).await.is_ok();
     let may_be = if done { vec![next] } else { vec![now, next] };
+    known.insert(name, may_be);
+    done
+}
+
+/// The name gets the blob of another name, of any client, who may take it away meanwhile.
+async fn share(
+    store: &Store,
+    name: [u8; 2],
+    now: Option<BlobId>,
+    rng: &mut SimRng,
+    known: &mut Known,
+) -> bool {
+    let other = [
+        u8::try_from(rng.below(CLIENTS.into())).unwrap(),
+        u8::try_from(rng.below(SLOTS)).unwrap(),
+    ];
+    let Ok(found) = store.tables().get(NAMES, &other) else {
+        return false;
+    };
+    let Some(row) = found else {
+        return true;
+    };
+    let blob = BlobId(<[u8; 16]>::try_from(row.value.as_slice()).unwrap());
+    let mut batch = Batch {
+        preconditions: vec![Precondition::SeqIs {
+            table: NAMES,
+            key: other.to_vec(),
+            seq: row.seq,
+        }],
+        writes: vec![
+            Write::ShareBlob(blob),
+            Write::Put {
+                table: NAMES,
+                key: name.to_vec(),
+                value: row.value,
+            },
+        ],
+    };
+    batch.writes.extend(now.map(Write::ReleaseBlob));
+    let outcome = store.tables().commit(batch).await;
+    if matches!(outcome, Err(CommitError::Precondition { .. })) {
+        return true;
+    }
+    let done = outcome.is_ok();
+    let may_be = if done {
+        vec![Some(blob)]
+    } else {
+        vec![now, Some(blob)]
+    };
     known.insert(name, may_be);
     done
 }
@@ -119,6 +171,9 @@ async fn check(store: &Store, drive: &SimDrive, known: &Known, note: &str) -> Kn
     assert_eq!(listed, blobs, "{note}: rows and catalogue differ");
     for entry in catalogue {
         let blob = entry.location.blob;
+        let stand_on_it = found.values().filter(|states| states[0] == Some(blob));
+        let count = u32::try_from(stand_on_it.count()).unwrap();
+        assert_eq!(entry.refs, count, "{note}: references of {blob}");
         assert_eq!(
             stage::read_all(store, &entry.location).await.unwrap(),
             body(blob),

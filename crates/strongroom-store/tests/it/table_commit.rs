@@ -351,6 +351,59 @@ async fn blobs_are_adopted_and_released_with_the_commit() {
     assert!(store.blobs().open(&location).await.is_err());
 }
 
+#[tokio::test]
+async fn shared_blob_goes_with_its_last_reference() {
+    let drive: Arc<dyn Drive> = Arc::new(SimDrive::new(1));
+    let store = stage::open(Arc::clone(&drive)).await.unwrap();
+    let tables = store.tables();
+    let blob = BlobId([3; 16]);
+    let location = stage::put(&store, blob, &stage::bytes(3, 100)).await;
+    let refs = || store.catalogued(blob).unwrap().map(|entry| entry.refs);
+    let share = || Write::ShareBlob(blob);
+    let release = || Write::ReleaseBlob(blob);
+    assert_eq!(refs(), Some(1));
+
+    let since = tables.last_commit().0;
+    tables.commit(writes(vec![share()])).await.unwrap();
+    let entry = store.catalogued(blob).unwrap().unwrap();
+    assert_eq!(entry.refs, 2);
+    assert!(entry.changed_seq > since && entry.created_seq <= since);
+    // A self-copy: the new row comes before the old one goes.
+    tables
+        .commit(writes(vec![share(), release()]))
+        .await
+        .unwrap();
+    assert_eq!(refs(), Some(2));
+    tables.commit(writes(vec![share()])).await.unwrap();
+    let refused = tables.commit(when(present(b"no"), share())).await;
+    assert!(matches!(refused, Err(CommitError::Precondition { .. })));
+    assert_eq!(refs(), Some(3), "a refused commit shares nothing");
+    tables
+        .commit(writes(vec![release(), release()]))
+        .await
+        .unwrap();
+    assert_eq!(refs(), Some(1));
+    store.blobs().reclaimed().await.unwrap();
+    store.blobs().verify(&location).await.unwrap();
+
+    // The other way round the blob is gone before it is shared.
+    let reversed = tables.commit(writes(vec![release(), share()])).await;
+    assert!(matches!(
+        reversed,
+        Err(CommitError::Store(Error::BlobNotFound { .. }))
+    ));
+    assert_eq!(refs(), Some(1), "a batch that fails changes nothing");
+    tables.commit(writes(vec![release()])).await.unwrap();
+    assert_eq!(refs(), None);
+    store.blobs().reclaimed().await.unwrap();
+    assert!(store.blobs().open(&location).await.is_err());
+    let gone = tables.commit(writes(vec![share()])).await;
+    assert!(matches!(
+        gone,
+        Err(CommitError::Store(Error::BlobNotFound { .. }))
+    ));
+}
+
 #[test]
 fn released_blobs_are_told_only_after_the_flush() {
     use strongroom_testkit::{Fault, FaultPlan};
