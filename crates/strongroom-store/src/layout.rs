@@ -23,6 +23,9 @@ pub const CHECKSUM_BYTES: u32 = 8;
 pub const HEADER_BYTES: u32 = 64;
 /// Bytes of the trailer of a shard file.
 pub const TRAILER_BYTES: u32 = 48;
+/// How much longer than the store's units those of one blob may be: room for one more layer of
+/// sealing around each.
+pub const WIDER_BYTES: u32 = 32;
 /// The longest unit that a layout may have.
 pub const UNIT_BYTES_MAX: u32 = 1 << 24;
 
@@ -33,6 +36,7 @@ const _: () = {
         (UNIT_BYTES + CHECKSUM_BYTES).is_multiple_of(8),
         "slots stay 8-byte aligned"
     );
+    assert!(WIDER_BYTES.is_multiple_of(8) && UNIT_BYTES + WIDER_BYTES <= UNIT_BYTES_MAX);
 };
 
 /// Names one blob: 16 random bytes, chosen by the writer.
@@ -130,6 +134,9 @@ pub struct BlobLocation {
     /// Sealed bytes in all units together.
     #[n(1)]
     pub sealed_bytes: u64,
+    /// The unit length.
+    #[n(2)]
+    pub layout: UnitLayout,
 }
 
 impl<C> minicbor::Encode<C> for BlobId {
@@ -148,6 +155,23 @@ impl<'b, C> minicbor::Decode<'b, C> for BlobId {
         <[u8; 16]>::try_from(bytes)
             .map(Self)
             .map_err(|_| minicbor::decode::Error::message("a blob id has 16 bytes"))
+    }
+}
+
+impl<C> minicbor::Encode<C> for UnitLayout {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u32(self.unit_bytes)?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for UnitLayout {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Self::new(d.u32()?)
+            .ok_or_else(|| minicbor::decode::Error::message("the unit length is not legal"))
     }
 }
 
@@ -179,6 +203,15 @@ impl UnitLayout {
             return None;
         }
         Some(Self { unit_bytes })
+    }
+
+    /// The layout with units longer by [`WIDER_BYTES`]; `None` beyond the longest.
+    #[must_use]
+    pub const fn wider(self) -> Option<Self> {
+        match self.unit_bytes.checked_add(WIDER_BYTES) {
+            Some(unit_bytes) => Self::new(unit_bytes),
+            None => None,
+        }
     }
 
     /// Bytes of a full unit.

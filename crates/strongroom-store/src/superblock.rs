@@ -23,7 +23,7 @@ pub(crate) struct Superblock {
     pub(crate) cluster_id: [u8; 16],
     /// The drive's own name.
     pub(crate) drive_uid: DriveUid,
-    /// The unit length of every blob on it.
+    /// The unit length of the blobs on it; some may be wider (`UnitLayout::wider`).
     pub(crate) layout: UnitLayout,
     /// The facility that the drive stands in.
     pub(crate) facility: String,

@@ -112,7 +112,7 @@ async fn write_blob<S: UnitSealer>(
     plain_len: u64,
     digester: &mut Digester,
 ) -> Result<BlobProof, Error> {
-    let writer = blobs.create(blob, sealer).await?;
+    let writer = blobs.create(blob, blobs.layout(), sealer).await?;
     let mut segments = Segments {
         blobs,
         writer,
@@ -153,7 +153,7 @@ impl<S: UnitSealer> Segments<'_, S> {
         let mut filling = match self.buffer.take() {
             Some(filling) => filling,
             None => Filling {
-                buffer: self.blobs.buffer(UNITS_PER_WRITE),
+                buffer: self.blobs.buffer(self.blobs.layout(), UNITS_PER_WRITE),
                 slot: 0,
                 filled: 0,
             },

@@ -36,7 +36,8 @@ pub struct UnitBuffer {
 /// Keeps the memory of buffers that are not in use.
 #[derive(Debug)]
 pub(crate) struct UnitPool {
-    layout: UnitLayout,
+    /// Room for one slot: as much as the longest unit needs, so that all memory serves all blobs.
+    room_len: usize,
     free_bytes_max: usize,
     free: Mutex<Free>,
 }
@@ -90,6 +91,11 @@ impl UnitBuffer {
     /// Shortens the buffer to its first `units` units.
     pub(crate) fn set_units(&mut self, units: usize) {
         self.units = self.units.min(units);
+    }
+
+    /// The unit length.
+    pub(crate) fn layout(&self) -> UnitLayout {
+        self.layout
     }
 
     /// Length of the last unit.
@@ -148,25 +154,26 @@ impl Drop for UnitBuffer {
 }
 
 impl UnitPool {
-    pub(crate) fn new(layout: UnitLayout, free_bytes_max: usize) -> Arc<Self> {
+    pub(crate) fn new(longest: UnitLayout, free_bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
-            layout,
+            room_len: slot_len(longest),
             free_bytes_max,
             free: Mutex::default(),
         })
     }
 
-    /// A buffer of `units` units, from the pool when it has one.
-    pub(crate) fn take(self: &Arc<Self>, units: usize) -> UnitBuffer {
+    /// A buffer of `units` units of this length, from the pool when it has one. The units must
+    /// not be longer than the pool's longest; those of a buffer in which they were are empty.
+    pub(crate) fn take(self: &Arc<Self>, layout: UnitLayout, units: usize) -> UnitBuffer {
         let room = units.max(1).checked_next_power_of_two().unwrap_or(units);
         let memory = self
             .take_free(room)
-            .unwrap_or_else(|| vec![0; room.saturating_mul(slot_len(self.layout))]);
+            .unwrap_or_else(|| vec![0; room.saturating_mul(self.room_len)]);
         UnitBuffer {
             memory,
             units,
-            last_len: slot_len(self.layout).saturating_sub(SUM_LEN),
-            layout: self.layout,
+            last_len: slot_len(layout).saturating_sub(SUM_LEN),
+            layout,
             pool: Arc::clone(self),
         }
     }
@@ -187,7 +194,7 @@ impl UnitPool {
     }
 
     fn give_back(&self, memory: Vec<u8>) {
-        let room = memory.len() / slot_len(self.layout).max(1);
+        let room = memory.len() / self.room_len.max(1);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let after = free.bytes.saturating_add(memory.len());
         if room > 0 && after <= self.free_bytes_max {
@@ -209,13 +216,34 @@ impl fmt::Debug for Free {
 mod tests {
     use super::*;
 
+    const SHORT: UnitLayout = UnitLayout::new(16).unwrap();
+    const LONG: UnitLayout = UnitLayout::new(48).unwrap();
+
     fn pool(free_bytes_max: usize) -> Arc<UnitPool> {
-        UnitPool::new(UnitLayout::new(16).unwrap(), free_bytes_max)
+        UnitPool::new(SHORT, free_bytes_max)
+    }
+
+    #[test]
+    fn memory_serves_units_of_either_length() {
+        let pool = UnitPool::new(LONG, 1 << 20);
+        drop(pool.take(SHORT, 4));
+        assert_eq!(pool.free_bytes(), 4 * 56);
+        let mut buffer = pool.take(LONG, 4);
+        assert_eq!(pool.free_bytes(), 0, "the same memory");
+        for unit in 0..4 {
+            assert_eq!(buffer.slot_mut(unit).len(), 48);
+            assert_eq!(buffer.slot_offset(unit), unit * 56);
+        }
+        assert_eq!(buffer.as_ref().len(), 4 * 56);
+        drop(buffer);
+        let buffer = pool.take(SHORT, 4);
+        assert_eq!(buffer.slot_offset(3), 3 * 24);
+        assert_eq!(buffer.as_ref().len(), 4 * 24);
     }
 
     #[test]
     fn slots_lie_as_in_the_file() {
-        let mut buffer = pool(0).take(3);
+        let mut buffer = pool(0).take(SHORT, 3);
         for unit in 0..3 {
             assert_eq!(buffer.slot(unit).len(), 16);
             assert_eq!(buffer.slot_offset(unit), unit * 24);
@@ -232,13 +260,13 @@ mod tests {
     #[test]
     fn memory_returns_when_the_last_reference_goes() {
         let pool = pool(1 << 20);
-        let bytes = pool.take(4).into_bytes();
+        let bytes = pool.take(SHORT, 4).into_bytes();
         let part = bytes.slice(1..2);
         drop(bytes);
         assert_eq!(pool.free_bytes(), 0);
         drop(part);
         assert_eq!(pool.free_bytes(), 96);
-        let again = pool.take(3);
+        let again = pool.take(SHORT, 3);
         assert_eq!(pool.free_bytes(), 0, "room for four serves three");
         assert_eq!(again.capacity_units(), 3);
     }
@@ -246,7 +274,7 @@ mod tests {
     #[test]
     fn the_free_list_has_a_bound() {
         let pool = pool(100);
-        let buffers: Vec<_> = (0..5).map(|_| pool.take(4)).collect();
+        let buffers: Vec<_> = (0..5).map(|_| pool.take(SHORT, 4)).collect();
         drop(buffers);
         assert_eq!(pool.free_bytes(), 96);
     }

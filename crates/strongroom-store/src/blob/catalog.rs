@@ -7,7 +7,7 @@
 //! The row's key is the blob id, its 16 bytes.
 
 use crate::error::Error;
-use crate::layout::{BlobId, BlobLocation};
+use crate::layout::{BlobId, BlobLocation, UnitLayout};
 
 /// What the catalogue keeps of one blob.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, minicbor::Encode, minicbor::Decode)]
@@ -21,6 +21,9 @@ pub struct CatalogRow {
     /// The commit that adopted it.
     #[n(2)]
     pub created_seq: u64,
+    /// The unit length.
+    #[n(3)]
+    pub layout: UnitLayout,
 }
 
 impl CatalogRow {
@@ -30,6 +33,7 @@ impl CatalogRow {
             refs: 1,
             sealed_bytes: location.sealed_bytes,
             created_seq: seq,
+            layout: location.layout,
         }
     }
 
@@ -78,6 +82,7 @@ impl CatalogRow {
         BlobLocation {
             blob,
             sealed_bytes: self.sealed_bytes,
+            layout: self.layout,
         }
     }
 }
@@ -94,6 +99,7 @@ mod tests {
             BlobLocation {
                 blob: BLOB,
                 sealed_bytes: 65_568,
+                layout: UnitLayout::PRODUCT,
             },
             9,
         );
@@ -107,6 +113,7 @@ mod tests {
             refs: 2,
             sealed_bytes: 1,
             created_seq: 1,
+            layout: UnitLayout::PRODUCT,
         };
         let once = row.released().unwrap();
         assert_eq!(once.refs, 1);
@@ -132,6 +139,7 @@ mod tests {
             refs: 1,
             sealed_bytes: 500,
             created_seq: 9,
+            layout: UnitLayout::PRODUCT,
         }
         .encode();
         for cut in 0..good.len() {
@@ -148,6 +156,7 @@ mod tests {
             refs: 0,
             sealed_bytes: 500,
             created_seq: 9,
+            layout: UnitLayout::PRODUCT,
         }
         .encode();
         assert!(CatalogRow::decode(BLOB, &none).is_err());

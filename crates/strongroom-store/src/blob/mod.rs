@@ -39,7 +39,7 @@ pub struct Blobs {
 /// How the blobs of a store are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct BlobOptions {
-    /// The unit length.
+    /// The unit length of most blobs.
     pub layout: UnitLayout,
     /// Threads that may be writing or flushing at once.
     pub write_workers: usize,
@@ -80,7 +80,10 @@ impl Blobs {
         let inner = Inner {
             drive,
             layout: options.layout,
-            pool: UnitPool::new(options.layout, options.pool_bytes_max),
+            pool: UnitPool::new(
+                options.layout.wider().unwrap_or(options.layout),
+                options.pool_bytes_max,
+            ),
             writers: Workers::new(options.write_workers),
             readers: Workers::new(options.read_workers),
             reclaimer,
@@ -90,14 +93,14 @@ impl Blobs {
         }
     }
 
-    /// The unit length of this store.
+    /// The unit length of this store; blobs may also have units of [`UnitLayout::wider`].
     pub fn layout(&self) -> UnitLayout {
         self.inner.layout
     }
 
     /// A buffer of `units` units. It holds what its last user left: fill what you use.
-    pub fn buffer(&self, units: usize) -> UnitBuffer {
-        self.inner.pool.take(units)
+    pub fn buffer(&self, layout: UnitLayout, units: usize) -> UnitBuffer {
+        self.inner.pool.take(layout, units)
     }
 
     /// Refuses when the drive has no room for new content, wherever it would lie. Blobs ask again
@@ -107,6 +110,7 @@ impl Blobs {
     }
 
     /// Begins a blob whose units `sealer` will seal. Touches the drive only with the first write.
+    /// Refuses unit lengths other than this store's and [`UnitLayout::wider`].
     #[expect(
         clippy::unused_async,
         reason = "choosing drives for a blob will have to wait"
@@ -114,20 +118,25 @@ impl Blobs {
     pub async fn create<S: UnitSealer>(
         &self,
         blob: BlobId,
+        layout: UnitLayout,
         sealer: S,
     ) -> Result<BlobWriter<S>, Error> {
         let Inner {
             drive,
-            layout,
             writers,
             reclaimer,
             ..
         } = self.inner.as_ref();
+        if !self.inner.allows(layout) {
+            return Err(Error::Misuse {
+                what: "a unit length that the store does not have",
+            });
+        }
         let ticket = reclaimer.admit(blob)?;
         Ok(BlobWriter::new(
             sealer,
             Arc::clone(drive),
-            *layout,
+            layout,
             writers.clone(),
             ticket,
         ))
@@ -199,6 +208,13 @@ impl Blobs {
         let collect =
             move || orphans::collect(inner.drive.as_ref(), &inner.reclaimer, is_adopted, &stop);
         self.inner.readers.run(collect).await
+    }
+}
+
+impl Inner {
+    /// Whether blobs may have units of this length.
+    fn allows(&self, layout: UnitLayout) -> bool {
+        layout == self.layout || Some(layout) == self.layout.wider()
     }
 }
 

@@ -15,7 +15,7 @@ use super::buffer::UnitBuffer;
 use super::shard::{HEADER_LEN, ShardHeader, TRAILER_LEN, UnitSums, trailer};
 use crate::drive::{Access, Drive, DriveFile, DrivePath};
 use crate::error::Error;
-use crate::layout::{BlobId, BlobLocation, HEADER_BYTES, ShardIndex, UnitLayout};
+use crate::layout::{BlobId, BlobLocation, HEADER_BYTES, ShardIndex};
 
 /// An open blob.
 #[derive(Clone)]
@@ -37,17 +37,22 @@ pub struct VerifyReport {
 #[derive(Clone)]
 struct OpenShard {
     location: BlobLocation,
-    layout: UnitLayout,
     sums: UnitSums,
     file: Arc<dyn DriveFile>,
 }
 
 impl BlobReader {
     pub(super) async fn open(blobs: &Arc<Inner>, location: BlobLocation) -> Result<Self, Error> {
-        let (drive, layout) = (Arc::clone(&blobs.drive), blobs.layout);
+        if !blobs.allows(location.layout) {
+            return Err(Error::CorruptedShard {
+                blob: location.blob,
+                reason: "the store has no units of that length",
+            });
+        }
+        let drive = Arc::clone(&blobs.drive);
         let shard = blobs
             .readers
-            .run(move || OpenShard::open(drive.as_ref(), layout, location))
+            .run(move || OpenShard::open(drive.as_ref(), location))
             .await?;
         Ok(Self {
             blobs: Arc::clone(blobs),
@@ -83,9 +88,8 @@ impl BlobReader {
                 what: "the range of units",
             });
         }
-        let OpenShard {
-            location, layout, ..
-        } = self.shard;
+        let location = self.shard.location;
+        let layout = location.layout;
         let outside = || Error::OutOfRange {
             blob: location.blob,
             first_unit,
@@ -101,15 +105,15 @@ impl BlobReader {
         let mut buffer = self
             .blobs
             .pool
-            .take(usize::try_from(units).map_err(|_| outside())?);
+            .take(layout, usize::try_from(units).map_err(|_| outside())?);
         buffer.set_last_len(last_len);
         Ok(buffer)
     }
 }
 
 impl OpenShard {
-    fn open(drive: &dyn Drive, layout: UnitLayout, location: BlobLocation) -> Result<Self, Error> {
-        let blob = location.blob;
+    fn open(drive: &dyn Drive, location: BlobLocation) -> Result<Self, Error> {
+        let BlobLocation { blob, layout, .. } = location;
         let file = drive
             .open(&DrivePath::blob(blob), Access::Read)?
             .ok_or(Error::BlobNotFound { blob })?;
@@ -126,7 +130,6 @@ impl OpenShard {
         }
         Ok(Self {
             location,
-            layout,
             sums: UnitSums::new(blob, ShardIndex(0)),
             file,
         })
@@ -136,14 +139,12 @@ impl OpenShard {
     /// not all is there.
     fn fill(&self, first_unit: u64, buffer: &mut UnitBuffer, cached: bool) -> Result<bool, Error> {
         let blob = self.location.blob;
-        let offset = self
-            .layout
-            .file_offset(first_unit)
-            .ok_or(Error::OutOfRange {
-                blob,
-                first_unit,
-                units: 0,
-            })?;
+        let layout = self.location.layout;
+        let offset = layout.file_offset(first_unit).ok_or(Error::OutOfRange {
+            blob,
+            first_unit,
+            units: 0,
+        })?;
         let bytes = buffer.file_bytes_mut();
         let read = if cached {
             match self.file.read_cached_at(offset, bytes)? {
@@ -159,23 +160,26 @@ impl OpenShard {
                 reason: "the file is cut",
             });
         }
-        self.sums.check(self.layout, first_unit, bytes)?;
+        self.sums.check(layout, first_unit, bytes)?;
         metrics::counter!("strongroom_blob_bytes_read_total")
             .increment(u64::try_from(read).unwrap_or(0));
         Ok(true)
     }
 
     fn check_trailer(&self) -> Result<(), Error> {
-        let BlobLocation { blob, sealed_bytes } = self.location;
+        let BlobLocation {
+            blob,
+            sealed_bytes,
+            layout,
+        } = self.location;
         let damaged = |reason| Error::CorruptedShard { blob, reason };
-        let offset = self
-            .layout
+        let offset = layout
             .slots_bytes(sealed_bytes)
             .and_then(|slots| slots.checked_add(u64::from(HEADER_BYTES)))
             .ok_or_else(|| damaged("the length is impossible"))?;
         let mut bytes = [0; TRAILER_LEN];
         let read = self.file.read_at(offset, &mut bytes)?;
-        let expected = trailer(blob, sealed_bytes, self.layout.unit_count(sealed_bytes));
+        let expected = trailer(blob, sealed_bytes, layout.unit_count(sealed_bytes));
         if read != TRAILER_LEN || bytes != expected {
             return Err(damaged("the trailer does not hold"));
         }
@@ -202,7 +206,7 @@ pub(super) async fn verify(
     location: BlobLocation,
 ) -> Result<VerifyReport, Error> {
     let reader = BlobReader::open(blobs, location).await?;
-    let units = blobs.layout.unit_count(location.sealed_bytes);
+    let units = location.layout.unit_count(location.sealed_bytes);
     blobs
         .readers
         .run(move || {

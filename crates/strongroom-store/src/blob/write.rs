@@ -47,6 +47,7 @@ impl<S: UnitSealer + ?Sized> UnitSealer for &S {
 /// Seals and writes the units of one blob in order.
 pub struct BlobWriter<S> {
     sealer: S,
+    layout: UnitLayout,
     /// Index of the next unit; `None` behind the last.
     next: Option<u64>,
     workers: Workers,
@@ -96,6 +97,7 @@ impl<S: UnitSealer> BlobWriter<S> {
         };
         Self {
             sealer,
+            layout,
             next: Some(0),
             workers,
             writing: Some(writing),
@@ -126,6 +128,11 @@ impl<S: UnitSealer> BlobWriter<S> {
         if used_units > buffer.capacity_units() {
             return Err(Error::Misuse {
                 what: "more units written than the buffer has",
+            });
+        }
+        if buffer.layout() != self.layout {
+            return Err(Error::Misuse {
+                what: "units written that are not as long as the blob's",
             });
         }
         let first = self.next.take().ok_or(Error::Misuse {
@@ -283,6 +290,7 @@ impl Writing {
         let location = BlobLocation {
             blob,
             sealed_bytes: self.sealed_bytes,
+            layout: self.layout,
         };
         Ok(BlobProof {
             location,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, HealthState};
+use strongroom_store::layout::UnitLayout;
 use strongroom_store::{AtRest, BlobId, BlobLocation, Error, Store, StoreOptions, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer, UnsealedUnits};
 
@@ -285,11 +286,105 @@ async fn a_location_that_is_not_the_blobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_blob_with_wider_units_comes_back_and_survives_a_start() {
+    let (drive, store) = simulated().await;
+    let wide = stage::layout().wider().unwrap();
+    let unit = usize::try_from(wide.unit_bytes()).unwrap();
+    for (at, len) in (0_u8..).zip([1, unit - 1, unit, unit + 1, 5 * unit + 7]) {
+        let blob = BlobId([at; 16]);
+        let bytes = stage::bytes(u64::from(at), len);
+        let proof = stage::write_units(&store, blob, wide, &bytes, 3)
+            .await
+            .unwrap();
+        let location = proof.location();
+        assert_eq!(location.layout, wide);
+        stage::commit(&store, Write::AdoptBlob(proof)).await;
+        assert_eq!(stage::read_all(&store, &location).await.unwrap(), bytes);
+        assert_eq!(store.tables().blob(blob).unwrap(), Some(location));
+        let report = store.blobs().verify(&location).await.unwrap();
+        assert_eq!(report.units, wide.unit_count(location.sealed_bytes));
+        assert_eq!(store.blobs().header(blob).await.unwrap().layout, wide);
+    }
+    store.close().await.unwrap();
+    let again = stage::open(Arc::new(drive.clone())).await.unwrap();
+    let location = again.tables().blob(BlobId([4; 16])).unwrap().unwrap();
+    assert_eq!(location.layout, wide);
+    let bytes = stage::bytes(4, 5 * unit + 7);
+    assert_eq!(stage::read_all(&again, &location).await.unwrap(), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unit_lengths_that_the_store_does_not_have_are_refused() {
+    let (_, store) = simulated().await;
+    let wide = stage::layout().wider().unwrap();
+    for layout in [
+        UnitLayout::new(8).unwrap(),
+        UnitLayout::new(stage::layout().unit_bytes() + 8).unwrap(),
+        wide.wider().unwrap(),
+        UnitLayout::new(1 << 24).unwrap(),
+    ] {
+        let refused = store.blobs().create(BLOB, layout, UnsealedUnits).await;
+        assert!(matches!(refused, Err(Error::Misuse { .. })), "{layout:?}");
+    }
+    let mut writer = store
+        .blobs()
+        .create(BLOB, wide, UnsealedUnits)
+        .await
+        .unwrap();
+    let narrow = store.blobs().buffer(stage::layout(), 1);
+    let refused = writer.write(narrow, 1).await.unwrap_err();
+    assert!(matches!(refused, Error::Misuse { .. }), "{refused}");
+}
+
+/// A row that says another unit length than the file has: the bytes of one unit would be taken
+/// for those of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_with_another_unit_length_is_damage() {
+    let (_, store) = simulated().await;
+    let wide = stage::layout().wider().unwrap();
+    let narrow = stage::put(&store, BLOB, &stage::bytes(8, 3 * UNIT)).await;
+    let proof = stage::write_units(&store, OTHER, wide, &stage::bytes(9, 3 * UNIT), 3)
+        .await
+        .unwrap();
+    let other = proof.location();
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    for (right, layout) in [
+        (narrow, wide),
+        (narrow, wide.wider().unwrap()),
+        (narrow, UnitLayout::new(8).unwrap()),
+        (other, stage::layout()),
+        (other, wide.wider().unwrap()),
+    ] {
+        let wrong = BlobLocation { layout, ..right };
+        let found = store.blobs().open(&wrong).await.unwrap_err();
+        assert!(found.is_corruption(), "{layout:?}: {found}");
+        assert!(
+            store
+                .blobs()
+                .verify(&wrong)
+                .await
+                .unwrap_err()
+                .is_corruption()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dropped_writers_and_proofs_leave_nothing() {
     let (drive, store) = simulated().await;
-    let mut writer = store.blobs().create(BLOB, UnsealedUnits).await.unwrap();
-    writer.write(store.blobs().buffer(4), 4).await.unwrap();
-    writer.write(store.blobs().buffer(4), 4).await.unwrap();
+    let mut writer = store
+        .blobs()
+        .create(BLOB, stage::layout(), UnsealedUnits)
+        .await
+        .unwrap();
+    writer
+        .write(store.blobs().buffer(stage::layout(), 4), 4)
+        .await
+        .unwrap();
+    writer
+        .write(store.blobs().buffer(stage::layout(), 4), 4)
+        .await
+        .unwrap();
     drop(writer);
     let proof = stage::write(&store, OTHER, &stage::bytes(1, 100), 1)
         .await
@@ -320,11 +415,22 @@ async fn a_write_on_its_way_is_waited_for_when_its_writer_is_gone() {
     };
     let store = stage::open(Arc::new(drive)).await.unwrap();
     gate.shut();
-    let mut writer = store.blobs().create(BLOB, UnsealedUnits).await.unwrap();
-    writer.write(store.blobs().buffer(4), 4).await.unwrap();
+    let mut writer = store
+        .blobs()
+        .create(BLOB, stage::layout(), UnsealedUnits)
+        .await
+        .unwrap();
+    writer
+        .write(store.blobs().buffer(stage::layout(), 4), 4)
+        .await
+        .unwrap();
     drop(writer);
     // A writer that goes on is not waited for.
-    let other = store.blobs().create(OTHER, UnsealedUnits).await.unwrap();
+    let other = store
+        .blobs()
+        .create(OTHER, stage::layout(), UnsealedUnits)
+        .await
+        .unwrap();
     let blobs = store.blobs().clone();
     let mut reclaimed = tokio::spawn(async move { blobs.reclaimed().await });
     let early = tokio::time::timeout(Duration::from_millis(300), &mut reclaimed).await;
@@ -455,23 +561,41 @@ async fn a_released_blob_is_read_to_its_end_by_who_has_it_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn misuse_is_refused() {
     let (_, store) = simulated().await;
-    let mut writer = store.blobs().create(BLOB, UnsealedUnits).await.unwrap();
-    let twice = store.blobs().create(BLOB, UnsealedUnits).await.unwrap_err();
+    let mut writer = store
+        .blobs()
+        .create(BLOB, stage::layout(), UnsealedUnits)
+        .await
+        .unwrap();
+    let twice = store
+        .blobs()
+        .create(BLOB, stage::layout(), UnsealedUnits)
+        .await
+        .unwrap_err();
     assert!(matches!(twice, Error::BlobExists { blob: BLOB }));
-    let more = writer.write(store.blobs().buffer(2), 3).await.unwrap_err();
+    let more = writer
+        .write(store.blobs().buffer(stage::layout(), 2), 3)
+        .await
+        .unwrap_err();
     assert!(matches!(more, Error::Misuse { .. }));
-    let mut short = store.blobs().buffer(1);
+    let mut short = store.blobs().buffer(stage::layout(), 1);
     short.set_last_len(5);
     writer.write(short, 1).await.unwrap();
-    writer.write(store.blobs().buffer(1), 1).await.unwrap();
+    writer
+        .write(store.blobs().buffer(stage::layout(), 1), 1)
+        .await
+        .unwrap();
     let behind_short = writer.finish().await.unwrap_err();
     assert!(
         matches!(behind_short, Error::Misuse { .. }),
         "{behind_short}"
     );
-    let mut empty = store.blobs().buffer(1);
+    let mut empty = store.blobs().buffer(stage::layout(), 1);
     empty.set_last_len(0);
-    let mut writer = store.blobs().create(OTHER, UnsealedUnits).await.unwrap();
+    let mut writer = store
+        .blobs()
+        .create(OTHER, stage::layout(), UnsealedUnits)
+        .await
+        .unwrap();
     writer.write(empty, 1).await.unwrap();
     assert!(matches!(
         writer.finish().await.unwrap_err(),

@@ -48,10 +48,21 @@ pub(crate) async fn write(
     bytes: &[u8],
     units_per_buffer: usize,
 ) -> Result<BlobProof, Error> {
-    let unit = usize::try_from(store.blobs().layout().unit_bytes()).unwrap();
-    let mut writer = store.blobs().create(blob, UnsealedUnits).await?;
+    write_units(store, blob, store.blobs().layout(), bytes, units_per_buffer).await
+}
+
+/// The same with units of another length than the store's.
+pub(crate) async fn write_units(
+    store: &Store,
+    blob: BlobId,
+    layout: UnitLayout,
+    bytes: &[u8],
+    units_per_buffer: usize,
+) -> Result<BlobProof, Error> {
+    let unit = usize::try_from(layout.unit_bytes()).unwrap();
+    let mut writer = store.blobs().create(blob, layout, UnsealedUnits).await?;
     for run in bytes.chunks(unit * units_per_buffer) {
-        let mut buffer = store.blobs().buffer(units_per_buffer);
+        let mut buffer = store.blobs().buffer(layout, units_per_buffer);
         let mut used = 0;
         for piece in run.chunks(unit) {
             buffer.slot_mut(used)[..piece.len()].copy_from_slice(piece);
@@ -96,7 +107,7 @@ pub(crate) async fn read(
 }
 
 pub(crate) async fn read_all(store: &Store, location: &BlobLocation) -> Result<Vec<u8>, Error> {
-    match u32::try_from(store.blobs().layout().unit_count(location.sealed_bytes)).unwrap() {
+    match u32::try_from(location.layout.unit_count(location.sealed_bytes)).unwrap() {
         0 => store.blobs().verify(location).await.map(|_| Vec::new()),
         units => read(store, location, 0, units).await,
     }

@@ -307,8 +307,12 @@ async fn blobs_are_adopted_and_released_with_the_commit() {
     let store = stage::open(Arc::clone(&drive)).await.unwrap();
     let tables = store.tables();
     let write = async |blob| {
-        let mut writer = store.blobs().create(blob, UnsealedUnits).await.unwrap();
-        let mut buffer = store.blobs().buffer(1);
+        let mut writer = store
+            .blobs()
+            .create(blob, stage::layout(), UnsealedUnits)
+            .await
+            .unwrap();
+        let mut buffer = store.blobs().buffer(stage::layout(), 1);
         buffer.slot_mut(0).fill(7);
         writer.write(buffer, 1).await.unwrap();
         writer.finish().await.unwrap()
