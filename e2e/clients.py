@@ -90,15 +90,18 @@ def empty_and_delete(client, bucket):
                 client.abort_multipart_upload(
                     Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                 )
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            names = [item["Key"] for item in page.get("Contents", [])]
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            all_of_them = [
+                {"Key": item["Key"], "VersionId": item["VersionId"]}
+                for kind in ("Versions", "DeleteMarkers") for item in page.get(kind, [])
+            ]
             # XML 1.0 cannot carry most control characters.
-            plain = [{"Key": name} for name in names if name.isprintable()]
+            plain = [item for item in all_of_them if item["Key"].isprintable()]
             if plain:
                 client.delete_objects(Bucket=bucket, Delete={"Objects": plain, "Quiet": True})
-            for name in names:
-                if not name.isprintable():
-                    client.delete_object(Bucket=bucket, Key=name)
+            for item in all_of_them:
+                if not item["Key"].isprintable():
+                    client.delete_object(Bucket=bucket, **item)
         client.delete_bucket(Bucket=bucket)
 
 

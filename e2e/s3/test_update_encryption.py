@@ -276,12 +276,13 @@ def test_sec_n71_what_is_not_there(s3, bucket, place, keys):
         s3.update_object_encryption(Bucket=bucket, Key="other", **target(keys[0]))
     with refused("NoSuchBucket", 404):
         s3.update_object_encryption(Bucket=bucket_name("no"), Key="k", **target(keys[0]))
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    elsewhere = s3.put_object(Bucket=bucket, Key="elsewhere", Body=b"x")["VersionId"]
     with refused("NoSuchVersion", 404):
-        s3.update_object_encryption(
-            VersionId="3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY", **place, **target(keys[0])
-        )
-    with refused("InvalidArgument", 400):
-        s3.update_object_encryption(VersionId="", **place, **target(keys[0]))
+        s3.update_object_encryption(VersionId=elsewhere, **place, **target(keys[0]))
+    for malformed in ("", "x", "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY", elsewhere + "A"):
+        with refused("InvalidArgument", 400):
+            s3.update_object_encryption(VersionId=malformed, **place, **target(keys[0]))
 
 
 @pytest.mark.parametrize("headers", [

@@ -6,17 +6,10 @@ import json
 import pytest
 
 import leaks
-from clients import CustomerKey, bucket_name, headers_of, noise, read, refused
+from clients import CustomerKey, bucket_name, empty_and_delete, headers_of, noise, read, refused
 from drive_watch import DriveWatch
 
 NO_ID = "A" * 32
-
-
-def empty_versions(s3, bucket):
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        for entry in page.get("Versions", []) + page.get("DeleteMarkers", []):
-            s3.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
-    s3.delete_bucket(Bucket=bucket)
 
 
 def set_versioning(s3, bucket, status):
@@ -28,7 +21,7 @@ def plain(s3):
     name = bucket_name("plain")
     s3.create_bucket(Bucket=name)
     yield name
-    empty_versions(s3, name)
+    empty_and_delete(s3, name)
 
 
 @pytest.fixture

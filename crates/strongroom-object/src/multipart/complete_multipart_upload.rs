@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::put_object::PutObjectOutput;
-use crate::rows::{StoredPart, VersionRow};
+use crate::rows::{ChecksumRow, StoredPart, VersionRow};
 use crate::version::{Found, NewVersion, remove_body};
 
 /// A part as Complete names it.
@@ -93,17 +93,9 @@ impl Objects {
             }
             None => None,
         };
-        let sealed_checksum = match (&opened, &checksum) {
-            (Some((_, oek)), Some(sum)) => Some(encryption::seal_checksum(mode, oek, &odi, sum)?),
-            _ => None,
-        };
-        let part_checksums = match (&opened, &checksum) {
-            (Some((_, oek)), Some(sum)) if sum.checksum_type == ChecksumType::Composite => {
-                let all = part_digests(sum, &chosen);
-                Some(encryption::seal_part_checksums(mode, oek, &odi, &all)?)
-            }
-            _ => None,
-        };
+        let oek = opened.as_ref().map(|(_, oek)| oek);
+        let (sealed_checksum, part_checksums) =
+            seal_checksums(mode, oek, &odi, checksum.as_ref(), &chosen)?;
         let row = VersionRow {
             version_uid: random_uid()?,
             odi: upload.row.odi,
@@ -336,6 +328,28 @@ fn composite_checksum(
         value: digest::digest(algorithm, &all),
         parts: u32::try_from(chosen.len()).ok(),
     })
+}
+
+/// The object's checksum, and for a composite one those of the parts, as they are stored; nothing
+/// where there is no checksum or no key to seal it with.
+fn seal_checksums(
+    mode: SseMode,
+    oek: Option<&ObjectKey>,
+    odi: &ObjectDataId,
+    checksum: Option<&Checksum>,
+    chosen: &[&OpenPart],
+) -> Result<(Option<ChecksumRow>, Option<ChecksumRow>), Error> {
+    let (Some(oek), Some(whole)) = (oek, checksum) else {
+        return Ok((None, None));
+    };
+    let sealed = encryption::seal_checksum(mode, oek, odi, whole)?;
+    let parts = if whole.checksum_type == ChecksumType::Composite {
+        let digests = part_digests(whole, chosen);
+        Some(encryption::seal_part_checksums(mode, oek, odi, &digests)?)
+    } else {
+        None
+    };
+    Ok((Some(sealed), parts))
 }
 
 /// The digests that a composite checksum was computed over, one after another.
