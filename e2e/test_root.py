@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root of all keys, from outside: every provider, every change from one to another, killed at
-random; shares; new epochs; wrapped keys brought forward."""
+random; shares; new epochs; wrapped keys brought forward (killed: crash/test_kill_rewrap.py)."""
 
 import hashlib
 import itertools
@@ -293,50 +293,6 @@ def test_rotate_five_times_and_rewrap(store, roots):
     assert "found: 0 damaged" in verified
     names = [event["eventName"] for event in store.audit()]
     assert names.count("RotateKeyring") == 5 and names.count("RewrapKeys") == 2
-
-
-def test_rewrap_killed_and_taken_up(store, roots):
-    """Server and offline command are killed while they rewrap; in the end all is forward."""
-    s3 = clients.s3(store)
-    bucket = clients.bucket_name()
-    s3.create_bucket(Bucket=bucket)
-    for number in range(300):
-        s3.put_object(Bucket=bucket, Key=f"{number:04}", Body=b"%d" % number)
-    kms = clients.kms(store)
-    blobs = []
-    for _ in range(20):
-        key_id = kms.create_key()["KeyMetadata"]["KeyId"]
-        blobs.append(kms.encrypt(KeyId=key_id, Plaintext=b"x")["CiphertextBlob"])
-    rng = random.Random(11)
-    env = clean_environment() | {"STRONGROOM_DATA": str(store.data)} | roots.env
-    killed = 0
-    for attempt in range(24):
-        root(store, roots, "rotate", flags=() if attempt % 2 else roots.flags["key-file-2"])
-        offline = attempt % 2 == 0
-        if offline:
-            store.stop()
-        command = [str(program()), "rewrap", "--quiet", *roots.flags["key-file-2"]]
-        process = subprocess.Popen(
-            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.random() * 0.5)
-        killed += process.poll() is None
-        if offline:
-            process.kill()
-        else:
-            store.kill()
-        process.wait()
-        store.start()
-    assert killed >= 5
-    done = store.command("rewrap", "--quiet").stdout
-    assert "0 damaged" in done
-    kms, s3 = clients.kms(store), clients.s3(store)
-    for blob in blobs:
-        assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
-    for number in range(0, 300, 7):
-        body = s3.get_object(Bucket=bucket, Key=f"{number:04}")["Body"].read()
-        assert body == b"%d" % number
-    again = store.command("rewrap", "--quiet").stdout
-    assert again.count(": 0 wrapped again") == 2, again
 
 
 def test_sec_wrong_pin_label_token_key_and_credentials_open_nothing(store, roots):

@@ -29,11 +29,14 @@ class CrashServer(Server):
         self.extra_env |= self.shim.environment()
         self.ready_seconds = []
         self.known_credential = CREDENTIAL
+        self.kept_credential = None
 
     @property
     def credential(self):
         if self.known_credential:
             return ACCESS_KEY
+        if self.kept_credential:
+            return self.kept_credential
         made = self.env()
         return made["AWS_ACCESS_KEY_ID"], made["AWS_SECRET_ACCESS_KEY"]
 
@@ -42,6 +45,10 @@ class CrashServer(Server):
         self.known_credential = {}
         for name in CREDENTIAL:
             del self.extra_env[name]
+
+    def keep_credential(self):
+        """The generated one will not change any more: it is asked for once."""
+        self.kept_credential = self.credential
 
     def spawn(self):
         """A new process, without waiting for anything."""
