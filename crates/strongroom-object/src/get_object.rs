@@ -94,11 +94,10 @@ impl Objects {
             &held.parts,
         )?;
         let whole = input.range.is_none() && input.part_number.is_none();
-        let checksum = match &row.checksum {
-            Some(sum) if input.checksum_mode && whole => {
-                Some(encryption::open_checksum(sum, &oek, &row.object_data_id())?)
-            }
-            _ => None,
+        let checksum = if input.checksum_mode && whole {
+            encryption::open_checksum(&row, &oek)?
+        } else {
+            None
         };
         let body = self.open_body(&oek, &row, held, served).await?;
         let mut head = head_of(row, encryption);
@@ -125,18 +124,14 @@ impl Objects {
         } = opened;
         let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
         let whole = input.range.is_none() && input.part_number.is_none();
-        let checksum = match row.checksum.clone() {
-            Some(sum) if input.checksum_mode && whole => {
+        let checksum = match &row.checksum {
+            Some(_) if input.checksum_mode && whole => {
                 let wrap_key =
                     encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
                 let name = &input.object_key;
                 let oek =
                     encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &held.parts)?;
-                Some(encryption::open_checksum(
-                    &sum,
-                    &oek,
-                    &row.object_data_id(),
-                )?)
+                encryption::open_checksum(&row, &oek)?
             }
             _ => None,
         };

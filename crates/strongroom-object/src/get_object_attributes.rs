@@ -114,17 +114,15 @@ impl Objects {
             bucket, row, held, ..
         } = found;
         let (mut checksum, mut parts) = (None, None);
-        if let Some(stored) = &row.checksum
-            && (input.checksum || (input.parts.is_some() && row.parts > 0))
-        {
+        if row.checksum.is_some() && (input.checksum || (input.parts.is_some() && row.parts > 0)) {
             let key = encryption::reopen(self, scope, &bucket, &row.key, read.customer_key).await?;
             let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
-            let opened = encryption::open_checksum(stored, &oek, &row.object_data_id())?;
             if let Some(page) = input.parts.filter(|_| row.parts > 0) {
-                let sums = self.part_checksums(&row, &oek, &opened)?;
+                let sums = self.part_checksums(&row, &oek)?;
+                let sums = sums.map_or_else(Vec::new, |all| each(&all));
                 parts = Some(object_parts(&held.parts, page, &sums));
             }
-            checksum = Some(opened).filter(|_| input.checksum);
+            checksum = encryption::open_checksum(&row, &oek)?.filter(|_| input.checksum);
         } else if let Some(page) = input.parts.filter(|_| row.parts > 0) {
             parts = Some(object_parts(&held.parts, page, &[]));
         }
@@ -138,40 +136,54 @@ impl Objects {
         })
     }
 
-    /// The checksums of the parts of an object with a composite checksum, which is a digest over
-    /// them: BIND covers it, and so them.
-    fn part_checksums(
+    /// The checksums of the parts of an object with a composite checksum, one after another: that
+    /// is a digest over them, so BIND, which covers it, covers them.
+    pub(crate) fn part_checksums(
         &self,
         row: &VersionRow,
         oek: &ObjectKey,
-        whole: &Checksum,
-    ) -> Result<Vec<Checksum>, Error> {
+    ) -> Result<Option<Checksum>, Error> {
         let Some(found) = self.tables().get(PART_TABLES, &row.version_uid)? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let table: PartTableRow = rows::decode(&found.value, "part table row")?;
-        let Some(sealed) = &table.checksums else {
-            return Ok(Vec::new());
+        let whole = encryption::open_checksum(row, oek)?;
+        let composite = whole.filter(|sum| sum.checksum_type == ChecksumType::Composite);
+        let (whole, sealed) = match (composite, &table.checksums) {
+            (None, None) => return Ok(None),
+            (Some(whole), Some(sealed)) => (whole, sealed),
+            (_, _) => return Err(damaged()),
         };
         let all = encryption::open_part_checksums(sealed, oek, &row.object_data_id())?;
-        let length = digest_len(all.algorithm);
-        let belongs = whole.checksum_type == ChecksumType::Composite
-            && all.algorithm == whole.algorithm
-            && all.value.len() == length.saturating_mul(usize::from(row.parts))
-            && digest(all.algorithm, &all.value) == whole.value;
-        if !belongs {
-            return Err(Error::Corrupted {
-                what: "checksums of the parts".to_owned(),
-            });
-        }
-        let one = |value: &[u8]| Checksum {
-            algorithm: all.algorithm,
-            checksum_type: ChecksumType::FullObject,
-            value: value.to_vec(),
-            parts: None,
-        };
-        Ok(all.value.chunks(length).map(one).collect())
+        let length = digest_len(all.algorithm).saturating_mul(usize::from(row.parts));
+        let belongs = all.value.len() == length
+            && digest(all.algorithm, &all.value) == whole.value
+            && Checksum {
+                value: whole.value.clone(),
+                ..all.clone()
+            } == whole;
+        belongs.then_some(Some(all)).ok_or_else(damaged)
     }
+}
+
+fn damaged() -> Error {
+    Error::Corrupted {
+        what: "checksums of the parts".to_owned(),
+    }
+}
+
+/// Checksums that stand one after another.
+fn each(all: &Checksum) -> Vec<Checksum> {
+    let one = |value: &[u8]| Checksum {
+        algorithm: all.algorithm,
+        checksum_type: ChecksumType::FullObject,
+        value: value.to_vec(),
+        parts: None,
+    };
+    all.value
+        .chunks(digest_len(all.algorithm))
+        .map(one)
+        .collect()
 }
 
 fn object_parts(parts: &[StoredPart], page: PartsPage, sums: &[Checksum]) -> ObjectParts {

@@ -13,8 +13,8 @@ use crate::encryption;
 use crate::error::Error;
 use crate::model::{EncryptionRequest, ObjectName, Scope};
 use crate::objects::{Bucket, Objects};
-use crate::rows::{self, StoredPart, VersionEntry, VersionRow, context_from};
-use crate::table_key::VERSIONS;
+use crate::rows::{self, PartTableRow, StoredPart, VersionEntry, VersionRow, context_from};
+use crate::table_key::{PART_TABLES, VERSIONS};
 use crate::version::Found;
 use crate::version_id::VersionId;
 
@@ -115,20 +115,21 @@ impl Objects {
                 Err(error) if self.still_stands(&found)? => return Err(error),
                 Err(_) => continue,
             };
-            let row = self
+            let (row, mut writes) = self
                 .under_another_key(scope, &bucket, &input, &old, &parts)
                 .await?;
+            writes.push(Write::Put {
+                table: VERSIONS,
+                key: found.table_key.clone(),
+                value: rows::encode(&VersionEntry::Object(Box::new(row)))?,
+            });
             let batch = Batch {
                 preconditions: vec![Precondition::SeqIs {
                     table: VERSIONS,
-                    key: found.table_key.clone(),
+                    key: found.table_key,
                     seq: found.seq,
                 }],
-                writes: vec![Write::Put {
-                    table: VERSIONS,
-                    key: found.table_key,
-                    value: rows::encode(&VersionEntry::Object(Box::new(row)))?,
-                }],
+                writes,
             };
             match self.tables().commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -139,7 +140,8 @@ impl Objects {
         Err(Error::ConditionalConflict)
     }
 
-    /// The row of a version with its object key under a new data key.
+    /// The row of a version with its object key under a new data key, and what else changes with
+    /// it.
     async fn under_another_key(
         &self,
         scope: Scope<'_>,
@@ -147,7 +149,7 @@ impl Objects {
         input: &UpdateObjectEncryption,
         old: &VersionRow,
         parts: &[StoredPart],
-    ) -> Result<VersionRow, Error> {
+    ) -> Result<(VersionRow, Vec<Write>), Error> {
         let name = input.object_key.as_str();
         let record = old.key.sealed_record()?;
         let refused = |mode| Err(Error::EncryptionNotChangeable { mode });
@@ -181,10 +183,22 @@ impl Objects {
         row.key = wrap_key.row();
         // What SSE-S3 keeps in clear would tell who may not use the key what the object is.
         let odi = row.object_data_id();
-        if let Some(sum) = row.checksum.take() {
-            let sum = encryption::open_checksum(&sum, &oek, &odi)?;
+        if let Some(sum) = encryption::open_checksum(old, &oek)? {
             let sealed = encryption::seal_checksum(wrap_key.mode(), &oek, &odi, &sum)?;
             row.checksum = Some(sealed);
+        }
+        let mut writes = Vec::new();
+        if let Some(sums) = self.part_checksums(old, &oek)? {
+            let sealed = encryption::seal_part_checksums(wrap_key.mode(), &oek, &odi, &sums)?;
+            let table = PartTableRow {
+                parts: parts.to_vec(),
+                checksums: Some(sealed),
+            };
+            writes.push(Write::Put {
+                table: PART_TABLES,
+                key: row.version_uid.to_vec(),
+                value: rows::encode(&table)?,
+            });
         }
         let bind = encryption::bind_version(self, bucket, name, &row, parts)?;
         let flags = RecordFlags {
@@ -192,7 +206,7 @@ impl Objects {
             ..record.flags()
         };
         row.key.record = wrap_key.wrap(&oek, &bind, flags)?;
-        Ok(row)
+        Ok((row, writes))
     }
 
     fn still_stands(&self, found: &Found) -> Result<bool, Error> {

@@ -400,6 +400,13 @@ impl Run<'_> {
             SseMode::S3 | SseMode::Kms => {
                 match encryption::reopen(objects, scope, bucket, &row.key, None).await {
                     Ok(key) => Some(key),
+                    // The key service has the key and what is stored does not open under it: that
+                    // is no key which is disabled or deleted, it is a changed record.
+                    Err(Error::Kms(strongroom_kms::Error::InvalidCiphertext)) => {
+                        return Err(Error::Corrupted {
+                            what: "sealed-key record, or the context kept with it".to_owned(),
+                        });
+                    }
                     Err(Error::Kms(_)) => None,
                     Err(error) => return Err(error),
                 }
@@ -413,9 +420,8 @@ impl Run<'_> {
             return Ok(Depth::ChecksumsOnly);
         };
         let oek = encryption::unwrap_version(objects, &key, bucket, object_key, row, &held.parts)?;
-        if let Some(sum) = &row.checksum {
-            encryption::open_checksum(sum, &oek, &row.object_data_id())?;
-        }
+        encryption::open_checksum(row, &oek)?;
+        objects.part_checksums(row, &oek)?;
         for part in &held.parts {
             if let Place::Blob(location) = &part.place {
                 objects.blobs().verify_trailer(location).await?;

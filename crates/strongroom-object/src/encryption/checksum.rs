@@ -3,9 +3,10 @@
 
 use strongroom_format::{ObjectDataId, ObjectKey, SseMode};
 
+use crate::digest::digest_len;
 use crate::error::Error;
 use crate::model::{Checksum, ChecksumType};
-use crate::rows::ChecksumRow;
+use crate::rows::{ChecksumRow, VersionRow};
 
 /// Store a checksum: sealed under the object's own key unless the object is under SSE-S3.
 pub(crate) fn seal_checksum(
@@ -46,13 +47,26 @@ fn seal(
     Ok(row)
 }
 
-/// The inverse of [`seal_checksum`].
-pub(crate) fn open_checksum(
-    row: &ChecksumRow,
-    oek: &ObjectKey,
-    odi: &ObjectDataId,
-) -> Result<Checksum, Error> {
-    open(row, oek, odi, u8::from(row.composite))
+/// The checksum of a version, the inverse of [`seal_checksum`].
+///
+/// BIND covers what is stored as the digest, but not whether it is sealed, nor the number of parts:
+/// a sealed digest that is said to be clear has the wrong length, and the version knows its parts.
+pub(crate) fn open_checksum(row: &VersionRow, oek: &ObjectKey) -> Result<Option<Checksum>, Error> {
+    let Some(stored) = &row.checksum else {
+        return Ok(None);
+    };
+    let checksum = open(
+        stored,
+        oek,
+        &row.object_data_id(),
+        u8::from(stored.composite),
+    )?;
+    let parts = stored.composite.then(|| u32::from(row.parts));
+    if checksum.value.len() == digest_len(checksum.algorithm) && checksum.parts == parts {
+        Ok(Some(checksum))
+    } else {
+        Err(damaged())
+    }
 }
 
 /// The inverse of [`seal_part_checksums`].
@@ -76,10 +90,14 @@ fn open(
     let value = oek
         .sums_key(odi)
         .open(&row.value, &[row.algorithm, use_byte])
-        .map_err(|_| Error::Corrupted {
-            what: "stored checksum".to_owned(),
-        })?;
+        .map_err(|_| damaged())?;
     row.with_value(value)
+}
+
+fn damaged() -> Error {
+    Error::Corrupted {
+        what: "stored checksum".to_owned(),
+    }
 }
 
 /// The use that the additional data names for checksums of parts; 0 and 1 are the object's own.

@@ -269,6 +269,7 @@ pub(crate) fn unwrap_version(
     parts: &[StoredPart],
 ) -> Result<ObjectKey, Error> {
     let record = row.key.sealed_record()?;
+    check_caller_context(bucket, object_key, &row.key, record.mode())?;
     let bind = bind_version(objects, bucket, object_key, row, parts)?;
     match (&row.key.completion_tag, &row.key.upload) {
         (None, None) => unwrap(wrap_key, &record, &bind),
@@ -330,6 +331,33 @@ fn unwrap(
             },
         }
     })
+}
+
+/// The caller's pairs are not in BIND by themselves: they must be what the bound context was made
+/// of.
+fn check_caller_context(
+    bucket: &Bucket,
+    object_key: &str,
+    key: &KeyRow,
+    mode: SseMode,
+) -> Result<(), Error> {
+    let wanted = match mode {
+        SseMode::Kms | SseMode::Dsse => {
+            with_object_arn(key.caller_context.clone(), &bucket.name, object_key).map_err(|_| {
+                Error::Corrupted {
+                    what: "encryption context of the caller".to_owned(),
+                }
+            })?
+        }
+        SseMode::S3 | SseMode::C => key.caller_context.clone(),
+    };
+    if wanted == key.context {
+        Ok(())
+    } else {
+        Err(Error::Corrupted {
+            what: "encryption context of the caller".to_owned(),
+        })
+    }
 }
 
 /// Objects under KMS keys are not for connections in clear.

@@ -11,10 +11,10 @@ use strongroom_store::{Batch, Row, TableId, Write};
 
 use crate::harness::*;
 
-const VERSIONS: TableId = TableId(21);
-const BODIES: TableId = TableId(24);
+pub(crate) const VERSIONS: TableId = TableId(21);
+pub(crate) const BODIES: TableId = TableId(24);
 
-fn rows(house: &House, table: TableId) -> Vec<(Vec<u8>, Row)> {
+pub(crate) fn rows(house: &House, table: TableId) -> Vec<(Vec<u8>, Row)> {
     house
         .store
         .tables()
@@ -22,7 +22,7 @@ fn rows(house: &House, table: TableId) -> Vec<(Vec<u8>, Row)> {
         .unwrap()
 }
 
-async fn put_row(house: &House, table: TableId, key: &[u8], value: &[u8]) {
+pub(crate) async fn put_row(house: &House, table: TableId, key: &[u8], value: &[u8]) {
     let write = Write::Put {
         table,
         key: key.to_vec(),

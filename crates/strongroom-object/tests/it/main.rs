@@ -20,6 +20,7 @@ mod model;
 mod multipart;
 mod races;
 mod rewrap;
+mod tamper;
 mod update_encryption;
 mod verify;
 mod versions;

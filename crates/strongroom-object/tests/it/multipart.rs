@@ -24,7 +24,7 @@ pub(crate) async fn create(house: &House, encryption: EncryptionRequest) -> Stri
     create_with(house, encryption, None, None).await.unwrap()
 }
 
-async fn create_with(
+pub(crate) async fn create_with(
     house: &House,
     encryption: EncryptionRequest,
     checksum_algorithm: Option<ChecksumAlgorithm>,

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use strongroom_format::{EncryptionContext, SealedKeyRecord, SseMode};
 use strongroom_kms::{CreateKeyInput, DisableKeyInput};
 use strongroom_object::{
-    ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest, Error, KmsKeyArn,
-    UpdateObjectEncryption,
+    ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest, Error, GetObjectAttributes,
+    KmsKeyArn, PartsPage, UpdateObjectEncryption,
 };
 use strongroom_store::{Batch, TableId, Write};
 
 use crate::harness::*;
-use crate::multipart::{complete, completed, create, part};
+use crate::multipart::{complete, completed, create, create_with, part};
 
 const VERSIONS: u16 = 21;
 const BODIES: u16 = 24;
@@ -164,6 +164,50 @@ async fn clear_checksum_is_sealed() {
     assert!(!has(&row(&house), &sum.value));
     let got = house.get_output("bucket", "k", None).await.unwrap();
     assert_eq!(got.head.checksum, Some(sum));
+}
+
+#[tokio::test]
+async fn clear_checksums_of_parts_are_sealed() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let key_arn = key(&house).await;
+    let sha = Some(ChecksumAlgorithm::Sha256);
+    let id = create_with(&house, EncryptionRequest::S3, sha, None)
+        .await
+        .unwrap();
+    let done = part(&house, &id, 1, &pattern(70_000), None).await.unwrap();
+    let sum = done.checksum.clone().unwrap();
+    let mut named = completed(1, &done);
+    named.checksum = Some((sum.algorithm, sum.value.clone()));
+    complete(&house, &id, vec![named], None).await.unwrap();
+    let table = || {
+        let [(_, value)] = rows(&house, PART_TABLES).try_into().unwrap();
+        value
+    };
+    let listed = async || {
+        let input = GetObjectAttributes {
+            bucket: "bucket".to_owned(),
+            object_key: "k".to_owned(),
+            version_id: None,
+            customer_key: None,
+            checksum: true,
+            parts: Some(PartsPage {
+                marker: 0,
+                max_parts: 10,
+            }),
+        };
+        let request = house.request();
+        let asked = house.objects.get_object_attributes(request.scope(), input);
+        let told = asked.await.unwrap();
+        (told.checksum.unwrap(), told.parts.unwrap().page.remove(0))
+    };
+    let (whole, of_part) = listed().await;
+    assert_eq!(of_part.checksum.value, sum.value);
+    assert!(has(&table(), &sum.value), "SSE-S3 keeps it in clear");
+    update(&house, "k", &key_arn).await.unwrap();
+    assert!(!has(&table(), &sum.value));
+    let (now, of_part) = listed().await;
+    assert_eq!((now, of_part.checksum.value), (whole, sum.value));
 }
 
 #[tokio::test]
