@@ -22,6 +22,7 @@
 //! said [`chunked::Event::End`]: data of a chunk is handed out before its signature is known.
 
 pub mod chunked;
+pub mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod query;
@@ -29,6 +30,7 @@ pub mod secret;
 pub mod sigv4;
 
 pub use chunked::{ChunkDecoder, ChunkError, ChunkMode, ChunkSigner};
+pub use form::{FormDecoder, FormError, FormHead};
 pub use secret::SecretAccessKey;
 pub use sigv4::{
     AuthKind, Expected, ParsedAuth, PayloadMode, RequestToVerify, SigV4Error, SigningKeyCache,
