@@ -21,6 +21,7 @@ use rustls::pki_types::PrivateKeyDer;
 use strongroom_format::{
     BodyContext, FloeHeader, Layer, ObjectDataId, ObjectKey, Opener, PartUid, Sealer,
 };
+use strongroom_object::BodyLength;
 use strongroom_object::pipeline::read::{SealedPart, SealedSource, open_body};
 use strongroom_object::pipeline::write::{SealedBody, seal_body};
 use strongroom_object::pipeline::{SegmentOpener, SegmentSealer};
@@ -157,15 +158,16 @@ impl Server {
         let blobs = self.store.blobs();
         let crc = Some(ChecksumAlgorithm::Crc64Nvme);
         let blob = BlobId(uid);
-        let (body_sealed, digests) = if self.plain {
-            seal_body(blobs, blob, &PlainSealer, &mut body, plain_len, md5, crc).await?
+        let length = BodyLength::Exactly(plain_len);
+        let sealed = if self.plain {
+            seal_body(blobs, blob, &PlainSealer, &mut body, length, md5, crc).await?
         } else {
             seal_body(
                 blobs,
                 blob,
                 &SegmentSealer(&sealer),
                 &mut body,
-                plain_len,
+                length,
                 md5,
                 crc,
             )
@@ -173,7 +175,7 @@ impl Server {
         };
         let stored = Stored {
             plain_len,
-            body: body_sealed,
+            body: sealed.body,
             key,
             context,
             header: *sealer.header(),
@@ -181,7 +183,7 @@ impl Server {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         objects.insert(name, Arc::new(stored));
         drop(objects);
-        let seen = digests.checksum.map_or(0, |(_, value)| value.len());
+        let seen = sealed.digests.checksum.map_or(0, |(_, value)| value.len());
         let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
         Ok(Response::builder()
             .header("x-checksum-bytes", seen)

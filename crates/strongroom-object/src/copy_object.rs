@@ -16,9 +16,9 @@ use crate::encryption;
 use crate::error::{BodyError, Error};
 use crate::get_object::{GetObject, Opened};
 use crate::model::{
-    Body, BodySource, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey, Encryption,
-    EncryptionRequest, ObjectName, PUT_BYTES_MAX, Properties, ReadConditions, Scope, Served,
-    WriteConditions,
+    Body, BodyLength, BodySource, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey,
+    Encryption, EncryptionRequest, ObjectName, PUT_BYTES_MAX, Properties, ReadConditions, Scope,
+    Served, WriteConditions,
 };
 use crate::objects::Objects;
 use crate::pipeline::read::ObjectBody;
@@ -145,7 +145,7 @@ impl Objects {
             bucket: &bucket,
             object_key: &input.object_key,
             properties: properties.into(),
-            content_length: source.len,
+            content_length: BodyLength::Exactly(source.len),
             checksum: ChecksumRequest {
                 algorithm,
                 ..ChecksumRequest::default()

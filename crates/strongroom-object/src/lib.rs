@@ -59,11 +59,11 @@ pub use kms_impact::KmsImpact;
 pub use list_object_versions::{ListObjectVersions, ListObjectVersionsOutput, ListedVersion};
 pub use list_objects::{ListObjects, ListObjectsOutput};
 pub use model::{
-    Body, BodySource, BucketEncryption, BucketInfo, BucketName, BucketVersioning, ByteRange,
-    Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, CustomerKey, DefaultAlgorithm,
-    Encryption, EncryptionRequest, ListedObject, OBJECT_BYTES_MAX, ObjectHead, ObjectName,
-    PART_BYTES_MIN, PART_NUMBER_MAX, PUT_BYTES_MAX, Properties, ReadConditions, Scope, Served,
-    WriteConditions,
+    Body, BodyLength, BodySource, BucketEncryption, BucketInfo, BucketName, BucketVersioning,
+    ByteRange, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, CustomerKey,
+    DefaultAlgorithm, Encryption, EncryptionRequest, ListedObject, OBJECT_BYTES_MAX, ObjectHead,
+    ObjectName, PART_BYTES_MIN, PART_NUMBER_MAX, PUT_BYTES_MAX, Properties, ReadConditions, Scope,
+    Served, WriteConditions,
 };
 pub use multipart::{
     CompleteMultipartUpload, CompletedPart, CreateMultipartUpload, CreateMultipartUploadOutput,

@@ -229,6 +229,32 @@ pub struct ChecksumRequest {
     pub content_md5: Option<[u8; 16]>,
 }
 
+/// How long a body is, plaintext bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// This long: a body that ends elsewhere is refused.
+    Exactly(u64),
+    /// Nobody knows before it ends; longer than this it must not be.
+    AtMost(u64),
+}
+
+impl BodyLength {
+    /// Refuses what is announced to be longer than one PUT may bring; what is not announced is
+    /// cut off there.
+    pub(crate) fn within_one_put(self) -> Result<Self, Error> {
+        match self {
+            Self::Exactly(proposed_size) if proposed_size > PUT_BYTES_MAX => {
+                Err(Error::EntityTooLarge {
+                    proposed_size,
+                    max_size: PUT_BYTES_MAX,
+                })
+            }
+            Self::Exactly(_) => Ok(self),
+            Self::AtMost(bytes) => Ok(Self::AtMost(bytes.min(PUT_BYTES_MAX))),
+        }
+    }
+}
+
 /// A request body: verified framing, plaintext bytes.
 ///
 /// The end of the stream (`None`) means that signature, length and payload hash of the request

@@ -6,7 +6,7 @@ use strongroom_store::{BlobId, Write};
 
 use crate::digest::digest_len;
 use crate::error::Error;
-use crate::model::{Body, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
+use crate::model::{Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
 use crate::objects::{Objects, random_32, random_uid};
 use crate::pipeline::SegmentSealer;
 use crate::pipeline::write::seal_body;
@@ -22,7 +22,7 @@ pub(crate) struct Incoming<'a> {
     /// 0 for a PUT.
     pub part_number: u16,
     /// Plaintext bytes to come.
-    pub plain_len: u64,
+    pub length: BodyLength,
     /// What was announced about them.
     pub checksum: &'a ChecksumRequest,
     /// What is computed when the request names no algorithm.
@@ -69,16 +69,17 @@ impl Objects {
         let algorithm = request.algorithm.or(incoming.default_algorithm);
         check_expected_len(request)?;
         let md5 = incoming.md5_etag || request.content_md5.is_some();
-        let (sealed_body, digests) = seal_body(
+        let sealed = seal_body(
             self.blobs(),
             BlobId(part_uid),
             &SegmentSealer(&sealer),
             &mut body,
-            incoming.plain_len,
+            incoming.length,
             md5,
             algorithm,
         )
         .await?;
+        let digests = sealed.digests;
         check_md5(request, digests.md5)?;
         let trailing = body.trailing_checksum();
         let checksum = check_checksum(request, trailing.as_ref(), digests.checksum)?;
@@ -87,11 +88,11 @@ impl Objects {
             _ => hex::encode(random_uid()?),
         };
         let floe_header = *sealer.header().as_bytes();
-        let (write, place) = store_body(part_uid, sealed_body);
+        let (write, place) = store_body(part_uid, sealed.body);
         let part = StoredPart {
             part_number: incoming.part_number,
             part_uid,
-            plain_len: incoming.plain_len,
+            plain_len: sealed.plain_len,
             floe_header,
             place,
         };

@@ -9,8 +9,8 @@ use crate::conditions::check_write;
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::model::{
-    Body, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest, ObjectName,
-    PUT_BYTES_MAX, Properties, Scope, WriteConditions,
+    Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest,
+    ObjectName, Properties, Scope, WriteConditions,
 };
 use crate::objects::{Bucket, Objects, random_32, random_uid};
 use crate::part_store::Incoming;
@@ -31,7 +31,7 @@ pub struct PutObject {
     /// Conditions on what is there.
     pub conditions: WriteConditions,
     /// Plaintext bytes to come.
-    pub content_length: u64,
+    pub content_length: BodyLength,
     /// What is announced about them.
     pub checksum: ChecksumRequest,
     /// The bytes.
@@ -69,7 +69,7 @@ pub(crate) struct NewObject<'a> {
     pub bucket: &'a Bucket,
     pub object_key: &'a str,
     pub properties: PropertiesRow,
-    pub content_length: u64,
+    pub content_length: BodyLength,
     pub checksum: ChecksumRequest,
     pub conditions: WriteConditions,
 }
@@ -78,6 +78,7 @@ pub(crate) struct NewObject<'a> {
 pub(crate) struct StoredObject {
     pub version_id: Option<VersionId>,
     pub etag: String,
+    pub size: u64,
     pub created_ms: u64,
     pub encryption: Encryption,
     pub checksum: Option<Checksum>,
@@ -95,13 +96,7 @@ impl Objects {
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
-        if input.content_length > PUT_BYTES_MAX {
-            let proposed_size = input.content_length;
-            return Err(Error::EntityTooLarge {
-                proposed_size,
-                max_size: PUT_BYTES_MAX,
-            });
-        }
+        let content_length = input.content_length.within_one_put()?;
         let current = self.find_version(&bucket, &input.object_key)?;
         let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, &input.object_key)?;
@@ -112,7 +107,7 @@ impl Objects {
             bucket: &bucket,
             object_key: &input.object_key,
             properties: input.properties.into(),
-            content_length: input.content_length,
+            content_length,
             checksum: input.checksum,
             conditions: input.conditions,
         };
@@ -120,7 +115,7 @@ impl Objects {
         Ok(PutObjectOutput {
             version_id: stored.version_id,
             etag: stored.etag,
-            size: input.content_length,
+            size: stored.size,
             encryption: stored.encryption,
             checksum: stored.checksum,
         })
@@ -140,7 +135,7 @@ impl Objects {
             oek: &oek,
             odi,
             part_number: 0,
-            plain_len: new.content_length,
+            length: new.content_length,
             checksum: &new.checksum,
             default_algorithm: Some(ChecksumAlgorithm::Crc64Nvme),
             md5_etag: mode == SseMode::S3,
@@ -149,7 +144,7 @@ impl Objects {
         let row = VersionRow {
             version_uid: random_uid()?,
             odi: odi.0,
-            size: new.content_length,
+            size: written.part.plain_len,
             created_ms: self.now_ms(),
             etag: written.etag.clone(),
             properties: new.properties,
@@ -170,7 +165,7 @@ impl Objects {
             row.key.record = wrap_key.wrap(&oek, &bind, RecordFlags::default())?;
             Ok(())
         };
-        let created_ms = row.created_ms;
+        let (created_ms, size) = (row.created_ms, row.size);
         let batch = Batch {
             preconditions: Vec::new(),
             writes: vec![written.write],
@@ -194,6 +189,7 @@ impl Objects {
         Ok(StoredObject {
             version_id: changed.id,
             etag: written.etag,
+            size,
             created_ms,
             encryption: wrap_key.encryption()?,
             checksum: written.checksum,

@@ -6,7 +6,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, EncryptionRequest, PutObject};
+use strongroom_object::{Action, BodyLength, EncryptionRequest, PutObject};
 
 use super::{
     S3Request, checksum_headers, conditions, encryption_headers, names, properties, upload,
@@ -29,7 +29,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         properties,
         encryption,
         conditions,
-        content_length,
+        content_length: BodyLength::Exactly(content_length),
         checksum,
         body,
     };

@@ -9,8 +9,8 @@ use crate::authorize::Action;
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::model::{
-    Body, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey, Encryption, ObjectName,
-    PUT_BYTES_MAX, Scope,
+    Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey, Encryption,
+    ObjectName, PUT_BYTES_MAX, Scope,
 };
 use crate::objects::{Bucket, Objects};
 use crate::part_store::{Incoming, Written};
@@ -136,7 +136,7 @@ impl Objects {
             oek: &oek,
             odi: ObjectDataId(upload.row.odi),
             part_number: new.part_number,
-            plain_len: new.content_length,
+            length: BodyLength::Exactly(new.content_length),
             checksum: &new.checksum,
             default_algorithm: Some(fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
             md5_etag: wrap_key.mode() == SseMode::S3,

@@ -11,7 +11,7 @@ use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer, UnitSea
 
 use crate::digest::{Digester, Digests};
 use crate::error::Error;
-use crate::model::{Body, ChecksumAlgorithm};
+use crate::model::{Body, BodyLength, ChecksumAlgorithm};
 
 /// Sealed bodies up to this size live in the tables, bytes.
 pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
@@ -19,6 +19,9 @@ pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
 const UNITS_PER_WRITE: usize = 8;
 const SEGMENT_PLAIN: usize = 65_536;
 const SEGMENT_OVERHEAD: usize = 32;
+/// Plaintext of the longest sealed body that lives in the tables.
+const INLINE_PLAIN_BYTES_MAX: u64 = INLINE_SEALED_BYTES_MAX - 32;
+const INLINE_PLAIN_MAX: usize = 32 * 1024 - SEGMENT_OVERHEAD;
 
 const _: () = {
     assert!(SEGMENT_PLAIN_BYTES == 65_536 && SEGMENT_OVERHEAD_BYTES == 32);
@@ -38,7 +41,18 @@ pub enum SealedBody {
     Blob(BlobProof),
 }
 
-/// Read `body` to its end, which must come after exactly `plain_len` bytes, digest and seal it.
+/// A body that was read to its end.
+#[derive(Debug)]
+pub struct SealedBytes {
+    /// What is stored.
+    pub body: SealedBody,
+    /// How many bytes of plaintext it holds.
+    pub plain_len: u64,
+    /// Digests of the plaintext.
+    pub digests: Digests,
+}
+
+/// Read `body` to its end, which must come where `length` says, digest and seal it.
 ///
 /// Nothing stays behind when this fails. `md5` asks for an MD5, `checksum` for a checksum besides.
 pub async fn seal_body<S: UnitSealer>(
@@ -46,71 +60,74 @@ pub async fn seal_body<S: UnitSealer>(
     blob: BlobId,
     sealer: &S,
     body: &mut Body,
-    plain_len: u64,
+    length: BodyLength,
     md5: bool,
     checksum: Option<ChecksumAlgorithm>,
-) -> Result<(SealedBody, Digests), Error> {
-    let mut digester = Digester::new(md5, checksum);
-    let written = write(blobs, blob, sealer, body, plain_len, &mut digester).await?;
-    Ok((written, digester.finish().await?))
+) -> Result<SealedBytes, Error> {
+    let mut incoming = Incoming {
+        body,
+        length,
+        plain_len: 0,
+        digester: Digester::new(md5, checksum),
+    };
+    let sealed = write(blobs, blob, sealer, &mut incoming).await?;
+    Ok(SealedBytes {
+        body: sealed,
+        plain_len: incoming.plain_len,
+        digests: incoming.digester.finish().await?,
+    })
 }
 
 async fn write<S: UnitSealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
-    body: &mut Body,
-    plain_len: u64,
-    digester: &mut Digester,
+    incoming: &mut Incoming<'_>,
 ) -> Result<SealedBody, Error> {
-    let sealed_len =
-        strongroom_format::sealed_bytes(plain_len).ok_or(Error::Internal("impossible length"))?;
-    if sealed_len <= INLINE_SEALED_BYTES_MAX {
-        write_inline(sealer, body, plain_len, digester)
-            .await
-            .map(SealedBody::Inline)
-    } else {
-        write_blob(blobs, blob, sealer, body, plain_len, digester)
-            .await
-            .map(SealedBody::Blob)
-    }
-}
-
-async fn write_inline<S: UnitSealer>(
-    sealer: &S,
-    body: &mut Body,
-    plain_len: u64,
-    digester: &mut Digester,
-) -> Result<Vec<u8>, Error> {
-    let plain = usize::try_from(plain_len).map_err(|_| Error::Internal("impossible length"))?;
-    let mut slot = vec![0; plain + SEGMENT_OVERHEAD];
+    let (BodyLength::Exactly(bytes) | BodyLength::AtMost(bytes)) = incoming.length;
+    strongroom_format::sealed_bytes(bytes).ok_or(Error::Internal("impossible length"))?;
+    let mut slot = vec![0; slot_bytes(incoming.length)];
     let mut filled = 0;
-    while let Some(piece) = next(body).await? {
-        digester.update(&piece).await?;
+    while let Some(piece) = incoming.next().await? {
         let start = SEGMENT_PREFIX_BYTES + filled;
-        let room = slot
-            .get_mut(start..start + piece.len())
-            .filter(|_| filled + piece.len() <= plain)
-            .ok_or(Error::IncompleteBody)?;
-        room.copy_from_slice(&piece);
-        filled += piece.len();
+        match slot.get_mut(start..start + piece.len()) {
+            Some(room) if filled + piece.len() <= INLINE_PLAIN_MAX => {
+                room.copy_from_slice(&piece);
+                filled += piece.len();
+            }
+            _ => {
+                let plain = SEGMENT_PREFIX_BYTES..start;
+                let before = Bytes::copy_from_slice(slot.get(plain).unwrap_or_default());
+                drop(slot);
+                return write_blob(blobs, blob, sealer, incoming, [before, piece])
+                    .await
+                    .map(SealedBody::Blob);
+            }
+        }
     }
-    if filled != plain {
-        return Err(Error::IncompleteBody);
-    }
+    slot.truncate(filled + SEGMENT_OVERHEAD);
     sealer
         .seal_unit(0, true, &mut slot)
         .map_err(|_| Error::Internal("sealing failed"))?;
-    Ok(slot)
+    Ok(SealedBody::Inline(slot))
+}
+
+/// Room for a body that stays in memory; none for one that is known not to.
+fn slot_bytes(length: BodyLength) -> usize {
+    let plain = match length {
+        BodyLength::Exactly(bytes) => usize::try_from(bytes).ok(),
+        BodyLength::AtMost(bytes) => usize::try_from(bytes.min(INLINE_PLAIN_BYTES_MAX)).ok(),
+    };
+    let plain = plain.filter(|plain| *plain <= INLINE_PLAIN_MAX);
+    plain.unwrap_or_default() + SEGMENT_OVERHEAD
 }
 
 async fn write_blob<S: UnitSealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
-    body: &mut Body,
-    plain_len: u64,
-    digester: &mut Digester,
+    incoming: &mut Incoming<'_>,
+    first: [Bytes; 2],
 ) -> Result<BlobProof, Error> {
     let writer = blobs.create(blob, blobs.layout(), sealer).await?;
     let mut segments = Segments {
@@ -118,22 +135,64 @@ async fn write_blob<S: UnitSealer>(
         writer,
         buffer: None,
     };
-    let mut left = plain_len;
-    while let Some(mut piece) = next(body).await? {
-        digester.update(&piece).await?;
-        let len = u64::try_from(piece.len()).map_err(|_| Error::IncompleteBody)?;
-        left = left.checked_sub(len).ok_or(Error::IncompleteBody)?;
-        while !piece.is_empty() {
-            segments.fill(&mut piece, left).await?;
-        }
+    for piece in first {
+        segments.take(piece).await?;
     }
-    if left != 0 {
-        return Err(Error::IncompleteBody);
+    while let Some(piece) = incoming.next().await? {
+        segments.take(piece).await?;
     }
     segments.finish().await
 }
 
+/// A body on its way in: counted, digested, and not longer or shorter than it may be.
+struct Incoming<'a> {
+    body: &'a mut Body,
+    length: BodyLength,
+    plain_len: u64,
+    digester: Digester,
+}
+
+impl Incoming<'_> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = match poll_fn(|cx| self.body.as_mut().poll_data(cx)).await {
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return Err(Error::Body(error)),
+            None => return self.length.ends_at(self.plain_len).map(|()| None),
+        };
+        let len = u64::try_from(piece.len()).map_err(|_| Error::IncompleteBody)?;
+        self.plain_len = self.plain_len.saturating_add(len);
+        self.length.reaches(self.plain_len)?;
+        self.digester.update(&piece).await?;
+        Ok(Some(piece))
+    }
+}
+
+impl BodyLength {
+    /// The body has come this far.
+    fn reaches(self, plain_len: u64) -> Result<(), Error> {
+        match self {
+            Self::Exactly(bytes) if plain_len > bytes => Err(Error::IncompleteBody),
+            Self::AtMost(bytes) if plain_len > bytes => Err(Error::EntityTooLarge {
+                proposed_size: plain_len,
+                max_size: bytes,
+            }),
+            Self::Exactly(_) | Self::AtMost(_) => Ok(()),
+        }
+    }
+
+    /// The body ends here.
+    fn ends_at(self, plain_len: u64) -> Result<(), Error> {
+        match self {
+            Self::Exactly(bytes) if plain_len != bytes => Err(Error::IncompleteBody),
+            Self::Exactly(_) | Self::AtMost(_) => Ok(()),
+        }
+    }
+}
+
 /// Segments under way: a buffer of slots that fills up and is sealed and written.
+///
+/// A segment is known not to be the last when the byte behind it comes, so a full one waits for
+/// that: nobody has to know beforehand where the body ends.
 struct Segments<'a, S> {
     blobs: &'a Blobs,
     writer: BlobWriter<S>,
@@ -147,57 +206,51 @@ struct Filling {
 }
 
 impl<S: UnitSealer> Segments<'_, S> {
-    /// Move as much of `piece` as fits into the current slot; write the buffer when it is full or
-    /// the body ends. `left` is what the body still holds after `piece`.
-    async fn fill(&mut self, piece: &mut Bytes, left: u64) -> Result<(), Error> {
-        let mut filling = match self.buffer.take() {
-            Some(filling) => filling,
-            None => Filling {
-                buffer: self.blobs.buffer(self.blobs.layout(), UNITS_PER_WRITE),
-                slot: 0,
-                filled: 0,
-            },
-        };
-        let take = piece.len().min(SEGMENT_PLAIN - filling.filled);
-        let from = piece.split_to(take);
-        let start = SEGMENT_PREFIX_BYTES + filling.filled;
-        filling
-            .buffer
-            .slot_mut(filling.slot)
-            .get_mut(start..start + take)
-            .ok_or(Error::Internal("a slot is too short"))?
-            .copy_from_slice(&from);
-        filling.filled += take;
-        if left == 0 && piece.is_empty() {
-            let sealed_len = u32::try_from(filling.filled + SEGMENT_OVERHEAD)
-                .map_err(|_| Error::Internal("a slot is too long"))?;
-            filling.buffer.set_last_len(sealed_len);
-            return Ok(self
-                .writer
-                .write_end(filling.buffer, filling.slot + 1)
-                .await?);
-        }
-        if filling.filled == SEGMENT_PLAIN {
-            filling.slot += 1;
-            filling.filled = 0;
-        }
-        if filling.slot == UNITS_PER_WRITE {
-            self.writer.write(filling.buffer, filling.slot).await?;
-        } else {
+    async fn take(&mut self, mut piece: Bytes) -> Result<(), Error> {
+        while !piece.is_empty() {
+            let mut filling = self.room().await?;
+            let take = piece.len().min(SEGMENT_PLAIN - filling.filled);
+            let from = piece.split_to(take);
+            let start = SEGMENT_PREFIX_BYTES + filling.filled;
+            filling
+                .buffer
+                .slot_mut(filling.slot)
+                .get_mut(start..start + take)
+                .ok_or(Error::Internal("a slot is too short"))?
+                .copy_from_slice(&from);
+            filling.filled += take;
             self.buffer = Some(filling);
         }
         Ok(())
     }
 
-    async fn finish(self) -> Result<BlobProof, Error> {
-        Ok(self.writer.finish().await?)
+    /// A slot that is not full; full buffers are written.
+    async fn room(&mut self) -> Result<Filling, Error> {
+        match self.buffer.take() {
+            Some(filling) if filling.filled < SEGMENT_PLAIN => return Ok(filling),
+            Some(filling) if filling.slot + 1 < UNITS_PER_WRITE => {
+                return Ok(Filling {
+                    slot: filling.slot + 1,
+                    filled: 0,
+                    ..filling
+                });
+            }
+            Some(filling) => self.writer.write(filling.buffer, filling.slot + 1).await?,
+            None => {}
+        }
+        Ok(Filling {
+            buffer: self.blobs.buffer(self.blobs.layout(), UNITS_PER_WRITE),
+            slot: 0,
+            filled: 0,
+        })
     }
-}
 
-async fn next(body: &mut Body) -> Result<Option<Bytes>, Error> {
-    match poll_fn(|cx| body.as_mut().poll_data(cx)).await {
-        Some(Ok(piece)) => Ok(Some(piece)),
-        Some(Err(error)) => Err(Error::Body(error)),
-        None => Ok(None),
+    async fn finish(mut self) -> Result<BlobProof, Error> {
+        let mut last = self.buffer.ok_or(Error::Internal("a blob without bytes"))?;
+        let sealed_len = u32::try_from(last.filled + SEGMENT_OVERHEAD)
+            .map_err(|_| Error::Internal("a slot is too long"))?;
+        last.buffer.set_last_len(sealed_len);
+        self.writer.write_end(last.buffer, last.slot + 1).await?;
+        Ok(self.writer.finish().await?)
     }
 }

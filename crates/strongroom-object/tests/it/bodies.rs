@@ -2,7 +2,8 @@
 //! What goes in comes out, whole and in ranges, in every mode; what fails leaves nothing.
 
 use strongroom_object::{
-    ByteRange, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest, Error, Served,
+    BodyLength, ByteRange, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest,
+    Error, PUT_BYTES_MAX, Served,
 };
 
 use crate::harness::*;
@@ -40,6 +41,29 @@ async fn every_size_in_every_mode() {
         let got = house.get("bucket", "c", Some(customer(1))).await.unwrap();
         assert_eq!(got, bytes, "SSE-C, {size} bytes");
     }
+}
+
+/// A form does not say how long its file is.
+#[tokio::test]
+async fn bodies_of_unknown_length_are_stored_like_others() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    for size in SIZES {
+        let bytes = pattern(size);
+        for most in [size as u64, size as u64 + 1, PUT_BYTES_MAX, u64::MAX] {
+            let mut input = put_input("bucket", "k", &bytes, EncryptionRequest::S3);
+            input.content_length = BodyLength::AtMost(most);
+            let output = house
+                .objects
+                .put_object(house.request().scope(), input)
+                .await
+                .unwrap();
+            assert_eq!(output.size, size as u64);
+            assert_eq!(house.get("bucket", "k", None).await.unwrap(), bytes);
+        }
+    }
+    house.store.blobs().reclaimed().await.unwrap();
+    assert_eq!(blob_files(&house), 1, "small bodies lie in the table");
 }
 
 #[tokio::test]
@@ -168,7 +192,7 @@ async fn sec_n63_broken_bodies_leave_nothing() {
         let announced = len as u64 + 1_000_000;
         for broken in [true, false] {
             let mut input = put_input("bucket", "k", &[], EncryptionRequest::S3);
-            input.content_length = announced;
+            input.content_length = BodyLength::Exactly(announced);
             input.body = if broken {
                 broken_body(&bytes)
             } else {
@@ -184,12 +208,27 @@ async fn sec_n63_broken_bodies_leave_nothing() {
             ));
         }
         let mut too_long = put_input("bucket", "k", &pattern(len + 70_000), EncryptionRequest::S3);
-        too_long.content_length = len as u64;
+        too_long.content_length = BodyLength::Exactly(len as u64);
         let refused = house
             .objects
             .put_object(house.request().scope(), too_long)
             .await;
         assert!(matches!(refused, Err(Error::IncompleteBody)));
+        let mut too_long = put_input("bucket", "k", &pattern(len + 1), EncryptionRequest::S3);
+        too_long.content_length = BodyLength::AtMost(len as u64);
+        let refused = house
+            .objects
+            .put_object(house.request().scope(), too_long)
+            .await;
+        assert!(matches!(refused, Err(Error::EntityTooLarge { .. })));
+        let mut broken = put_input("bucket", "k", &[], EncryptionRequest::S3);
+        broken.content_length = BodyLength::AtMost(announced);
+        broken.body = broken_body(&bytes);
+        let refused = house
+            .objects
+            .put_object(house.request().scope(), broken)
+            .await;
+        assert!(matches!(refused, Err(Error::Body(_))));
     }
     let missing = house.get("bucket", "k", None).await;
     assert!(matches!(missing, Err(Error::NoSuchKey { .. })));

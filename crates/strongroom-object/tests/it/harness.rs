@@ -13,9 +13,9 @@ use strongroom_iam::Caller;
 use strongroom_kms::Kms;
 use strongroom_kms::root::{self, RootKey, RootSecret};
 use strongroom_object::{
-    BodyError, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey, DeleteObject,
-    EncryptionRequest, Error, GetObject, GetObjectOutput, Objects, ObjectsOptions, Properties,
-    PutObject, PutObjectOutput, ReadConditions, Scope, WriteConditions,
+    BodyError, BodyLength, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey,
+    DeleteObject, EncryptionRequest, Error, GetObject, GetObjectOutput, Objects, ObjectsOptions,
+    Properties, PutObject, PutObjectOutput, ReadConditions, Scope, WriteConditions,
 };
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
@@ -193,7 +193,7 @@ pub(crate) fn put_input(
         properties: Properties::default(),
         encryption,
         conditions: WriteConditions::default(),
-        content_length: bytes.len() as u64,
+        content_length: BodyLength::Exactly(bytes.len() as u64),
         checksum: ChecksumRequest::default(),
         body: body(bytes),
     }
