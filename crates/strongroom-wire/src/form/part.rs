@@ -79,16 +79,15 @@ pub(super) fn parameters(text: &str) -> Option<Parameters> {
         if name.is_empty() || !name.bytes().all(is_token) {
             return None;
         }
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => quoted_value(quoted)?,
-            None => {
-                let (value, after) = after.split_at(after.find(';').unwrap_or(after.len()));
-                let value = value.trim_end_matches([' ', '\t']);
-                if value.is_empty() || !value.bytes().all(|b| is_token(b) || b >= 0x80) {
-                    return None;
-                }
-                (value.to_owned(), after)
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            quoted_value(quoted)?
+        } else {
+            let (value, after) = after.split_at(after.find(';').unwrap_or(after.len()));
+            let value = value.trim_end_matches([' ', '\t']);
+            if value.is_empty() || !value.bytes().all(|b| is_token(b) || b >= 0x80) {
+                return None;
             }
+            (value.to_owned(), after)
         };
         found.push((name.to_ascii_lowercase(), value));
         rest = after.trim_start_matches([' ', '\t']);

@@ -101,7 +101,7 @@ fn heads_and_tails_are_bounded() {
     assert_eq!(decode(&form(&long, b"", end), 999), Err(FormError::TooLong));
     let tail = format!("\r\n{long}--B--\r\n");
     assert_eq!(decode(&form("", b"", &tail), 999), Err(FormError::TooLong));
-    let endless = [b"--B\r\nX: ".as_slice(), &[b'x'; 2 * HEAD_BYTES_MAX]].concat();
+    let endless = [b"--B\r\nX: ".as_slice(), &vec![b'x'; 2 * HEAD_BYTES_MAX]].concat();
     assert_eq!(decode(&endless, 100_000), Err(FormError::TooLong));
     let many: String = (0..=FIELDS_MAX)
         .map(|n| field(&n.to_string(), ""))
