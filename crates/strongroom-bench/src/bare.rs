@@ -159,7 +159,7 @@ impl Server {
         let crc = Some(ChecksumAlgorithm::Crc64Nvme);
         let blob = BlobId(uid);
         let length = BodyLength::Exactly(plain_len);
-        let sealed = if self.plain {
+        let written = if self.plain {
             seal_body(blobs, blob, &PlainSealer, &mut body, length, md5, crc).await?
         } else {
             seal_body(
@@ -175,7 +175,7 @@ impl Server {
         };
         let stored = Stored {
             plain_len,
-            body: sealed.body,
+            body: written.body,
             key,
             context,
             header: *sealer.header(),
@@ -183,7 +183,7 @@ impl Server {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         objects.insert(name, Arc::new(stored));
         drop(objects);
-        let seen = sealed.digests.checksum.map_or(0, |(_, value)| value.len());
+        let seen = written.digests.checksum.map_or(0, |(_, value)| value.len());
         let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
         Ok(Response::builder()
             .header("x-checksum-bytes", seen)

@@ -69,7 +69,7 @@ impl Objects {
         let algorithm = request.algorithm.or(incoming.default_algorithm);
         check_expected_len(request)?;
         let md5 = incoming.md5_etag || request.content_md5.is_some();
-        let sealed = seal_body(
+        let stored = seal_body(
             self.blobs(),
             BlobId(part_uid),
             &SegmentSealer(&sealer),
@@ -79,7 +79,7 @@ impl Objects {
             algorithm,
         )
         .await?;
-        let digests = sealed.digests;
+        let digests = stored.digests;
         check_md5(request, digests.md5)?;
         let trailing = body.trailing_checksum();
         let checksum = check_checksum(request, trailing.as_ref(), digests.checksum)?;
@@ -88,11 +88,11 @@ impl Objects {
             _ => hex::encode(random_uid()?),
         };
         let floe_header = *sealer.header().as_bytes();
-        let (write, place) = store_body(part_uid, sealed.body);
+        let (write, place) = store_body(part_uid, stored.body);
         let part = StoredPart {
             part_number: incoming.part_number,
             part_uid,
-            plain_len: sealed.plain_len,
+            plain_len: stored.plain_len,
             floe_header,
             place,
         };

@@ -70,9 +70,9 @@ pub async fn seal_body<S: UnitSealer>(
         plain_len: 0,
         digester: Digester::new(md5, checksum),
     };
-    let sealed = write(blobs, blob, sealer, &mut incoming).await?;
+    let stored = write(blobs, blob, sealer, &mut incoming).await?;
     Ok(SealedBytes {
-        body: sealed,
+        body: stored,
         plain_len: incoming.plain_len,
         digests: incoming.digester.finish().await?,
     })
