@@ -4,6 +4,7 @@
 mod files;
 mod floors;
 mod licences;
+mod named_tests;
 mod security_tests;
 mod test_features;
 mod text;
@@ -23,6 +24,7 @@ pub(crate) fn run() -> Outcome {
     let sources = files::sources()?;
     files::check(&sources, &mut findings);
     security_tests::check(&sources, &mut findings);
+    named_tests::check(&sources, &mut findings);
     for source in &sources {
         text::check(source, &mut findings);
     }

@@ -14,7 +14,7 @@ pub(crate) async fn run(command: InspectCommand) -> Result<(), Error> {
     let request = Request::InspectObject { bucket, object_key };
     let (place, _file) = Place::resolve(&place)?;
     match client::ask(&place, &request, &|_| ()).await? {
-        Answer::Inspection(facts) => output::print(&format!("{facts:#}\n")),
+        Answer::Inspection(facts) => output::print_json(&facts),
         _ => Err(Error::Refused("the server gave another answer".to_owned())),
     }
 }

@@ -132,7 +132,7 @@ fn summary(found: &Verification) -> String {
 
 fn list(text: &mut String, word: &str, found: &Found) {
     for line in &found.lines {
-        let _ok = writeln!(text, "{word} {line}");
+        let _ok = writeln!(text, "{word} {}", output::on_one_line(line));
     }
     let listed = u64::try_from(found.lines.len()).unwrap_or(u64::MAX);
     let more = found.total.saturating_sub(listed);
@@ -194,9 +194,10 @@ mod tests {
         let mut text = String::new();
         let found = Found {
             total: 3,
-            lines: vec!["a".to_owned()],
+            lines: vec!["a\nfound: 0\u{1b}[2J".to_owned()],
         };
         list(&mut text, "DAMAGED", &found);
-        assert_eq!(text, "DAMAGED a\nDAMAGED and 2 more\n");
+        let lines = "DAMAGED a\\nfound: 0\\u{1b}[2J\nDAMAGED and 2 more\n";
+        assert_eq!(text, lines);
     }
 }
