@@ -16,7 +16,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-import compat
+from compat import KMS
+from compat_s3 import S3
 from strongroom import REGION, clean_environment
 
 MIB = 1024 * 1024
@@ -32,7 +33,8 @@ def session(credential):
 
 
 def s3(server, scheme="https", style="path", credential=None, retries=0, **config):
-    """A boto3 S3 client. `style` is path or virtual (bucket.s3.localhost)."""
+    """A boto3 S3 client, watched for the compatibility document. `style` is path or virtual
+    (bucket.s3.localhost)."""
     url = server.url(scheme)
     if style == "virtual":
         url = url.replace("127.0.0.1", VIRTUAL_DOMAIN)
@@ -42,15 +44,15 @@ def s3(server, scheme="https", style="path", credential=None, retries=0, **confi
         "connect_timeout": 10,
         "read_timeout": 60,
     } | config
-    return session(credential or server.credential).client(
+    return S3.watch(session(credential or server.credential).client(
         "s3", endpoint_url=url, verify=server.ca if scheme == "https" else None,
         config=Config(**settings),
-    )
+    ))
 
 
 def kms(server, scheme="https", credential=None, **config):
     """A boto3 KMS client; what it calls is noted for the compatibility document."""
-    return compat.watch(session(credential or server.credential).client(
+    return KMS.watch(session(credential or server.credential).client(
         "kms", endpoint_url=server.url(scheme), verify=server.ca if scheme == "https" else None,
         config=Config(retries={"total_max_attempts": 1}, **config),
     ))

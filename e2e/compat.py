@@ -1,155 +1,203 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the run showed about the key service: `docs/kms-compatibility.md` is written from it.
+"""What the run showed about an API: its compatibility document is written from that.
 
 Every call of boto3 and every call by hand is noted: operation, parameters, values of those that
 are words, and the answer. A parameter counts as supported when a call with it succeeded; nobody
-writes that into the document by hand. The last test of the run compares the document with what
-was seen; `--write-compat` writes it instead.
+writes that into a document by hand. The last tests of the run compare the documents with what
+was seen; `--write-compat` writes them instead.
 """
 
+import difflib
 from collections import defaultdict
 from pathlib import Path
 
 import botocore.session
+import pytest
 from botocore.model import ListShape, StringShape
 
-DOCUMENT = Path(__file__).parent.parent / "docs/kms-compatibility.md"
+HERE = Path(__file__).parent
 BEGIN, END = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
 DRY = "DryRunOperationException"
-OWN_WORDS = {
-    # Words that only a signature or a transport knows, and that any operation may answer.
-    "MissingAuthenticationTokenException", "UnrecognizedClientException", "InvalidSignatureException",
-    "IncompleteSignature", "ThrottlingException", "SerializationException",
-    "RequestEntityTooLargeException",
-}
-
-_SEEN = defaultdict(set)
 
 
-def watch(client):
-    """Notes what this boto3 client calls."""
-    def before(params, context, **_):
-        context["strongroom-asked"] = dict(params)
+class Document:
+    """One API, the tests that speak of it, and the page about it."""
 
-    def after(parsed, model, context, **_):
-        record(model.name, context["strongroom-asked"], parsed.get("Error", {}).get("Code"))
+    def __init__(self, service, files, own_words, write_with):
+        self.service = service
+        self.path = HERE.parent / f"docs/{service}-compatibility.md"
+        self.files = files
+        # Words that only a signature or a transport knows, and that any operation may answer.
+        self.own_words = own_words
+        self.write_with = write_with
+        self.seen = defaultdict(set)
+        self.noting = False
+        self.whole = True
 
-    client.meta.events.register("before-parameter-build.kms", before)
-    client.meta.events.register("after-call.kms", after)
-    return client
+    def is_about(self, item):
+        """Other tests may come and go without a change of the document."""
+        return item.path in self.files()
+
+    def watch(self, client):
+        """Notes what this boto3 client calls."""
+        def before(params, context, **_):
+            context["strongroom-asked"] = dict(params)
+
+        def after(parsed, model, context, **_):
+            self.record(model.name, context["strongroom-asked"], parsed.get("Error", {}).get("Code"))
+
+        client.meta.events.register(f"before-parameter-build.{self.service}", before)
+        client.meta.events.register(f"after-call.{self.service}", after)
+        return client
+
+    def record(self, operation, params, code):
+        """One call; `code` is None if it succeeded."""
+        if not self.noting:
+            return
+        done = code is None or (code == DRY and params.get("DryRun") is True)
+        seen = self.seen[operation]
+        if code is not None:
+            seen.add(("error", code))
+        if done:
+            seen.add(("done",))
+        for name, value in params.items():
+            if value is None or (name == "DryRun" and value is not True):
+                continue
+            seen.add(("param", name, done))
+            for word in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(word, str):
+                    seen.add(("word", name, word, done))
+
+    def model(self):
+        return botocore.session.get_session().get_service_model(self.service)
+
+    def operations(self):
+        model = self.model()
+        return [model.operation_model(name) for name in sorted(model.operation_names)]
+
+    def is_done(self, operation):
+        return ("done",) in self.seen[operation]
+
+    def errors(self, operation):
+        """Refusals that tests provoked; HEAD has no codes, only numbers."""
+        return sorted({
+            e[1].removesuffix("Exception") for e in self.seen[operation]
+            if e[0] == "error" and e[1] not in self.own_words and not e[1].isdigit()
+        })
+
+    def state(self, operation, name):
+        seen = self.seen[operation]
+        if ("param", name, True) in seen:
+            return "yes"
+        return "refused" if ("param", name, False) in seen else "not tested"
+
+    def words(self, operation, name, shape):
+        """(values that succeeded, the other values) of a parameter that is one of some words."""
+        if isinstance(shape, ListShape):
+            shape = shape.member
+        words = shape.enum if isinstance(shape, StringShape) else []
+        taken = [word for word in words if ("word", name, word, True) in self.seen[operation]]
+        return taken, [word for word in words if word not in taken]
+
+    def expected(self):
+        """The whole document as this run would have it."""
+        head, rest = self.path.read_text().split(BEGIN, 1)
+        _, tail = rest.split(END, 1)
+        return head + BEGIN + "\n" + self.generated() + "\n" + END + tail
+
+    def why_not(self):
+        """Why this run says nothing about the document; None if it does."""
+        if not self.whole:
+            return f"only a part of the tests of {self.service} ran"
+        return "other tests failed" if _Run.failed else None
+
+    def compare(self, write):
+        wanted = self.expected()
+        if write:
+            self.path.write_text(wanted)
+        there = self.path.read_text()
+        if there != wanted:
+            changed = difflib.unified_diff(there.splitlines(), wanted.splitlines(), "the page",
+                                           "this run", n=0, lineterm="")
+            pytest.fail(
+                f"docs/{self.path.name} does not say what this run showed. This writes it:\n\n"
+                f"    cargo xtask e2e {self.write_with} --write-compat\n\n" + "\n".join(changed),
+                pytrace=False,
+            )
 
 
-def record(operation, params, code):
-    """One call; `code` is None if it succeeded."""
-    if not _Run.noting:
-        return
-    done = code is None or (code == DRY and params.get("DryRun") is True)
-    if code is not None:
-        _SEEN[operation].add(("error", code))
-    if done:
-        _SEEN[operation].add(("done",))
-    for name, value in params.items():
-        if value is None or (name == "DryRun" and value is not True):
-            continue
-        _SEEN[operation].add(("param", name, done))
-        for word in value if isinstance(value, (list, tuple)) else [value]:
-            if isinstance(word, str):
-                _SEEN[operation].add(("word", name, word, done))
+class KmsDocument(Document):
+    def generated(self):
+        lines = ["## Operations", "", "| Operation | Status | Refusals that tests provoke |",
+                 "|---|---|---|"]
+        for one in self.operations():
+            status = "yes" if self.is_done(one.name) else "no"
+            lines.append(f"| {one.name} | {status} | {', '.join(self.errors(one.name))} |")
+        lines += ["", "## Parameters", "", "| Operation | Parameter | Status | Values |",
+                  "|---|---|---|---|"]
+        for one in self.operations():
+            members = one.input_shape.members if one.input_shape else {}
+            for name, shape in members.items() if self.is_done(one.name) else ():
+                status = self.state(one.name, name)
+                taken, rest = self.words(one.name, name, shape)
+                note = listed(taken) + (f"; not {listed(rest)}" if rest else "")
+                lines.append(f"| {one.name} | `{name}` | {status} | "
+                             f"{note if taken and status == 'yes' else ''} |")
+        return "\n".join(lines) + "\n"
 
 
-def generated():
-    """The generated part of the document."""
-    model = botocore.session.get_session().get_service_model("kms")
-    operations = [model.operation_model(name) for name in sorted(model.operation_names)]
-    lines = ["## Operations", "", "| Operation | Status | Refusals that tests provoke |", "|---|---|---|"]
-    for one in operations:
-        seen = _SEEN[one.name]
-        errors = sorted({e[1].removesuffix("Exception") for e in seen if e[0] == "error"
-                         and e[1] not in OWN_WORDS and e[1] != "DryRunOperationException"})
-        status = "yes" if ("done",) in seen else "no"
-        lines.append(f"| {one.name} | {status} | {', '.join(errors)} |")
-    lines += ["", "## Parameters", "", "| Operation | Parameter | Status | Values |", "|---|---|---|---|"]
-    for one in operations:
-        members = one.input_shape.members if one.input_shape else {}
-        if ("done",) not in _SEEN[one.name]:
-            members = {}
-        for name, shape in members.items():
-            status, values = parameter(one.name, name, shape)
-            lines.append(f"| {one.name} | `{name}` | {status} | {values} |")
-    return "\n".join(lines) + "\n"
+def listed(names):
+    return ", ".join(f"`{name}`" for name in names)
 
 
-def parameter(operation, name, shape):
-    seen = _SEEN[operation]
-    done = ("param", name, True) in seen
-    status = "yes" if done else "refused" if ("param", name, False) in seen else "not tested"
-    if isinstance(shape, ListShape):
-        shape = shape.member
-    words = shape.enum if isinstance(shape, StringShape) else []
-    taken = [word for word in words if ("word", name, word, True) in seen]
-    rest = [word for word in words if word not in taken]
-    if not done or not words:
-        return status, ""
-    note = ", ".join(f"`{word}`" for word in taken)
-    return status, note + (f"; not {', '.join(f'`{word}`' for word in rest)}" if rest else "")
-
-
-def expected():
-    """The whole document as this run would have it."""
-    text = DOCUMENT.read_text()
-    head, rest = text.split(BEGIN, 1)
-    _, tail = rest.split(END, 1)
-    return head + BEGIN + "\n" + generated() + "\n" + END + tail
+KMS = KmsDocument(
+    "kms", lambda: {*(HERE / "kms").glob("test_*.py"), HERE / "test_kms.py"},
+    {
+        "MissingAuthenticationTokenException", "UnrecognizedClientException",
+        "InvalidSignatureException", "IncompleteSignature", "ThrottlingException",
+        "SerializationException", "RequestEntityTooLargeException", DRY,
+    },
+    "e2e/kms e2e/test_kms.py",
+)
+DOCUMENTS = [KMS]
 
 
 # ---- plugin -------------------------------------------------------------------------------------
 
 
 class _Run:
-    whole = True
     failed = 0
-    noting = False
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--write-compat", action="store_true",
-        help="write docs/kms-compatibility.md from what this run shows",
+        help="write the compatibility documents from what this run shows",
     )
 
 
 def pytest_deselected(items):
-    if any(is_about_kms(item) for item in items):
-        _Run.whole = False
+    for document in DOCUMENTS:
+        if any(document.is_about(item) for item in items):
+            document.whole = False
 
 
 def pytest_collection_modifyitems(items):
-    """The comparison comes last, and only after all tests of the key service."""
-    last = [item for item in items if item.path.name == "test_kms_compat.py"]
+    """The comparisons come last, and only after all tests of their API."""
+    last = [item for item in items if item.path.name.endswith("_compat.py")]
     rest = [item for item in items if item not in last]
     items[:] = rest + last
-    folder = Path(__file__).parent
-    wanted = set((folder / "kms").glob("test_*.py")) | {folder / "test_kms.py"}
-    if not wanted <= {item.path for item in items}:
-        _Run.whole = False
+    there = {item.path for item in items}
+    for document in DOCUMENTS:
+        if not document.files() <= there:
+            document.whole = False
 
 
 def pytest_runtest_setup(item):
-    """Other tests may come and go without a change of the document."""
-    _Run.noting = is_about_kms(item)
+    for document in DOCUMENTS:
+        document.noting = document.is_about(item)
 
 
 def pytest_runtest_logreport(report):
     if report.failed:
         _Run.failed += 1
-
-
-def is_about_kms(item):
-    return item.path.parent.name == "kms" or item.path.name == "test_kms.py"
-
-
-def why_not():
-    """Why this run says nothing about the document; None if it does."""
-    if not _Run.whole:
-        return "only a part of the tests of the key service ran"
-    return "other tests failed" if _Run.failed else None

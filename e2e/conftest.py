@@ -10,9 +10,11 @@ from compat import (  # noqa: F401 (hooks)
     pytest_addoption, pytest_collection_modifyitems, pytest_deselected, pytest_runtest_logreport,
     pytest_runtest_setup,
 )
+from compat_s3 import S3
 from strongroom import Server, resolve_localhost_names
 
 resolve_localhost_names()
+rawhttp.OBSERVERS.append(S3.by_hand)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+# Told of every signed request and its answer: (method, target, headers, answer).
+OBSERVERS = []
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -288,7 +290,7 @@ class Client:
                 pairs = after(dict(sent)) or pairs
                 pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
             wire.send(wire.head(method, target, pairs) + on_wire)
-            return wire.answer(method)
+            return observed(method, target, dict(pairs), wire.answer(method))
 
     def put_chunked(self, target, chunks, mode=SIGNED_CHUNKS, trailer=(), headers=None,
                     bend=None, decoded=None, announce=None, signer=None):
@@ -310,7 +312,7 @@ class Client:
             body = bend(body, writer) if bend else body
             sent["content-length"] = str(len(body))
             wire.send(wire.head("PUT", target, sent) + body)
-            return wire.answer("PUT")
+            return observed("PUT", target, sent, wire.answer("PUT"))
 
     def presigned(self, method, target, extra=(), headers=None, expires=300, signer=None,
                   body=b"", send_headers=None, send_method=None, bend=None):
@@ -326,7 +328,13 @@ class Client:
             if method in ("PUT", "POST"):
                 sent["content-length"] = str(len(body))
             wire.send(wire.head(method, f"{path}?{query}", sent) + body)
-            return wire.answer(method)
+            return observed(method, f"{path}?{query}", sent, wire.answer(method))
+
+
+def observed(method, target, headers, answer):
+    for tell in OBSERVERS:
+        tell(method, target, headers, answer)
+    return answer
 
 
 def crc32(data):

@@ -4,7 +4,7 @@
 import contextlib
 import json
 
-import compat
+from compat import KMS
 from rawhttp import Wire, sha256
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -38,7 +38,7 @@ class ByHand:
             answer.document = {}
         answer.message = answer.document.get("message")
         if isinstance(body, dict) and sent["x-amz-target"] == target:
-            compat.record(operation, body, answer.code)
+            KMS.record(operation, body, answer.code)
         return answer
 
     def _again(self, data, sent):
