@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! CopyObject: opened under the source's key, sealed anew under the target's.
+//! CopyObject: the target's encryption comes from the request or the target bucket alone, never
+//! from the source.
 //!
-//! The copy never shares a key with its source: the target's encryption comes from the request
-//! or the target bucket alone, never from the source.
+//! Where that is the key and the mode of the source, the copy stands on the source's bodies and has
+//! a record of its own (`shared_body.rs`). Else the source is opened and sealed anew.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use strongroom_format::ObjectKey;
+use strongroom_store::Precondition;
 
 use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read, check_write};
@@ -23,7 +26,8 @@ use crate::model::{
 use crate::objects::Objects;
 use crate::pipeline::read::ObjectBody;
 use crate::put_object::NewObject;
-use crate::version::Found;
+use crate::rows::VersionRow;
+use crate::version::{Found, Held};
 use crate::version_id::VersionId;
 
 /// Where a copy comes from.
@@ -86,12 +90,44 @@ pub struct CopyObjectOutput {
     pub source_version_id: Option<VersionId>,
 }
 
-/// A source that was opened for copying.
-pub(crate) struct OpenedSource {
-    pub properties: Properties,
-    pub checksum_algorithm: Option<ChecksumAlgorithm>,
-    pub len: u64,
-    pub body: Body,
+/// A source whose object key is at hand.
+pub(crate) struct Source {
+    pub row: VersionRow,
+    pub held: Held,
+    pub oek: ObjectKey,
+    /// Holds as long as the row is what it was.
+    pub stands: Precondition,
+}
+
+impl Source {
+    fn new(opened: Opened, oek: ObjectKey) -> Self {
+        let Opened {
+            row, held, stands, ..
+        } = opened;
+        Self {
+            row,
+            held,
+            oek,
+            stands,
+        }
+    }
+
+    fn checksum_algorithm(&self) -> Result<Option<ChecksumAlgorithm>, Error> {
+        let sum = self.row.checksum.as_ref();
+        sum.map(|sum| ChecksumAlgorithm::from_number(sum.algorithm))
+            .transpose()
+    }
+
+    /// All its bytes.
+    async fn into_body(self, objects: &Objects) -> Result<Body, Error> {
+        let served = Served {
+            start: 0,
+            len: self.row.size,
+            partial: false,
+        };
+        let opened = objects.open_body(&self.oek, &self.row, self.held, served);
+        Ok(copy_body(opened.await?))
+    }
 }
 
 impl Objects {
@@ -127,32 +163,36 @@ impl Objects {
         let current = self.find_version(&bucket, &input.object_key)?;
         let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, &input.object_key)?;
-        let served = Served {
-            start: 0,
-            len: opened.row.size,
-            partial: false,
-        };
-        let source = self.open_source(scope, opened, request, served).await?;
+        let oek = self.unlock_source(scope, &opened, request).await?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
-        let properties = match input.directive {
-            PropertiesDirective::Copy => source.properties,
-            PropertiesDirective::Replace(properties) => properties,
+        let source = Source::new(opened, oek);
+        let algorithm = match input.checksum_algorithm {
+            Some(algorithm) => Some(algorithm),
+            None => source.checksum_algorithm()?,
         };
-        let algorithm = input.checksum_algorithm.or(source.checksum_algorithm);
         let new = NewObject {
             permit: &permit,
             bucket: &bucket,
             object_key: &input.object_key,
-            properties: properties.into(),
-            content_length: BodyLength::Exactly(source.len),
+            properties: match input.directive {
+                PropertiesDirective::Copy => source.row.properties.clone(),
+                PropertiesDirective::Replace(properties) => properties.into(),
+            },
+            content_length: BodyLength::Exactly(source.row.size),
             checksum: ChecksumRequest {
                 algorithm,
                 ..ChecksumRequest::default()
             },
             conditions: input.conditions,
         };
-        let stored = self.store_object(new, &wrap_key, source.body).await?;
+        let stored = match self.share_bodies(&new, &wrap_key, &source).await? {
+            Some(stored) => stored,
+            None => {
+                let body = source.into_body(self).await?;
+                self.store_object(new, &wrap_key, body).await?
+            }
+        };
         Ok(CopyObjectOutput {
             etag: stored.etag,
             last_modified_ms: stored.created_ms,
@@ -204,30 +244,34 @@ impl Objects {
         opened: Opened,
         request: GetObject,
         served: Served,
-    ) -> Result<OpenedSource, Error> {
+    ) -> Result<Body, Error> {
+        let oek = self.unlock_source(scope, &opened, request).await?;
+        let Opened { row, held, .. } = opened;
+        Ok(copy_body(self.open_body(&oek, &row, held, served).await?))
+    }
+
+    /// The object key of a copy source, as the caller.
+    async fn unlock_source(
+        &self,
+        scope: Scope<'_>,
+        opened: &Opened,
+        request: GetObject,
+    ) -> Result<ObjectKey, Error> {
         let Opened {
             bucket, row, held, ..
         } = opened;
-        let wrap_key =
-            encryption::reopen(self, scope, &bucket, &row.key, request.customer_key).await?;
+        let customer_key = request.customer_key;
+        let wrap_key = encryption::reopen(self, scope, bucket, &row.key, customer_key).await?;
         let name = &request.object_key;
-        let oek = encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &held.parts)?;
-        let body = self.open_body(&oek, &row, held, served).await?;
-        let checksum_algorithm = row
-            .checksum
-            .as_ref()
-            .map(|sum| ChecksumAlgorithm::from_number(sum.algorithm))
-            .transpose()?;
-        Ok(OpenedSource {
-            properties: row.properties.into(),
-            checksum_algorithm,
-            len: served.len,
-            body: Box::pin(CopyBody(body)),
-        })
+        encryption::unwrap_version(self, &wrap_key, bucket, name, row, &held.parts)
     }
 }
 
 /// A verified body as the body of a write.
+pub(crate) fn copy_body(body: ObjectBody) -> Body {
+    Box::pin(CopyBody(body))
+}
+
 struct CopyBody(ObjectBody);
 
 impl BodySource for CopyBody {

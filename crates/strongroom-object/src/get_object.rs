@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 use strongroom_format::{BodyContext, Layer, ObjectKey, Opener};
 
+use strongroom_store::Precondition;
+
 use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read};
 use crate::encryption;
@@ -57,6 +59,8 @@ pub(crate) struct Opened {
     pub id: VersionId,
     pub served: Served,
     pub held: Held,
+    /// Holds as long as the row is what it was.
+    pub stands: Precondition,
 }
 
 impl Opened {
@@ -100,7 +104,7 @@ impl Objects {
             None
         };
         let body = self.open_body(&oek, &row, held, served).await?;
-        let mut head = head_of(row, encryption);
+        let mut head = head_of(row, encryption)?;
         head.checksum = checksum;
         head.version_id = version_id;
         Ok(GetObjectOutput { head, served, body })
@@ -135,7 +139,7 @@ impl Objects {
             }
             _ => None,
         };
-        let mut head = head_of(row, encryption);
+        let mut head = head_of(row, encryption)?;
         head.checksum = checksum;
         head.version_id = version_id;
         Ok((head, served))
@@ -151,7 +155,12 @@ impl Objects {
             Some(_) => Action::GetObjectVersion,
         };
         let permit = bucket.authorize_object(scope, action, &input.object_key)?;
-        let HeldVersion { row, id, held } = self
+        let HeldVersion {
+            row,
+            id,
+            held,
+            stands,
+        } = self
             .hold_version(&permit, &bucket, &input.object_key, input.version_id)
             .map_err(|error| bucket.hide(scope, error))?;
         encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
@@ -163,6 +172,7 @@ impl Objects {
             id,
             served,
             held,
+            stands,
         })
     }
 
@@ -231,8 +241,12 @@ fn sealed_part(
 }
 
 /// What an answer says about a version.
-pub(crate) fn head_of(row: VersionRow, encryption: crate::model::Encryption) -> ObjectHead {
-    ObjectHead {
+pub(crate) fn head_of(
+    row: VersionRow,
+    encryption: crate::model::Encryption,
+) -> Result<ObjectHead, Error> {
+    let parts_count = row.shows_parts()?.then(|| u32::from(row.parts));
+    Ok(ObjectHead {
         version_id: None,
         etag: row.etag,
         size: row.size,
@@ -240,14 +254,19 @@ pub(crate) fn head_of(row: VersionRow, encryption: crate::model::Encryption) -> 
         properties: row.properties.into(),
         encryption,
         checksum: None,
-        parts_count: (row.parts > 0).then(|| u32::from(row.parts)),
-    }
+        parts_count,
+    })
 }
 
 /// Which bytes a request asks for.
 fn serve(input: &GetObject, row: &VersionRow, parts: &[StoredPart]) -> Result<Served, Error> {
     if let Some(requested) = input.part_number {
-        return serve_part(requested, parts);
+        let shown: Vec<u64> = if row.shows_parts()? {
+            parts.iter().map(|part| part.plain_len).collect()
+        } else {
+            vec![row.size]
+        };
+        return serve_part(requested, &shown);
     }
     let Some(range) = input.range else {
         return Ok(Served {
@@ -267,19 +286,19 @@ fn serve(input: &GetObject, row: &VersionRow, parts: &[StoredPart]) -> Result<Se
     })
 }
 
-fn serve_part(requested: u32, parts: &[StoredPart]) -> Result<Served, Error> {
+fn serve_part(requested: u32, lengths: &[u64]) -> Result<Served, Error> {
     let mut start = 0_u64;
-    for (index, part) in parts.iter().enumerate() {
+    for (index, len) in lengths.iter().copied().enumerate() {
         if u32::try_from(index + 1) == Ok(requested) {
             return Ok(Served {
                 start,
-                len: part.plain_len,
+                len,
                 partial: true,
             });
         }
-        start = start.saturating_add(part.plain_len);
+        start = start.saturating_add(len);
     }
-    let actual_count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    let actual_count = u32::try_from(lengths.len()).unwrap_or(u32::MAX);
     Err(Error::InvalidPartNumber {
         actual_count,
         requested,
@@ -395,8 +414,7 @@ mod tests {
 
     #[test]
     fn part_numbers_outside_the_object_are_refused() {
-        let parts = [part(5), part(1)];
-        let second = serve_part(2, &parts).unwrap();
+        let second = serve_part(2, &[5, 1]).unwrap();
         assert_eq!(
             second,
             Served {
@@ -406,7 +424,7 @@ mod tests {
             }
         );
         for number in [0, 3, 10_001] {
-            let refused = serve_part(number, &parts);
+            let refused = serve_part(number, &[5, 1]);
             assert!(matches!(
                 refused,
                 Err(Error::InvalidPartNumber {

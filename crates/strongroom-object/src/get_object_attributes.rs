@@ -113,17 +113,18 @@ impl Objects {
         let Opened {
             bucket, row, held, ..
         } = found;
+        let shows_parts = row.shows_parts()?;
         let (mut checksum, mut parts) = (None, None);
-        if row.checksum.is_some() && (input.checksum || (input.parts.is_some() && row.parts > 0)) {
+        if row.checksum.is_some() && (input.checksum || (input.parts.is_some() && shows_parts)) {
             let key = encryption::reopen(self, scope, &bucket, &row.key, read.customer_key).await?;
             let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
-            if let Some(page) = input.parts.filter(|_| row.parts > 0) {
+            if let Some(page) = input.parts.filter(|_| shows_parts) {
                 let sums = self.part_checksums(&row, &oek)?;
                 let sums = sums.map_or_else(Vec::new, |all| each(&all));
                 parts = Some(object_parts(&held.parts, page, &sums));
             }
             checksum = encryption::open_checksum(&row, &oek)?.filter(|_| input.checksum);
-        } else if let Some(page) = input.parts.filter(|_| row.parts > 0) {
+        } else if let Some(page) = input.parts.filter(|_| shows_parts) {
             parts = Some(object_parts(&held.parts, page, &[]));
         }
         Ok(GetObjectAttributesOutput {

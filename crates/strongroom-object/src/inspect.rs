@@ -61,6 +61,7 @@ impl Objects {
         let bucket = self.bucket(bucket)?;
         let (_, row) = self.version(&bucket, object_key, None)?;
         let record = row.key.sealed_record()?;
+        let multipart = row.shows_parts()?;
         let parts = self
             .parts(&row)?
             .into_iter()
@@ -91,7 +92,7 @@ impl Objects {
             encryption_context: row.key.context.into_iter().collect(),
             record_bytes: row.key.record.len(),
             object_data_id: hex::encode(row.odi),
-            multipart: row.parts > 0,
+            multipart,
             parts,
         })
     }

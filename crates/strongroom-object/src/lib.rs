@@ -37,6 +37,7 @@ pub mod pipeline;
 mod put_object;
 mod rewrap;
 mod rows;
+mod shared_body;
 mod table_key;
 mod update_object_encryption;
 mod verify;

@@ -463,6 +463,12 @@ impl VersionRow {
     pub(crate) fn object_data_id(&self) -> ObjectDataId {
         ObjectDataId(self.odi)
     }
+
+    /// Whether clients see its parts: of what an upload made, but not of a copy of that, which
+    /// may stand on the same bodies. The record says so, and is authenticated.
+    pub(crate) fn shows_parts(&self) -> Result<bool, Error> {
+        Ok(self.parts > 0 && self.key.sealed_record()?.flags().multipart)
+    }
 }
 
 /// An encryption context from stored pairs.

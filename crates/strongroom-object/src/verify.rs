@@ -87,7 +87,8 @@ pub struct VerifyReport {
     pub blobs: u64,
     /// Everything that is damaged, each with what is wrong.
     pub damaged: Findings,
-    /// Blobs that no row refers to: lost room, or all that is left of a row that was lost.
+    /// Blobs that fewer rows refer to than the catalogue counts: lost room, or all that is left of
+    /// a row that was lost.
     pub unreferred: Findings,
 }
 
@@ -141,6 +142,7 @@ impl Objects {
             report: VerifyReport::default(),
             buckets: HashMap::new(),
             told: HashSet::new(),
+            referred_by_parts: Vec::new(),
             referred: Vec::new(),
         };
         let bytes = run.count().await?;
@@ -200,7 +202,9 @@ pub(crate) struct Run<'a> {
     buckets: HashMap<[u8; 16], Option<Bucket>>,
     /// What the store said of damage that was told with the object it belongs to.
     pub(crate) told: HashSet<String>,
-    /// The blobs that rows refer to: 16 bytes for each.
+    /// The blobs that parts of open uploads refer to: 16 bytes for each.
+    pub(crate) referred_by_parts: Vec<BlobId>,
+    /// The blobs that objects refer to, as often as they do.
     pub(crate) referred: Vec<BlobId>,
 }
 
@@ -309,7 +313,10 @@ impl Run<'_> {
 
     async fn open_part(&mut self, row: &Row) -> Result<(), Error> {
         let row: PartRowStored = rows::decode(&row.value, "part row")?;
-        self.refer(&row.part)?;
+        if let Place::Blob(location) = &row.part.place {
+            self.referred_by_parts.push(location.blob);
+        }
+        self.catalogued(&row.part)?;
         let checked = self.objects.verify_part(&row.part).await;
         self.now.bytes = self.now.bytes.saturating_add(row.part.plain_len);
         checked
@@ -393,7 +400,10 @@ impl Run<'_> {
         let Self { objects, scope, .. } = *self;
         let held = objects.hold(row)?;
         for part in &held.parts {
-            self.refer(part)?;
+            if let Place::Blob(location) = &part.place {
+                self.referred.push(location.blob);
+            }
+            self.catalogued(part)?;
         }
         let key = match row.key.mode()? {
             SseMode::C | SseMode::Dsse => None,
@@ -453,13 +463,12 @@ impl Run<'_> {
         self.tell();
     }
 
-    /// Notes that a row refers to a part's blob, which the catalogue must have as it is there:
-    /// otherwise the next start would take the file for an orphan.
-    fn refer(&mut self, part: &StoredPart) -> Result<(), Error> {
+    /// The catalogue must have a part's blob as the part has it: otherwise the next start would
+    /// take the file for an orphan.
+    fn catalogued(&self, part: &StoredPart) -> Result<(), Error> {
         let Place::Blob(location) = &part.place else {
             return Ok(());
         };
-        self.referred.push(location.blob);
         let entry = self.objects.store().catalogued(location.blob)?;
         if entry.is_some_and(|entry| entry.location == *location) {
             Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use strongroom_store::CatalogueEntry;
+use strongroom_store::{BlobId, CatalogueEntry};
 
 use crate::error::Error;
 use crate::verify::{Run, VerifyStage};
@@ -41,10 +41,12 @@ impl Run<'_> {
         }
     }
 
-    /// Finds the blobs that no row refers to, and reads them.
+    /// Compares the references to each blob with those the catalogue counts, and reads the blobs
+    /// that no row refers to.
     pub(crate) async fn blobs(&mut self) -> Result<(), Error> {
         self.enter(VerifyStage::Blobs, None);
         self.referred.sort_unstable();
+        self.referred_by_parts.sort_unstable();
         let mut after = None;
         loop {
             let page = match self.objects.store().catalogue(after, BLOBS_PER_SCAN) {
@@ -65,11 +67,30 @@ impl Run<'_> {
 
     async fn blob(&mut self, entry: CatalogueEntry) -> Result<(), Error> {
         let blob = entry.location.blob;
-        let is_new = entry.created_seq > self.since.0;
-        if is_new || self.referred.binary_search(&blob).is_ok() {
+        let found = self.references(blob);
+        if entry.changed_seq > self.since.0 || found == entry.refs {
             return Ok(());
         }
         let store = self.objects.store();
+        if found > 0 {
+            if !matches!(store.catalogued(blob), Ok(Some(now)) if now == entry) {
+                return Ok(());
+            }
+            let counted = entry.refs;
+            if found > counted {
+                let reason = format!(
+                    "blob {blob}: {found} references, but {counted} counted: it would be \
+                     removed too early"
+                );
+                self.report.damaged.push(reason);
+            } else {
+                self.report.unreferred.push(format!(
+                    "blob {blob}: {found} references, but {counted} counted: it would never be \
+                     removed"
+                ));
+            }
+            return Ok(());
+        }
         let checked = store.blobs().verify(&entry.location).await;
         // Released meanwhile?
         if !matches!(store.catalogued(blob), Ok(Some(now)) if now == entry) {
@@ -83,6 +104,20 @@ impl Run<'_> {
         match checked {
             Ok(_) => Ok(()),
             Err(error) => self.damage(&format!("blob {blob}"), error.into()),
+        }
+    }
+
+    /// How many rows stand on a blob. A part that became one of an object meanwhile was seen as
+    /// both.
+    fn references(&self, blob: BlobId) -> u32 {
+        let count = |sorted: &[BlobId]| {
+            let start = sorted.partition_point(|other| *other < blob);
+            let end = sorted.partition_point(|other| *other <= blob);
+            u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX)
+        };
+        match count(&self.referred) {
+            0 => count(&self.referred_by_parts),
+            by_objects => by_objects,
         }
     }
 

@@ -76,6 +76,8 @@ pub(crate) struct HeldVersion {
     pub row: VersionRow,
     pub id: VersionId,
     pub held: Held,
+    /// Holds as long as the row is what it was.
+    pub stands: Precondition,
 }
 
 /// The bytes of a version, held: an overwrite or a delete meanwhile does not take them away.
@@ -277,6 +279,7 @@ impl Objects {
                     row,
                     id: found.id(),
                     held: held?,
+                    stands: stands(&found),
                 });
             }
         }

@@ -143,6 +143,21 @@ impl WrapKey {
         context_from(&self.caller_context).map(Some)
     }
 
+    /// Whether the object key of a stored object may be wrapped under this key, too. Only in the
+    /// mode it is in, and for those who can unwrap it already: else the holder of one key could
+    /// open what lies under another.
+    pub(crate) fn is_as_trusted_as(&self, key: &KeyRow) -> Result<bool, Error> {
+        let record = key.sealed_record()?;
+        Ok(record.mode() == self.mode
+            && match self.mode {
+                // One root, held by the server; which bucket it is derived for, BIND says.
+                SseMode::S3 => true,
+                SseMode::Kms => self.kms_arn == key.kms_arn,
+                SseMode::C => strongroom_format::commitment_matches(&self.external_key, &record),
+                SseMode::Dsse => false,
+            })
+    }
+
     /// The row of the key, the record still to be wrapped by [`Self::wrap`].
     pub(crate) fn row(&self) -> KeyRow {
         KeyRow {

@@ -74,17 +74,17 @@ impl Objects {
         let wrap_key = self
             .reopen_upload(scope, &bucket, &upload, input.customer_key)
             .await?;
-        let source = self.open_source(scope, opened, request, served).await?;
+        let body = self.open_source(scope, opened, request, served).await?;
         let new = NewPart {
             bucket: &bucket,
             object_key: &input.object_key,
             upload: &upload,
             upload_id: &input.upload_id,
             part_number: input.part_number,
-            content_length: source.len,
+            content_length: served.len,
             checksum: ChecksumRequest::default(),
         };
-        let (stored, last_modified_ms) = self.store_part(new, &wrap_key, source.body).await?;
+        let (stored, last_modified_ms) = self.store_part(new, &wrap_key, body).await?;
         Ok(CopyObjectOutput {
             etag: stored.etag,
             last_modified_ms,

@@ -11,7 +11,7 @@ use strongroom_audit::{Audit, AuditOptions, Receipt, RequestFacts, TlsFacts, Use
 use strongroom_format::ExternalKey;
 use strongroom_iam::Caller;
 use strongroom_kms::Kms;
-use strongroom_kms::root::{self, RootKey, RootSecret};
+use strongroom_kms::root::{self, Keyring, RootKey, RootSecret};
 use strongroom_object::{
     BodyError, BodyLength, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey,
     DeleteObject, EncryptionRequest, Error, GetObject, GetObjectOutput, Objects, ObjectsOptions,
@@ -24,6 +24,7 @@ use strongroom_testkit::{SimClock, SimDrive};
 
 pub(crate) const ACCOUNT: &str = "000000000000";
 pub(crate) const REGION: &str = "us-east-1";
+const NOW_MS: u64 = 1_790_000_000_000;
 
 pub(crate) struct House {
     pub(crate) objects: Objects,
@@ -47,16 +48,25 @@ pub(crate) async fn house_sealed_by(
     drive: Arc<dyn Drive>,
     instead: impl FnOnce(Arc<dyn AtRest>) -> Arc<dyn AtRest>,
 ) -> House {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(1_790_000_000_000));
+    let keyring = new_keyring();
+    let at_rest = instead(keyring.at_rest());
+    house_of(drive, keyring, at_rest).await.unwrap()
+}
+
+pub(crate) fn new_keyring() -> Arc<Keyring> {
     let secret = RootSecret::Key(RootKey::from_bytes(&[9; 32]).unwrap());
-    let (keyring, _) = root::create(&secret, clock.now_ms()).unwrap();
-    let store = Store::open(
-        Arc::clone(&drive),
-        instead(keyring.at_rest()),
-        StoreOptions::default(),
-    )
-    .await
-    .unwrap();
+    let (keyring, _) = root::create(&secret, NOW_MS).unwrap();
+    Arc::new(keyring)
+}
+
+/// A house whose keys outlive it: another can be opened on what its drive holds.
+pub(crate) async fn house_of(
+    drive: Arc<dyn Drive>,
+    keyring: Arc<Keyring>,
+    at_rest: Arc<dyn AtRest>,
+) -> Result<House, strongroom_store::Error> {
+    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(NOW_MS));
+    let store = Store::open(Arc::clone(&drive), at_rest, StoreOptions::default()).await?;
     let options = AuditOptions {
         account_id: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
@@ -66,7 +76,7 @@ pub(crate) async fn house_sealed_by(
         .unwrap();
     let kms = Kms::open(
         &store,
-        Arc::new(keyring),
+        keyring,
         Arc::clone(&clock),
         REGION.to_owned(),
         ACCOUNT.to_owned(),
@@ -78,14 +88,14 @@ pub(crate) async fn house_sealed_by(
         account_id: ACCOUNT.to_owned(),
     };
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
-    House {
+    Ok(House {
         objects,
         store,
         audit,
         kms,
         caller: caller(true),
         drive,
-    }
+    })
 }
 
 pub(crate) fn caller(secure: bool) -> Caller {

@@ -20,6 +20,7 @@ mod model;
 mod multipart;
 mod races;
 mod rewrap;
+mod shared_bodies;
 mod tamper;
 mod update_encryption;
 mod verify;

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A copy that stands on the bodies of its source.
+//!
+//! ```text
+//!   source row  --OSK1 over its BIND--\                  /--> blob, references + 1
+//!                                      one object key --+
+//!   copy's row  --OSK1 over its BIND--/                  \--> small bodies: sealed again
+//! ```
+//!
+//! What a body is bound to (object-data id, part, attempt) is the same for both; what an answer
+//! says is bound by the record, and each has its own. Small bodies have no count of references, so
+//! a copy gets its own, as an attempt of its own; an object that is nothing else is copied as ever.
+//!
+//! Bytes are read only where a digest is missing that S3 promises of the copy.
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt;
+use strongroom_format::{RecordFlags, SseMode};
+use strongroom_store::{Batch, BlobId, Write};
+
+use crate::copy_object::{Source, copy_body};
+use crate::digest::{Digester, combine, digest_len};
+use crate::encryption::{self, WrapKey};
+use crate::error::Error;
+use crate::model::{
+    BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, Served,
+};
+use crate::objects::{Objects, random_uid};
+use crate::part_store::Incoming;
+use crate::put_object::{NewObject, StoredObject};
+use crate::rows::{Place, StoredPart, VersionRow};
+use crate::version::{Held, NewVersion};
+
+impl Objects {
+    /// Store a copy that stands on its source's bodies. `None` where it cannot: under another key
+    /// or mode, without a blob to share, or where the source is not what it was any more.
+    pub(crate) async fn share_bodies(
+        &self,
+        new: &NewObject<'_>,
+        wrap_key: &WrapKey,
+        source: &Source,
+    ) -> Result<Option<StoredObject>, Error> {
+        let is_blob = |part: &StoredPart| matches!(part.place, Place::Blob(_));
+        if !source.held.parts.iter().any(is_blob) || !wrap_key.is_as_trusted_as(&source.row.key)? {
+            return Ok(None);
+        }
+        let (etag, checksum) = self.digests_of_copy(new, wrap_key, source).await?;
+        let (parts, batch) = self.shared_parts(source).await?;
+        let (oek, odi) = (&source.oek, source.row.object_data_id());
+        let multipart = source.row.parts > 0;
+        let row = VersionRow {
+            version_uid: random_uid()?,
+            odi: odi.0,
+            size: source.row.size,
+            created_ms: self.now_ms(),
+            etag: etag.clone(),
+            properties: new.properties.clone(),
+            key: wrap_key.row(),
+            checksum: Some(encryption::seal_checksum(
+                wrap_key.mode(),
+                oek,
+                &odi,
+                &checksum,
+            )?),
+            parts: source.row.parts,
+            body: parts.first().filter(|_| !multipart).cloned(),
+            null_version: false,
+            null_at: None,
+        };
+        let seal = |row: &mut VersionRow| {
+            let bind = encryption::bind_version(self, new.bucket, new.object_key, row, &parts)?;
+            row.key.record = wrap_key.wrap(oek, &bind, RecordFlags::default())?;
+            Ok(())
+        };
+        let created_ms = row.created_ms;
+        let part_table = if multipart { parts.clone() } else { Vec::new() };
+        let version = NewVersion {
+            row,
+            part_table,
+            part_checksums: None,
+            batch,
+            seal: &seal,
+        };
+        let (bucket, name) = (new.bucket, new.object_key);
+        match self
+            .store_version(new.permit, bucket, name, version, &new.conditions)
+            .await
+        {
+            Ok(changed) => Ok(Some(StoredObject {
+                version_id: changed.id,
+                etag,
+                size: source.row.size,
+                created_ms,
+                encryption: wrap_key.encryption()?,
+                checksum: Some(checksum),
+            })),
+            // The source changed, or the target did and a copy with a body of its own finds so
+            // again. What was held is still there to be read.
+            Err(Error::ConditionalConflict) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The parts of the copy, and the writes that let it stand on them, on condition that the
+    /// source is what it was.
+    async fn shared_parts(&self, source: &Source) -> Result<(Vec<StoredPart>, Batch), Error> {
+        let mut parts = Vec::with_capacity(source.held.parts.len());
+        // INVARIANT: references come before anything is released in the same commit: a copy onto
+        // its own source would else take the bodies away that it stands on.
+        let mut shares = Vec::new();
+        let mut own = Vec::new();
+        for part in &source.held.parts {
+            if let Place::Blob(_) = part.place {
+                shares.push(Write::ShareBlob(BlobId(part.part_uid)));
+                parts.push(part.clone());
+            } else {
+                let (part, write) = self.seal_again(source, part).await?;
+                own.push(write);
+                parts.push(part);
+            }
+        }
+        shares.append(&mut own);
+        let batch = Batch {
+            preconditions: vec![source.stands.clone()],
+            writes: shares,
+        };
+        Ok((parts, batch))
+    }
+
+    /// A small body as a new attempt at the same part, under the same object key.
+    async fn seal_again(
+        &self,
+        source: &Source,
+        part: &StoredPart,
+    ) -> Result<(StoredPart, Write), Error> {
+        let sealed = source.held.inline.get(&part.part_uid).cloned();
+        let held = Held {
+            parts: vec![part.clone()],
+            inline: HashMap::from([(part.part_uid, sealed.unwrap_or_default())]),
+            pin: self.blobs().pin(Vec::new()),
+        };
+        let served = Served {
+            start: 0,
+            len: part.plain_len,
+            partial: false,
+        };
+        let body = self.open_body(&source.oek, &source.row, held, served);
+        let incoming = Incoming {
+            oek: &source.oek,
+            odi: source.row.object_data_id(),
+            part_number: part.part_number,
+            length: BodyLength::Exactly(part.plain_len),
+            checksum: &ChecksumRequest::default(),
+            default_algorithm: None,
+            md5_etag: false,
+        };
+        let written = self.write_part(incoming, copy_body(body.await?)).await?;
+        Ok((written.part, written.write))
+    }
+
+    /// The ETag and the checksum of the copy: out of what is known of the source, else out of its
+    /// bytes.
+    async fn digests_of_copy(
+        &self,
+        new: &NewObject<'_>,
+        wrap_key: &WrapKey,
+        source: &Source,
+    ) -> Result<(String, Checksum), Error> {
+        let algorithm = new.checksum.algorithm;
+        let algorithm = algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
+        let checksum = self.known_checksum(source, algorithm)?;
+        // Under SSE-S3 an ETag is the MD5 of the bytes, unless it is one of parts: `md5-N`.
+        let etag = match wrap_key.mode() {
+            SseMode::S3 if source.row.etag.contains('-') => None,
+            SseMode::S3 => Some(source.row.etag.clone()),
+            SseMode::Kms | SseMode::C | SseMode::Dsse => Some(hex::encode(random_uid()?)),
+        };
+        if let (Some(etag), Some(checksum)) = (&etag, &checksum) {
+            return Ok((etag.clone(), checksum.clone()));
+        }
+        let missing = checksum.is_none().then_some(algorithm);
+        let mut digester = Digester::new(etag.is_none(), missing);
+        let mut body = self.open_again(source).await?;
+        while let Some(piece) = body.next().await {
+            digester.update(&piece?).await?;
+        }
+        let digests = digester.finish().await?;
+        let md5 = digests.md5.map(hex::encode);
+        let computed = digests.checksum.map(|(algorithm, value)| Checksum {
+            algorithm,
+            checksum_type: ChecksumType::FullObject,
+            value,
+            parts: None,
+        });
+        match (etag.or(md5), checksum.or(computed)) {
+            (Some(etag), Some(checksum)) => Ok((etag, checksum)),
+            _ => Err(Error::Internal("a digest was not computed")),
+        }
+    }
+
+    /// The checksum of the source's bytes, if it is stored or follows from those of its parts.
+    fn known_checksum(
+        &self,
+        source: &Source,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Option<Checksum>, Error> {
+        let (row, oek) = (&source.row, &source.oek);
+        let Some(whole) = encryption::open_checksum(row, oek)? else {
+            return Ok(None);
+        };
+        if whole.algorithm != algorithm || whole.checksum_type == ChecksumType::FullObject {
+            return Ok(Some(whole).filter(|whole| whole.algorithm == algorithm));
+        }
+        let Some(sums) = self.part_checksums(row, oek)? else {
+            return Ok(None);
+        };
+        let mut all: Option<Vec<u8>> = None;
+        let sums = sums.value.chunks(digest_len(algorithm));
+        for (part, sum) in source.held.parts.iter().zip(sums) {
+            all = match all {
+                None => Some(sum.to_vec()),
+                Some(before) => match combine(algorithm, &before, sum, part.plain_len) {
+                    Some(both) => Some(both),
+                    None => return Ok(None),
+                },
+            };
+        }
+        Ok(all.map(|value| Checksum {
+            algorithm,
+            checksum_type: ChecksumType::FullObject,
+            value,
+            parts: None,
+        }))
+    }
+
+    /// The bytes of a source that stays held.
+    async fn open_again(&self, source: &Source) -> Result<crate::ObjectBody, Error> {
+        let blobs = source.held.parts.iter().map(|part| BlobId(part.part_uid));
+        let held = Held {
+            parts: source.held.parts.clone(),
+            inline: source.held.inline.clone(),
+            pin: self.blobs().pin(blobs.collect()),
+        };
+        let served = Served {
+            start: 0,
+            len: source.row.size,
+            partial: false,
+        };
+        self.open_body(&source.oek, &source.row, held, served).await
+    }
+}
