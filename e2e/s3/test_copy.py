@@ -10,7 +10,7 @@ import pytest
 import clients
 import leaks
 from clients import CustomerKey, MIB, bucket_name, noise, read, refused
-from s3.drive_watch import DriveWatch
+from drive_watch import DriveWatch
 
 MODES = ["sse-s3", "kms", "kms-default", "sse-c"]
 
@@ -179,7 +179,9 @@ def test_disabled_key_copies_nothing(server, s3, kms, bucket):
     kms.enable_key(KeyId=key)
 
 
-def test_versions_share_and_go_one_by_one(server, s3, bucket, key_arn):
+def test_versions_share_and_go_one_by_one(server, s3, key_arn):
+    bucket = bucket_name()
+    s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     write = asked("kms", key_arn, None)[0]
     data = noise(MIB, 13)
@@ -195,6 +197,8 @@ def test_versions_share_and_go_one_by_one(server, s3, bucket, key_arn):
         s3.delete_object(Bucket=bucket, Key="k", VersionId=gone)
         assert read(s3.get_object(Bucket=bucket, Key="k")) == data, left
     assert read(s3.get_object(Bucket=bucket, Key="k", VersionId=first)) == data
+    s3.delete_object(Bucket=bucket, Key="k", VersionId=first)
+    s3.delete_bucket(Bucket=bucket)
 
 
 def test_drive_holds_no_plaintext_and_verify_counts_the_references(make_server):
