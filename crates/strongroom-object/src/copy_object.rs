@@ -186,12 +186,12 @@ impl Objects {
             },
             conditions: input.conditions,
         };
-        let stored = match self.share_bodies(&new, &wrap_key, &source).await? {
-            Some(stored) => stored,
-            None => {
-                let body = source.into_body(self).await?;
-                self.store_object(new, &wrap_key, body).await?
-            }
+        let shared = self.share_bodies(&new, &wrap_key, &source).await?;
+        let stored = if let Some(stored) = shared {
+            stored
+        } else {
+            let body = source.into_body(self).await?;
+            self.store_object(new, &wrap_key, body).await?
         };
         Ok(CopyObjectOutput {
             etag: stored.etag,
