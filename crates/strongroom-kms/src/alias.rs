@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Names of aliases, and walking through them.
+//! Names of aliases, and walking through them: all of the account's, or those of one key, which a
+//! table of their own lists, so that nobody reads the aliases of other keys to find them.
 
 use std::ops::Bound;
 
+use strongroom_store::{Precondition, Write};
+
 use crate::error::Error;
 use crate::key_id::{KeyUid, shortened};
-use crate::page::LIMIT_MAX;
-use crate::rows::{ALIASES, AliasRow, alias_key};
+use crate::rows::{ALIASES, AliasRow, KEY_ALIAS, KEY_ALIASES, alias_key, key_alias_key};
 use crate::service::Kms;
 
 /// A name that the account may give to an alias, with its prefix `alias/`.
@@ -59,56 +61,139 @@ pub(crate) struct StoredAlias {
     pub(crate) row: AliasRow,
 }
 
+/// A change of where an alias points. The alias and its entry under its key change in one commit.
+pub(crate) struct AliasChange<'a> {
+    pub(crate) name: &'a str,
+    /// The key that it stood for.
+    pub(crate) old: Option<KeyUid>,
+    /// What it is now; `None` takes it away.
+    pub(crate) new: Option<&'a AliasRow>,
+}
+
+impl AliasChange<'_> {
+    pub(crate) fn writes(&self, account_id: &str) -> Result<Vec<Write>, Error> {
+        let mut writes = Vec::new();
+        let alias_key = alias_key(account_id, self.name);
+        if let Some(old) = self.old {
+            writes.push(Write::Delete {
+                table: KEY_ALIASES,
+                key: key_alias_key(old, self.name),
+            });
+        }
+        if let Some(new) = self.new {
+            let key = key_alias_key(KeyUid(new.target), self.name);
+            // An alias that is given to the key it has is written once.
+            writes.retain(|write| !matches!(write, Write::Delete { key: old, .. } if *old == key));
+            writes.push(Write::Put {
+                table: KEY_ALIASES,
+                key,
+                value: KEY_ALIAS.to_vec(),
+            });
+            writes.push(Write::Put {
+                table: ALIASES,
+                key: alias_key,
+                value: new.encode()?,
+            });
+        } else {
+            writes.push(Write::Delete {
+                table: ALIASES,
+                key: alias_key,
+            });
+        }
+        Ok(writes)
+    }
+}
+
 impl Kms {
-    /// Aliases in the order of their names after `after`, of one key or of all, at most `count`.
+    /// Aliases in the order of their names after `after`, at most `count`.
     pub(crate) fn aliases(
         &self,
-        target: Option<KeyUid>,
         after: Option<&str>,
         count: usize,
     ) -> Result<Vec<StoredAlias>, Error> {
         let account_id = self.place().account_id.as_str();
+        let start = alias_key(account_id, after.unwrap_or_default());
         // No alias name begins with a byte above this one.
         let end = [account_id.as_bytes(), &[0xff]].concat();
-        let mut start = alias_key(account_id, after.unwrap_or_default());
-        let mut found = Vec::new();
-        loop {
-            let range = (
-                Bound::Excluded(start.as_slice()),
-                Bound::Excluded(end.as_slice()),
-            );
-            let rows = self
-                .store()
-                .tables()
-                .scan(ALIASES, range.0, range.1, LIMIT_MAX, false)?;
-            let all = rows.len() < LIMIT_MAX;
-            let Some((last, _)) = rows.last() else {
-                return Ok(found);
+        let tables = self.store().tables();
+        let range = (Bound::Excluded(start.as_slice()), Bound::Excluded(&*end));
+        let rows = tables.scan(ALIASES, range.0, range.1, count, false)?;
+        rows.into_iter()
+            .map(|(key, stored)| {
+                let name = name_behind(&key, account_id.len())?;
+                let row = AliasRow::decode(&name, &stored.value)?;
+                Ok(StoredAlias { name, row })
+            })
+            .collect()
+    }
+
+    /// Names of the aliases of a key, in their order after `after`, at most `count`. The aliases
+    /// themselves are not read.
+    pub(crate) fn alias_names_of(
+        &self,
+        uid: KeyUid,
+        after: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<String>, Error> {
+        let after = after.map(|name| key_alias_key(uid, name));
+        let rows = self.rows_behind(KEY_ALIASES, &uid.0, after.as_deref(), count)?;
+        rows.into_iter()
+            .map(|(key, _)| name_behind(&key, uid.0.len()))
+            .collect()
+    }
+
+    /// An alias of a key; `None` if it was deleted or given to another key meanwhile.
+    pub(crate) fn alias_of(&self, uid: KeyUid, name: &str) -> Result<Option<StoredAlias>, Error> {
+        let key = alias_key(&self.place().account_id, name);
+        let Some(stored) = self.store().tables().get(ALIASES, &key)? else {
+            return Ok(None);
+        };
+        let row = AliasRow::decode(name, &stored.value)?;
+        let name = name.to_owned();
+        Ok((row.target == uid.0).then_some(StoredAlias { name, row }))
+    }
+
+    /// Everything that takes the aliases of a key away, whether they can be read or not, and what
+    /// makes it fail if one of them is changed before.
+    pub(crate) fn alias_removal(
+        &self,
+        uid: KeyUid,
+    ) -> Result<(Vec<Precondition>, Vec<Write>), Error> {
+        let (mut preconditions, mut writes) = (Vec::new(), Vec::new());
+        for name in self.alias_names_of(uid, None, usize::MAX)? {
+            writes.push(Write::Delete {
+                table: KEY_ALIASES,
+                key: key_alias_key(uid, &name),
+            });
+            let key = alias_key(&self.place().account_id, &name);
+            let Some(stored) = self.store().tables().get(ALIASES, &key)? else {
+                continue;
             };
-            start.clone_from(last);
-            for (key, stored) in rows {
-                let name = key
-                    .get(account_id.len()..)
-                    .and_then(|name| str::from_utf8(name).ok());
-                let name = name.ok_or_else(|| Error::Corrupted {
-                    what: "KMS alias".to_owned(),
-                })?;
-                let row = AliasRow::decode(name, &stored.value)?;
-                if target.is_none_or(|target| target.0 == row.target) {
-                    found.push(StoredAlias {
-                        name: name.to_owned(),
-                        row,
-                    });
-                }
-                if found.len() >= count {
-                    return Ok(found);
-                }
-            }
-            if all {
-                return Ok(found);
+            preconditions.push(Precondition::SeqIs {
+                table: ALIASES,
+                key: key.clone(),
+                seq: stored.seq,
+            });
+            // A damaged alias does not stop its key's destruction; one of another key stays.
+            let target = AliasRow::decode(&name, &stored.value).map(|row| row.target);
+            if target.is_err() || target.is_ok_and(|target| target == uid.0) {
+                writes.push(Write::Delete {
+                    table: ALIASES,
+                    key,
+                });
             }
         }
+        Ok((preconditions, writes))
     }
+}
+
+/// The alias name in the key of a row, behind what is the same for all.
+fn name_behind(row_key: &[u8], head_bytes: usize) -> Result<String, Error> {
+    let name = row_key.get(head_bytes..);
+    let name = name.and_then(|name| str::from_utf8(name).ok());
+    name.map(str::to_owned).ok_or_else(|| Error::Corrupted {
+        what: "KMS alias".to_owned(),
+    })
 }
 
 const NAME_BYTES_MAX: usize = 256;

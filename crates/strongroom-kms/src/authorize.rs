@@ -230,12 +230,7 @@ impl Kms {
         let resource = key.arn(self.place());
         let policy = self.key_policies().of(key)?;
         let identity = ask.caller.identity_policies();
-        let mut context = self.context(ask, Some(key));
-        if mentions_aliases(&policy.parsed) || identity.iter().any(|p| mentions_aliases(p)) {
-            let aliases = self.aliases(Some(key.uid()), None, usize::MAX)?;
-            let names = aliases.iter().map(|alias| alias.name.as_str());
-            context.set_all("kms:ResourceAliases", names);
-        }
+        let context = self.context_of_key(ask, key, &policy.parsed)?;
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
@@ -268,7 +263,7 @@ impl Kms {
         let resource = key.arn(self.place());
         let policy = self.key_policies().of(key)?;
         let identity = ask.caller.identity_policies();
-        let context = self.context(ask, Some(key));
+        let context = self.context_of_key(ask, key, &policy.parsed)?;
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
@@ -340,6 +335,23 @@ impl Kms {
             return Ok(());
         }
         Err(denied(ask, resource, decision))
+    }
+
+    /// The condition keys of a question about a key. Its aliases are read only where a policy asks
+    /// for them.
+    fn context_of_key(
+        &self,
+        ask: &Ask<'_>,
+        key: &KeyRow,
+        policy: &Policy,
+    ) -> Result<Context, Error> {
+        let mut context = self.context(ask, Some(key));
+        let identity = ask.caller.identity_policies();
+        if mentions_aliases(policy) || identity.iter().any(|policy| mentions_aliases(policy)) {
+            let names = self.alias_names_of(key.uid(), None, usize::MAX)?;
+            context.set_all("kms:ResourceAliases", names.iter().map(String::as_str));
+        }
+        Ok(context)
     }
 
     /// The condition keys of a question.

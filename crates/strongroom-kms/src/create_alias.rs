@@ -4,13 +4,13 @@
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_store::{Precondition, Write};
+use strongroom_store::Precondition;
 
-use crate::alias::AliasName;
+use crate::alias::{AliasChange, AliasName};
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
-use crate::key_id::KeyName;
+use crate::key_id::{KeyName, KeyUid};
 use crate::rows::{ALIASES, AliasRow, KEYS, alias_key};
 use crate::service::Kms;
 
@@ -67,11 +67,9 @@ impl Kms {
         self.authorize_alias(&ask, alias.as_str())?;
         self.authorize(&ask, &found.row)?;
         ask.action.needs().check(&arn, found.row.state)?;
-        if self.aliases(Some(uid), None, ALIASES_PER_KEY_MAX)?.len() >= ALIASES_PER_KEY_MAX {
-            return Err(Error::LimitExceeded(format!(
-                "The key {arn} has {ALIASES_PER_KEY_MAX} aliases, which is the limit."
-            )));
-        }
+        // So that two requests do not both take the last place.
+        let _turn = self.turn(uid).await;
+        self.check_room_for_alias(uid, &arn)?;
         let now_ms = self.now_ms();
         let row = AliasRow {
             target: uid.0,
@@ -89,12 +87,13 @@ impl Kms {
                 key: uid.0.to_vec(),
             },
         ];
-        let write = Write::Put {
-            table: ALIASES,
-            key,
-            value: row.encode()?,
+        let change = AliasChange {
+            name: alias.as_str(),
+            old: None,
+            new: Some(&row),
         };
-        match self.commit(preconditions, vec![write]).await? {
+        let writes = change.writes(&self.place().account_id)?;
+        match self.commit(preconditions, writes).await? {
             Ok(()) => Ok(()),
             Err(conflict) if conflict.index == 0 => Err(Error::AlreadyExists(format!(
                 "An alias with the name {alias_arn} already exists"
@@ -102,6 +101,17 @@ impl Kms {
             Err(_) => Err(self.place().key_not_found(uid)),
         }
     }
+
+    /// Refuses one more alias for a key that has as many as it may.
+    pub(crate) fn check_room_for_alias(&self, uid: KeyUid, arn: &str) -> Result<(), Error> {
+        let there = self.alias_names_of(uid, None, ALIASES_PER_KEY_MAX)?.len();
+        if there < ALIASES_PER_KEY_MAX {
+            return Ok(());
+        }
+        Err(Error::LimitExceeded(format!(
+            "The key {arn} has {ALIASES_PER_KEY_MAX} aliases, which is the limit."
+        )))
+    }
 }
 
-pub(crate) const ALIASES_PER_KEY_MAX: usize = 50;
+const ALIASES_PER_KEY_MAX: usize = 50;

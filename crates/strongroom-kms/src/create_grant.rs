@@ -13,9 +13,10 @@ use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::grant::{
-    ATTEMPTS_MAX, GRANT_INDEX, GRANTS_PER_KEY_MAX, GrantConstraints, GrantId, GrantOperation,
-    GrantPrincipal, GrantRow, Terms, count_write, grant_key, retiring_key,
+    ATTEMPTS_MAX, GRANTS_PER_KEY_MAX, GrantConstraints, GrantId, GrantOperation, GrantPrincipal,
+    GrantRow, Terms, grant_key,
 };
+use crate::grant_index::{count_write, entries};
 use crate::key_id::shortened;
 use crate::key_state::refusal;
 use crate::model::KeySpec;
@@ -105,11 +106,10 @@ impl Kms {
                 name: input.name.clone(),
                 created_ms: self.now_ms(),
             };
-            let made = match self.same_grant(&found, &row)? {
-                Some(id) if !input.dry_run => Some(id),
-                _ if input.dry_run => return Err(Error::DryRun),
-                _ => self.store_grant(&found, &row).await?,
-            };
+            if input.dry_run {
+                return Err(Error::DryRun);
+            }
+            let made = self.store_grant(&found, &row).await?;
             if let Some(id) = made {
                 let grant_id = id.text();
                 event.response(json!({ "grantId": grant_id, "keyId": arn }));
@@ -122,32 +122,24 @@ impl Kms {
         Err(Error::Internal("the key is being changed by others"))
     }
 
-    /// The grant with the same name and parameters, if the request has a name.
-    fn same_grant(&self, found: &Found, row: &GrantRow) -> Result<Option<GrantId>, Error> {
-        if row.name.is_none() {
-            return Ok(None);
-        }
-        let same = self.find_grant_of(found.row.uid(), &row.grantee.arn, |other| {
-            let created_ms = other.row.created_ms;
-            other.row
-                == GrantRow {
-                    created_ms,
-                    ..row.clone()
-                }
-        })?;
-        Ok(same.map(|grant| grant.id))
-    }
-
-    /// Commits a grant on the key as it was when the grant was allowed; `None` if it changed.
+    /// Commits a grant on the key as it was when the grant was allowed, or finds the one with the
+    /// same name and parameters; `None` if the key changed.
     async fn store_grant(&self, found: &Found, row: &GrantRow) -> Result<Option<GrantId>, Error> {
         let uid = found.row.uid();
+        let _turn = self.turn(uid).await;
+        // INVARIANT: the number is read first. Whoever makes a grant of this name after it was
+        // looked for changes the number, and this commit fails.
         let (count, uncounted) = self.grant_count(uid)?;
+        if let Some(same) = self.grant_of_terms(uid, row)? {
+            return Ok(Some(same));
+        }
         if count >= GRANTS_PER_KEY_MAX {
             return Err(Error::LimitExceeded(format!(
                 "The key {} has {GRANTS_PER_KEY_MAX} grants, which is the limit.",
                 found.row.arn(self.place())
             )));
         }
+        self.check_room_for_form(uid, row)?;
         let id = GrantId::draw(uid, &row.grantee.arn)?;
         let key = grant_key(uid, id);
         let preconditions = vec![
@@ -162,21 +154,13 @@ impl Kms {
             },
             uncounted,
         ];
-        let mut writes = vec![
-            Write::Put {
-                table: GRANTS,
-                key,
-                value: row.encode()?,
-            },
-            count_write(uid, count.saturating_add(1)),
-        ];
-        if let Some(retiring) = &row.retiring {
-            writes.push(Write::Put {
-                table: GRANT_INDEX,
-                key: retiring_key(&retiring.arn, uid, id),
-                value: vec![0],
-            });
-        }
+        let mut writes = entries(uid, id, row)?;
+        writes.push(Write::Put {
+            table: GRANTS,
+            key,
+            value: row.encode()?,
+        });
+        writes.push(count_write(uid, count.saturating_add(1)));
         let committed = self.commit(preconditions, writes).await?;
         Ok(committed.is_ok().then_some(id))
     }

@@ -4,9 +4,9 @@
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_store::{Precondition, Write};
+use strongroom_store::Precondition;
 
-use crate::alias::AliasName;
+use crate::alias::{AliasChange, AliasName};
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
@@ -57,19 +57,16 @@ impl Kms {
         self.authorize(&ask, &found.row)?;
         let unchanged = Precondition::SeqIs {
             table: ALIASES,
-            key: key.clone(),
+            key,
             seq: stored.seq,
         };
-        match self
-            .commit(
-                vec![unchanged],
-                vec![Write::Delete {
-                    table: ALIASES,
-                    key,
-                }],
-            )
-            .await?
-        {
+        let change = AliasChange {
+            name: alias.as_str(),
+            old: Some(found.row.uid()),
+            new: None,
+        };
+        let writes = change.writes(&self.place().account_id)?;
+        match self.commit(vec![unchanged], writes).await? {
             Ok(()) => Ok(()),
             // Somebody else deleted it first.
             Err(_) => Err(not_found()),

@@ -22,9 +22,7 @@ use strongroom_store::{Precondition, TableId, Write};
 use crate::error::Error;
 use crate::event::Event;
 use crate::key_id::KeyUid;
-use crate::rows::{
-    ALIASES, KEYS, KeyRow, LAST_USE, MATERIALS, MaterialRow, TOMBSTONES, TombstoneRow, alias_key,
-};
+use crate::rows::{KEYS, KeyRow, LAST_USE, MATERIALS, MaterialRow, TOMBSTONES, TombstoneRow};
 use crate::service::Kms;
 
 impl Kms {
@@ -69,10 +67,9 @@ impl Kms {
             });
             writes.push(delete(MATERIALS, row_key));
         }
-        for alias in self.aliases(Some(uid), None, usize::MAX)? {
-            let key = alias_key(&self.place().account_id, &alias.name);
-            writes.push(delete(ALIASES, key));
-        }
+        let (unchanged, removal) = self.alias_removal(uid)?;
+        preconditions.extend(unchanged);
+        writes.extend(removal);
         writes.push(put(uid, &tombstone)?);
         preconditions.push(Precondition::SeqIs {
             table: KEYS,

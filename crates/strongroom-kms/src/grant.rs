@@ -2,14 +2,14 @@
 //! Grants: what a key lets one more principal do, beside its policy.
 //!
 //! A grant id is 32 bytes: 8 of a hash of key and grantee, and 24 random ones. So the grants of a
-//! principal on a key lie together in the table, and a use of the key reads those alone.
+//! principal on a key lie together in the table, for listings. A use of the key reads none but the
+//! one that allows it (`grant_index.rs`).
 //!
 //! A grant acts from the moment it is committed until it is retired or revoked, so nobody needs a
 //! grant token here. Tokens are made and checked all the same: a token is the identity of its
 //! grant, sealed; it says nothing to its holder and cannot be made up.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -17,10 +17,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use minicbor::{Decode, Encode};
 use serde_json::{Value, json};
 use strongroom_format::EncryptionContext;
-use strongroom_store::{Precondition, TableId, Write};
+use strongroom_store::{Precondition, Write};
 
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
+use crate::grant_index::{GRANT_INDEX, count_write, removal, retiring_key};
 use crate::key_id::{KeyUid, shortened};
 use crate::material;
 use crate::model::{KeySpec, KeyUsage};
@@ -135,6 +136,11 @@ macro_rules! grant_operations {
                 match self { $(GrantOperation::$name => stringify!($name),)* }
             }
 
+            /// The number in rows.
+            pub(crate) fn number(self) -> u8 {
+                match self { $(GrantOperation::$name => $number,)* }
+            }
+
             fn action(self) -> KmsAction {
                 match self { $(GrantOperation::$name => KmsAction::$name,)* }
             }
@@ -197,7 +203,7 @@ impl GrantOperation {
     }
 
     /// Constraints are about the encryption context, and these operations have none.
-    fn is_unconstrained(self) -> bool {
+    pub(crate) fn is_unconstrained(self) -> bool {
         matches!(
             self,
             GrantOperation::CreateGrant | GrantOperation::RetireGrant | GrantOperation::DescribeKey
@@ -250,7 +256,7 @@ impl GrantRow {
     }
 
     /// Whether it allows what is asked, of its grantee.
-    fn allows(&self, ask: &Ask<'_>) -> bool {
+    pub(crate) fn allows(&self, ask: &Ask<'_>) -> bool {
         let operation = self
             .operations
             .iter()
@@ -311,70 +317,45 @@ impl Kms {
         key: &KeyRow,
         by_identity: impl Fn() -> bool,
     ) -> Result<bool, Error> {
-        if !GrantOperation::ALL
-            .iter()
-            .any(|op| op.action() == ask.action)
-        {
+        let mut operations = GrantOperation::ALL.iter();
+        let operation = operations.find(|operation| operation.action() == ask.action);
+        let Some(operation) = operation else {
             return Ok(false);
-        }
-        let allows = |grant: &FoundGrant| grant.row.allows(ask);
+        };
         let caller = ask.caller;
-        let own = self.find_grant_of(key.uid(), caller.arn(), |grant| {
-            grant.row.grantee.is(caller) && allows(grant)
-        })?;
-        if own.is_some() {
+        let own = GrantPrincipal {
+            arn: caller.arn().to_owned(),
+            unique_id: caller.user_id().to_owned(),
+        };
+        if self.is_granted_to(ask, key.uid(), *operation, &own)? {
             return Ok(true);
         }
         if caller.is_root() || !by_identity() {
             return Ok(false);
         }
-        let account = crate::key_id::root_arn(caller.account_id());
-        let of_account = self.find_grant_of(key.uid(), &account, |grant| {
-            grant.row.grantee.arn == account && allows(grant)
-        })?;
-        Ok(of_account.is_some())
+        let account_id = caller.account_id();
+        let account = GrantPrincipal {
+            arn: crate::key_id::root_arn(account_id),
+            unique_id: account_id.to_owned(),
+        };
+        self.is_granted_to(ask, key.uid(), *operation, &account)
     }
 
-    /// The first grant on a key to this ARN that `wanted` is about.
-    pub(crate) fn find_grant_of(
-        &self,
-        key: KeyUid,
-        grantee: &str,
-        wanted: impl Fn(&FoundGrant) -> bool,
-    ) -> Result<Option<FoundGrant>, Error> {
-        let prefix = [key.0.as_slice(), &grantee_hash(key, grantee)].concat();
-        let mut after = None;
-        loop {
-            let page = self.grants(&prefix, after, SCAN_ROWS)?;
-            let all = page.len() < SCAN_ROWS;
-            after = page.last().map(|grant| grant.id);
-            let found = page
-                .into_iter()
-                .find(|grant| grant.row.grantee.arn == grantee && wanted(grant));
-            if found.is_some() || all {
-                return Ok(found);
-            }
-        }
-    }
-
-    /// Grants whose rows begin with `prefix`, in the order of their ids, behind `after`.
+    /// Grants of a key behind `after`, in the order of their ids; with `grantee`, only those whose
+    /// ids are drawn for this ARN.
     pub(crate) fn grants(
         &self,
-        prefix: &[u8],
+        key: KeyUid,
+        grantee: Option<&str>,
         after: Option<GrantId>,
         count: usize,
     ) -> Result<Vec<FoundGrant>, Error> {
-        let uid = prefix.get(..UID_BYTES).unwrap_or_default();
-        let behind = after.map(|id| [uid, &id.0].concat());
-        let start = behind.as_deref();
-        let start = start.map_or(Bound::Included(prefix), Bound::Excluded);
-        // No id is longer than 32 bytes, and none of them is beyond this.
-        let end = [prefix, &[0xff; 33]].concat();
-        let end = Bound::Excluded(end.as_slice());
-        let rows = self
-            .store()
-            .tables()
-            .scan(GRANTS, start, end, count, false)?;
+        let prefix = match grantee {
+            Some(arn) => [key.0.as_slice(), &grantee_hash(key, arn)].concat(),
+            None => key.0.to_vec(),
+        };
+        let after = after.map(|id| grant_key(key, id));
+        let rows = self.rows_behind(GRANTS, &prefix, after.as_deref(), count)?;
         rows.into_iter()
             .map(|(key, stored)| {
                 let id = key.get(UID_BYTES..).and_then(|id| id.try_into().ok());
@@ -432,35 +413,13 @@ impl Kms {
         opened().ok_or(Error::InvalidGrantToken)
     }
 
-    /// How many grants a key has, and what makes a commit that counts differently fail.
-    pub(crate) fn grant_count(&self, key: KeyUid) -> Result<(u32, Precondition), Error> {
-        let table_key = count_key(key);
-        let stored = self.store().tables().get(GRANT_INDEX, &table_key)?;
-        let Some(stored) = stored else {
-            let absent = Precondition::Absent {
-                table: GRANT_INDEX,
-                key: table_key,
-            };
-            return Ok((0, absent));
-        };
-        let count = stored.value.as_slice().try_into().map(u32::from_be_bytes);
-        let count = count.map_err(|_| Error::Corrupted {
-            what: "the number of grants of a key".to_owned(),
-        })?;
-        let unchanged = Precondition::SeqIs {
-            table: GRANT_INDEX,
-            key: table_key,
-            seq: stored.seq,
-        };
-        Ok((count, unchanged))
-    }
-
     /// Takes a grant away, if it is still there.
     pub(crate) async fn remove_grant(
         &self,
         key: KeyUid,
         grant: &FoundGrant,
     ) -> Result<bool, Error> {
+        let _turn = self.turn(key).await;
         for _ in 0..ATTEMPTS_MAX {
             let (count, uncounted) = self.grant_count(key)?;
             let unchanged = Precondition::SeqIs {
@@ -468,7 +427,11 @@ impl Kms {
                 key: grant_key(key, grant.id),
                 seq: grant.seq,
             };
-            let mut writes = removal(key, grant);
+            let mut writes = removal(key, grant.id, &grant.row)?;
+            writes.push(Write::Delete {
+                table: GRANTS,
+                key: grant_key(key, grant.id),
+            });
             writes.push(count_write(key, count.saturating_sub(1)));
             match self.commit(vec![unchanged, uncounted], writes).await? {
                 Ok(()) => return Ok(true),
@@ -498,7 +461,7 @@ impl Kms {
                 if let (Some(retiring), Some(id)) = (retiring, id) {
                     writes.push(Write::Delete {
                         table: GRANT_INDEX,
-                        key: retiring_key(&retiring.arn, key, GrantId(id)),
+                        key: retiring_key(&retiring, key, GrantId(id)),
                     });
                 }
                 writes.push(Write::Delete {
@@ -509,42 +472,7 @@ impl Kms {
             // Without a precondition there is no conflict.
             let _done = self.commit(Vec::new(), writes).await?;
         }
-        if some_damaged {
-            self.remove_from_retiring(key).await?;
-        }
-        let count = Write::Delete {
-            table: GRANT_INDEX,
-            key: count_key(key),
-        };
-        let _done = self.commit(Vec::new(), vec![count]).await?;
-        Ok(())
-    }
-}
-
-impl Kms {
-    /// Takes all entries of a key out of the list by retiring principal, which damaged grants
-    /// cannot name: by going through all of it.
-    async fn remove_from_retiring(&self, key: KeyUid) -> Result<(), Error> {
-        let mut after = vec![BY_RETIRING];
-        while let Some(rows) = self.next_rows(GRANT_INDEX, &mut after)? {
-            let of_key = |row_key: &[u8]| {
-                let behind = row_key.get(RETIRING_PREFIX_BYTES..);
-                row_key.starts_with(&[BY_RETIRING])
-                    && behind.is_some_and(|rest| rest.starts_with(&key.0))
-            };
-            let writes: Vec<Write> = rows
-                .into_iter()
-                .filter(|(row_key, _)| of_key(row_key))
-                .map(|(key, _)| Write::Delete {
-                    table: GRANT_INDEX,
-                    key,
-                })
-                .collect();
-            if !writes.is_empty() {
-                let _done = self.commit(Vec::new(), writes).await?;
-            }
-        }
-        Ok(())
+        self.remove_from_grant_index(key, some_damaged).await
     }
 }
 
@@ -553,48 +481,9 @@ pub(crate) fn invalid_grant_id(text: &str) -> Error {
     Error::InvalidGrantId(format!("The grant ID {} is not valid.", shortened(text)))
 }
 
-fn removal(key: KeyUid, grant: &FoundGrant) -> Vec<Write> {
-    let mut writes = vec![Write::Delete {
-        table: GRANTS,
-        key: grant_key(key, grant.id),
-    }];
-    if let Some(retiring) = &grant.row.retiring {
-        writes.push(Write::Delete {
-            table: GRANT_INDEX,
-            key: retiring_key(&retiring.arn, key, grant.id),
-        });
-    }
-    writes
-}
-
-/// The write that keeps the number of grants.
-pub(crate) fn count_write(key: KeyUid, count: u32) -> Write {
-    Write::Put {
-        table: GRANT_INDEX,
-        key: count_key(key),
-        value: count.to_be_bytes().to_vec(),
-    }
-}
-
 /// Key of a grant row.
 pub(crate) fn grant_key(key: KeyUid, id: GrantId) -> Vec<u8> {
     [key.0.as_slice(), &id.0].concat()
-}
-
-/// Key of the entry of a grant under its retiring principal.
-pub(crate) fn retiring_key(arn: &str, key: KeyUid, id: GrantId) -> Vec<u8> {
-    [retiring_prefix(arn).as_slice(), &key.0, &id.0].concat()
-}
-
-/// What the keys of all grants with this retiring principal begin with.
-pub(crate) fn retiring_prefix(arn: &str) -> Vec<u8> {
-    let hash = digest(&SHA256, arn.as_bytes());
-    let hash = hash.as_ref().get(..UID_BYTES).unwrap_or_default();
-    [&[BY_RETIRING], hash].concat()
-}
-
-fn count_key(key: KeyUid) -> Vec<u8> {
-    [&[COUNTS], key.0.as_slice()].concat()
 }
 
 fn grantee_hash(key: KeyUid, grantee: &str) -> [u8; HASH_BYTES] {
@@ -606,16 +495,10 @@ fn grantee_hash(key: KeyUid, grantee: &str) -> [u8; HASH_BYTES] {
     short
 }
 
-/// The number of grants of each key, and grants by retiring principal.
-pub(crate) const GRANT_INDEX: TableId = TableId(5);
 /// AWS's quota.
 pub(crate) const GRANTS_PER_KEY_MAX: u32 = 50_000;
 pub(crate) const ATTEMPTS_MAX: usize = 16;
 pub(crate) const UID_BYTES: usize = 16;
 const HASH_BYTES: usize = 8;
-const COUNTS: u8 = 0;
-const BY_RETIRING: u8 = 1;
-/// A byte and half a hash.
-const RETIRING_PREFIX_BYTES: usize = 17;
 const SCAN_ROWS: usize = 512;
 const TOKEN_LABEL: &str = "kms-grant-token";

@@ -5,6 +5,7 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
+use crate::alias::StoredAlias;
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
@@ -92,11 +93,7 @@ impl Kms {
             }
             None => None,
         };
-        let mut found = self.aliases(target, after.as_deref(), limit.saturating_add(1))?;
-        let truncated = found.len() > limit;
-        found.truncate(limit);
-        let last = found.last().filter(|_| truncated);
-        let next_marker = last.map(|alias| page::marker(LISTING, alias.name.as_bytes()));
+        let (found, next_marker) = self.page_of_aliases(target, after.as_deref(), limit)?;
         let aliases = found.into_iter().map(|alias| AliasListEntry {
             alias_arn: self.place().alias_arn(&alias.name),
             alias_name: alias.name,
@@ -108,6 +105,33 @@ impl Kms {
             aliases: aliases.collect(),
             next_marker,
         })
+    }
+
+    fn page_of_aliases(
+        &self,
+        target: Option<KeyUid>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<StoredAlias>, Option<String>), Error> {
+        let marker = |last: &str| page::marker(LISTING, last.as_bytes());
+        let more = limit.saturating_add(1);
+        let Some(uid) = target else {
+            let mut found = self.aliases(after, more)?;
+            let truncated = found.len() > limit;
+            found.truncate(limit);
+            let last = found.last().filter(|_| truncated);
+            let marker = last.map(|alias| marker(&alias.name));
+            return Ok((found, marker));
+        };
+        let mut names = self.alias_names_of(uid, after, more)?;
+        let truncated = names.len() > limit;
+        names.truncate(limit);
+        let mut found = Vec::with_capacity(names.len());
+        for name in &names {
+            found.extend(self.alias_of(uid, name)?);
+        }
+        let last = names.last().filter(|_| truncated);
+        Ok((found, last.map(|name| marker(name))))
     }
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ListRetirableGrants.
 
-use std::ops::Bound;
-
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
@@ -10,7 +8,8 @@ use strongroom_iam::Caller;
 use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
-use crate::grant::{GRANT_INDEX, GrantId, UID_BYTES, retiring_prefix};
+use crate::grant::{GrantId, GrantPrincipal, UID_BYTES};
+use crate::grant_index::{GRANT_INDEX, retiring_prefix};
 use crate::key_id::{KeyUid, shortened};
 use crate::list_grants::{LIMIT_DEFAULT, ListGrantsOutput, PAGE_GRANTS_MAX};
 use crate::page;
@@ -60,55 +59,40 @@ impl Kms {
                 shortened(arn)
             ))
         })?;
-        let prefix = retiring_prefix(arn);
-        let mut start = match &input.marker {
+        let retiring = GrantPrincipal {
+            arn: arn.clone(),
+            unique_id,
+        };
+        let prefix = retiring_prefix(&retiring);
+        let after = match &input.marker {
             Some(marker) => {
                 let last = page::after(LISTING, marker)?;
                 if last.len() != UID_BYTES + 32 {
                     return Err(Error::InvalidMarker);
                 }
-                Bound::Excluded([prefix.as_slice(), &last].concat())
+                Some([prefix.as_slice(), &last].concat())
             }
-            None => Bound::Included(prefix.clone()),
+            None => None,
         };
-        let end = [prefix.as_slice(), &[0xff; UID_BYTES + 33]].concat();
+        let more = limit.saturating_add(1);
+        let mut rows = self.rows_behind(GRANT_INDEX, &prefix, after.as_deref(), more)?;
+        let truncated = rows.len() > limit;
+        rows.truncate(limit);
         let mut output = ListGrantsOutput {
             grants: Vec::new(),
             next_marker: None,
         };
-        let mut last_shown = Vec::new();
-        loop {
-            let rows = self.store().tables().scan(
-                GRANT_INDEX,
-                start.as_ref().map(Vec::as_slice),
-                Bound::Excluded(&end),
-                SCAN_ROWS,
-                false,
-            )?;
-            let all = rows.len() < SCAN_ROWS;
-            for (key, _) in rows {
-                let identity = key.get(prefix.len()..).unwrap_or_default().to_vec();
-                start = Bound::Excluded(key);
-                let (uid, id) = parse(&identity)?;
-                // An entry may outlive its grant for a moment, while a key is taken away.
-                let Some(grant) = self.grant(uid, id)? else {
-                    continue;
-                };
-                let retiring = grant.row.retiring.as_ref();
-                if retiring.is_none_or(|p| p.arn != *arn || p.unique_id != unique_id) {
-                    continue;
-                }
-                if output.grants.len() == limit {
-                    output.next_marker = Some(page::marker(LISTING, &last_shown));
-                    return Ok(output);
-                }
+        for (key, _) in &rows {
+            let identity = key.get(prefix.len()..).unwrap_or_default();
+            let (uid, id) = parse(identity)?;
+            output.next_marker = truncated.then(|| page::marker(LISTING, identity));
+            // An entry may outlive its grant for a moment, while a key is taken away.
+            let grant = self.grant(uid, id)?;
+            if let Some(grant) = grant.filter(|g| g.row.retiring.as_ref() == Some(&retiring)) {
                 output.grants.push(self.listed(uid, &grant));
-                last_shown = identity;
-            }
-            if all {
-                return Ok(output);
             }
         }
+        Ok(output)
     }
 }
 
@@ -123,4 +107,3 @@ fn parse(identity: &[u8]) -> Result<(KeyUid, GrantId), Error> {
 }
 
 const LISTING: char = 'r';
-const SCAN_ROWS: usize = 256;

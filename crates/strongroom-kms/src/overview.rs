@@ -7,7 +7,9 @@ use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid};
 use crate::last_use::LastUse;
 use crate::model::KeyState;
-use crate::rows::{GRANTS, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow};
+use crate::rows::{
+    GRANTS, KEY_ALIASES, KEYS, KeyRow, LAST_USE, MATERIALS, TOMBSTONES, TombstoneRow,
+};
 use crate::service::Kms;
 
 /// A key as an operator sees it.
@@ -65,15 +67,14 @@ impl Kms {
 
     fn overview_of(&self, row: &KeyRow) -> Result<KeyOverview, Error> {
         let uid = row.uid();
-        let aliases = self.aliases(Some(uid), None, usize::MAX)?;
-        let grants = self.rows_of(GRANTS, uid, usize::MAX)?.len();
+        let (grants, _) = self.grant_count(uid)?;
         Ok(KeyOverview {
             key_id: uid.to_string(),
             key_arn: row.arn(self.place()),
             state: row.state,
-            aliases: aliases.into_iter().map(|alias| alias.name).collect(),
+            aliases: self.alias_names_of(uid, None, usize::MAX)?,
             rotation_period_days: row.rotation_period_days,
-            grants: u64::try_from(grants).unwrap_or(u64::MAX),
+            grants: u64::from(grants),
             last_use: self.last_use(uid)?,
         })
     }
@@ -95,15 +96,12 @@ impl Kms {
         if tables.get(KEYS, &uid.0)?.is_some() {
             remains.push("the key itself is there".to_owned());
         }
-        let of = |table: TableId| -> Result<usize, Error> {
-            Ok(self.rows_of(table, uid, usize::MAX)?.len())
-        };
-        let aliases = self.aliases(Some(uid), None, usize::MAX)?.len();
+        let of = |table: TableId| self.count_rows_of(table, uid);
         for (count, what) in [
             (of(MATERIALS)?, "versions of its material"),
             (of(GRANTS)?, "grants"),
             (of(LAST_USE)?, "records of its last use"),
-            (aliases, "aliases"),
+            (of(KEY_ALIASES)?, "aliases"),
         ] {
             if count > 0 {
                 remains.push(format!("{count} {what} in the tables"));

@@ -6,6 +6,7 @@
 //! | `kms_keys` | key uid | [`KeyRow`] |
 //! | `kms_materials` | key uid, version as u32 | [`MaterialRow`] |
 //! | `kms_aliases` | account id, alias name with its prefix | [`AliasRow`] |
+//! | `kms_key_aliases` | key uid, alias name with its prefix | one byte |
 //! | `kms_tombstones` | key uid | [`TombstoneRow`] |
 //!
 //! Fields are numbered, and readers skip numbers they do not know, so later operations add fields
@@ -264,9 +265,18 @@ pub(crate) fn alias_key(account_id: &str, alias: &str) -> Vec<u8> {
     [account_id.as_bytes(), alias.as_bytes()].concat()
 }
 
+/// What every row of `kms_key_aliases` holds: its key says everything.
+pub(crate) const KEY_ALIAS: &[u8] = &[0];
+
+/// Key of the row that lists an alias under its key.
+pub(crate) fn key_alias_key(uid: KeyUid, alias: &str) -> Vec<u8> {
+    [uid.0.as_slice(), alias.as_bytes()].concat()
+}
+
 pub(crate) const KEYS: TableId = TableId(1);
 pub(crate) const MATERIALS: TableId = TableId(2);
 pub(crate) const ALIASES: TableId = TableId(3);
 pub(crate) const GRANTS: TableId = TableId(4);
 pub(crate) const LAST_USE: TableId = TableId(6);
 pub(crate) const TOMBSTONES: TableId = TableId(8);
+pub(crate) const KEY_ALIASES: TableId = TableId(31);

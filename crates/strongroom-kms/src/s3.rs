@@ -6,8 +6,9 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_iam::Caller;
-use strongroom_store::{Precondition, Write};
+use strongroom_store::Precondition;
 
+use crate::alias::AliasChange;
 use crate::authorize::{Ask, KmsAction, Via};
 use crate::create_key::NewKey;
 use crate::data_key::{DataKey, DataKeySpec, Decrypted};
@@ -151,13 +152,14 @@ impl Kms {
         let (mut preconditions, mut writes) = made.batch()?;
         preconditions.push(Precondition::Absent {
             table: ALIASES,
-            key: alias_key.clone(),
-        });
-        writes.push(Write::Put {
-            table: ALIASES,
             key: alias_key,
-            value: alias.encode()?,
         });
+        let change = AliasChange {
+            name: AWS_S3_ALIAS,
+            old: None,
+            new: Some(&alias),
+        };
+        writes.extend(change.writes(&self.place().account_id)?);
         if self.commit(preconditions, writes).await?.is_ok() {
             event.close(Ok(())).await
         } else {

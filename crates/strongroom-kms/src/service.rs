@@ -22,6 +22,7 @@ use crate::rows::{
 };
 use crate::seen_time::SeenTime;
 use crate::shred::Doomed;
+use crate::turn::Turns;
 
 /// The key service of one region and account.
 #[derive(Clone)]
@@ -40,6 +41,7 @@ struct Inner {
     last_uses: LastUses,
     seen_time: SeenTime,
     doomed: Doomed,
+    turns: Turns,
 }
 
 /// A key as it is stored now.
@@ -74,6 +76,7 @@ impl Kms {
                 last_uses: LastUses::default(),
                 seen_time: SeenTime::default(),
                 doomed: Doomed::default(),
+                turns: Turns::default(),
             }),
         };
         kms.begin_seeing().await?;
@@ -138,6 +141,10 @@ impl Kms {
 
     pub(crate) fn doomed(&self) -> &Doomed {
         &self.inner.doomed
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -234,37 +241,6 @@ impl Kms {
                 })
             })
             .collect()
-    }
-
-    /// The first rows of a table whose keys begin with a key's uid.
-    pub(crate) fn rows_of(
-        &self,
-        table: TableId,
-        uid: KeyUid,
-        count: usize,
-    ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
-        let mut found: Vec<(Vec<u8>, Row)> = Vec::new();
-        while found.len() < count {
-            let start = found
-                .last()
-                .map_or(Bound::Included(uid.0.as_slice()), |last| {
-                    Bound::Excluded(last.0.as_slice())
-                });
-            let tables = self.store().tables();
-            let rows = tables.scan(table, start, Bound::Unbounded, LIMIT_MAX, false)?;
-            let all = rows.len() < LIMIT_MAX;
-            let before = found.len();
-            let read = rows.len();
-            found.extend(
-                rows.into_iter()
-                    .take_while(|(key, _)| key.starts_with(&uid.0)),
-            );
-            if all || found.len() < before.saturating_add(read) {
-                break;
-            }
-        }
-        found.truncate(count);
-        Ok(found)
     }
 
     /// The next rows of a whole table, after the key `after`, which moves on; `None` at the end.

@@ -4,11 +4,10 @@
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_store::{Precondition, Write};
+use strongroom_store::Precondition;
 
-use crate::alias::AliasName;
+use crate::alias::{AliasChange, AliasName};
 use crate::authorize::{Ask, KmsAction};
-use crate::create_alias::ALIASES_PER_KEY_MAX;
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::{KeyName, KeyUid};
@@ -85,13 +84,10 @@ impl Kms {
                 alias.as_str()
             )));
         }
+        // So that two requests do not both take the last place.
+        let _turn = self.turn(new.uid()).await;
         if old.uid != new.uid {
-            let there = self.aliases(Some(new.uid()), None, ALIASES_PER_KEY_MAX)?;
-            if there.len() >= ALIASES_PER_KEY_MAX {
-                return Err(Error::LimitExceeded(format!(
-                    "The key {arn} has {ALIASES_PER_KEY_MAX} aliases, which is the limit."
-                )));
-            }
+            self.check_room_for_alias(new.uid(), &arn)?;
         }
         row.target = new.uid;
         row.updated_ms = self.now_ms();
@@ -106,12 +102,13 @@ impl Kms {
                 key: new.uid.to_vec(),
             },
         ];
-        let write = Write::Put {
-            table: ALIASES,
-            key,
-            value: row.encode()?,
+        let change = AliasChange {
+            name: alias.as_str(),
+            old: Some(old.uid()),
+            new: Some(&row),
         };
-        match self.commit(preconditions, vec![write]).await? {
+        let writes = change.writes(&self.place().account_id)?;
+        match self.commit(preconditions, writes).await? {
             Ok(()) => Ok(()),
             // Somebody else changed or deleted it first.
             Err(conflict) if conflict.index == 0 => Err(not_found()),

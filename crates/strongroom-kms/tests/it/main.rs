@@ -33,6 +33,7 @@ mod keyring;
 mod last_use;
 mod list_keys;
 mod mac;
+mod many;
 mod material;
 mod re_encrypt;
 mod recovery;

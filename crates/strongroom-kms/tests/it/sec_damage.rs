@@ -5,19 +5,21 @@
 use aws_lc_rs::rsa::KeySize;
 use serde_json::json;
 use strongroom_kms::{
-    CancelKeyDeletionInput, DeleteImportedKeyMaterialInput, GenerateDataKeyPairInput,
-    GetPublicKeyInput, Plaintext, ScheduleKeyDeletionInput, SignInput,
+    CancelKeyDeletionInput, CreateAliasInput, DeleteImportedKeyMaterialInput,
+    GenerateDataKeyPairInput, GetPublicKeyInput, ListAliasesInput, Plaintext,
+    ScheduleKeyDeletionInput, SignInput,
 };
 use strongroom_store::{Batch, TableId, Vault, Write};
 
 use crate::import;
 use crate::users::{delegation, denial, grant_to, policy, statement, user_arn};
-use crate::world::{DAY_MS, NOON_MS, World, call, context, new_world, refused};
+use crate::world::{ACCOUNT, DAY_MS, NOON_MS, World, call, context, new_world, refused};
 
 const MATERIALS: TableId = TableId(2);
 const ALIASES: TableId = TableId(3);
 const GRANTS: TableId = TableId(4);
 const GRANT_INDEX: TableId = TableId(5);
+const KEY_ALIASES: TableId = TableId(31);
 
 fn uid(key_id: &str) -> [u8; 16] {
     let uid = hex::decode(key_id.replace('-', "")).unwrap();
@@ -178,7 +180,14 @@ async fn sec_damaged_rows_do_not_keep_a_key_from_being_destroyed() {
     let iam = world.iam().await;
     world.user(&iam, "ann", None).await;
     let (key, other) = (world.key().await, world.key().await);
-    for key in [&key, &other] {
+    for (at, key) in [&key, &other].into_iter().enumerate() {
+        for alias in [format!("alias/{at}/a"), format!("alias/{at}/b")] {
+            let input = CreateAliasInput {
+                alias_name: alias,
+                target_key_id: key.key_id.clone(),
+            };
+            call!(world, create_alias, input).unwrap();
+        }
         for _ in 0..2 {
             let mut grant = grant_to(&key.key_id, "ann", &["Encrypt"]);
             grant.retiring_principal = Some(user_arn("ann"));
@@ -190,6 +199,8 @@ async fn sec_damaged_rows_do_not_keep_a_key_from_being_destroyed() {
     put(&world, GRANTS, &grants[0].0, b"\xff").await;
     let materials = rows(&world, MATERIALS, &key.key_id);
     put(&world, MATERIALS, &materials[0].0, b"\xff").await;
+    let alias = [ACCOUNT.as_bytes(), b"alias/0/a"].concat();
+    put(&world, ALIASES, &alias, b"\xff").await;
     assert_eq!(vault_files(&world), 2);
     world.clock.advance_ms(7 * DAY_MS);
     let input = strongroom_kms::CreateKeyInput::default();
@@ -198,14 +209,18 @@ async fn sec_damaged_rows_do_not_keep_a_key_from_being_destroyed() {
     let report = world.run_due().await;
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     assert_eq!(report.destroyed, 1);
-    for table in [MATERIALS, ALIASES, GRANTS, GRANT_INDEX] {
+    for table in [MATERIALS, KEY_ALIASES, GRANTS, GRANT_INDEX] {
         assert_eq!(rows(&world, table, &key.key_id), [], "{table:?}");
     }
+    assert!(world.store.tables().get(ALIASES, &alias).unwrap().is_none());
+    let aliases = call!(world, list_aliases, ListAliasesInput::default()).unwrap();
+    let names: Vec<_> = aliases.aliases.iter().map(|a| &*a.alias_name).collect();
+    assert_eq!(names, ["alias/1/a", "alias/1/b"]);
     assert!(world.files_with(&Vault::mark(&uid(&key.key_id))).is_empty());
     assert_eq!(vault_files(&world), 2);
     // What is of another key stays.
     assert_eq!(rows(&world, GRANTS, &other.key_id).len(), 2);
-    assert_eq!(rows(&world, GRANT_INDEX, &other.key_id).len(), 3);
+    assert_eq!(rows(&world, GRANT_INDEX, &other.key_id).len(), 5);
     assert!(world.encrypt(&other.arn, b"x", &context(&[])).await.is_ok());
     let key_id = key.key_id.clone();
     let cancel = call!(

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,7 +18,7 @@ use strongroom_kms::{
     Plaintext, root,
 };
 use strongroom_store::drive::{Access, Drive, Folder, LocalDrive};
-use strongroom_store::{Store, StoreOptions};
+use strongroom_store::{AtRest, AtRestError, Store, StoreOptions};
 use strongroom_testkit::SimClock;
 use tempfile::TempDir;
 
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) drive: Arc<dyn Drive>,
     pub(crate) clock: Arc<SimClock>,
+    at_rest: Arc<Counted>,
     dir: TempDir,
     secret: RootSecret,
     keyring_file: Vec<u8>,
@@ -75,7 +77,11 @@ async fn open(
     clock: Arc<SimClock>,
 ) -> World {
     let drive: Arc<dyn Drive> = Arc::new(local_drive(dir.path()).await);
-    let store = Store::open(drive.clone(), keyring.at_rest(), StoreOptions::default());
+    let at_rest = Arc::new(Counted {
+        inner: keyring.at_rest(),
+        opened: AtomicU64::new(0),
+    });
+    let store = Store::open(drive.clone(), at_rest.clone(), StoreOptions::default());
     let store = store.await.unwrap();
     let options = AuditOptions {
         account_id: ACCOUNT.to_owned(),
@@ -101,10 +107,28 @@ async fn open(
         store,
         drive,
         clock,
+        at_rest,
         dir,
         secret,
         keyring_file,
         keyring,
+    }
+}
+
+/// A sealer of rows that counts those it opens.
+struct Counted {
+    inner: Arc<dyn AtRest>,
+    opened: AtomicU64,
+}
+
+impl AtRest for Counted {
+    fn seal(&self, stream: u64, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, AtRestError> {
+        self.inner.seal(stream, aad, plain)
+    }
+
+    fn open(&self, stream: u64, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, AtRestError> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.inner.open(stream, aad, sealed)
     }
 }
 
@@ -173,6 +197,11 @@ impl World {
         open.rotate(rotation, NOON_MS).unwrap();
         self.keyring_file = open.seal().unwrap();
         self.keyring.install(&open).unwrap();
+    }
+
+    /// Rows of the tables that were read so far.
+    pub(crate) fn rows_read(&self) -> u64 {
+        self.at_rest.opened.load(Ordering::Relaxed)
     }
 
     /// The directory of the drive.
