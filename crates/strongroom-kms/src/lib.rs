@@ -90,6 +90,7 @@ mod run_due;
 mod s3;
 mod s3_exchange;
 mod schedule_key_deletion;
+mod secret32;
 #[cfg(test)]
 mod secret_types;
 mod seen_time;

@@ -13,18 +13,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use zeroize::Zeroizing;
-
 use crate::error::Error;
 use crate::key_id::KeyUid;
 use crate::material::fill;
 use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow, material_uid};
+use crate::secret32::Secret32;
 use crate::service::Kms;
 
 /// A shred key, in clear.
 pub(crate) struct ShredKey {
     id: [u8; 16],
-    secret: Zeroizing<[u8; 32]>,
+    secret: Secret32,
 }
 
 impl ShredKey {
@@ -35,7 +34,7 @@ impl ShredKey {
 
     /// The bytes. Every use of this method is a place to review.
     pub(crate) fn expose_secret(&self) -> &[u8; 32] {
-        &self.secret
+        self.secret.expose_secret()
     }
 }
 
@@ -90,12 +89,10 @@ impl Kms {
     /// A new shred key for a KMS key, durable in the vault. Until a commit refers to it, it is
     /// the caller's to destroy.
     pub(crate) async fn new_shred_key(&self, uid: KeyUid) -> Result<ShredKey, Error> {
-        let mut shred = ShredKey {
-            id: [0; 16],
-            secret: Zeroizing::new([0; 32]),
-        };
-        fill(&mut shred.id)?;
-        fill(shred.secret.as_mut_slice())?;
+        let mut id = [0; 16];
+        fill(&mut id)?;
+        let secret = Secret32::filled(fill)?;
+        let shred = ShredKey { id, secret };
         let epoch = self.keyring().newest_epoch();
         let mut sealed = epoch.to_be_bytes().to_vec();
         self.keyring()
@@ -103,7 +100,7 @@ impl Kms {
             .ok_or(Error::Internal("the newest domain key"))?
             .seal_to(
                 &aad(uid, shred.id, epoch),
-                shred.secret.as_slice(),
+                shred.expose_secret(),
                 &mut sealed,
             )
             .map_err(|_| Error::Internal("sealing a shred key"))?;
@@ -130,7 +127,7 @@ impl Kms {
         let secret: &[u8; 32] = opened.as_slice().try_into().map_err(|_| damaged())?;
         Ok(Some(ShredKey {
             id,
-            secret: Zeroizing::new(*secret),
+            secret: Secret32::copy_of(secret),
         }))
     }
 

@@ -28,6 +28,7 @@ mod sealed_file;
 mod start;
 mod swap;
 mod tls;
+mod told;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -7,8 +7,8 @@
 //! ```
 //! No step is retried and none is skipped: whatever fails leaves the listeners closed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_api::{Api, ApiServices};
 use strongroom_audit::{
@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::root_key::Keeper;
 use crate::sealed_file::{self, Content};
 use crate::tls::local_ca::{CaKey, LocalCa};
+use crate::told::Told;
 
 /// Everything below the listeners, open.
 pub(crate) struct Rooms {
@@ -55,6 +56,8 @@ pub(crate) struct Rooms {
     pub(crate) is_new: bool,
     /// How many keys wait for the clock, as the log was told.
     told_waiting: AtomicU64,
+    /// What could not be carried out in the key service, as the log was told.
+    told_failed: Mutex<Told>,
     /// Last: given back only when all of the above is gone.
     _held: Held,
 }
@@ -144,6 +147,7 @@ impl Rooms {
             account_id: place.account_id.clone(),
             is_new,
             told_waiting: AtomicU64::new(0),
+            told_failed: Mutex::default(),
             _held: held,
         })
     }
@@ -260,7 +264,17 @@ impl Rooms {
         let done = self.kms.run_due(&receipt).await;
         receipt.finish_recorded();
         let report = done.map_err(Error::room("cannot carry out what is due"))?;
-        for (key, error) in &report.failed {
+        let failed = report.failed.iter();
+        let failed = failed.map(|(key, error)| (key.clone(), error.to_string()));
+        let news = {
+            // Every change is whole before anything can panic.
+            let mut told = self
+                .told_failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            told.news(self.clock.now_ms(), failed)
+        };
+        for (key, error) in news {
             tracing::error!(%key, %error, "what is due for a key could not be carried out; it is tried again");
         }
         if report.waiting != self.told_waiting.swap(report.waiting, Ordering::Relaxed)

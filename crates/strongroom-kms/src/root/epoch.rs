@@ -10,6 +10,7 @@ use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
 use super::RootError;
+use crate::secret32::Secret32;
 
 /// What a key of the keyring is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +43,7 @@ pub struct EpochInfo {
 
 pub(super) struct EpochKey {
     pub(super) info: EpochInfo,
-    pub(super) secret: Box<Zeroizing<[u8; 32]>>,
+    pub(super) secret: Secret32,
 }
 
 impl EpochKey {
@@ -51,20 +52,14 @@ impl EpochKey {
         epoch: u32,
         created_ms: u64,
     ) -> Result<EpochKey, RootError> {
-        let mut key = EpochKey::empty(EpochInfo {
+        let info = EpochInfo {
             kind,
             epoch,
             created_ms,
-        });
-        rand::fill(key.secret.as_mut_slice()).map_err(|_| RootError::System("randomness"))?;
-        Ok(key)
-    }
-
-    fn empty(info: EpochInfo) -> EpochKey {
-        EpochKey {
-            info,
-            secret: Box::new(Zeroizing::new([0; 32])),
-        }
+        };
+        let drawn = Secret32::filled(rand::fill);
+        let secret = drawn.map_err(|_| RootError::System("randomness"))?;
+        Ok(EpochKey { info, secret })
     }
 
     fn parse(row: &[u8; ROW_BYTES]) -> Option<EpochKey> {
@@ -76,13 +71,13 @@ impl EpochKey {
             2 => EpochKind::SseS3,
             _ => return None,
         };
-        let mut key = EpochKey::empty(EpochInfo {
+        let info = EpochInfo {
             kind,
             epoch: u32::from_be_bytes(*epoch),
             created_ms: u64::from_be_bytes(*created_ms),
-        });
-        key.secret.copy_from_slice(secret);
-        Some(key)
+        };
+        let secret = Secret32::copy_of(secret.try_into().ok()?);
+        Some(EpochKey { info, secret })
     }
 }
 
@@ -130,7 +125,7 @@ impl KeyList {
             bytes.push(key.info.kind.number());
             bytes.extend_from_slice(&key.info.epoch.to_be_bytes());
             bytes.extend_from_slice(&key.info.created_ms.to_be_bytes());
-            bytes.extend_from_slice(key.secret.as_slice());
+            bytes.extend_from_slice(key.secret.expose_secret());
         }
         bytes
     }

@@ -25,6 +25,7 @@ use super::file::OpenKeyringFile;
 use crate::aead::AeadKey;
 use crate::error::Error;
 use crate::kdf;
+use crate::secret32::Secret32;
 
 /// The keys of this store, open in memory.
 pub struct Keyring {
@@ -54,15 +55,15 @@ impl Keys {
                 EpochKind::SseS3 => {
                     sse_s3.insert(
                         epoch,
-                        kdf::extract(b"strongroom/1/sse-s3", key.secret.as_slice()),
+                        kdf::extract(b"strongroom/1/sse-s3", key.secret.expose_secret()),
                     );
                 }
             }
         }
         let missing = RootError::Corrupted("its list of keys");
-        let (_, first_domain) = domains.first_key_value().ok_or(missing.clone())?;
-        let material_ids = first_domain.kms_material_id.as_slice();
-        let material_ids = hmac::Key::new(hmac::HMAC_SHA256, material_ids);
+        let mut first = list.keys().iter();
+        let first = first.find(|key| key.info.kind == EpochKind::Domain);
+        let material_ids = material_ids(first.ok_or(missing.clone())?);
         let newest_domain = domains.last_key_value().ok_or(missing.clone())?;
         let newest_sse_s3 = sse_s3.last_key_value().ok_or(missing)?;
         Ok(Keys {
@@ -180,7 +181,7 @@ impl Keyring {
         let domain = self.domain(epoch)?;
         let mut both = Zeroizing::new([0; 64]);
         let (first, second) = both.split_at_mut(32);
-        first.copy_from_slice(domain.kms_wrap.as_slice());
+        first.copy_from_slice(domain.kms_wrap.expose_secret());
         second.copy_from_slice(shred);
         Some(kdf::extract(b"strongroom/1/kms-material", both.as_slice()))
     }
@@ -233,28 +234,37 @@ impl fmt::Debug for Keyring {
 /// What one domain key gives.
 struct Domain {
     rows: Prk,
-    kms_wrap: Zeroizing<[u8; 32]>,
+    kms_wrap: Secret32,
     kms_shred: Arc<AeadKey>,
-    kms_material_id: Zeroizing<[u8; 32]>,
     private: AeadKey,
 }
 
 impl Domain {
     fn new(key: &EpochKey) -> Result<Domain, RootError> {
-        let root = kdf::extract(b"strongroom/1/domain", key.secret.as_slice());
-        let epoch = key.info.epoch.to_be_bytes();
-        let derive = |label: &[u8]| kdf::expand(&root, &[label, &[0], &epoch]);
+        let derive = deriver(key);
         let aead =
             |label: &[u8]| AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"));
         let rows = derive(b"strongroom/1/meta");
         Ok(Domain {
             rows: kdf::extract(b"strongroom/1/at-rest", rows.as_slice()),
-            kms_wrap: derive(b"strongroom/1/kms-wrap"),
+            kms_wrap: Secret32::copy_of(&derive(b"strongroom/1/kms-wrap")),
             kms_shred: Arc::new(aead(b"strongroom/1/kms-shred")?),
-            kms_material_id: derive(b"strongroom/1/kms-material-id"),
             private: aead(b"strongroom/1/private")?,
         })
     }
+}
+
+/// Derives the keys of a domain key's purposes, by label.
+fn deriver(key: &EpochKey) -> impl Fn(&[u8]) -> Zeroizing<[u8; 32]> {
+    let root = kdf::extract(b"strongroom/1/domain", key.secret.expose_secret());
+    let epoch = key.info.epoch.to_be_bytes();
+    move |label| kdf::expand(&root, &[label, &[0], &epoch])
+}
+
+/// The key of the ids of imported material.
+fn material_ids(key: &EpochKey) -> hmac::Key {
+    let key = deriver(key)(b"strongroom/1/kms-material-id");
+    hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())
 }
 
 fn bucket_key(root: &Prk, bucket_uid: &[u8; 16]) -> ExternalKey {

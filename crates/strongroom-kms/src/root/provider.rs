@@ -13,11 +13,11 @@
 use std::fmt;
 
 use aws_lc_rs::rand;
-use zeroize::Zeroizing;
 
 use super::RootError;
 use crate::aead::AeadKey;
 use crate::kdf;
+use crate::secret32::Secret32;
 
 /// Wraps file keys; what it keeps secret never enters this crate unless it must.
 pub trait RootProvider: fmt::Debug + Send + Sync {
@@ -36,28 +36,24 @@ pub trait RootProvider: fmt::Debug + Send + Sync {
 }
 
 /// FK: the random key that seals one keyring file.
-pub struct FileKey(Box<Zeroizing<[u8; 32]>>);
+pub struct FileKey(Secret32);
 
 impl FileKey {
     pub(super) fn generate() -> Result<FileKey, RootError> {
-        let mut key = Box::new(Zeroizing::new([0; 32]));
-        rand::fill(key.as_mut_slice()).map_err(|_| RootError::System("randomness"))?;
+        let drawn = Secret32::filled(rand::fill);
+        let key = drawn.map_err(|_| RootError::System("randomness"))?;
         Ok(FileKey(key))
     }
 
     /// The file key that a provider unwrapped; `None` if these are not 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<FileKey> {
-        let mut key = Box::new(Zeroizing::new([0; 32]));
-        if bytes.len() != key.len() {
-            return None;
-        }
-        key.copy_from_slice(bytes);
-        Some(FileKey(key))
+        let key: &[u8; 32] = bytes.try_into().ok()?;
+        Some(FileKey(Secret32::copy_of(key)))
     }
 
     /// The bytes, for a provider to wrap.
     pub fn expose_secret(&self) -> &[u8; 32] {
-        &self.0
+        self.0.expose_secret()
     }
 }
 

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::RootError;
 use super::provider::{FileKey, RootProvider, WrapKind, unwrap_under, wrap_under};
 use super::stretch::{Stretch, StretchKind};
+use crate::secret32::Secret32;
 
 /// A secret that opens a keyring.
 #[derive(Debug)]
@@ -20,29 +21,27 @@ pub enum RootSecret {
 }
 
 /// 32 random bytes.
-pub struct RootKey(Box<Zeroizing<[u8; 32]>>);
+pub struct RootKey(Secret32);
 
 impl RootKey {
     /// A new root key.
     pub fn generate() -> Result<RootKey, RootError> {
-        let mut key = Box::new(Zeroizing::new([0; 32]));
-        rand::fill(key.as_mut_slice()).map_err(|_| RootError::System("randomness"))?;
+        let drawn = Secret32::filled(rand::fill);
+        let key = drawn.map_err(|_| RootError::System("randomness"))?;
         Ok(RootKey(key))
     }
 
     /// The content of a root key file.
     pub fn from_bytes(bytes: &[u8]) -> Result<RootKey, RootError> {
-        let mut key = Box::new(Zeroizing::new([0; 32]));
-        if bytes.len() != key.len() {
-            return Err(RootError::RootKeyLength(bytes.len()));
-        }
-        key.copy_from_slice(bytes);
-        Ok(RootKey(key))
+        let key: &[u8; 32] = bytes
+            .try_into()
+            .map_err(|_| RootError::RootKeyLength(bytes.len()))?;
+        Ok(RootKey(Secret32::copy_of(key)))
     }
 
     /// The bytes for the root key file.
     pub fn expose_secret(&self) -> &[u8; 32] {
-        &self.0
+        self.0.expose_secret()
     }
 }
 
@@ -63,12 +62,13 @@ impl RootProvider for RootKey {
 
     fn wrap(&self, parameters: &[u8], aad: &[u8], key: &FileKey) -> Result<Vec<u8>, RootError> {
         need_none(parameters)?;
-        wrap_under(&self.0, aad, key)
+        wrap_under(self.expose_secret(), aad, key)
     }
 
     fn unwrap(&self, parameters: &[u8], aad: &[u8], wrapped: &[u8]) -> Result<FileKey, RootError> {
         need_none(parameters)?;
-        unwrap_under(&self.0, aad, wrapped)?.ok_or(RootError::WrongSecret(WrapKind::KeyFile))
+        unwrap_under(self.expose_secret(), aad, wrapped)?
+            .ok_or(RootError::WrongSecret(WrapKind::KeyFile))
     }
 }
 
