@@ -116,6 +116,7 @@ def test_sec_n76_part_again_during_complete(raw, s3, bucket, upload, round_):
     if done.status == 200:
         assert read(s3.get_object(Bucket=bucket, Key="k")) == b"1"
     else:
+        # It is not conditional, so no conflict: the part that it names is not there any more.
         assert (done.status, done.code) == (400, "InvalidPart")
 
 

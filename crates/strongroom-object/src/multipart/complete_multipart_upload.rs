@@ -8,7 +8,7 @@ use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
 use strongroom_store::Batch;
 
 use super::upload::{OpenPart, OpenUpload};
-use crate::authorize::Action;
+use crate::authorize::{Action, Permit};
 use crate::conditions::check_write;
 use crate::digest;
 use crate::encryption::{self, WrapKey};
@@ -56,6 +56,26 @@ pub struct CompleteMultipartUpload {
     pub customer_key: Option<CustomerKey>,
 }
 
+/// How often it starts again after parts changed under it.
+const TRIES_MAX: usize = 64;
+
+/// The key of an upload, asked for once however often it is tried to complete it.
+enum KeyToComplete {
+    NotAskedFor(Option<CustomerKey>),
+    /// An SSE-C upload is completed without its key.
+    NotGiven,
+    Opened(Box<(WrapKey, ObjectKey)>),
+}
+
+impl KeyToComplete {
+    fn opened(&self) -> Option<&(WrapKey, ObjectKey)> {
+        match self {
+            Self::Opened(opened) => Some(opened),
+            Self::NotAskedFor(_) | Self::NotGiven => None,
+        }
+    }
+}
+
 impl Objects {
     /// Make the parts of an upload an object.
     pub async fn complete_multipart_upload(
@@ -63,37 +83,62 @@ impl Objects {
         scope: Scope<'_>,
         input: CompleteMultipartUpload,
     ) -> Result<PutObjectOutput, Error> {
-        let name = &input.object_key;
-        ObjectName::parse(name)?;
+        let mut input = input;
+        ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        let permit = bucket.authorize_object(scope, Action::PutObject, name)?;
-        let upload = self.find_upload(&permit, &bucket, name, &input.upload_id)?;
-        encryption::refuse_blocked_upload(self, scope, &bucket, name, &upload)?;
+        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let mut upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+        encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
+        let mut key = KeyToComplete::NotAskedFor(input.customer_key.take());
+        for _ in 0..TRIES_MAX {
+            let tried = self
+                .try_to_complete(scope, &permit, &bucket, &input, &upload, &mut key)
+                .await;
+            match tried {
+                // A part came, or came again, while this was under way: what is named may be
+                // another one now, or the upload may be gone.
+                Err(Error::ConditionalConflict) => {
+                    upload =
+                        self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+                }
+                done => return done,
+            }
+        }
+        Err(Error::ConditionalConflict)
+    }
+
+    async fn try_to_complete(
+        &self,
+        scope: Scope<'_>,
+        permit: &Permit,
+        bucket: &Bucket,
+        input: &CompleteMultipartUpload,
+        upload: &OpenUpload,
+        key: &mut KeyToComplete,
+    ) -> Result<PutObjectOutput, Error> {
+        let name = &input.object_key;
         let found = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
-        let chosen = choose(&input, &found)?;
-        let size = chosen_size(&input, &chosen)?;
-        let checksum = object_checksum(&input, &upload, &chosen)?;
-        let current = self.find_version(&bucket, name)?;
+        let chosen = choose(input, &found)?;
+        let size = chosen_size(input, &chosen)?;
+        let checksum = object_checksum(input, upload, &chosen)?;
+        let current = self.find_version(bucket, name)?;
         let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, name)?;
 
-        let mode = upload.row.key.mode()?;
-        let key = self
-            .key_to_complete(scope, &bucket, &upload, input.customer_key)
-            .await?;
-        if key.is_none() && checksum.is_some() {
+        if let KeyToComplete::NotAskedFor(customer) = key {
+            let customer = customer.take();
+            *key = self
+                .key_to_complete(scope, bucket, name, upload, customer)
+                .await?;
+        }
+        let opened = key.opened();
+        if opened.is_none() && checksum.is_some() {
             return Err(Error::CustomerKeyRequired);
         }
         let parts: Vec<StoredPart> = chosen.iter().map(|part| part.row.part.clone()).collect();
         let odi = ObjectDataId(upload.row.odi);
-        let opened = match &key {
-            Some(key) => {
-                let oek = encryption::unwrap_upload(self, key, &bucket, name, &upload.row)?;
-                Some((key, oek))
-            }
-            None => None,
-        };
-        let oek = opened.as_ref().map(|(_, oek)| oek);
+        let mode = upload.row.key.mode()?;
+        let oek = opened.map(|(_, oek)| oek);
         let (sealed_checksum, part_checksums) =
             seal_checksums(mode, oek, &odi, checksum.as_ref(), &chosen)?;
         let row = VersionRow {
@@ -110,15 +155,13 @@ impl Objects {
             null_version: false,
             null_at: None,
         };
-        let seal = |row: &mut VersionRow| {
-            self.rewrap(&bucket, name, &upload, opened.as_ref(), row, &parts)
-        };
+        let seal = |row: &mut VersionRow| self.rewrap(bucket, name, upload, opened, row, &parts);
         let etag = row.etag.clone();
-        let encryption = match &key {
-            Some(key) => key.encryption()?,
+        let encryption = match opened {
+            Some((key, _)) => key.encryption()?,
             None => Encryption::Customer { md5_base64: None },
         };
-        let batch = adopt(&upload, found, &parts);
+        let batch = adopt(upload, found, &parts);
         let version = NewVersion {
             row,
             part_table: parts.clone(),
@@ -127,21 +170,8 @@ impl Objects {
             seal: &seal,
         };
         let changed = self
-            .store_version(&permit, &bucket, name, version, &input.conditions)
-            .await
-            .map_err(|error| match error {
-                // A part or the upload changed while this was under way.
-                Error::ConditionalConflict
-                    if self
-                        .find_upload(&permit, &bucket, name, &input.upload_id)
-                        .is_err() =>
-                {
-                    Error::NoSuchUpload {
-                        upload_id: input.upload_id.clone(),
-                    }
-                }
-                other => other,
-            })?;
+            .store_version(permit, bucket, name, version, &input.conditions)
+            .await?;
         Ok(PutObjectOutput {
             version_id: changed.id,
             etag,
@@ -151,20 +181,21 @@ impl Objects {
         })
     }
 
-    /// The key of the upload; `None` for an SSE-C upload completed without its key.
+    /// Ask for the key of the upload.
     async fn key_to_complete(
         &self,
         scope: Scope<'_>,
         bucket: &Bucket,
+        object_key: &str,
         upload: &OpenUpload,
         customer: Option<CustomerKey>,
-    ) -> Result<Option<WrapKey>, Error> {
+    ) -> Result<KeyToComplete, Error> {
         if upload.row.key.mode()? == SseMode::C && customer.is_none() {
-            return Ok(None);
+            return Ok(KeyToComplete::NotGiven);
         }
-        self.reopen_upload(scope, bucket, upload, customer)
-            .await
-            .map(Some)
+        let key = self.reopen_upload(scope, bucket, upload, customer).await?;
+        let oek = encryption::unwrap_upload(self, &key, bucket, object_key, &upload.row)?;
+        Ok(KeyToComplete::Opened(Box::new((key, oek))))
     }
 
     /// Bind the finished object: by wrapping its key again where the key is at hand, else by the
@@ -174,7 +205,7 @@ impl Objects {
         bucket: &Bucket,
         object_key: &str,
         upload: &OpenUpload,
-        opened: Option<&(&WrapKey, ObjectKey)>,
+        opened: Option<&(WrapKey, ObjectKey)>,
         row: &mut VersionRow,
         parts: &[StoredPart],
     ) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use strongroom_object::{EncryptionRequest, Error, WriteConditions};
 use strongroom_store::drive::Folder;
 
 use crate::harness::*;
+use crate::multipart::{complete, completed, create, part};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sec_n74_fifty_writers_if_none_match_any_one_wins() {
@@ -90,6 +91,40 @@ async fn a_bucket_is_not_deleted_under_a_writer() {
             | (Err(Error::BucketNotEmpty { .. }), Ok(_)) => {}
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sec_n76_parts_come_again_while_uploads_are_completed() {
+    let house = Arc::new(house().await);
+    house.bucket("bucket").await;
+    for round in 0..40 {
+        let upload = create(&house, EncryptionRequest::S3).await;
+        let first = part(&house, &upload, 1, b"first", None).await.unwrap();
+        // What comes again is named in every second round, and else is a part that is not.
+        let number = 1 + round % 2;
+        let again = {
+            let (house, upload) = (Arc::clone(&house), upload.clone());
+            tokio::spawn(async move {
+                for turn in 0..10 {
+                    match part(&house, &upload, number, &[turn], None).await {
+                        Ok(_) => {}
+                        Err(Error::NoSuchUpload { .. }) => break,
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            })
+        };
+        let parts = vec![completed(1, &first)];
+        match complete(&house, &upload, parts, None).await {
+            Ok(_) => {
+                let got = house.get("bucket", "k", None).await.unwrap();
+                assert_eq!(got, b"first");
+            }
+            Err(Error::InvalidPart { part_number: 1, .. }) if number == 1 => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        again.await.unwrap();
     }
 }
 
