@@ -44,6 +44,8 @@ class Mode:
     customer: CustomerKey = None
     needs_tls: bool = False
     write_headers: dict = field(default_factory=dict)
+    # The bucket's default encryption that asks for it, where no header does.
+    rule: dict = None
 
     @property
     def read(self):
@@ -53,6 +55,14 @@ class Mode:
     @property
     def read_headers(self):
         return self.customer.headers() if self.customer else {}
+
+    @property
+    def attributes(self):
+        """boto3 arguments of GetObjectAttributes, for which botocore encodes no key."""
+        if not self.customer:
+            return {}
+        return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": self.customer.base64,
+                "SSECustomerKeyMD5": self.customer.md5}
 
     @property
     def source(self):
@@ -120,6 +130,22 @@ def modes(kms, kms_key):
     ]
 
 
+def by_rule(kms, kms_key):
+    """Modes that the default of a bucket asks for, its name beginning with `rule`."""
+    def mode(name, key_arn, algorithm, **more):
+        default = {"SSEAlgorithm": algorithm, **more}
+        rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+        return Mode(f"rule-{name}", {}, key_arn, needs_tls=key_arn is not None, rule=rule)
+
+    arn = kms_key["arn"]
+    return [
+        mode("s3", None, "AES256"),
+        mode("kms-default", default_key_arn(kms), "aws:kms"),
+        mode("kms-alias", arn, "aws:kms", KMSMasterKeyID=kms_key["alias"]),
+    ]
+
+
+RULE_NAMES = ["rule-s3", "rule-kms-default", "rule-kms-alias"]
 MODE_NAMES = [
     "none", "sse-s3", "kms-default", "kms-id", "kms-arn", "kms-alias", "kms-alias-arn",
     "kms-context", "sse-c",

@@ -9,12 +9,12 @@ import itertools
 from dataclasses import dataclass
 
 from clients import MIB, SEGMENT
-from sse import MODE_NAMES
+from sse import MODE_NAMES, RULE_NAMES
 
 # How the encryption is asked for: by headers, or by the default of the bucket.
-MODES = MODE_NAMES
-WRITES = ["put", "chunks", "copy", "parts", "part-copies", "presigned"]
-VERSIONING = ["never"]
+MODES = MODE_NAMES + RULE_NAMES
+WRITES = ["put", "chunks", "copy", "parts", "part-copies", "presigned", "update"]
+VERSIONING = ["never", "enabled", "suspended"]
 SIZES = {
     "0": 0, "1": 1, "64K-1": SEGMENT - 1, "64K": SEGMENT, "64K+1": SEGMENT + 1, "1M": MIB,
     "5M+": 5 * MIB + SEGMENT + 9,
@@ -36,35 +36,47 @@ class Case:
 
     @property
     def key(self):
-        return f"{self.write}/{self.mode}/{self.size}".replace("+", "_")
+        return f"{self.write}/{self.mode}/{self.size}/{self.versioning}".replace("+", "_")
 
     def __str__(self):
         return f"{self.mode}-{self.write}-{self.versioning}-{self.size}"
 
 
-def cases():
-    """Every mode by every path in every state of versioning; sizes so that every pair with a
-    mode, with a path and with a state of versioning is there."""
-    fields = (MODES, WRITES, VERSIONING, list(SIZES))
-    out = []
-    wanted = {
-        pair for a in range(3) for pair in itertools.product([a], fields[a], fields[3])
-    }
-    turn = itertools.count()
-    for first in itertools.product(*fields[:3]):
-        def gain(size):
-            return sum((a, first[a], size) in wanted for a in range(3))
+def offered(mode, write):
+    """An object that is stored already goes under a KMS key, which its ARN names."""
+    return write != "update" or mode == "kms-arn"
 
-        start = next(turn) % len(fields[3])
-        order = fields[3][start:] + fields[3][:start]
-        size = max(order, key=gain)
-        wanted -= {(a, first[a], size) for a in range(3)}
-        out.append(Case(*first, size))
-    for a, value, size in sorted(wanted):
-        rest = [field[next(turn) % len(field)] for field in fields[:3]]
-        rest[a] = value
-        out.append(Case(*rest, size))
-    return sorted(set(out), key=str)
+
+def cases():
+    """Every mode by every path. States of versioning and sizes are spread over them, so that each
+    pair of a state with a mode, a path or a size is there, and each pair of a size with a mode or
+    a path: all of them by each other would be twenty times as many."""
+    fields = (MODES, WRITES, VERSIONING, list(SIZES))
+    spread = ((0, 2), (1, 2), (2, 3), (0, 3), (1, 3))
+    wanted = {
+        (a, b, one, other) for a, b in spread for one in fields[a] for other in fields[b]
+    }
+
+    def pairs(case):
+        return {(a, b, case[a], case[b]) for a, b in spread}
+
+    out, turn = set(), itertools.count()
+
+    def add(candidates):
+        """The one of them that brings most, and of equal ones each in its turn."""
+        at = next(turn) * 5 % len(candidates)
+        best = max(candidates[at:] + candidates[:at], key=lambda case: len(pairs(case) & wanted))
+        wanted.difference_update(pairs(best))
+        out.add(best)
+
+    everything = [case for case in itertools.product(*fields) if offered(*case[:2])]
+    for first in itertools.product(*fields[:2]):
+        if offered(*first):
+            add([case for case in everything if case[:2] == first])
+    while wanted:
+        a, b, one, other = min(wanted)
+        add([case for case in everything if (case[a], case[b]) == (one, other)])
+    return [Case(*case) for case in sorted(out)]
 
 
 def pieces(data):

@@ -2,7 +2,8 @@
 """Mode x write path x read path x versioning x size class, and the raw drive after each write.
 
 What may be sent and what must come back is in `matrix.py` and `sse.py`. Every object is read by
-every path: whole, ranges, parts, HEAD, presigned, as the source of a copy, in a listing.
+every path: whole, ranges, parts, HEAD, attributes, presigned, as the source of a copy, in a listing,
+and where there are versions by its id beside an older one in another mode.
 """
 
 import base64
@@ -13,7 +14,7 @@ import pytest
 import leaks
 import matrix
 import sse
-from clients import bucket_name, empty_and_delete, headers_of, noise, read, s3 as s3_client
+from clients import bucket_name, empty_and_delete, headers_of, noise, read, refused
 from drive_watch import DriveWatch
 from rawhttp import Client
 
@@ -41,14 +42,27 @@ class Room:
         s3.create_bucket(Bucket=self.source)
         # The key aws/s3 is made at its first use.
         s3.put_object(Bucket=self.source, Key="first", Body=b"", ServerSideEncryption="aws:kms")
-        self.modes = {mode.name: mode for mode in sse.modes(kms, kms_key)}
+        known = sse.modes(kms, kms_key) + sse.by_rule(kms, kms_key)
+        self.modes = {mode.name: mode for mode in known}
         self.watch = DriveWatch(server)
 
     def bucket(self, case):
-        if case.versioning not in self.buckets:
-            name = self.buckets[case.versioning] = bucket_name("matrix")
+        """A bucket for each state of versioning and each default."""
+        rule = self.modes[case.mode].rule
+        name = self.buckets.get((case.versioning, str(rule)))
+        if name is None:
+            name = self.buckets[case.versioning, str(rule)] = bucket_name("matrix")
             self.s3.create_bucket(Bucket=name)
-        return self.buckets[case.versioning]
+            if rule:
+                self.s3.put_bucket_encryption(
+                    Bucket=name, ServerSideEncryptionConfiguration=rule
+                )
+        return name
+
+    def versions(self, bucket, status):
+        self.s3.put_bucket_versioning(
+            Bucket=bucket, VersioningConfiguration={"Status": status.capitalize()}
+        )
 
     def source_of(self, data):
         """An object with these bytes to copy from."""
@@ -98,6 +112,16 @@ def by_copy(room, mode, where, data):
     return answer["CopyObjectResult"]["ETag"], None
 
 
+def by_update(room, mode, where, data):
+    """From another KMS key; from SSE-S3 it would leave an ETag that is the MD5."""
+    put = room.s3.put_object(Body=data, Metadata=META, **where, **room.modes["kms-default"].write)
+    answer = room.s3.update_object_encryption(
+        ObjectEncryption={"SSEKMS": {"KMSKeyArn": mode.key_arn}}, **where
+    )
+    assert not set(headers_of(answer)) & set(sse.ALL)
+    return put["ETag"], None
+
+
 def by_parts(room, mode, where, data):
     def send(number, piece, _, upload):
         answer = room.s3.upload_part(PartNumber=number, Body=piece, **upload, **mode.read)
@@ -124,7 +148,7 @@ def by_part_copies(room, mode, where, data):
 
 WRITES = {
     "put": by_put, "chunks": by_chunks, "presigned": by_presigned, "copy": by_copy,
-    "parts": by_parts, "part-copies": by_part_copies,
+    "parts": by_parts, "part-copies": by_part_copies, "update": by_update,
 }
 
 
@@ -169,12 +193,67 @@ def raw_answer(mode, answer):
 def test_what_is_written_is_sealed_and_reads_back(room, case):
     mode, data = room.modes[case.mode], body(case)
     where = {"Bucket": room.bucket(case), "Key": case.key}
+    older = stand_behind(room, case, where) if case.versioning != "never" else None
     etag, pieces = WRITES[case.write](room, mode, where, data)
     if pieces is None:
         assert (etag == quoted_md5(data)) == mode.md5_etag
     nothing_in_clear(room, mode, data)
     check_reads(room, mode, where, data, etag, pieces)
+    if older:
+        check_versions(room, case, where, data, older)
     nothing_in_clear(room, mode, data)
+
+
+def stand_behind(room, case, where):
+    """What was there before in a mode of its own: (id, mode, bytes). Where versioning is suspended
+    there is a null version in a third mode, too, which the write replaces."""
+    turn = matrix.MODES.index(case.mode)
+    mode, third = (room.modes[sse.MODE_NAMES[(turn + n) % len(sse.MODE_NAMES)]] for n in (5, 3))
+    if mode.name == "none" and room.modes[case.mode].rule:
+        mode = room.modes[case.mode]
+    room.versions(where["Bucket"], "enabled")
+    data = f"older {case}".encode() * 3000
+    put = room.s3.put_object(Body=data, **where, **mode.write)
+    mode.check("PutObject", put)
+    if case.versioning == "suspended":
+        room.versions(where["Bucket"], "suspended")
+        put_null = room.s3.put_object(Body=b"to be replaced", **where, **third.write)
+        assert put_null["VersionId"] == "null"
+    return put["VersionId"], mode, data
+
+
+def check_versions(room, case, where, data, older):
+    """Both versions read by their ids, each with its own key; what is deleted by id is gone."""
+    s3, mode = room.s3, room.modes[case.mode]
+    older_id, older_mode, older_data = older
+    current = s3.head_object(**where, **mode.read)["VersionId"]
+    assert (current == "null") == (case.versioning == "suspended")
+    listed = s3.list_object_versions(Bucket=where["Bucket"], Prefix=where["Key"])["Versions"]
+    assert [(v["VersionId"], v["Size"], v["IsLatest"]) for v in listed] == [
+        (current, len(data), True), (older_id, len(older_data), False)
+    ]
+    for version, its_mode, its_data in ((current, mode, data), older):
+        one = {"VersionId": version, **where}
+        got = s3.get_object(**one, **its_mode.read)
+        assert (read(got), got["VersionId"]) == (its_data, version)
+        told = s3.get_object_attributes(
+            ObjectAttributes=["ObjectSize"], **one, **its_mode.attributes
+        )
+        assert (told["ObjectSize"], told["VersionId"]) == (len(its_data), version)
+        copy = {"Bucket": room.source, "Key": "copy"}
+        answer = s3.copy_object(CopySource=one, **copy, **its_mode.source)
+        assert answer["CopySourceVersionId"] == version
+        assert read(s3.get_object(**copy)) == its_data
+    if older_mode.customer and not mode.customer:
+        with refused("InvalidRequest", 400):
+            s3.get_object(VersionId=older_id, **where)
+    if mode.customer and not older_mode.customer:
+        with refused("InvalidRequest", 400):
+            s3.get_object(VersionId=older_id, **where, **mode.read)
+    s3.delete_object(VersionId=current, **where)
+    with refused("NoSuchVersion", 404):
+        s3.get_object(VersionId=current, **where, **mode.read)
+    assert read(s3.get_object(**where, **older_mode.read)) == older_data
 
 
 def nothing_in_clear(room, mode, data):
@@ -207,6 +286,7 @@ def check_reads(room, mode, where, data, etag, pieces):
         head = s3.head_object(PartNumber=number, **where, **mode.read)
         assert head["ContentLength"] == len(piece)
         mode.check("HeadObject", head)
+    attributes(room, mode, where, data, etag, pieces)
     presigned = room.raw.presigned("GET", target(where), headers=mode.read_headers)
     assert (presigned.status, presigned.body) == (200, data)
     mode.check_headers("GetObject", presigned.headers)
@@ -215,6 +295,22 @@ def check_reads(room, mode, where, data, etag, pieces):
         (len(data), etag)
     ]
     as_a_source(room, mode, where, data)
+
+
+def attributes(room, mode, where, data, etag, pieces):
+    told = room.s3.get_object_attributes(
+        ObjectAttributes=["ETag", "Checksum", "ObjectParts", "ObjectSize"], **where,
+        **mode.attributes,
+    )
+    assert not set(headers_of(told)) & set(sse.ALL)
+    assert (told["ObjectSize"], told["ETag"]) == (len(data), etag.strip('"'))
+    if pieces is None:
+        assert "ObjectParts" not in told
+    else:
+        assert told["ObjectParts"]["TotalPartsCount"] == len(pieces)
+    head = room.s3.head_object(ChecksumMode="ENABLED", **where, **mode.read)
+    stored = {name: head[name] for name in told.get("Checksum", {})}
+    assert stored == told.get("Checksum", {})
 
 
 def as_a_source(room, mode, where, data):
@@ -276,7 +372,7 @@ def test_s3_0_header_is_taken_or_refused(room, bucket, kms_key, operation, heade
 
 
 def test_s3_1_2_opaque_etags_say_nothing_about_the_bytes(room, bucket):
-    for name in matrix.MODES:
+    for name in sse.MODE_NAMES:
         mode = room.modes[name]
         etags = {
             room.s3.put_object(Bucket=bucket, Key="k", Body=b"same", **mode.write)["ETag"]
