@@ -44,7 +44,7 @@ class Mode:
     customer: CustomerKey = None
     needs_tls: bool = False
     write_headers: dict = field(default_factory=dict)
-    # The bucket's default encryption that asks for it, where no header does.
+    # The rule of the bucket that asks for it, where no header does.
     rule: dict = None
 
     @property
@@ -133,8 +133,7 @@ def modes(kms, kms_key):
 def by_rule(kms, kms_key):
     """Modes that the default of a bucket asks for, its name beginning with `rule`."""
     def mode(name, key_arn, algorithm, **more):
-        default = {"SSEAlgorithm": algorithm, **more}
-        rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm, **more}}
         return Mode(f"rule-{name}", {}, key_arn, needs_tls=key_arn is not None, rule=rule)
 
     arn = kms_key["arn"]

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """aws-chunked bodies: the four payload modes, and everything that can be wrong in them."""
 
+import base64
+import hashlib
+
 import pytest
 
-from clients import noise, read
+from clients import CustomerKey, noise, read
 from rawhttp import (
     EMPTY_SHA256, SIGNED_CHUNKS, SIGNED_TRAILER, UNSIGNED, UNSIGNED_TRAILER, ChunkWriter, crc32,
     sha256,
 )
+from sse import KID, SSE
 
 DATA = noise(200_000)
 CHUNKS = [DATA[:65_536], DATA[65_536:131_072], DATA[131_072:]]
@@ -283,3 +287,25 @@ def test_sec_n17_chunked_body_in_plain_mode_is_plain(raw, s3, bucket):
     assert answer.status == 200
     assert read(s3.get_object(Bucket=bucket, Key="k")) == body
     assert EMPTY_SHA256 != sha256(body)
+
+
+def test_sec_n16_unsigned_payload_over_plain_http(raw_http, s3, bucket, kms_key):
+    """Plain HTTP is for loopback, and presigned URLs cannot do without: it is taken as S3 takes it,
+    but never with a key or for a key, and not when a signed digest says something else."""
+    target, key = f"/{bucket}/k", CustomerKey()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"before")
+    refused_headers = [
+        key.headers(), {SSE: "aws:kms"}, {SSE: "aws:kms", KID: kms_key["id"]},
+        {"content-md5": base64.b64encode(hashlib.md5(b"signed").digest()).decode()},
+        {"x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(b"signed").digest()).decode()},
+    ]
+    for headers in refused_headers:
+        for put in (
+            lambda h: raw_http.request("PUT", target, DATA, h, payload=UNSIGNED),
+            lambda h: raw_http.presigned("PUT", target, headers=h, body=DATA),
+            lambda h: raw_http.put_chunked(target, CHUNKS, UNSIGNED_TRAILER, [CRC], headers=h),
+        ):
+            answer = put(headers)
+            assert answer.status == 400, (headers, answer.body)
+    assert read(s3.get_object(Bucket=bucket, Key="k")) == b"before"
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 1

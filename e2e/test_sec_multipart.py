@@ -2,11 +2,12 @@
 """Multipart uploads completed wrongly, twice, at once, or by somebody else's id."""
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clients import MIB, bucket_name, empty_and_delete, noise, read
+from clients import MIB, bucket_name, empty_and_delete, noise, read, refused, s3 as s3_client
 
 FIVE = 5 * MIB
 
@@ -202,3 +203,45 @@ def test_sec_n79_composite_needs_the_checksum_of_each_part(raw, s3, bucket):
         "The upload was created using a sha256 checksum. The complete request must include the "
         "checksum for each part. It was missing for part 1 in the request."
     )
+
+
+def test_sec_n78_abandoned_uploads_are_seen_and_leave_nothing_when_ended(make_server):
+    """No quota counts and no clock ends them: they are listed with their parts, they keep their
+    bucket, `verify` reads them, and with them goes what they hold of the drive."""
+    server = make_server()
+    s3 = s3_client(server)
+    s3.create_bucket(Bucket="abandoned")
+    ids = []
+    for number in range(3):
+        made = s3.create_multipart_upload(Bucket="abandoned", Key=f"k{number}")["UploadId"]
+        for part in (1, 2):
+            s3.upload_part(Bucket="abandoned", Key=f"k{number}", UploadId=made, PartNumber=part,
+                           Body=noise(MIB, part))
+        ids.append(made)
+    server.restart()
+    s3 = s3_client(server)
+    listed = s3.list_multipart_uploads(Bucket="abandoned")["Uploads"]
+    assert [one["UploadId"] for one in listed] == ids
+    for number, made in enumerate(ids):
+        parts = s3.list_parts(Bucket="abandoned", Key=f"k{number}", UploadId=made)["Parts"]
+        assert [part["Size"] for part in parts] == [MIB, MIB]
+    assert s3.list_objects_v2(Bucket="abandoned")["KeyCount"] == 0
+    with refused("BucketNotEmpty", 409):
+        s3.delete_bucket(Bucket="abandoned")
+    assert len(large(server)) == 6
+    assert "6 parts of open uploads" in server.command("verify").stdout
+    for number, made in enumerate(ids):
+        s3.abort_multipart_upload(Bucket="abandoned", Key=f"k{number}", UploadId=made)
+    # Files are removed behind the answer; a stop waits for nothing, and a start collects the rest.
+    server.restart()
+    deadline = time.monotonic() + 120
+    while large(server) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert large(server) == []
+    s3_client(server).delete_bucket(Bucket="abandoned")
+
+
+def large(server):
+    """Files that can only be those of the parts."""
+    blobs = (server.data / "drive").glob("blobs/**/*")
+    return [path for path in blobs if path.is_file() and path.stat().st_size >= MIB]

@@ -53,10 +53,11 @@ class Room:
         if name is None:
             name = self.buckets[case.versioning, str(rule)] = bucket_name("matrix")
             self.s3.create_bucket(Bucket=name)
-            if rule:
-                self.s3.put_bucket_encryption(
-                    Bucket=name, ServerSideEncryptionConfiguration=rule
-                )
+            open_to_all = {"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}
+            self.s3.put_bucket_encryption(
+                Bucket=name,
+                ServerSideEncryptionConfiguration={"Rules": [open_to_all | (rule or {})]},
+            )
         return name
 
     def versions(self, bucket, status):
