@@ -326,52 +326,6 @@ def as_a_source(room, mode, where, data):
     plain.check("GetObject", got)
 
 
-# ---- section 0: operation x header x mode -------------------------------------------------------
-
-# Operation -> how to ask for it by hand, and the headers of encryption it knows.
-WRITE_HEADERS = {sse.SSE, sse.KID, sse.CTX, sse.BK}
-ACCEPTED = {
-    "PutObject": WRITE_HEADERS, "CopyObject": WRITE_HEADERS, "CreateMultipartUpload": WRITE_HEADERS,
-    "GetObject": set(), "HeadObject": set(),
-}
-UNSUPPORTED = "{} header is not supported for this operation."
-
-
-def ask(room, operation, bucket, headers):
-    source = {"x-amz-copy-source": f"/{bucket}/k"}
-    method, path, more = {
-        "PutObject": ("PUT", "new", {}), "CopyObject": ("PUT", "new", source),
-        "CreateMultipartUpload": ("POST", "new?uploads", {}),
-        "GetObject": ("GET", "k", {}), "HeadObject": ("HEAD", "k", {}),
-    }[operation]
-    return room.raw.request(method, f"/{bucket}/{path}", b"", headers | more)
-
-
-@pytest.mark.parametrize("header", sorted(WRITE_HEADERS))
-@pytest.mark.parametrize("operation", ACCEPTED)
-def test_s3_0_header_is_taken_or_refused(room, bucket, kms_key, operation, header):
-    """A header that an operation does not know is refused, not ignored."""
-    room.s3.put_object(Bucket=bucket, Key="k", Body=b"x")
-    values = {
-        sse.SSE: {sse.SSE: "aws:kms"},
-        sse.KID: {sse.SSE: "aws:kms", sse.KID: kms_key["arn"]},
-        sse.CTX: {sse.SSE: "aws:kms", sse.CTX: sse.encoded({"a": "b"})},
-        sse.BK: {sse.SSE: "aws:kms", sse.BK: "false"},
-    }
-    if header in ACCEPTED[operation]:
-        answer = ask(room, operation, bucket, values[header])
-        assert answer.status == 200, answer.body
-        assert answer.headers[sse.SSE] == "aws:kms"
-        return
-    answer = ask(room, operation, bucket, {header: values[header][header]})
-    assert answer.status == 400
-    if operation != "HeadObject":
-        assert (answer.code, answer.element("Message")) == (
-            "InvalidArgument", UNSUPPORTED.format(header)
-        )
-        assert answer.element("ArgumentName") == header
-
-
 def test_s3_1_2_opaque_etags_say_nothing_about_the_bytes(room, bucket):
     for name in sse.MODE_NAMES:
         mode = room.modes[name]
