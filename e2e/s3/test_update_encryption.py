@@ -256,10 +256,45 @@ def test_sec_n71_keys(s3, kms, place, key, code, status):
     assert read(s3.get_object(**place)) == b"data"
 
 
-def test_sec_n71_bucket_key_is_not_there_yet(s3, place, keys):
-    with refused("NotImplemented", 501):
-        s3.update_object_encryption(**place, **target(keys[0], BucketKeyEnabled=True))
-    assert mode(s3, place["Bucket"], "k") == ("AES256", None)
+@pytest.mark.parametrize("size", [0, 20_000, 3 * MIB])
+def test_bucket_keys_come_and_go(s3, bucket, keys, size):
+    data = noise(size, 5)
+    s3.put_object(Bucket=bucket, Key="k", Body=data, ChecksumAlgorithm="CRC32")
+    before = facts(s3, bucket, "k")
+    for key, wish in [(keys[0], True), (keys[0], False), (keys[0], True), (keys[1], True),
+                      (keys[1], None), (keys[1], None)]:
+        more = {} if wish is None else {"BucketKeyEnabled": wish}
+        s3.update_object_encryption(Bucket=bucket, Key="k", **target(key, **more))
+        assert mode(s3, bucket, "k") == ("aws:kms", key)
+        assert s3.head_object(Bucket=bucket, Key="k").get("BucketKeyEnabled") == (wish or None)
+        assert facts(s3, bucket, "k") == before
+
+
+def test_sec_n71_with_a_bucket_key_policies_compare_the_arn_of_the_bucket(s3, bucket, keys, person):
+    """Both keys are asked: the one of now with the context of now, the other with the one to be."""
+    name = "kms:EncryptionContext:aws:s3:arn"
+    of_bucket, of_object = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/k"
+    by_bucket = person(allow(*S3_RIGHTS), allow(
+        *KMS_RIGHTS, Condition={"StringEquals": {name: of_bucket}}))
+    by_object = person(allow(*S3_RIGHTS), allow(
+        *KMS_RIGHTS, Condition={"StringEquals": {name: of_object}}))
+    by_both = person(allow(*S3_RIGHTS), allow(
+        *KMS_RIGHTS, Condition={"StringEquals": {name: [of_bucket, of_object]}}))
+    with_bucket_key, without = target(keys[1], BucketKeyEnabled=True), target(keys[1])
+    s3.put_object(Bucket=bucket, Key="k", Body=b"data")
+    with refused("AccessDenied", 403):
+        by_object.update_object_encryption(Bucket=bucket, Key="k", **with_bucket_key)
+    with refused("AccessDenied", 403):
+        by_bucket.update_object_encryption(Bucket=bucket, Key="k", **without)
+    assert mode(s3, bucket, "k") == ("AES256", None)
+    by_bucket.update_object_encryption(Bucket=bucket, Key="k", **with_bucket_key)
+    for one in (by_object, by_bucket):
+        with refused("AccessDenied", 403):
+            one.update_object_encryption(Bucket=bucket, Key="k", **without)
+    assert s3.head_object(Bucket=bucket, Key="k")["BucketKeyEnabled"] is True
+    by_both.update_object_encryption(Bucket=bucket, Key="k", **without)
+    assert "BucketKeyEnabled" not in s3.head_object(Bucket=bucket, Key="k")
+    assert read(s3.get_object(Bucket=bucket, Key="k")) == b"data"
 
 
 def test_sec_n71_customer_key_sources(s3, bucket, keys):

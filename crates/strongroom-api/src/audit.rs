@@ -82,10 +82,11 @@ const REQUEST_PARAMETERS: [&str; 25] = [
 ];
 
 /// Answer headers that tell what a write did.
-const RESPONSE_HEADERS: [&str; 7] = [
+const RESPONSE_HEADERS: [&str; 8] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-context",
+    "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-server-side-encryption-customer-key-md5",
     "x-amz-version-id",

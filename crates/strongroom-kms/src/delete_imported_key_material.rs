@@ -103,7 +103,7 @@ impl Kms {
             self.destroy_shred_key(fresh.id()).await?;
         }
         let (row, deleted) = changed?;
-        self.materials().forget(uid);
+        self.forget(uid);
         self.destroy_shred_keys(deleted.shred_ids).await?;
         let key_arn = row.arn(self.place());
         event.response(json!({ "keyId": key_arn }));
@@ -213,7 +213,7 @@ impl Kms {
         if !done {
             return Ok(false);
         }
-        self.materials().forget(uid);
+        self.forget(uid);
         self.destroy_shred_keys(taken.shred_ids).await?;
         for (_, id) in gone {
             let arn = row.arn(self.place());

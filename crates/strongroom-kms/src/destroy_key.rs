@@ -79,7 +79,7 @@ impl Kms {
         if self.commit(preconditions, writes).await?.is_err() {
             return Ok(false);
         }
-        self.materials().forget(uid);
+        self.forget(uid);
         self.finish_tombstone(receipt, uid, tombstone).await?;
         Ok(true)
     }

@@ -103,6 +103,9 @@ pub enum Error {
     /// The audit trail could not be written.
     #[error(transparent)]
     Audit(#[from] strongroom_audit::Error),
+    /// S3 waited as long as it does.
+    #[error("the key service took too long")]
+    Timeout,
     /// The operating system or the cryptographic module refused.
     #[error("internal error: {0}")]
     Internal(&'static str),
@@ -137,6 +140,7 @@ impl Error {
             Error::DryRun => "DryRunOperationException",
             Error::Validation(_) => "ValidationException",
             Error::AccessDenied { .. } => "AccessDeniedException",
+            Error::Timeout => "DependencyTimeoutException",
             Error::Corrupted { .. } | Error::Store(_) | Error::Audit(_) | Error::Internal(_) => {
                 "KMSInternalException"
             }
@@ -147,7 +151,11 @@ impl Error {
     pub fn is_internal(&self) -> bool {
         matches!(
             self,
-            Error::Corrupted { .. } | Error::Store(_) | Error::Audit(_) | Error::Internal(_)
+            Error::Corrupted { .. }
+                | Error::Store(_)
+                | Error::Audit(_)
+                | Error::Timeout
+                | Error::Internal(_)
         )
     }
 

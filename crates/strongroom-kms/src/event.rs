@@ -22,6 +22,8 @@ pub(crate) struct Event<'a> {
     detail: EventDetail,
     additional: Map<String, Value>,
     via: Via,
+    /// Whether the result outlives the request.
+    outlives: bool,
     /// Keys that a success is a use of, and where that is noted.
     used: Option<(Kms, Vec<KeyUid>)>,
     closed: bool,
@@ -42,6 +44,7 @@ impl<'a> Event<'a> {
             detail,
             additional: Map::new(),
             via: Via::Wire,
+            outlives: false,
             used: None,
             closed: false,
         }
@@ -53,6 +56,12 @@ impl<'a> Event<'a> {
         let service = format!("s3.{}.amazonaws.com", place.region);
         self.additional
             .insert("kms:ViaService".to_owned(), Value::String(service));
+        self
+    }
+
+    /// The result serves further requests, which do not wait for the end of this one.
+    pub(crate) fn for_many_requests(mut self) -> Event<'a> {
+        self.outlives = true;
         self
     }
 
@@ -148,13 +157,17 @@ impl<'a> Event<'a> {
                 },
             });
         }
-        let (receipt, via) = (self.receipt, self.via);
+        let (receipt, via, outlives) = (self.receipt, self.via, self.outlives);
         let used = self.used.take().filter(|_| result.is_ok());
         let detail = self.finished();
         drop(self);
         let operation = detail.event_name;
         let event_id = match via {
             Via::Wire => receipt.record(detail, Durability::Durable).await?,
+            Via::S3 if outlives => {
+                let durable = Durability::Durable;
+                receipt.record_internal(detail, durable).await?
+            }
             // What S3 gets stays in this process until its own event is durable, which covers this
             // one: S3 answers when the receipt is finished.
             Via::S3 => receipt.record_internal_before_answer(detail).await?,

@@ -144,7 +144,7 @@ impl Kms {
                 return Err(error);
             }
         };
-        self.materials().forget(uid);
+        self.forget(uid);
         self.destroy_shred_keys(imported.shred_ids).await?;
         let key_arn = row.arn(self.place());
         let key_material_id = hex::encode(id);

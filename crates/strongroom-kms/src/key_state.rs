@@ -234,7 +234,7 @@ impl Kms {
             Ok(Change::Row(()))
         });
         let (row, ()) = changed.await?;
-        self.materials().forget(row.uid());
+        self.forget(row.uid());
         event.response(json!({ "keyId": row.arn(self.place()) }));
         Ok(row)
     }

@@ -18,6 +18,8 @@
 mod aead;
 mod alias;
 mod authorize;
+mod bucket_key;
+mod bucket_key_cache;
 mod cancel_key_deletion;
 mod create_alias;
 mod create_grant;
@@ -76,6 +78,7 @@ mod message;
 mod model;
 mod overview;
 mod page;
+mod patience;
 mod prefix;
 mod put_key_policy;
 mod re_encrypt;

@@ -38,6 +38,7 @@ impl Kms {
         let now_ms = self.now_ms();
         let destroys_until_ms = self.see_time().await?.min(now_ms);
         self.materials().expire(now_ms);
+        self.bucket_keys().expire(now_ms);
         self.flush_last_uses().await?;
         let mut report = DueReport::default();
         for (uid, error) in self.destroy_doomed().await {

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 use strongroom_audit::Receipt;
-use strongroom_format::{EncryptionContext, ExternalKey};
+use strongroom_format::{EncryptionContext, ExternalKey, kms_blob_parse};
 use strongroom_iam::Caller;
 use strongroom_store::Precondition;
 
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::KeyName;
 use crate::model::{CiphertextBlob, KeyManager, KeySpec, KeyUsage, Origin, Plaintext};
+use crate::patience::Patience;
 use crate::rows::{ALIASES, AliasRow, alias_key};
 use crate::service::{Found, Kms};
 use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
@@ -26,7 +27,8 @@ use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 pub struct S3DataKey {
     /// The data key: the EK of an object.
     pub plaintext: ExternalKey,
-    /// The data key, encrypted: the reference to EK in the object's sealed-key record.
+    /// The data key, encrypted, or with a bucket key what leads to it: the reference to EK in the
+    /// object's sealed-key record.
     pub blob: Vec<u8>,
     /// ARN of the KMS key.
     pub key_arn: String,
@@ -51,7 +53,9 @@ impl Kms {
         event.context(context);
         let action = KmsAction::GenerateDataKey;
         let ask = Ask::new(caller, Via::S3, action).context(context);
-        let result = match self.find_or_make(&ask, receipt, key_id).await {
+        let patience = Patience::new();
+        let found = patience.wait(self.find_or_make(&ask, receipt, key_id));
+        let result = match found.await {
             Err(error) => Err(error),
             Ok(found) => {
                 event.parameter("keyId", found.row.arn(self.place()).into());
@@ -63,13 +67,19 @@ impl Kms {
                     dry_run: false,
                     conditions: &symmetric(),
                 };
-                self.make_data_key(&wish, &found, DataKeySpec::Aes256, context, &mut event)
+                let version = found.row.current_version;
+                let reached = self
+                    .reach(&patience, &wish, &found, version, &mut event)
+                    .await;
+                reached.and_then(|()| {
+                    self.make_data_key(&wish, &found, DataKeySpec::Aes256, context, &mut event)
+                })
             }
         };
         let DataKey {
             plaintext,
             encrypted,
-        } = event.close(result).await?;
+        } = patience.wait(event.close(result)).await?;
         Ok(S3DataKey {
             plaintext: external_key(&plaintext).ok_or(Error::Internal("a data key's length"))?,
             blob: encrypted.blob.0,
@@ -98,9 +108,25 @@ impl Kms {
             conditions: &symmetric(),
         };
         let blob = CiphertextBlob(blob.to_vec());
-        let result = self.open_data_key(&wish, &blob, context, &mut event);
-        let Decrypted { plaintext, .. } = event.close(result).await?;
+        let patience = Patience::new();
+        let reached = self.reach_for(&patience, &wish, &blob, &mut event).await;
+        let result = reached.and_then(|()| self.open_data_key(&wish, &blob, context, &mut event));
+        let Decrypted { plaintext, .. } = patience.wait(event.close(result)).await?;
         external_key(&plaintext).ok_or(Error::InvalidCiphertext)
+    }
+
+    /// [`Kms::reach`] for the material that a blob names.
+    pub(crate) async fn reach_for(
+        &self,
+        patience: &Patience,
+        wish: &Use<'_>,
+        blob: &CiphertextBlob,
+        event: &mut Event<'_>,
+    ) -> Result<(), Error> {
+        let found = self.key_of_blob(blob, None)?;
+        let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
+        self.reach(patience, wish, &found, header.version, event)
+            .await
     }
 
     /// Like [`Kms::find`], but the alias of S3's key exists for everyone who may do with that key
@@ -170,7 +196,7 @@ impl Kms {
     }
 }
 
-fn symmetric() -> [(&'static str, String); 1] {
+pub(crate) fn symmetric() -> [(&'static str, String); 1] {
     [(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT.to_owned())]
 }
 

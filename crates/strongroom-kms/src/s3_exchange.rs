@@ -12,6 +12,7 @@ use crate::authorize::KmsAction;
 use crate::encryption::SYMMETRIC_DEFAULT;
 use crate::error::Error;
 use crate::event::{Event, asked};
+use crate::patience::Patience;
 use crate::service::Kms;
 use crate::use_key::{ENCRYPTION_ALGORITHM, Use};
 
@@ -52,7 +53,7 @@ impl Kms {
                 event.discard();
                 Ok(())
             }
-            Err(error) => event.close(Err(error)).await,
+            Err(error) => Patience::new().wait(event.close(Err(error))).await,
         }
     }
 

@@ -9,12 +9,14 @@ use strongroom_iam::Iam;
 use strongroom_store::env::Clock;
 use strongroom_store::{Batch, CommitError, Precondition, Row, Store, TableId, Write};
 
+use crate::bucket_key_cache::BucketKeyCache;
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
 use crate::key_policy::KeyPolicies;
 use crate::last_use::LastUses;
 use crate::material_cache::MaterialCache;
 use crate::page::LIMIT_MAX;
+use crate::patience::VaultReads;
 use crate::root::Keyring;
 use crate::rows::{
     ALIASES, AliasRow, KEYS, KeyRow, MATERIALS, MaterialRow, TOMBSTONES, alias_key, material_key,
@@ -36,12 +38,14 @@ struct Inner {
     clock: Arc<dyn Clock>,
     place: Place,
     materials: MaterialCache,
+    bucket_keys: BucketKeyCache,
     key_policies: KeyPolicies,
     iam: OnceLock<Iam>,
     last_uses: LastUses,
     seen_time: SeenTime,
     doomed: Doomed,
     turns: Turns,
+    vault_reads: VaultReads,
 }
 
 /// A key as it is stored now.
@@ -71,12 +75,14 @@ impl Kms {
                 clock,
                 place,
                 materials: MaterialCache::default(),
+                bucket_keys: BucketKeyCache::default(),
                 key_policies,
                 iam: OnceLock::new(),
                 last_uses: LastUses::default(),
                 seen_time: SeenTime::default(),
                 doomed: Doomed::default(),
                 turns: Turns::default(),
+                vault_reads: VaultReads::default(),
             }),
         };
         kms.begin_seeing().await?;
@@ -145,6 +151,20 @@ impl Kms {
 
     pub(crate) fn turns(&self) -> &Turns {
         &self.inner.turns
+    }
+
+    pub(crate) fn vault_reads(&self) -> &VaultReads {
+        &self.inner.vault_reads
+    }
+
+    pub(crate) fn bucket_keys(&self) -> &BucketKeyCache {
+        &self.inner.bucket_keys
+    }
+
+    /// Lets go of everything in memory that is of a key or was decrypted with it.
+    pub(crate) fn forget(&self, uid: KeyUid) {
+        self.materials().forget(uid);
+        self.bucket_keys().forget(uid);
     }
 
     pub(crate) fn store(&self) -> &Store {

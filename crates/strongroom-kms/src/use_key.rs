@@ -7,7 +7,7 @@ use std::sync::Arc;
 use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
-use crate::authorize::{Ask, KmsAction, Permit};
+use crate::authorize::{Ask, KmsAction, Permit, Via};
 use crate::error::Error;
 use crate::event::Event;
 use crate::material::Material;
@@ -45,10 +45,16 @@ impl Kms {
             check_context(context)?;
         }
         let row = &found.row;
-        let arn = row.arn(self.place());
-        event.touches(&arn);
+        event.touches(&row.arn(self.place()));
         event.uses(self, row.uid());
-        let ask = Ask::new(wish.caller, event.via(), wish.action).grant_tokens(wish.grant_tokens);
+        self.decide(wish, found, event.via())
+    }
+
+    /// What [`Self::permit`] decides, for what is not recorded as a use of the key.
+    pub(crate) fn decide(&self, wish: &Use<'_>, found: &Found, via: Via) -> Result<Permit, Error> {
+        let row = &found.row;
+        let arn = row.arn(self.place());
+        let ask = Ask::new(wish.caller, via, wish.action).grant_tokens(wish.grant_tokens);
         let ask = match wish.context {
             Some(context) => ask.context(context),
             None => ask,

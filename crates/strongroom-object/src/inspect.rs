@@ -24,6 +24,8 @@ pub struct Inspection {
     pub mode: &'static str,
     /// KMS key ARN, empty for other modes.
     pub kms_key_arn: String,
+    /// Whether the external key comes from a bucket key.
+    pub bucket_key: bool,
     /// Names and values of the encryption context.
     pub encryption_context: Vec<(String, String)>,
     /// Size of the sealed-key record.
@@ -89,6 +91,7 @@ impl Objects {
                 SseMode::Dsse => "DSSE-KMS",
             },
             kms_key_arn: row.key.kms_arn,
+            bucket_key: record.flags().bucket_key,
             encryption_context: row.key.context.into_iter().collect(),
             record_bytes: row.key.record.len(),
             object_data_id: hex::encode(row.odi),

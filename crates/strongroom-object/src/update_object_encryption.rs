@@ -2,9 +2,10 @@
 //! UpdateObjectEncryption: another key around the object key, and nothing else.
 //!
 //! The object key is unwrapped with the key of now and wrapped under a new data key of the KMS key
-//! to be, over a new BIND. That is one row; the body is neither read nor written.
+//! to be, or under one from the bucket key of that, over a new BIND. That is one row; the body is
+//! neither read nor written.
 
-use strongroom_format::{RecordFlags, SseMode};
+use strongroom_format::SseMode;
 use strongroom_kms::S3Exchange;
 use strongroom_store::{Batch, CommitError, Precondition, Write};
 
@@ -32,7 +33,7 @@ pub struct UpdateObjectEncryption {
     pub version_id: Option<VersionId>,
     /// The KMS key to be.
     pub key_arn: KmsKeyArn,
-    /// Whether a bucket key is wanted.
+    /// Whether its key comes from a bucket key from then on.
     pub bucket_key: bool,
 }
 
@@ -98,11 +99,6 @@ impl Objects {
             bucket.authorize_object_if(scope, action, &input.object_key, &conditions)?;
         }
         encryption::need_secure_transport(scope)?;
-        if input.bucket_key {
-            return Err(Error::NotImplemented {
-                what: "an S3 Bucket Key for an object that is stored already",
-            });
-        }
         if input.key_arn.account() != bucket.row.owner_account {
             return Err(Error::KmsKeyOfAnotherAccount);
         }
@@ -160,8 +156,8 @@ impl Objects {
             SseMode::C => return refused("SSE-C"),
             SseMode::Dsse => return refused("DSSE-KMS"),
         };
-        let caller_context = context_from(&old.key.caller_context)?;
-        let context = encryption::object_context(&old.key.caller_context, &bucket.name, name)?;
+        let pairs = encryption::without_arn(&old.key.caller_context);
+        let context = encryption::whole_context(&pairs, &bucket.name, name, input.bucket_key)?;
         let exchange = S3Exchange {
             source,
             target: input.key_arn.as_str(),
@@ -174,8 +170,8 @@ impl Objects {
         let oek = encryption::unwrap_version(self, &present, bucket, name, old, parts)?;
         let request = EncryptionRequest::Kms {
             key_id: Some(input.key_arn.as_str().to_owned()),
-            context: caller_context,
-            bucket_key: Some(false),
+            context: context_from(&pairs)?,
+            bucket_key: Some(input.bucket_key),
         };
         let resolved = encryption::resolve(self, scope, bucket, name, request)?;
         let wrap_key = encryption::begin(self, scope, bucket, name, resolved).await?;
@@ -201,11 +197,7 @@ impl Objects {
             });
         }
         let bind = encryption::bind_version(self, bucket, name, &row, parts)?;
-        let flags = RecordFlags {
-            bucket_key: false,
-            ..record.flags()
-        };
-        row.key.record = wrap_key.wrap(&oek, &bind, flags)?;
+        row.key.record = wrap_key.wrap(&oek, &bind, record.flags())?;
         Ok((row, writes))
     }
 

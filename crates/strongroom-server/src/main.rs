@@ -32,6 +32,7 @@ mod told;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use mimalloc::MiMalloc;
@@ -50,7 +51,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| Error::io("cannot start the runtime", e))
-        .and_then(|runtime| runtime.block_on(command::run(cli)));
+        .and_then(|runtime| {
+            let done = runtime.block_on(command::run(cli));
+            // What still waits for a drive that hangs does not keep the process.
+            runtime.shutdown_timeout(LAST_WORK_TIMEOUT);
+            done
+        });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -60,3 +66,5 @@ fn main() -> ExitCode {
         }
     }
 }
+
+const LAST_WORK_TIMEOUT: Duration = Duration::from_secs(10);

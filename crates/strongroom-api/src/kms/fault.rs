@@ -96,7 +96,11 @@ impl From<Error> for KmsFault {
             Error::DryRun => KmsFaultKind::DryRun,
             Error::Validation(_) => KmsFaultKind::Validation,
             Error::AccessDenied { .. } => KmsFaultKind::AccessDenied,
-            Error::Corrupted { .. } | Error::Store(_) | Error::Audit(_) | Error::Internal(_) => {
+            Error::Corrupted { .. }
+            | Error::Store(_)
+            | Error::Audit(_)
+            | Error::Timeout
+            | Error::Internal(_) => {
                 return Self {
                     recorded: true,
                     ..Self::internal(error)

@@ -316,7 +316,9 @@ fn kms_error(error: &KmsError) -> S3Error {
         | KmsError::DryRun => S3Error::internal(format!("{}: {error}", error.code())),
         // The key service failed for its own reasons: the object is as it was, and may be read
         // when they are gone.
-        KmsError::Corrupted { .. } | KmsError::Internal(_) => S3Error::unavailable(error),
+        KmsError::Corrupted { .. } | KmsError::Timeout | KmsError::Internal(_) => {
+            S3Error::unavailable(error)
+        }
         KmsError::Store(inner) => S3Error::unavailable(inner),
         KmsError::Audit(inner) => S3Error::unavailable(inner),
     }
@@ -337,6 +339,7 @@ mod tests {
                 what: "PLANTED".to_owned(),
             },
             KmsError::Internal("PLANTED"),
+            KmsError::Timeout,
         ] {
             let told = S3Error::from(ObjectError::Kms(error));
             assert_eq!(told.code, S3Code::ServiceUnavailable);

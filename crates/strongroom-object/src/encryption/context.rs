@@ -17,18 +17,35 @@ pub(super) fn pairs(context: &strongroom_format::EncryptionContext) -> BTreeMap<
 }
 
 /// The caller's pairs with the object's ARN, as the key service gets them.
-pub(super) fn with_object_arn(
-    mut context: BTreeMap<String, String>,
+fn with_object_arn(
+    context: BTreeMap<String, String>,
     bucket: &str,
     object_key: &str,
 ) -> Result<BTreeMap<String, String>, Error> {
     let arn = format!("arn:aws:s3:::{bucket}/{object_key}");
+    let reason = "aws:s3:arn must be the ARN of the object or be left out";
+    with_arn(context, arn, reason)
+}
+
+/// The caller's pairs with the bucket's ARN: what a bucket key is for.
+fn with_bucket_arn(
+    context: BTreeMap<String, String>,
+    bucket: &str,
+) -> Result<BTreeMap<String, String>, Error> {
+    let arn = format!("arn:aws:s3:::{bucket}");
+    let reason = "with a bucket key, aws:s3:arn must be the ARN of the bucket or be left out";
+    with_arn(context, arn, reason)
+}
+
+fn with_arn(
+    mut context: BTreeMap<String, String>,
+    arn: String,
+    reason: &'static str,
+) -> Result<BTreeMap<String, String>, Error> {
     if let Some(given) = context.get(S3_ARN)
         && *given != arn
     {
-        return Err(Error::InvalidEncryptionContext {
-            reason: "aws:s3:arn must be the ARN of the object or be left out",
-        });
+        return Err(Error::InvalidEncryptionContext { reason });
     }
     if context
         .keys()
@@ -42,12 +59,37 @@ pub(super) fn with_object_arn(
     Ok(context)
 }
 
-/// The whole context of an object's own data key: the caller's pairs and the object's ARN.
-pub(crate) fn object_context(
+/// The caller's pairs with the ARN that belongs to them: with a bucket key that of the bucket, else
+/// that of the object.
+pub(super) fn whole_pairs(
     caller_context: &BTreeMap<String, String>,
     bucket: &str,
     object_key: &str,
+    bucket_key: bool,
+) -> Result<BTreeMap<String, String>, Error> {
+    let pairs = caller_context.clone();
+    if bucket_key {
+        with_bucket_arn(pairs, bucket)
+    } else {
+        with_object_arn(pairs, bucket, object_key)
+    }
+}
+
+/// The whole context of a key for an object, as the key service gets it.
+pub(crate) fn whole_context(
+    caller_context: &BTreeMap<String, String>,
+    bucket: &str,
+    object_key: &str,
+    bucket_key: bool,
 ) -> Result<strongroom_format::EncryptionContext, Error> {
-    let pairs = with_object_arn(caller_context.clone(), bucket, object_key)?;
+    let pairs = whole_pairs(caller_context, bucket, object_key, bucket_key)?;
     crate::rows::context_from(&pairs)
+}
+
+/// A caller's pairs without the ARN, if it gave that too: it is another one when an object gets a
+/// bucket key or loses it.
+pub(crate) fn without_arn(caller_context: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut pairs = caller_context.clone();
+    pairs.remove(S3_ARN);
+    pairs
 }

@@ -23,14 +23,16 @@ use crate::objects::{Bucket, Objects, random_32};
 use crate::rows::{KeyRow, StoredPart, UploadRow, VersionRow, context_from};
 
 mod bind;
+mod bucket_key;
 mod checksum;
 mod context;
 mod resolve;
 
 pub(crate) use bind::{bind_upload, bind_version};
+use bucket_key::NewKey;
 pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
-pub(crate) use context::object_context;
-use context::{pairs, with_object_arn};
+use context::whole_pairs;
+pub(crate) use context::{whole_context, without_arn};
 pub(crate) use resolve::{Resolved, refuse_blocked_upload, resolve};
 
 /// A key that can wrap object keys, with what is stored to find it again.
@@ -42,6 +44,8 @@ pub(crate) struct WrapKey {
     context: BTreeMap<String, String>,
     caller_context: BTreeMap<String, String>,
     customer_md5: Option<String>,
+    /// Whether the external key comes from a bucket key.
+    bucket_key: bool,
 }
 
 /// Obtain the key for a new object, as the caller.
@@ -60,6 +64,7 @@ pub(crate) async fn begin(
         context: BTreeMap::new(),
         caller_context: BTreeMap::new(),
         customer_md5: None,
+        bucket_key: false,
     };
     match request.into_request() {
         EncryptionRequest::Default | EncryptionRequest::S3 => {
@@ -75,24 +80,26 @@ pub(crate) async fn begin(
             what: "dual-layer server-side encryption (aws:kms:dsse)",
         }),
         EncryptionRequest::Kms {
-            key_id, context, ..
+            key_id,
+            context,
+            bucket_key,
         } => {
             need_secure_transport(scope)?;
-            let caller_context = pairs(&context);
-            let context = with_object_arn(caller_context.clone(), &bucket.name, object_key)?;
-            let data_key = objects
-                .kms()
-                .generate_data_key_for_s3(
-                    scope.caller,
-                    scope.receipt,
-                    key_id.as_deref(),
-                    &context_from(&context)?,
-                )
-                .await?;
+            let bucket_key = bucket_key.unwrap_or(false);
+            let key_id = key_id.as_deref();
+            let NewKey {
+                data_key,
+                context,
+                caller_context,
+            } = bucket_key::new_key(
+                objects, scope, bucket, object_key, key_id, &context, bucket_key,
+            )
+            .await?;
             let mut key = plain(data_key.plaintext, SseMode::Kms, data_key.blob);
             key.kms_arn = data_key.key_arn;
             key.context = context;
             key.caller_context = caller_context;
+            key.bucket_key = bucket_key;
             Ok(key)
         }
     }
@@ -109,6 +116,7 @@ impl WrapKey {
             context: BTreeMap::new(),
             caller_context: BTreeMap::new(),
             customer_md5: None,
+            bucket_key: false,
         }
     }
 
@@ -127,7 +135,7 @@ impl WrapKey {
             SseMode::Kms => Encryption::Kms {
                 key_arn: self.kms_arn.clone(),
                 context: self.caller_context()?,
-                bucket_key: false,
+                bucket_key: self.bucket_key,
             },
             SseMode::Dsse => Encryption::Dsse {
                 key_arn: self.kms_arn.clone(),
@@ -178,6 +186,10 @@ impl WrapKey {
         flags: RecordFlags,
     ) -> Result<Vec<u8>, Error> {
         let salt = random_32()?;
+        let flags = RecordFlags {
+            bucket_key: self.bucket_key,
+            ..flags
+        };
         strongroom_format::wrap_object_key(
             &self.external_key,
             object_key,
@@ -251,10 +263,7 @@ pub(crate) async fn reopen(
         (SseMode::Kms, None) => {
             need_secure_transport(scope)?;
             let context = key.kms_context()?;
-            objects
-                .kms()
-                .decrypt_for_s3(scope.caller, scope.receipt, record.ek_ref(), &context)
-                .await?
+            bucket_key::stored_key(objects, scope, bucket, &record, &context).await?
         }
         (SseMode::Dsse, None) => {
             return Err(Error::Corrupted {
@@ -270,6 +279,7 @@ pub(crate) async fn reopen(
         context: key.context.clone(),
         caller_context: key.caller_context.clone(),
         customer_md5,
+        bucket_key: record.flags().bucket_key,
     })
 }
 
@@ -284,7 +294,7 @@ pub(crate) fn unwrap_version(
     parts: &[StoredPart],
 ) -> Result<ObjectKey, Error> {
     let record = row.key.sealed_record()?;
-    check_caller_context(bucket, object_key, &row.key, record.mode())?;
+    check_caller_context(bucket, object_key, &row.key, &record)?;
     let bind = bind_version(objects, bucket, object_key, row, parts)?;
     match (&row.key.completion_tag, &row.key.upload) {
         (None, None) => unwrap(wrap_key, &record, &bind),
@@ -354,15 +364,16 @@ fn check_caller_context(
     bucket: &Bucket,
     object_key: &str,
     key: &KeyRow,
-    mode: SseMode,
+    record: &SealedKeyRecord,
 ) -> Result<(), Error> {
-    let wanted = match mode {
+    let wanted = match record.mode() {
         SseMode::Kms | SseMode::Dsse => {
-            with_object_arn(key.caller_context.clone(), &bucket.name, object_key).map_err(|_| {
-                Error::Corrupted {
+            let bucket_key = record.flags().bucket_key;
+            whole_pairs(&key.caller_context, &bucket.name, object_key, bucket_key).map_err(
+                |_| Error::Corrupted {
                     what: "encryption context of the caller".to_owned(),
-                }
-            })?
+                },
+            )?
         }
         SseMode::S3 | SseMode::C => key.caller_context.clone(),
     };

@@ -28,9 +28,9 @@ const NOW_MS: u64 = 1_790_000_000_000;
 
 pub(crate) struct House {
     pub(crate) objects: Objects,
+    pub(crate) kms: Kms,
     pub(crate) store: Store,
     pub(crate) audit: Audit,
-    pub(crate) kms: Kms,
     pub(crate) caller: Caller,
     pub(crate) drive: Arc<dyn Drive>,
 }
@@ -90,9 +90,9 @@ pub(crate) async fn house_of(
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     Ok(House {
         objects,
+        kms,
         store,
         audit,
-        kms,
         caller: caller(true),
         drive,
     })

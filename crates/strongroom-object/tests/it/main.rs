@@ -14,6 +14,7 @@
 mod at_rest;
 mod binding;
 mod bodies;
+mod bucket_key;
 mod harness;
 mod listing;
 mod model;

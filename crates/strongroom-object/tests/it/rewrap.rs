@@ -57,9 +57,9 @@ async fn rig() -> Rig {
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     let house = House {
         objects,
+        kms,
         store,
         audit,
-        kms,
         caller: caller(true),
         drive,
     };

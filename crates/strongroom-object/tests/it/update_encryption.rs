@@ -249,6 +249,85 @@ async fn parts_stay_and_the_context_of_the_caller_stays() {
 }
 
 #[tokio::test]
+async fn bucket_keys_come_and_go_with_the_arn_in_the_context() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let keys = [key(&house).await, key(&house).await];
+    let object_arn = "arn:aws:s3:::bucket/k";
+    let pairs = [("project", "x"), ("aws:s3:arn", object_arn)];
+    for request in [EncryptionRequest::S3, kms_under(&keys[0], &pairs)] {
+        let with_context = !matches!(request, EncryptionRequest::S3);
+        put_summed(&house, "k", &pattern(70_000), request).await;
+        let before = house.get_output("bucket", "k", None).await.unwrap().head;
+        for (key_arn, bucket_key) in [
+            (&keys[0], true),
+            (&keys[0], false),
+            (&keys[0], true),
+            (&keys[1], true),
+            (&keys[1], false),
+        ] {
+            let wish = UpdateObjectEncryption {
+                bucket_key,
+                ..input("k", key_arn)
+            };
+            update_as(&house, wish).await.unwrap();
+            assert_eq!(record(&row(&house)).flags().bucket_key, bucket_key);
+            let shown = house.objects.inspect("bucket", "k").await.unwrap();
+            let arn = if bucket_key {
+                "arn:aws:s3:::bucket"
+            } else {
+                object_arn
+            };
+            let mut wanted = vec![("aws:s3:arn".to_owned(), arn.to_owned())];
+            if with_context {
+                wanted.push(("project".to_owned(), "x".to_owned()));
+            }
+            assert_eq!(shown.encryption_context, wanted);
+            let got = house.get_output("bucket", "k", None).await.unwrap();
+            let encryption = Encryption::Kms {
+                key_arn: key_arn.clone(),
+                context: None,
+                bucket_key,
+            };
+            assert_eq!(got.head.encryption, encryption);
+            assert_eq!(got.head.etag, before.etag);
+            assert_eq!(got.head.checksum, before.checksum);
+            assert_eq!(collect(got).await.unwrap(), pattern(70_000));
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_under_a_bucket_key_stay() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let key_arn = key(&house).await;
+    let request = EncryptionRequest::Kms {
+        key_id: Some(key_arn.clone()),
+        context: EncryptionContext::new(),
+        bucket_key: Some(true),
+    };
+    let id = create(&house, request).await;
+    let (one, two) = (pattern(MIB5), pattern(12));
+    let first = part(&house, &id, 1, &one, None).await.unwrap();
+    let second = part(&house, &id, 2, &two, None).await.unwrap();
+    let parts = vec![completed(1, &first), completed(2, &second)];
+    complete(&house, &id, parts, None).await.unwrap();
+    assert!(record(&row(&house)).flags().bucket_key);
+    for bucket_key in [false, true] {
+        let wish = UpdateObjectEncryption {
+            bucket_key,
+            ..input("k", &key_arn)
+        };
+        update_as(&house, wish).await.unwrap();
+        let flags = record(&row(&house)).flags();
+        assert_eq!((flags.bucket_key, flags.multipart), (bucket_key, true));
+        let whole = [one.as_slice(), &two].concat();
+        assert_eq!(house.get("bucket", "k", None).await.unwrap(), whole);
+    }
+}
+
+#[tokio::test]
 async fn sec_n71_sources_and_targets_that_cannot_be() {
     let house = house().await;
     house.bucket("bucket").await;
@@ -284,12 +363,6 @@ async fn sec_n71_sources_and_targets_that_cannot_be() {
         update(&house, "k", &key_arn.replace(ACCOUNT, "123456789012")).await,
         Err(Error::KmsKeyOfAnotherAccount)
     ));
-    let wish = UpdateObjectEncryption {
-        bucket_key: true,
-        ..input("k", &key_arn)
-    };
-    let refused = update_as(&house, wish).await;
-    assert!(matches!(refused, Err(Error::NotImplemented { .. })));
     let wish = UpdateObjectEncryption {
         version_id: strongroom_object::VersionId::parse(&"A".repeat(32)),
         ..input("k", &key_arn)
@@ -343,13 +416,26 @@ async fn disabled_keys_on_either_side_change_nothing() {
 
 #[tokio::test]
 async fn every_bit_of_the_new_row_matters() {
+    every_bit_matters(false).await;
+}
+
+#[tokio::test]
+async fn every_bit_of_the_new_row_matters_with_a_bucket_key() {
+    every_bit_matters(true).await;
+}
+
+async fn every_bit_matters(bucket_key: bool) {
     let house = house().await;
     house.bucket("bucket").await;
     let key_arn = key(&house).await;
     let put = house.put("bucket", "k", b"data", EncryptionRequest::S3);
     let etag = put.await.unwrap().etag;
     let old = row(&house);
-    update(&house, "k", &key_arn).await.unwrap();
+    let wish = UpdateObjectEncryption {
+        bucket_key,
+        ..input("k", &key_arn)
+    };
+    update_as(&house, wish).await.unwrap();
     let new = row(&house);
     for bit in 0..new.len() * 8 {
         let mut value = new.clone();

@@ -168,6 +168,7 @@ fn shown(found: Inspection) -> serde_json::Value {
         "encryption": {
             "mode": found.mode,
             "kms_key_arn": if found.kms_key_arn.is_empty() { None } else { Some(found.kms_key_arn) },
+            "bucket_key": found.bucket_key,
             "encryption_context": context,
         },
         "multipart": found.multipart,

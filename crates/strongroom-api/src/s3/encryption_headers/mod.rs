@@ -348,7 +348,7 @@ fn sse_argument(
     S3Error::invalid_argument(message, names::SSE.as_str(), value)
 }
 
-/// Base64 of a flat JSON object of strings; a name given twice is refused.
+/// Base64 of a flat JSON object of strings, none of them empty; a name given twice is refused.
 fn parse_context(header: &[u8]) -> Option<EncryptionContext> {
     if header.len() > CONTEXT_BYTES_MAX {
         return None;
@@ -357,6 +357,9 @@ fn parse_context(header: &[u8]) -> Option<EncryptionContext> {
     let pairs: UniquePairs = serde_json::from_slice(&json).ok()?;
     let mut context = EncryptionContext::default();
     for (name, value) in pairs.0 {
+        if name.is_empty() || value.is_empty() {
+            return None;
+        }
         context.insert(name, value).ok()?;
     }
     Some(context)

@@ -212,6 +212,9 @@ fn sec_n67_contexts_are_flat_string_maps() {
     for json in [
         "",
         "null",
+        r#"{"a":""}"#,
+        r#"{"":"a"}"#,
+        r#"{"a":"b","c":""}"#,
         "[]",
         "\"a\"",
         "1",

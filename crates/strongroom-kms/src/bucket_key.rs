@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bucket keys: one data key for many objects of a bucket, so that most requests of S3 need no use
+//! of the KMS key (`docs/adr/0024-bucket-keys.md`).
+//!
+//! ```text
+//! held, and would the KMS key serve this request now?  -> the EK of the object, no event
+//! not held                                             -> GenerateDataKey or Decrypt, its event
+//!                                                         on the drive, then held
+//! would not serve it                                   -> the same, which refuses and records it
+//! ```
+//!
+//! A bucket key never leaves this file: callers get the external key of one object.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use strongroom_audit::Receipt;
+use strongroom_format::{
+    BUCKET_KEY_SALT_BYTES, BucketKeyRef, EncryptionContext, ExternalKey, kms_blob_parse, sha384,
+};
+use strongroom_iam::Caller;
+use strongroom_memory::SecretBytes;
+
+use crate::authorize::{Ask, KmsAction, Via};
+use crate::bucket_key_cache::{Held, HeldFor};
+use crate::data_key::{DataKey, DataKeySpec, Decrypted};
+use crate::encryption::SYMMETRIC_DEFAULT;
+use crate::error::Error;
+use crate::event::{Event, asked};
+use crate::key_id::KeyUid;
+use crate::material;
+use crate::model::{CiphertextBlob, Plaintext};
+use crate::patience::Patience;
+use crate::rows::MaterialRow;
+use crate::s3::{AWS_S3_ALIAS, S3DataKey, symmetric};
+use crate::service::{Found, Kms};
+use crate::use_key::Use;
+
+impl Kms {
+    /// The key of a new object, from the caller's bucket key under `key` or `alias/aws/s3`.
+    /// `context` names the bucket, not the object.
+    pub async fn bucket_key_for_s3(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        key: Option<&str>,
+        bucket_uid: &[u8; 16],
+        context: &EncryptionContext,
+    ) -> Result<S3DataKey, Error> {
+        let wish = Use {
+            caller,
+            action: KmsAction::GenerateDataKey,
+            context: Some(context),
+            grant_tokens: &[],
+            dry_run: false,
+            conditions: &symmetric(),
+        };
+        let wanted = Wanted {
+            wish,
+            what: What::New {
+                key_id: key.unwrap_or(AWS_S3_ALIAS),
+            },
+            bucket_uid,
+            context,
+        };
+        let held = self.bucket_key(&wanted, receipt).await?;
+        let mut salt = [0; BUCKET_KEY_SALT_BYTES];
+        material::fill(&mut salt)?;
+        let reference = BucketKeyRef::new(salt, &held.blob)
+            .map_err(|_| Error::Internal("the reference to a bucket key"))?;
+        Ok(S3DataKey {
+            plaintext: held.external_key(&reference, bucket_uid)?,
+            blob: reference.to_bytes(),
+            key_arn: held.key_arn,
+            key_material_id: held.key_material_id,
+        })
+    }
+
+    /// The key of a stored object that [`Kms::bucket_key_for_s3`] made.
+    pub async fn open_bucket_key_for_s3(
+        &self,
+        caller: &Caller,
+        receipt: &Receipt,
+        ek_ref: &[u8],
+        bucket_uid: &[u8; 16],
+        context: &EncryptionContext,
+    ) -> Result<ExternalKey, Error> {
+        let reference = BucketKeyRef::parse(ek_ref).map_err(|_| Error::InvalidCiphertext)?;
+        let wish = Use {
+            caller,
+            action: KmsAction::Decrypt,
+            context: Some(context),
+            grant_tokens: &[],
+            dry_run: false,
+            conditions: &symmetric(),
+        };
+        let blob = CiphertextBlob(reference.blob().to_vec());
+        let wanted = Wanted {
+            wish,
+            what: What::Stored { blob: &blob },
+            bucket_uid,
+            context,
+        };
+        let held = self.bucket_key(&wanted, receipt).await?;
+        held.external_key(&reference, bucket_uid)
+    }
+
+    /// A bucket key that is held, or else a new use of the KMS key. Of several requests that need
+    /// the same one, one gets it.
+    async fn bucket_key(&self, wanted: &Wanted<'_>, receipt: &Receipt) -> Result<Held, Error> {
+        let turn = match self.held_bucket_key(wanted) {
+            Standing::Good(held) => return Ok(held),
+            Standing::Missing(held_for) => Some(self.bucket_keys().turn(&held_for)),
+            Standing::Refused => None,
+        };
+        let patience = Patience::new();
+        let _turn = match &turn {
+            Some(turn) => {
+                let turn = patience.wait(async { Ok(turn.lock().await) }).await?;
+                if let Standing::Good(held) = self.held_bucket_key(wanted) {
+                    return Ok(held);
+                }
+                Some(turn)
+            }
+            None => None,
+        };
+        let (held, digest) = match &wanted.what {
+            What::New { key_id } => {
+                let made = self.make_bucket_key(wanted, receipt, key_id, &patience);
+                (made.await?, None)
+            }
+            What::Stored { blob } => {
+                let opened = self.decrypt_bucket_key(wanted, receipt, blob, &patience);
+                (opened.await?, Some(sha384(&blob.0)))
+            }
+        };
+        let held_for = wanted.held_for(held.key, digest);
+        self.bucket_keys().put(held_for, &held, self.now_ms());
+        Ok(held)
+    }
+
+    /// Whether a bucket key is held for this request and may serve it: everything that a use of
+    /// the KMS key would decide is decided again, without an event. Whatever goes wrong here goes
+    /// wrong on the audited path, too, which says so.
+    fn held_bucket_key(&self, wanted: &Wanted<'_>) -> Standing {
+        let (found, digest) = match &wanted.what {
+            What::New { key_id } => (self.find(key_id), None),
+            What::Stored { blob } => (self.key_of_blob(blob, None), Some(sha384(&blob.0))),
+        };
+        let Ok(found) = found else {
+            return Standing::Refused;
+        };
+        let held_for = wanted.held_for(found.row.uid(), digest);
+        if self.decide(&wanted.wish, &found, Via::S3).is_err() {
+            self.bucket_keys().drop_one(&held_for);
+            return Standing::Refused;
+        }
+        let now_ms = self.now_ms();
+        let Some(held) = self.bucket_keys().get(&held_for, now_ms) else {
+            return Standing::Missing(held_for);
+        };
+        let stored = self.material(found.row.uid(), held.version);
+        let stored = stored.ok().flatten();
+        let same = held.seq == found.seq
+            && stored.is_some_and(|stored| stored == held.stored && stored.is_there(now_ms));
+        if same {
+            return Standing::Good(held);
+        }
+        self.bucket_keys().drop_one(&held_for);
+        Standing::Missing(held_for)
+    }
+
+    /// GenerateDataKey, recorded on the drive before anybody can use the outcome.
+    async fn make_bucket_key(
+        &self,
+        wanted: &Wanted<'_>,
+        receipt: &Receipt,
+        key_id: &str,
+        patience: &Patience,
+    ) -> Result<Held, Error> {
+        let (wish, context) = (&wanted.wish, wanted.context);
+        let parameters = json!({ "keyId": asked(key_id) });
+        let mut event = Event::new(receipt, "GenerateDataKey", true, parameters)
+            .via_s3(self.place())
+            .for_many_requests();
+        DataKeySpec::Aes256.tell(&mut event);
+        event.context(context);
+        let ask = Ask::new(wish.caller, Via::S3, wish.action).context(context);
+        let found = patience.wait(self.find_or_make(&ask, receipt, key_id));
+        let result = match found.await {
+            Err(error) => Err(error),
+            Ok(found) => {
+                event.parameter("keyId", found.row.arn(self.place()).into());
+                let version = found.row.current_version;
+                let reached = self
+                    .reach(patience, wish, &found, version, &mut event)
+                    .await;
+                let stored = self.stored_material(&found, version);
+                reached
+                    .and_then(|()| {
+                        self.make_data_key(wish, &found, DataKeySpec::Aes256, context, &mut event)
+                    })
+                    .and_then(|made| Ok((made, stored?, found)))
+            }
+        };
+        let (made, stored, found) = patience.wait(event.close(result)).await?;
+        let DataKey {
+            plaintext,
+            encrypted,
+        } = made;
+        Ok(Held {
+            secret: secret(&plaintext)?,
+            blob: encrypted.blob.0.into(),
+            key: found.row.uid(),
+            key_arn: encrypted.key_arn,
+            key_material_id: encrypted.key_material_id,
+            seq: found.seq,
+            version: found.row.current_version,
+            stored,
+        })
+    }
+
+    /// Decrypt, recorded on the drive before anybody can use the outcome.
+    async fn decrypt_bucket_key(
+        &self,
+        wanted: &Wanted<'_>,
+        receipt: &Receipt,
+        blob: &CiphertextBlob,
+        patience: &Patience,
+    ) -> Result<Held, Error> {
+        let parameters = json!({ "encryptionAlgorithm": SYMMETRIC_DEFAULT });
+        let mut event = Event::new(receipt, "Decrypt", true, parameters)
+            .via_s3(self.place())
+            .for_many_requests();
+        event.context(wanted.context);
+        let reached = self
+            .reach_for(patience, &wanted.wish, blob, &mut event)
+            .await;
+        let result = reached
+            .and_then(|()| self.open_bucket_key(&wanted.wish, blob, wanted.context, &mut event));
+        patience.wait(event.close(result)).await
+    }
+
+    fn open_bucket_key(
+        &self,
+        wish: &Use<'_>,
+        blob: &CiphertextBlob,
+        context: &EncryptionContext,
+        event: &mut Event<'_>,
+    ) -> Result<Held, Error> {
+        let found = self.key_of_blob(blob, None)?;
+        let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
+        let stored = self.stored_material(&found, header.version);
+        let Decrypted {
+            plaintext,
+            key_arn,
+            key_material_id,
+        } = self.open_data_key(wish, blob, context, event)?;
+        Ok(Held {
+            secret: secret(&plaintext)?,
+            blob: blob.0.as_slice().into(),
+            key: found.row.uid(),
+            key_arn,
+            key_material_id,
+            seq: found.seq,
+            version: header.version,
+            stored: stored?,
+        })
+    }
+
+    fn stored_material(&self, found: &Found, version: u32) -> Result<MaterialRow, Error> {
+        let stored = self.material(found.row.uid(), version)?;
+        stored.ok_or(Error::InvalidCiphertext)
+    }
+}
+
+impl Held {
+    fn external_key(
+        &self,
+        reference: &BucketKeyRef<'_>,
+        bucket_uid: &[u8; 16],
+    ) -> Result<ExternalKey, Error> {
+        let bytes = self.secret.expose_secret().try_into();
+        let bytes: &[u8; 32] = bytes.map_err(|_| Error::Internal("a bucket key's length"))?;
+        Ok(reference.external_key(bytes, bucket_uid))
+    }
+}
+
+/// A request for a bucket key.
+struct Wanted<'a> {
+    wish: Use<'a>,
+    what: What<'a>,
+    bucket_uid: &'a [u8; 16],
+    context: &'a EncryptionContext,
+}
+
+enum What<'a> {
+    /// One to write under.
+    New { key_id: &'a str },
+    /// The one in the reference of a stored object.
+    Stored { blob: &'a CiphertextBlob },
+}
+
+impl Wanted<'_> {
+    fn held_for(&self, key: KeyUid, blob: Option<[u8; 48]>) -> HeldFor {
+        let caller = self.wish.caller;
+        HeldFor {
+            user_id: caller.user_id().into(),
+            access_key_id: caller.access_key_id().into(),
+            key,
+            bucket_uid: *self.bucket_uid,
+            context: self.context.digest(),
+            blob,
+        }
+    }
+}
+
+/// What there is for a request.
+enum Standing {
+    Good(Held),
+    Missing(HeldFor),
+    /// The KMS key would not serve it.
+    Refused,
+}
+
+fn secret(plaintext: &Plaintext) -> Result<Arc<SecretBytes>, Error> {
+    let bytes = plaintext.expose_secret();
+    if bytes.len() != BUCKET_KEY_BYTES {
+        return Err(Error::InvalidCiphertext);
+    }
+    Ok(Arc::new(SecretBytes::copy_of(bytes)))
+}
+
+const BUCKET_KEY_BYTES: usize = 32;

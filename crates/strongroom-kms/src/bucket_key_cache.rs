@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Bucket keys that are held for a while, a bounded number of them, and whose turn it is to get one
+//! that is not.
+//!
+//! An entry here permits nothing: who takes it decides everything again
+//! (`Kms::held_bucket_key`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use strongroom_memory::SecretBytes;
+
+use crate::key_id::KeyUid;
+use crate::rows::MaterialRow;
+
+/// Whose, and what for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HeldFor {
+    pub(crate) user_id: Box<str>,
+    pub(crate) access_key_id: Box<str>,
+    pub(crate) key: KeyUid,
+    pub(crate) bucket_uid: [u8; 16],
+    /// Digest of the encryption context.
+    pub(crate) context: [u8; 48],
+    /// To read: digest of the ciphertext that was decrypted. `None` is for writing; who may write
+    /// need not be one who may read, so the two never meet.
+    pub(crate) blob: Option<[u8; 48]>,
+}
+
+/// A bucket key, and what it was made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) secret: Arc<SecretBytes>,
+    /// The bucket key, encrypted by the KMS key.
+    pub(crate) blob: Arc<[u8]>,
+    pub(crate) key: KeyUid,
+    pub(crate) key_arn: String,
+    pub(crate) key_material_id: String,
+    /// Commit that wrote the KMS key's row.
+    pub(crate) seq: u64,
+    /// Version of the material, and its row.
+    pub(crate) version: u32,
+    pub(crate) stored: MaterialRow,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct BucketKeyCache {
+    shelf: Mutex<Shelf>,
+    turns: Mutex<HashMap<HeldFor, Weak<Turn>>>,
+}
+
+/// Held while one request gets a bucket key that others wait for.
+pub(crate) type Turn = tokio::sync::Mutex<()>;
+
+#[derive(Debug, Default)]
+struct Shelf {
+    entries: HashMap<HeldFor, Entry>,
+    /// Counts uses.
+    now: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    held: Held,
+    since: Instant,
+    since_ms: u64,
+    used: u64,
+}
+
+impl Entry {
+    /// By two clocks: one that cannot be set, and one that runs on while the machine sleeps. A
+    /// clock that was set back ends it, too.
+    fn lives(&self, now_ms: u64) -> bool {
+        self.since.elapsed() < LIFETIME
+            && now_ms
+                .checked_sub(self.since_ms)
+                .is_some_and(|age_ms| u128::from(age_ms) < LIFETIME.as_millis())
+    }
+}
+
+impl BucketKeyCache {
+    pub(crate) fn get(&self, held_for: &HeldFor, now_ms: u64) -> Option<Held> {
+        let mut all = self.shelf();
+        all.now = all.now.saturating_add(1);
+        let now = all.now;
+        let entry = all.entries.get_mut(held_for)?;
+        if !entry.lives(now_ms) {
+            all.entries.remove(held_for);
+            return None;
+        }
+        entry.used = now;
+        Some(entry.held.clone())
+    }
+
+    /// Holds a key; when there are too many, the one that was not used for longest goes.
+    pub(crate) fn put(&self, held_for: HeldFor, held: &Held, now_ms: u64) {
+        let mut all = self.shelf();
+        if all.entries.len() >= ENTRIES_MAX {
+            all.entries.retain(|_, entry| entry.lives(now_ms));
+        }
+        if all.entries.len() >= ENTRIES_MAX {
+            let oldest = all.entries.iter().min_by_key(|(_, entry)| entry.used);
+            if let Some(oldest) = oldest.map(|(held_for, _)| held_for.clone()) {
+                all.entries.remove(&oldest);
+            }
+        }
+        all.now = all.now.saturating_add(1);
+        let entry = Entry {
+            held: held.clone(),
+            since: Instant::now(),
+            since_ms: now_ms,
+            used: all.now,
+        };
+        all.entries.insert(held_for, entry);
+    }
+
+    pub(crate) fn drop_one(&self, held_for: &HeldFor) {
+        self.shelf().entries.remove(held_for);
+    }
+
+    /// Lets go of all that come from a KMS key.
+    pub(crate) fn forget(&self, key: KeyUid) {
+        self.shelf().entries.retain(|of, _| of.key != key);
+    }
+
+    /// Lets go of everything that has lived long enough.
+    pub(crate) fn expire(&self, now_ms: u64) {
+        self.shelf().entries.retain(|_, entry| entry.lives(now_ms));
+    }
+
+    /// The lock that lets one request at a time get the same key.
+    pub(crate) fn turn(&self, held_for: &HeldFor) -> Arc<Turn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(held_for).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(Turn::default());
+        turns.insert(held_for.clone(), Arc::downgrade(&turn));
+        turn
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // Every change of the map is whole before anything can panic.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const LIFETIME: Duration = Duration::from_mins(5);
+const ENTRIES_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held_for(number: usize) -> HeldFor {
+        HeldFor {
+            user_id: number.to_string().into(),
+            access_key_id: "A".into(),
+            key: KeyUid([1; 16]),
+            bucket_uid: [2; 16],
+            context: [3; 48],
+            blob: None,
+        }
+    }
+
+    fn held() -> Held {
+        Held {
+            secret: Arc::new(SecretBytes::copy_of(&[0xA7; 32])),
+            blob: Arc::from([1_u8].as_slice()),
+            key: KeyUid([1; 16]),
+            key_arn: String::new(),
+            key_material_id: String::new(),
+            seq: 1,
+            version: 1,
+            stored: stored(),
+        }
+    }
+
+    fn stored() -> MaterialRow {
+        MaterialRow {
+            wrap_epoch: 1,
+            wrapped: vec![1],
+            material_id: [0; 32],
+            created_ms: 0,
+            shred_id: [0; 16],
+            rotated_ms: None,
+            rotation: None,
+            valid_to_ms: None,
+            description: None,
+        }
+    }
+
+    #[test]
+    fn least_recently_used_goes_first() {
+        let cache = BucketKeyCache::default();
+        for number in 0..ENTRIES_MAX {
+            cache.put(held_for(number), &held(), 5);
+        }
+        assert!(cache.get(&held_for(0), 5).is_some());
+        cache.put(held_for(ENTRIES_MAX), &held(), 5);
+        assert_eq!(cache.shelf().entries.len(), ENTRIES_MAX);
+        assert!(cache.get(&held_for(0), 5).is_some());
+        assert!(cache.get(&held_for(1), 5).is_none());
+        assert!(cache.get(&held_for(2), 5).is_some());
+    }
+
+    #[test]
+    fn ends_after_five_minutes_and_when_the_clock_goes_back() {
+        let cache = BucketKeyCache::default();
+        for (at, there) in [
+            (1_000, true),
+            (300_999, true),
+            (301_000, false),
+            (999, false),
+        ] {
+            cache.put(held_for(0), &held(), 1_000);
+            assert_eq!(cache.get(&held_for(0), at).is_some(), there, "{at}");
+        }
+        cache.put(held_for(0), &held(), 1_000);
+        cache.expire(301_000);
+        assert!(cache.shelf().entries.is_empty());
+    }
+
+    #[test]
+    fn turns_of_nobody_are_not_kept() {
+        let cache = BucketKeyCache::default();
+        let first = cache.turn(&held_for(0));
+        assert!(Arc::ptr_eq(&first, &cache.turn(&held_for(0))));
+        drop(first);
+        for number in 1..100 {
+            let _turn = cache.turn(&held_for(number));
+        }
+        assert!(cache.turns.lock().unwrap().len() <= 2);
+    }
+
+    #[test]
+    fn nothing_prints() {
+        assert!(!format!("{:?}", held()).contains("167"));
+    }
+}

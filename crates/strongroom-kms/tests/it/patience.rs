@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A vault that does not answer: S3 is told so in bounded time, and uses of other keys go on.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use strongroom_format::EncryptionContext;
+use strongroom_kms::{Error, KeyMetadata};
+
+use crate::world::{World, context, new_world};
+
+const BUCKET: [u8; 16] = [7; 16];
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long material stays in memory.
+const LEASE_MS: u64 = 5_000;
+const O_NONBLOCK: i32 = 0o4000;
+
+fn of_object() -> EncryptionContext {
+    context(&[("aws:s3:arn", "arn:aws:s3:::b/k")])
+}
+
+impl World {
+    /// The file of the vault that a key needs.
+    fn shred_file(&self, key: &KeyMetadata) -> PathBuf {
+        let uid: String = key.key_id.split('-').collect();
+        let entries = self.store.vault().list().unwrap();
+        let of_key = |owner: &[u8; 16]| format!("{:032x}", u128::from_be_bytes(*owner)) == uid;
+        let entry = entries
+            .iter()
+            .find(|e| e.owner.as_ref().is_some_and(of_key));
+        let name = format!("{:032x}", u128::from_be_bytes(entry.unwrap().id));
+        let file = self.path().join("vault").join(&name);
+        assert!(file.exists());
+        file
+    }
+
+    async fn make(&self, key: &KeyMetadata) -> Result<Vec<u8>, Error> {
+        let (receipt, context) = (self.receipt(), of_object());
+        let made =
+            self.kms
+                .generate_data_key_for_s3(&self.caller, &receipt, Some(&key.key_id), &context);
+        let made = made.await.map(|made| made.blob);
+        receipt.finish_recorded();
+        made
+    }
+
+    async fn open(&self, blob: &[u8]) -> Result<(), Error> {
+        let (receipt, context) = (self.receipt(), of_object());
+        let opened = self
+            .kms
+            .decrypt_for_s3(&self.caller, &receipt, blob, &context);
+        let opened = opened.await.map(|_| ());
+        receipt.finish_recorded();
+        opened
+    }
+
+    async fn make_bucket_key(&self, key: &KeyMetadata) -> Result<Vec<u8>, Error> {
+        let (receipt, context) = (self.receipt(), of_object());
+        let made = self.kms.bucket_key_for_s3(
+            &self.caller,
+            &receipt,
+            Some(&key.key_id),
+            &BUCKET,
+            &context,
+        );
+        let made = made.await.map(|made| made.blob);
+        receipt.finish_recorded();
+        made
+    }
+
+    async fn open_bucket_key(&self, ek_ref: &[u8]) -> Result<(), Error> {
+        let (receipt, context) = (self.receipt(), of_object());
+        let opened =
+            self.kms
+                .open_bucket_key_for_s3(&self.caller, &receipt, ek_ref, &BUCKET, &context);
+        let opened = opened.await.map(|_| ());
+        receipt.finish_recorded();
+        opened
+    }
+}
+
+fn timed_out<T: std::fmt::Debug>(result: &Result<T, Error>) {
+    assert!(matches!(result, Err(Error::Timeout)), "{result:?}");
+}
+
+#[tokio::test]
+async fn vault_that_hangs_is_given_ten_seconds_and_holds_nobody_else() {
+    let world = new_world().await;
+    let (key, other) = (world.key().await, world.key().await);
+    let blob = world.make(&key).await.unwrap();
+    let reference = world.make_bucket_key(&key).await.unwrap();
+    let file = world.shred_file(&key);
+    let aside = file.with_extension("aside");
+    fs::rename(&file, &aside).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    // The material is not in memory any more, and neither is the bucket key.
+    world.clock.advance_ms(300_000.max(LEASE_MS));
+    let started = Instant::now();
+    let waiting = async {
+        tokio::join!(
+            async { timed_out(&world.make(&key).await) },
+            async { timed_out(&world.make(&key).await) },
+            async { timed_out(&world.open(&blob).await) },
+            async { timed_out(&world.make_bucket_key(&key).await) },
+            async { timed_out(&world.make_bucket_key(&key).await) },
+            async { timed_out(&world.open_bucket_key(&reference).await) },
+            async { timed_out(&world.open_bucket_key(&reference).await) },
+        );
+    };
+    let served = async {
+        let mut served = 0_u32;
+        while started.elapsed() < LIMIT / 2 {
+            let blob = world.make(&other).await.unwrap();
+            world.open(&blob).await.unwrap();
+            served += 1;
+            tokio::task::yield_now().await;
+        }
+        assert!(served > 0);
+    };
+    tokio::join!(waiting, served);
+    assert!(started.elapsed() >= LIMIT);
+    let codes: Vec<_> = world
+        .events()
+        .await
+        .into_iter()
+        .filter(|event| !event["errorCode"].is_null())
+        .map(|event| {
+            assert_eq!(event["resources"][0]["ARN"], key.arn);
+            event["errorCode"].clone()
+        })
+        .collect();
+    // One who waited for somebody else's bucket key asked for nothing yet.
+    assert!((5..=7).contains(&codes.len()), "{codes:?}");
+    assert!(
+        codes
+            .iter()
+            .all(|code| code == "DependencyTimeoutException")
+    );
+
+    // The drive comes back: who read the pipe reads its end, and the key serves again.
+    let pipe = OpenOptions::new()
+        .write(true)
+        .custom_flags(O_NONBLOCK)
+        .open(&file);
+    fs::rename(&aside, &file).unwrap();
+    drop(pipe);
+    world.open(&blob).await.unwrap();
+    world.open_bucket_key(&reference).await.unwrap();
+    world.make_bucket_key(&key).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_refused_does_not_wait_for_the_vault() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let blob = world.make(&key).await.unwrap();
+    world.disable(&key.key_id).await;
+    let file = world.shred_file(&key);
+    fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    for refused in [world.make(&key).await.map(|_| ()), world.open(&blob).await] {
+        assert!(
+            matches!(refused, Err(Error::Disabled { .. })),
+            "{refused:?}"
+        );
+    }
+}
