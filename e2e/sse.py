@@ -44,6 +44,7 @@ class Mode:
     customer: CustomerKey = None
     needs_tls: bool = False
     write_headers: dict = field(default_factory=dict)
+    bucket_key: bool = False
     # The rule of the bucket that asks for it, where no header does.
     rule: dict = None
 
@@ -82,6 +83,8 @@ class Mode:
         if self.key_arn is None:
             return {SSE: "AES256"}
         out = {SSE: "aws:kms", KID: self.key_arn}
+        if self.bucket_key:
+            out[BK] = "true"
         if self.context and "context" in allowed:
             out[CTX] = self.context
         return out
@@ -110,6 +113,8 @@ def modes(kms, kms_key):
             write["SSEKMSKeyId"] = headers[KID] = key_id
         if more.get("context"):
             write["SSEKMSEncryptionContext"] = headers[CTX] = encoded(more["context"])
+        if more.get("bucket_key"):
+            write["BucketKeyEnabled"], headers[BK] = True, "true"
         return Mode(name, write, key_arn, needs_tls=True, write_headers=headers, **more)
 
     customer = CustomerKey()
@@ -125,6 +130,8 @@ def modes(kms, kms_key):
         by_key("kms-alias", kms_key["alias"], arn),
         by_key("kms-alias-arn", kms_key["alias_arn"], arn),
         by_key("kms-context", kms_key["id"], arn, context=CONTEXT),
+        by_key("kms-bucket-key", arn, arn, bucket_key=True),
+        by_key("kms-bucket-key-context", kms_key["id"], arn, context=CONTEXT, bucket_key=True),
         Mode("sse-c", customer.boto(), customer=customer, needs_tls=True,
              write_headers=customer.headers()),
     ]
@@ -132,22 +139,25 @@ def modes(kms, kms_key):
 
 def by_rule(kms, kms_key):
     """Modes that the default of a bucket asks for, its name beginning with `rule`."""
-    def mode(name, key_arn, algorithm, **more):
+    def mode(name, key_arn, algorithm, bucket_key=False, **more):
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm, **more}}
-        return Mode(f"rule-{name}", {}, key_arn, needs_tls=key_arn is not None, rule=rule)
+        rule |= {"BucketKeyEnabled": True} if bucket_key else {}
+        return Mode(f"rule-{name}", {}, key_arn, needs_tls=key_arn is not None, rule=rule,
+                    bucket_key=bucket_key)
 
     arn = kms_key["arn"]
     return [
         mode("s3", None, "AES256"),
         mode("kms-default", default_key_arn(kms), "aws:kms"),
         mode("kms-alias", arn, "aws:kms", KMSMasterKeyID=kms_key["alias"]),
+        mode("kms-bucket-key", arn, "aws:kms", bucket_key=True, KMSMasterKeyID=arn),
     ]
 
 
-RULE_NAMES = ["rule-s3", "rule-kms-default", "rule-kms-alias"]
+RULE_NAMES = ["rule-s3", "rule-kms-default", "rule-kms-alias", "rule-kms-bucket-key"]
 MODE_NAMES = [
     "none", "sse-s3", "kms-default", "kms-id", "kms-arn", "kms-alias", "kms-alias-arn",
-    "kms-context", "sse-c",
+    "kms-context", "kms-bucket-key", "kms-bucket-key-context", "sse-c",
 ]
 
 

@@ -44,7 +44,7 @@ class Case:
 
 def offered(mode, write):
     """An object that is stored already goes under a KMS key, which its ARN names."""
-    return write != "update" or mode == "kms-arn"
+    return write != "update" or mode in ("kms-arn", "kms-bucket-key")
 
 
 def cases():

@@ -7,6 +7,7 @@ and where there are versions by its id beside an older one in another mode.
 """
 
 import base64
+import dataclasses
 import hashlib
 
 import pytest
@@ -117,7 +118,8 @@ def by_update(room, mode, where, data):
     """From another KMS key; from SSE-S3 it would leave an ETag that is the MD5."""
     put = room.s3.put_object(Body=data, Metadata=META, **where, **room.modes["kms-default"].write)
     answer = room.s3.update_object_encryption(
-        ObjectEncryption={"SSEKMS": {"KMSKeyArn": mode.key_arn}}, **where
+        ObjectEncryption={"SSEKMS": {
+            "KMSKeyArn": mode.key_arn, "BucketKeyEnabled": mode.bucket_key}}, **where
     )
     assert not set(headers_of(answer)) & set(sse.ALL)
     return put["ETag"], None
@@ -212,6 +214,9 @@ def stand_behind(room, case, where):
     mode, third = (room.modes[sse.MODE_NAMES[(turn + n) % len(sse.MODE_NAMES)]] for n in (5, 3))
     if mode.name == "none" and room.modes[case.mode].rule:
         mode = room.modes[case.mode]
+    elif mode.key_arn and room.modes[case.mode].rule and room.modes[case.mode].bucket_key:
+        # Of the rule of a bucket only this goes with a mode that the request names.
+        mode = dataclasses.replace(mode, bucket_key=True)
     room.versions(where["Bucket"], "enabled")
     data = f"older {case}".encode() * 3000
     put = room.s3.put_object(Body=data, **where, **mode.write)
