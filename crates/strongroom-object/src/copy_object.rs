@@ -26,7 +26,7 @@ use crate::model::{
 use crate::objects::Objects;
 use crate::pipeline::read::ObjectBody;
 use crate::put_object::NewObject;
-use crate::rows::VersionRow;
+use crate::rows::{PropertiesRow, VersionRow};
 use crate::version::{Found, Held};
 use crate::version_id::VersionId;
 
@@ -48,8 +48,10 @@ pub struct CopySource {
 /// Whose properties the copy gets.
 #[derive(Debug)]
 pub enum PropertiesDirective {
-    /// The source's.
+    /// The source's, but for where a website redirects: that is never copied.
     Copy,
+    /// The source's, redirecting to here.
+    CopyWithRedirect(String),
     /// These.
     Replace(Properties),
 }
@@ -143,14 +145,18 @@ impl Objects {
         let onto_itself =
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
-            && matches!(input.directive, PropertiesDirective::Copy);
+            && matches!(input.directive, PropertiesDirective::Copy)
+            && !self.has_encryption_rule(&bucket)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let changes_nothing = changes_nothing && encryption.is_s3();
         let (opened, request) = self.find_source(scope, input.source)?;
         let source_version_id = opened.shown_id();
         let same_mode = opened.row.key.mode()? == strongroom_format::SseMode::S3;
-        if onto_itself && changes_nothing && same_mode {
+        let current = self.find_version(&bucket, &input.object_key)?;
+        // An older version comes back by a copy onto its own name.
+        let is_current = current.as_ref().is_some_and(|now| now.id() == opened.id);
+        if onto_itself && is_current && changes_nothing && same_mode {
             return Err(Error::CopyOntoItself);
         }
         if opened.row.size > PUT_BYTES_MAX {
@@ -160,7 +166,6 @@ impl Objects {
                 max_size: PUT_BYTES_MAX,
             });
         }
-        let current = self.find_version(&bucket, &input.object_key)?;
         let etag = current.as_ref().and_then(Found::etag);
         check_write(&input.conditions, etag, &input.object_key)?;
         let oek = self.unlock_source(scope, &opened, request).await?;
@@ -175,10 +180,7 @@ impl Objects {
             permit: &permit,
             bucket: &bucket,
             object_key: &input.object_key,
-            properties: match input.directive {
-                PropertiesDirective::Copy => source.row.properties.clone(),
-                PropertiesDirective::Replace(properties) => properties.into(),
-            },
+            properties: properties_of(input.directive, &source.row.properties),
             content_length: BodyLength::Exactly(source.row.size),
             checksum: ChecksumRequest {
                 algorithm,
@@ -264,6 +266,18 @@ impl Objects {
         let wrap_key = encryption::reopen(self, scope, bucket, &row.key, customer_key).await?;
         let name = &request.object_key;
         encryption::unwrap_version(self, &wrap_key, bucket, name, row, &held.parts)
+    }
+}
+
+fn properties_of(directive: PropertiesDirective, source: &PropertiesRow) -> PropertiesRow {
+    let redirecting = |website_redirect_location| PropertiesRow {
+        website_redirect_location,
+        ..source.clone()
+    };
+    match directive {
+        PropertiesDirective::Copy => redirecting(None),
+        PropertiesDirective::CopyWithRedirect(target) => redirecting(Some(target)),
+        PropertiesDirective::Replace(properties) => properties.into(),
     }
 }
 

@@ -36,6 +36,7 @@ mod part_store;
 pub mod pipeline;
 mod put_object;
 mod rewrap;
+mod rewrap_bucket;
 mod rows;
 mod shared_body;
 mod table_key;
@@ -74,6 +75,7 @@ pub use multipart::{
 pub use objects::{Objects, ObjectsOptions};
 pub use pipeline::read::ObjectBody;
 pub use put_object::{PutObject, PutObjectOutput};
+pub use rewrap_bucket::{RewrapBucket, RewrapBucketReport};
 pub use update_object_encryption::{KmsKeyArn, UpdateObjectEncryption};
 pub use verify::{Findings, TellProgress, VerifyProgress, VerifyReport, VerifyStage};
 pub use version_id::VersionId;

@@ -287,7 +287,7 @@ fn page(objects: &Objects, table: TableId, after: &[u8]) -> Result<Vec<ScannedRo
     Ok(tables.scan_each(table, start, Bound::Unbounded, ROWS_PER_COMMIT, false)?)
 }
 
-fn is_damage(error: &Error) -> bool {
+pub(crate) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Corrupted { .. } | Error::Kms(strongroom_kms::Error::Corrupted { .. }) => true,
         Error::Store(error) => error.is_corruption(),

@@ -44,7 +44,8 @@ pub(crate) enum Command {
     /// List KMS keys, say what depends on one, prove that one is destroyed
     #[command(subcommand, after_help = KMS_EXAMPLES)]
     Kms(KmsCommand),
-    /// Bring wrapped keys forward to the newest epochs, without touching data
+    /// Bring wrapped keys forward to the newest epochs, or a bucket under another KMS key, without
+    /// touching data
     #[command(after_help = REWRAP_HELP)]
     Rewrap(RewrapArgs),
     /// Show, rotate and change what the keyring is sealed with

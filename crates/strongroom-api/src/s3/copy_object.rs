@@ -51,7 +51,13 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
 
 fn directive(req: &S3Request) -> Result<PropertiesDirective, S3Error> {
     match req.header(&names::METADATA_DIRECTIVE)? {
-        None | Some("COPY") => Ok(PropertiesDirective::Copy),
+        None | Some("COPY") => {
+            let asked = properties::from_headers(req)?.website_redirect_location;
+            Ok(asked.map_or(
+                PropertiesDirective::Copy,
+                PropertiesDirective::CopyWithRedirect,
+            ))
+        }
         Some("REPLACE") => Ok(PropertiesDirective::Replace(properties::from_headers(req)?)),
         Some(other) => Err(S3Error::invalid_argument(
             "Unknown metadata directive.",

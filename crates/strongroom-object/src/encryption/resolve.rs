@@ -116,6 +116,12 @@ impl Objects {
         }
     }
 
+    /// Whether the bucket was given a rule of its own.
+    pub(crate) fn has_encryption_rule(&self, bucket: &Bucket) -> Result<bool, Error> {
+        let rule = self.tables().get(BUCKET_ENCRYPTION, bucket.uid())?;
+        Ok(rule.is_some())
+    }
+
     /// Whether a request with a customer key may write to the bucket: asked by adapters before
     /// they look at the key. The operation itself asks again.
     pub fn admit_customer_key(

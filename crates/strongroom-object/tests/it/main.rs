@@ -21,6 +21,7 @@ mod model;
 mod multipart;
 mod races;
 mod rewrap;
+mod rewrap_bucket;
 mod shared_bodies;
 mod tamper;
 mod update_encryption;

@@ -176,6 +176,23 @@ pub(crate) struct RewrapArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 
+    /// Put every version of this bucket under the KMS key named by --to, instead of bringing
+    /// keys forward
+    #[arg(long, value_name = "NAME", requires = "to")]
+    pub(crate) bucket: Option<String>,
+
+    /// Key id, ARN, alias or alias ARN
+    #[arg(long, value_name = "KEY", requires = "bucket")]
+    pub(crate) to: Option<String>,
+
+    /// Only objects whose names begin so
+    #[arg(long, value_name = "TEXT", requires = "bucket")]
+    pub(crate) prefix: Option<String>,
+
+    /// Only count what would be done
+    #[arg(long, requires = "bucket")]
+    pub(crate) dry_run: bool,
+
     /// Show no progress bar
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -361,8 +378,19 @@ After a rotation what is new uses the new epoch, and what is there keeps the one
 This brings it forward: private files, KMS key material (with new shred keys), and the object keys
 of SSE-S3 objects and open uploads. Bodies are neither read nor written.
 
-It may run while the server serves, be ended at any time, and be run again: it goes on where it
-was, and leaves alone what is current. Exit status 0 all is well, 1 something is damaged.";
+With --bucket and --to every version in the bucket comes under another KMS key, from SSE-S3 or
+SSE-KMS, as by UpdateObjectEncryption: its object key is unwrapped and wrapped again. ETag,
+Last-Modified, metadata, tags and version id stay. Left as they are, and named with the reason: objects
+under SSE-C and DSSE-KMS, objects whose present key cannot be used, and damaged ones. Open uploads keep
+their key, and new objects get what their request or the bucket's default says: set that first.
+
+Both may run while the server serves, be ended at any time, and be run again: they go on where they
+were, and leave alone what is current. Exit status 0 all is well, 1 something is damaged or was left.
+
+Examples:
+  strongroom rewrap
+  strongroom rewrap --bucket photos --to alias/photos --dry-run
+  strongroom rewrap --bucket photos --to alias/photos --prefix 2026/";
 
 const ROTATE_HELP: &str = "\
 A running server does this by itself: domain keys every 30 days, the SSE-S3 root every 365 days.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `strongroom rewrap`: bring wrapped keys forward to the newest epochs.
+//! `strongroom rewrap`: bring wrapped keys forward to the newest epochs, or a bucket under another
+//! KMS key.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,7 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::root::RewrapArgs;
 use crate::config::Place;
-use crate::control::{Answer, Progress, Request, RewrapCounts, Rewrapped, Stage, client};
+use crate::control::{
+    Answer, Progress, Request, RewrapCounts, Rewrapped, RewrappedBucket, Stage, client,
+};
 use crate::error::Error;
 use crate::output;
 
@@ -19,15 +22,29 @@ pub(crate) async fn run(args: RewrapArgs) -> Result<(), Error> {
     } else {
         progress_bar()
     };
-    let answer = client::ask(&place, &Request::Rewrap {}, &|now| show(&bar, now)).await;
-    bar.finish_and_clear();
-    let Answer::Rewrapped(found) = answer? else {
-        return Err(Error::Refused("the server gave another answer".to_owned()));
+    let request = match (args.bucket, args.to) {
+        (Some(bucket), Some(to)) => Request::RewrapBucket {
+            bucket,
+            prefix: args.prefix.unwrap_or_default(),
+            to,
+            dry_run: args.dry_run,
+        },
+        (_, _) => Request::Rewrap {},
     };
-    output::print(&summary(&found))?;
-    match found.material.damaged.saturating_add(found.objects.damaged) {
+    let answer = client::ask(&place, &request, &|now| show(&bar, now)).await;
+    bar.finish_and_clear();
+    let (text, not_well) = match answer? {
+        Answer::Rewrapped(found) => (
+            summary(&found),
+            found.material.damaged.saturating_add(found.objects.damaged),
+        ),
+        Answer::RewrappedBucket(found) => (bucket_summary(&found, args.dry_run), found.left.total),
+        _ => return Err(Error::Refused("the server gave another answer".to_owned())),
+    };
+    output::print(&text)?;
+    match not_well {
         0 => Ok(()),
-        damaged => Err(Error::Damaged(damaged)),
+        count => Err(Error::Damaged(count)),
     }
 }
 
@@ -76,9 +93,62 @@ fn summary(found: &Rewrapped) -> String {
     text
 }
 
+fn bucket_summary(found: &RewrappedBucket, dry_run: bool) -> String {
+    let mut text = String::new();
+    let RewrappedBucket {
+        key_arn,
+        seen,
+        rewrapped,
+        current,
+        left,
+    } = found;
+    // Writing to a string cannot fail.
+    for line in &left.lines {
+        let _ok = writeln!(text, "left: {line}");
+    }
+    let more = left
+        .total
+        .saturating_sub(u64::try_from(left.lines.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        let _ok = writeln!(text, "left: {more} more");
+    }
+    let done = if dry_run { "would come" } else { "came" };
+    let _ok = writeln!(
+        text,
+        "{seen} versions: {rewrapped} {done} under {key_arn}, {current} were under it, {} left",
+        left.total
+    );
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn summary_of_a_bucket_names_what_was_left() {
+        let mut found = RewrappedBucket {
+            key_arn: "arn:K".to_owned(),
+            seen: 7,
+            rewrapped: 3,
+            current: 1,
+            left: crate::control::Found {
+                total: 3,
+                lines: vec!["s3://b/k: under a customer key (SSE-C)".to_owned()],
+            },
+        };
+        assert_eq!(
+            bucket_summary(&found, false),
+            "left: s3://b/k: under a customer key (SSE-C)\nleft: 2 more\n\
+             7 versions: 3 came under arn:K, 1 were under it, 3 left\n"
+        );
+        found.left.total = 0;
+        found.left.lines.clear();
+        assert_eq!(
+            bucket_summary(&found, true),
+            "7 versions: 3 would come under arn:K, 1 were under it, 0 left\n"
+        );
+    }
 
     #[test]
     fn bar_is_valid_and_follows() {

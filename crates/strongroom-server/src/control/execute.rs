@@ -122,6 +122,20 @@ pub(crate) async fn execute(
             rooms.finish(receipt, "RewrapKeys").await?;
             rewrapped
         }
+        Request::RewrapBucket {
+            bucket,
+            prefix,
+            to,
+            dry_run,
+        } => {
+            let asked = rewrap::Asked {
+                bucket,
+                prefix,
+                to,
+                dry_run: *dry_run,
+            };
+            rewrap::bucket(rooms, &caller, receipt, asked, progress).await
+        }
         Request::Root { act } => root::execute(rooms, receipt, act).await,
     }
 }

@@ -67,6 +67,12 @@ pub(crate) enum Request {
         confirm: bool,
     },
     Rewrap {},
+    RewrapBucket {
+        bucket: String,
+        prefix: String,
+        to: String,
+        dry_run: bool,
+    },
     Root {
         act: RootRequest,
     },
@@ -155,6 +161,7 @@ pub(crate) enum Answer {
     KmsDestruction(KmsDestruction),
     KmsClock(KmsClock),
     Rewrapped(Rewrapped),
+    RewrappedBucket(RewrappedBucket),
     Root(RootReport),
     Shares(Vec<Zeroizing<String>>),
     Done {},
@@ -209,6 +216,19 @@ pub(crate) struct Rewrapped {
     pub(crate) files: u64,
     pub(crate) material: RewrapCounts,
     pub(crate) objects: RewrapCounts,
+}
+
+/// What came of putting a bucket under another KMS key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RewrappedBucket {
+    /// The key to be.
+    pub(crate) key_arn: String,
+    pub(crate) seen: u64,
+    pub(crate) rewrapped: u64,
+    /// Under the key before.
+    pub(crate) current: u64,
+    /// Each version that was left as it is, with the reason.
+    pub(crate) left: Found,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
