@@ -10,7 +10,9 @@ use strongroom_object::{
     ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest, Error, GetObjectAttributes,
     KmsKeyArn, PartsPage, UpdateObjectEncryption,
 };
+use strongroom_store::drive::Folder;
 use strongroom_store::{Batch, TableId, Write};
+use strongroom_testkit::{FaultPlan, SimDrive};
 
 use crate::harness::*;
 use crate::multipart::{complete, completed, create, create_with, part};
@@ -149,6 +151,33 @@ async fn every_size_goes_from_sse_s3_to_kms_and_on_to_another_key() {
         }
         assert_eq!((rows(&house, BODIES), rows(&house, CATALOGUE)), bodies);
     }
+}
+
+/// What makes it take as long for 5 GiB as for 5 bytes.
+#[tokio::test]
+async fn no_byte_of_a_body_is_read_or_written() {
+    let drive = SimDrive::new(1);
+    let house = house_on(Arc::new(drive.clone())).await;
+    house.bucket("bucket").await;
+    let keys = [key(&house).await, key(&house).await];
+    let id = create(&house, EncryptionRequest::S3).await;
+    let bytes = [pattern(MIB5), pattern(MIB5 + 1), pattern(50_000)];
+    let mut named = Vec::new();
+    for (number, bytes) in (1_u16..).zip(&bytes) {
+        let made = part(&house, &id, number, bytes, None).await.unwrap();
+        named.push(completed(u32::from(number), &made));
+    }
+    complete(&house, &id, named, None).await.unwrap();
+    house.store.blobs().reclaimed().await.unwrap();
+    let bodies = |folder| matches!(folder, Folder::Blobs(_) | Folder::Temporary);
+    drive.set_plan(FaultPlan::new([]).within(bodies));
+    for key_arn in [&keys[0], &keys[1], &keys[1]] {
+        update(&house, "k", key_arn).await.unwrap();
+    }
+    assert_eq!((drive.reads(), drive.operations()), (0, 0));
+    let got = house.get("bucket", "k", None).await.unwrap();
+    assert_eq!(got, bytes.concat());
+    assert!(drive.reads() > 0, "reads are counted");
 }
 
 #[tokio::test]
