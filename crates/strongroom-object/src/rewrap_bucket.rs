@@ -129,8 +129,14 @@ impl Objects {
             };
             Ok(Some(Outcome::Left(format!("{why}{version}"))))
         };
+        // Who uses a bucket key goes on using one; others do if the bucket's rule says so.
+        let record = row.key.sealed_record();
+        let bucket_key = match &record {
+            Ok(record) if record.mode() == SseMode::Kms => record.flags().bucket_key,
+            _ => self.bucket_encryption(bucket)?.bucket_key,
+        };
         let under_it = row.key.kms_arn == input.key_arn.as_str();
-        match row.key.mode() {
+        match record.map(|record| record.mode()) {
             Ok(SseMode::Kms) if under_it => return Ok(Some(Outcome::Current)),
             Ok(SseMode::S3 | SseMode::Kms) if input.dry_run => return Ok(Some(Outcome::Rewrapped)),
             Ok(SseMode::S3 | SseMode::Kms) => {}
@@ -147,7 +153,7 @@ impl Objects {
             object_key: name,
             version_id: Some(id),
             key_arn: input.key_arn.clone(),
-            bucket_key: false,
+            bucket_key,
         };
         match self.update_object_encryption(scope, update).await {
             Ok(()) => Ok(Some(Outcome::Rewrapped)),

@@ -156,6 +156,33 @@ async fn all_that_may_come_comes_and_the_rest_is_named() {
 }
 
 #[tokio::test]
+async fn bucket_keys_stay_in_use() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let keys = [new_key(&house).await, new_key(&house).await];
+    for (name, wanted) in [("with", true), ("without", false)] {
+        let request = EncryptionRequest::Kms {
+            key_id: Some(keys[0].clone()),
+            context: strongroom_format::EncryptionContext::new(),
+            bucket_key: Some(wanted),
+        };
+        house.put("bucket", name, b"data", request).await.unwrap();
+    }
+    let report = rewrap(&house, asked(&keys[1], "")).await.unwrap();
+    assert_eq!(counts(&report), (2, 2, 0, 0));
+    for (name, wanted) in [("with", true), ("without", false)] {
+        let got = house.get_output("bucket", name, None).await.unwrap();
+        let now = Encryption::Kms {
+            key_arn: keys[1].clone(),
+            context: None,
+            bucket_key: wanted,
+        };
+        assert_eq!(got.head.encryption, now, "{name}");
+        assert_eq!(collect(got).await.unwrap(), b"data");
+    }
+}
+
+#[tokio::test]
 async fn every_version_comes_and_markers_are_passed_over() {
     let house = house().await;
     house.bucket("bucket").await;
