@@ -57,8 +57,8 @@ pub use open::Opener;
 pub use part_table::{PART_NO_MAX, PART_ROW_BYTES, PartRow, parse_part_table, part_table_bytes};
 pub use range::{
     BODY_PLAIN_BYTES_MAX, BODY_SEGMENTS_MAX, SEGMENT_OVERHEAD_BYTES, SEGMENT_PLAIN_BYTES,
-    SEGMENT_SEALED_BYTES, SegmentSpan, plain_bytes, sealed_bytes, segment_count,
-    segment_plain_range, segment_sealed_len, span,
+    SEGMENT_SEALED_BYTES, SegmentSpan, dual_plain_bytes, dual_sealed_bytes, plain_bytes,
+    sealed_bytes, segment_count, segment_plain_range, segment_sealed_len, span,
 };
 pub use record::{
     EK_REF_BYTES_MAX, RecordFlags, SealedKeyRecord, SseMode, commitment_matches, unwrap_object_key,

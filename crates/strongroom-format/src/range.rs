@@ -106,6 +106,23 @@ pub fn span(plain_total: u64, start: u64, len: u64) -> Option<SegmentSpan> {
     })
 }
 
+/// How many bytes a body of `plain` bytes has under two layers, each segment of the inner one
+/// wholly inside one segment of the outer; `None` beyond the largest body.
+#[must_use]
+pub fn dual_sealed_bytes(plain: u64) -> Option<u64> {
+    segment_count(plain)
+        .checked_mul(OVERHEAD)?
+        .checked_add(sealed_bytes(plain)?)
+}
+
+/// The inverse of [`dual_sealed_bytes`]; `None` if no body has that many bytes under two layers.
+#[must_use]
+pub fn dual_plain_bytes(dual_sealed: u64) -> Option<u64> {
+    let segments = dual_sealed.div_ceil(SEALED + OVERHEAD);
+    let inner = dual_sealed.checked_sub(segments.checked_mul(OVERHEAD)?)?;
+    plain_bytes(inner).filter(|plain| segment_count(*plain) == segments)
+}
+
 /// Plaintext bytes of a segment that is not the last.
 pub const SEGMENT_PLAIN_BYTES: u32 = 65_536;
 /// Sealed bytes of a segment that is not the last.

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use strongroom_format::{
-    BODY_PLAIN_BYTES_MAX, SegmentSpan, plain_bytes, sealed_bytes, segment_count,
-    segment_plain_range, segment_sealed_len, span,
+    BODY_PLAIN_BYTES_MAX, SegmentSpan, dual_plain_bytes, dual_sealed_bytes, plain_bytes,
+    sealed_bytes, segment_count, segment_plain_range, segment_sealed_len, span,
 };
 
 /// Lengths of the segments of a body, found by cutting pieces off.
@@ -152,5 +152,33 @@ fn the_largest_body_has_sizes_and_one_byte_more_has_none() {
 fn a_four_kibibyte_range_needs_at_most_two_segments() {
     for start in 0..200_000 {
         assert!(span(1 << 30, start, 4_096).unwrap().count <= 2);
+    }
+}
+
+#[test]
+fn sizes_under_two_layers_invert_exactly_one_to_one() {
+    let mut reachable = std::collections::BTreeMap::new();
+    for plain in 0..140_000 {
+        let sealed = dual_sealed_bytes(plain).unwrap();
+        let model: u64 = model_segments(plain).iter().map(|piece| piece + 64).sum();
+        assert_eq!(sealed, model);
+        assert_eq!(reachable.insert(sealed, plain), None);
+    }
+    for sealed in 0..139_000 {
+        let plain = reachable.get(&sealed).copied();
+        assert_eq!(dual_plain_bytes(sealed), plain, "{sealed}");
+    }
+}
+
+#[test]
+fn the_largest_body_has_a_size_under_two_layers_and_one_byte_more_has_none() {
+    let most = 81_920 * 65_600;
+    assert_eq!(dual_sealed_bytes(BODY_PLAIN_BYTES_MAX), Some(most));
+    assert_eq!(dual_plain_bytes(most), Some(BODY_PLAIN_BYTES_MAX));
+    for plain in [BODY_PLAIN_BYTES_MAX + 1, u64::MAX] {
+        assert_eq!(dual_sealed_bytes(plain), None);
+    }
+    for sealed in [0, 63, 65_600 + 64, most + 1, most + 65, u64::MAX] {
+        assert_eq!(dual_plain_bytes(sealed), None, "{sealed}");
     }
 }
