@@ -111,6 +111,143 @@ def large_bodies():
     return out
 
 
+# Two layers.
+
+OUTER_OEK = rnd("outer oek", 32)
+
+
+def outer_key_case(name, part_no, uid, odi=ODI, oek=OUTER_OEK):
+    return {"name": name, "outer_oek": oek.hex(), "odi": odi.hex(), "part_no": part_no, "part_uid": uid.hex()}
+
+
+OUTER_KEYS = [
+    outer_key_case("single_put", 0, UIDS[0]), outer_key_case("part_10000", 10000, UIDS[2]), outer_key_case("second_attempt_at_part_1", 1, UIDS[3]),
+    outer_key_case("other_object", 0, UIDS[0], odi=rnd("other odi", 16)), outer_key_case("inner_object_key_of_the_object", 0, UIDS[0], oek=OEK),
+]
+
+
+def dual_place(name, size, part_no, uid):
+    return {"name": name, "pk": r.payload_key(OEK, ODI, 1, part_no, uid).hex(), "outer_pk": r.payload_key(OUTER_OEK, ODI, 2, part_no, uid).hex(),
+            "odi": ODI.hex(), "part_no": part_no, "part_uid": uid.hex(), "plain_size": size,
+            "iv": rnd(f"dual iv {name}", 32).hex(), "outer_iv": rnd(f"dual outer iv {name}", 32).hex()}
+
+
+def dual_case(name, size, part_no=0, uid=UIDS[0]):
+    v = dual_place(name, size, part_no, uid)
+    inner, outer = r.dual_messages(v)
+    v["header"], v["outer_header"] = inner.header.hex(), outer.header.hex()
+    segment = inner.seal(0, True, rnd(f"dual nonce {name}", 12), r.pattern(size))
+    v["segments"] = [outer.seal(0, True, rnd(f"dual outer nonce {name}", 12), segment).hex()]
+    del v["iv"], v["outer_iv"]
+    return v
+
+
+def dual_bodies():
+    good = [dual_case("empty", 0), dual_case("one_byte", 1), dual_case("hundred_bytes_part_7", 100, 7, UIDS[1])]
+    base, bad = good[2], []
+    inner, outer = r.dual_messages(base)
+    nonces, plain = [rnd(f"dual defect nonce {i}", 12) for i in (1, 2)], r.pattern(100)
+
+    def defect(name, **changes):
+        bad.append({**copy.deepcopy(base), **changes, "name": name})
+
+    def resealed(name, segment, index=0, final=True, message=outer, **changes):
+        defect(name, segments=[message.seal(index, final, nonces[1], segment).hex()], **changes)
+
+    header, outer_header, segment = (bytes.fromhex(h) for h in (base["header"], base["outer_header"], base["segments"][0]))
+    whole = inner.seal(0, True, nonces[0], plain)
+    for bit in (0, 8, 47, 79, 100, 591):
+        defect(f"header_bit_{bit}_flipped", header=flip(header, bit).hex())
+        defect(f"outer_header_bit_{bit}_flipped", outer_header=flip(outer_header, bit).hex())
+    defect("headers_exchanged", header=base["outer_header"], outer_header=base["header"])
+    defect("inner_header_twice", outer_header=base["header"])
+    defect("outer_header_of_other_body", outer_header=good[1]["outer_header"])
+    defect("header_of_other_body", header=good[1]["header"])
+    defect("keys_exchanged", pk=base["outer_pk"], outer_pk=base["pk"])
+    defect("inner_key_for_both", outer_pk=base["pk"])
+    defect("outer_key_for_both", pk=base["outer_pk"])
+    defect("payload_key_of_other_part", pk=good[1]["pk"])
+    defect("outer_payload_key_of_other_part", outer_pk=good[1]["outer_pk"])
+    defect("part_no_changed", part_no=8)
+    defect("part_uid_of_earlier_attempt", part_uid=UIDS[3].hex())
+    defect("object_data_id_of_other_object", odi=rnd("other odi", 16).hex())
+    defect("size_one_more", plain_size=101)
+    defect("size_one_less", plain_size=99)
+    defect("size_longer_by_one_overhead", plain_size=132)
+    defect("size_zero", plain_size=0)
+    defect("size_beyond_5_gib", plain_size=(5 << 30) + 1)
+    defect("segment_missing", segments=[])
+    defect("segment_appended", segments=base["segments"] * 2)
+    defect("segment_of_other_body", segments=good[1]["segments"])
+    defect("segment_cut_by_one", segments=[segment[:-1].hex()])
+    defect("segment_one_byte_longer", segments=[(segment + b"\0").hex()])
+    defect("outer_layer_missing", segments=[whole.hex()])
+    defect("outer_layer_missing_size_to_match", segments=[whole.hex()], plain_size=68)
+    defect("outer_marker_not_final", segments=[(b"\xff" * 4 + segment[4:]).hex()])
+    defect("outer_marker_length_of_inner", segments=[(u(32, 132) + segment[4:]).hex()])
+    defect("outer_nonce_bit_flipped", segments=[flip(segment, 32).hex()])
+    defect("outer_ciphertext_bit_flipped", segments=[flip(segment, 128).hex()])
+    defect("outer_tag_bit_flipped", segments=[flip(segment, len(segment) * 8 - 1).hex()])
+    resealed("plaintext_under_the_outer_layer_only", plain, plain_size=68)
+    resealed("plaintext_with_room_under_the_outer_layer_only", bytes(16) + plain + bytes(16))
+    resealed("inner_marker_not_final", b"\xff" * 4 + whole[4:])
+    resealed("inner_marker_length_of_outer", u(32, 164) + whole[4:])
+    resealed("inner_nonce_bit_flipped", flip(whole, 32))
+    resealed("inner_ciphertext_bit_flipped", flip(whole, 128))
+    resealed("inner_tag_bit_flipped", flip(whole, len(whole) * 8 - 1))
+    resealed("inner_segment_cut_by_one", whole[:-1])
+    resealed("inner_segment_one_byte_longer", whole + b"\0")
+    resealed("inner_segment_of_index_1", inner.seal(1, True, nonces[0], plain))
+    resealed("inner_segment_not_final", u(32, 132) + nonces[0] + r.AESGCM(inner.segment_key(0)).encrypt(nonces[0], plain, u(64, 0) + b"\0"))
+    resealed("inner_segment_of_other_body", next(iter(r.dual_messages(good[1]))).seal(0, True, nonces[0], plain))
+    resealed("outer_segment_of_index_1", whole, index=1)
+    sealed_as_inner = u(32, 164) + nonces[1] + r.AESGCM(outer.segment_key(0)).encrypt(nonces[1], whole, u(64, 0) + b"\0")
+    defect("outer_segment_not_final", segments=[sealed_as_inner.hex()])
+    resealed("layers_in_the_other_order", outer.seal(0, True, nonces[0], plain), message=inner)
+    resealed("both_layers_by_the_inner_key", whole, message=inner)
+    resealed("both_layers_by_the_outer_key", outer.seal(0, True, nonces[0], plain))
+    as_inner = r.Floe(bytes.fromhex(base["outer_pk"]), outer.iv, inner.aad, 65600)
+    resealed("outer_layer_bound_as_an_inner_one", whole, message=as_inner, outer_header=as_inner.header.hex())
+    short = r.Floe(bytes.fromhex(base["outer_pk"]), outer.iv, outer.aad)
+    resealed("outer_layer_with_inner_segment_length", whole, message=short, outer_header=short.header.hex())
+    as_outer = r.Floe(bytes.fromhex(base["pk"]), inner.iv, outer.aad)
+    resealed("inner_layer_bound_as_an_outer_one", as_outer.seal(0, True, nonces[0], plain), header=as_outer.header.hex())
+    long = r.Floe(bytes.fromhex(base["pk"]), inner.iv, inner.aad, 65600)
+    resealed("inner_layer_with_outer_segment_length", long.seal(0, True, nonces[0], plain), header=long.header.hex())
+    return good + bad
+
+
+def large_dual_bodies():
+    out = []
+    for size in (65535, 65536, 65537, 200000):
+        v, count = dual_place(f"{size}_bytes", size, 0, UIDS[0]), -(-size // 65536)
+        v["nonces"] = [rnd(f"dual nonce {size} {i}", 12).hex() for i in range(count)]
+        v["outer_nonces"] = [rnd(f"dual outer nonce {size} {i}", 12).hex() for i in range(count)]
+        out.append(v)
+    return out
+
+
+def dual_sums():
+    def case(name, plain, aad):
+        once = r.sums_seal(r.sums_key(OEK, ODI), plain, aad, rnd(f"dual sums nonce {name}", 12))
+        twice = r.sums_seal(r.outer_sums_key(OUTER_OEK, ODI), once, aad, rnd(f"dual sums outer nonce {name}", 12))
+        return once, {"name": name, "oek": OEK.hex(), "outer_oek": OUTER_OEK.hex(), "odi": ODI.hex(), "aad": aad.hex(), "sealed": twice.hex()}
+
+    (_, crc), (once, base), (_, empty) = case("crc32", rnd("crc", 4), b"\1\0"), case("sha256", rnd("sha", 32), b"\5\0"), case("empty_value", b"", b"")
+    sealed, outer_sk = bytes.fromhex(base["sealed"]), r.outer_sums_key(OUTER_OEK, ODI)
+    resealed = lambda data: {"sealed": r.sums_seal(outer_sk, data, b"\5\0", rnd("resealed", 12)).hex()}
+    bad = {
+        "empty": {"sealed": ""}, "outer_layer_missing": {"sealed": once.hex()}, "cut_by_one": {"sealed": sealed[:-1].hex()},
+        "version_2": {"sealed": (b"\2" + sealed[1:]).hex()}, "outer_bit_flipped": {"sealed": flip(sealed, 104).hex()},
+        "outer_tag_bit_flipped": {"sealed": flip(sealed, len(sealed) * 8 - 1).hex()}, "inner_bit_flipped": resealed(flip(once, 104)),
+        "inner_tag_bit_flipped": resealed(flip(once, len(once) * 8 - 1)), "inner_cut": resealed(once[:28]), "inner_version_2": resealed(b"\2" + once[1:]),
+        "inner_layer_missing": resealed(rnd("sha", 32)), "inner_of_other_use": resealed(r.sums_seal(r.sums_key(OEK, ODI), rnd("sha", 32), b"\4\0", rnd("x", 12))),
+        "used_as_other_checksum": {"aad": b"\4\0".hex()}, "of_other_object": {"odi": rnd("other odi", 16).hex()},
+        "keys_exchanged": {"oek": OUTER_OEK.hex(), "outer_oek": OEK.hex()}, "inner_key_for_both": {"outer_oek": OEK.hex()},
+    }
+    return [crc, base, empty] + [{**base, **changes, "name": name} for name, changes in bad.items()]
+
+
 # BIND, part table, properties.
 
 def row(number, uid, size):
@@ -121,6 +258,15 @@ def row(number, uid, size):
 
 ROWS = [row(1, UIDS[1], 5 << 20), row(2, UIDS[2], 5 << 20), row(10000, UIDS[3], 1)]
 SINGLE_ROW = row(0, UIDS[0], 65537)
+
+
+def dual_row(number, uid, size):
+    v = dual_place(f"row {number} {uid}", size, number, uid)
+    return u(16, number | 0x8000) + uid + u(64, size) + b"".join(message.header for message in r.dual_messages(v))
+
+
+DUAL_ROWS = [dual_row(1, UIDS[1], 5 << 20), dual_row(2, UIDS[2], 5 << 20), dual_row(10000, UIDS[3], 1)]
+DUAL_SINGLE_ROW = dual_row(0, UIDS[0], 65537)
 CONTEXT = {"aws:s3:arn": "arn:aws:s3:::records/2026/report.pdf", "department": "x-ray"}
 
 
@@ -134,6 +280,15 @@ def part_tables():
         table("part_number_repeated", ROWS[0] + row(1, UIDS[3], 1)), table("part_number_0_beside_another", SINGLE_ROW + ROWS[0]),
         table("part_number_10001", row(10001, UIDS[1], 1)), table("part_number_65535", row(65535, UIDS[1], 1)),
         table("part_larger_than_5_gib", row(1, UIDS[1], (5 << 30) + 1)), table("part_size_all_ones", row(1, UIDS[1], (1 << 64) - 1)),
+        table("dual_single_put", DUAL_SINGLE_ROW), table("dual_three_parts", b"".join(DUAL_ROWS)), table("dual_part_of_5_gib", dual_row(1, UIDS[1], 5 << 30)),
+        table("dual_row_cut_by_one", DUAL_SINGLE_ROW[:-1]), table("dual_row_without_outer_header", DUAL_SINGLE_ROW[:100]),
+        table("dual_byte_after_last_row", DUAL_SINGLE_ROW + b"\0"), table("dual_mark_cleared", flip(DUAL_SINGLE_ROW, 7)),
+        table("dual_mark_cleared_in_second_row", DUAL_ROWS[0] + flip(DUAL_ROWS[1], 7)), table("dual_mark_set_on_a_single_row", flip(SINGLE_ROW, 7)),
+        table("dual_row_after_a_single_row", ROWS[0] + DUAL_ROWS[1]), table("single_row_after_a_dual_row", DUAL_ROWS[0] + ROWS[1]),
+        table("dual_rows_after_single_rows_of_the_same_length", b"".join(row(n, UIDS[1], 1) for n in range(1, 88)) + b"".join(dual_row(n, UIDS[1], 1) for n in range(88, 138))),
+        table("dual_parts_reordered", DUAL_ROWS[1] + DUAL_ROWS[0]), table("dual_part_repeated", DUAL_ROWS[0] + DUAL_ROWS[0]),
+        table("dual_part_number_0_beside_another", DUAL_SINGLE_ROW + DUAL_ROWS[0]), table("dual_part_number_10001", dual_row(10001, UIDS[1], 1)),
+        table("dual_part_number_32767", dual_row(32767, UIDS[1], 1)), table("dual_part_larger_than_5_gib", dual_row(1, UIDS[1], (5 << 30) + 1)),
     ]
 
 
@@ -202,8 +357,8 @@ def binds():
 
 # OSK1.
 
-EK = {mode: rnd(f"ek {mode}", 32) for mode in (1, 2, 3)}
-EK_REF = {1: rnd("sse-s3 reference", 20), 2: rnd("kms blob", 98), 3: b""}
+EK = {mode: rnd(f"ek {mode}", 32) for mode in (1, 2, 3, 4, "outer")}
+EK_REF = {1: rnd("sse-s3 reference", 20), 2: rnd("kms blob", 98), 3: b"", 4: rnd("kms blob of two layers", 98), "outer": rnd("sse-s3 reference of two layers", 20)}
 
 
 BUCKET_KEY, BUCKET_UID = rnd("bucket key", 32), rnd("bucket uid", 16)
@@ -256,7 +411,7 @@ def records():
     for name, data in {
         "empty": b"", "magic_only": b"OSK1", "magic_changed": patched(0, b"OSK2"), "version_0": patched(4, b"\0"),
         "version_2": patched(4, b"\2"), "suite_0": patched(5, b"\0"), "suite_2": patched(5, b"\2"), "mode_0": patched(6, b"\0"),
-        "mode_dsse_reserved": patched(6, b"\4"), "mode_5": patched(6, b"\5"), "mode_255": patched(6, b"\xff"),
+        "mode_dsse_for_kms": patched(6, b"\4"), "mode_5": patched(6, b"\5"), "mode_255": patched(6, b"\xff"),
         "flag_bit_3_set": patched(7, b"\x08"), "flag_bit_7_set": patched(7, b"\x80"), "cut_before_reference_length": record[:132],
         "cut_in_reference_length": record[:133], "cut_in_reference": record[:-1], "byte_after_reference": record + b"\0",
         "second_record_appended": record + record, "reference_length_one_less": patched(132, u(16, 97)),
@@ -277,6 +432,36 @@ def records():
         "reference_bit_flipped": flip(record, 1072), "reference_cut_with_its_length": patched(132, u(16, 97))[:-1],
     }.items():
         defect(name, data)
+    outer = lambda name, flags=8, bind="single_put_sse_kms", ek_ref=EK_REF["outer"]: {
+        "name": name, "ek": EK["outer"].hex(), "bind": bind, "bind_sha384": digests[bind],
+        "record": r.osk1_wrap(EK["outer"], OUTER_OEK, 4, flags, ek_ref, bytes.fromhex(digests[bind]), rnd(f"salt {name}", 32), rnd(f"wrap nonce {name}", 12)).hex()}
+    dual = [case("dsse_inner", 4), outer("dsse_outer")]
+    good += dual + [
+        case("dsse_inner_multipart", 4, 2, "null_version_multipart"), outer("dsse_outer_multipart", 10, "null_version_multipart"),
+        case("dsse_inner_pending_upload", 4, 6, "pending_upload_empty_fields"), outer("dsse_outer_pending_upload", 14, "pending_upload_empty_fields"),
+        outer("dsse_outer_longest_reference", ek_ref=rnd("longest", 6144)),
+    ]
+    inner_record, outer_record = (bytes.fromhex(v["record"]) for v in dual)
+    put = lambda data, at, new: data[:at] + new + data[at + len(new):]
+    for base_of, name, data in (
+        (0, "dsse_inner_taken_for_outer", put(inner_record, 7, b"\10")), (1, "dsse_outer_taken_for_inner", put(outer_record, 7, b"\0")),
+        (0, "dsse_inner_with_bucket_key_flag", put(inner_record, 7, b"\1")), (1, "dsse_outer_with_bucket_key_flag", put(outer_record, 7, b"\11")),
+        (0, "dsse_inner_taken_for_kms", put(inner_record, 6, b"\2")), (1, "dsse_outer_taken_for_s3", put(put(outer_record, 6, b"\1"), 7, b"\0")),
+        (1, "outer_flag_for_s3", put(outer_record, 6, b"\1")), (0, "outer_flag_for_kms", put(put(inner_record, 6, b"\2"), 7, b"\10")),
+        (0, "outer_flag_for_sse_c", put(put(inner_record, 6, b"\3"), 7, b"\10")[:132] + b"\0\0"), (1, "flag_bit_4_set", put(outer_record, 7, b"\30")),
+        (0, "dsse_inner_without_reference", inner_record[:132] + b"\0\0"), (1, "dsse_outer_without_reference", outer_record[:132] + b"\0\0"),
+        (1, "dsse_both_records_in_one", inner_record + outer_record), (1, "dsse_outer_reference_of_inner", outer_record[:132] + inner_record[132:]),
+        (0, "dsse_inner_reference_of_outer", inner_record[:132] + outer_record[132:]), (1, "dsse_outer_multipart_flag_set", put(outer_record, 7, b"\12")),
+        (1, "dsse_outer_wrapped_key_of_inner", outer_record[:72] + inner_record[72:132] + outer_record[132:]),
+        (0, "dsse_inner_salt_bit_flipped", flip(inner_record, 64)), (1, "dsse_outer_salt_bit_flipped", flip(outer_record, 64)),
+        (0, "dsse_inner_tag_bit_flipped", flip(inner_record, 131 * 8)), (1, "dsse_outer_tag_bit_flipped", flip(outer_record, 131 * 8)),
+        (1, "dsse_outer_cut", outer_record[:-1]), (1, "dsse_outer_byte_appended", outer_record + b"\0"),
+    ):
+        bad.append({**dual[base_of], "record": data.hex(), "name": name})
+    bad += [{**dual[0], "ek": dual[1]["ek"], "name": "dsse_inner_with_outer_key"}, {**dual[1], "ek": dual[0]["ek"], "name": "dsse_outer_with_inner_key"}]
+    for base_of, name in ((0, "dsse_inner"), (1, "dsse_outer")):
+        for other in ("object_renamed", "version_swapped", "part_table_of_other_object"):
+            bad.append({**dual[base_of], "bind": other, "bind_sha384": digests[other], "name": f"{name}_bound_to_other_{other}"})
     keyed = good[2]
     under_bucket_key = bytes.fromhex(keyed["record"])
     resalted = flip(under_bucket_key, 8 * 135)
@@ -471,6 +656,8 @@ def keyrings():
 
 write("body.json", "Keys of an object, and bodies; docs/spec/object-format.md. Plaintext byte j of a large body is (31 j + floor(j / 65536)) mod 251.",
       {"keys": KEYS, "bodies": bodies(), "large_bodies": large_bodies()})
+write("dual.json", "Bodies and checksums under two layers; docs/spec/object-format.md. `inner_segments` is what lies under the outer layer.",
+      {"keys": OUTER_KEYS, "bodies": dual_bodies(), "large_bodies": large_dual_bodies(), "sums": dual_sums()})
 write("bind.json", "BIND, part table and properties; docs/spec/object-format.md", {"binds": binds(), "part_tables": part_tables(), "properties": properties()})
 write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names an entry of bind.json.", {"records": records(), "completion_tags": completion_tags(), "bucket_keys": bucket_keys()})
 write("sums.json", "Sealed checksums; docs/spec/object-format.md", {"sums": sums()})

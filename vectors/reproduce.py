@@ -114,6 +114,34 @@ def body_message(v):
     return Floe(bytes.fromhex(v["pk"]), iv, b"strongroom/1/body" + place)
 
 
+def dual_messages(v):
+    place = bytes.fromhex(v["odi"]) + u(16, v["part_no"]) + bytes.fromhex(v["part_uid"])
+    for layer, key, header, iv, length in ((1, "pk", "header", "iv", 65568), (2, "outer_pk", "outer_header", "outer_iv", 65600)):
+        iv = bytes.fromhex(v[header])[10:42] if header in v else bytes.fromhex(v[iv])
+        yield Floe(bytes.fromhex(v[key]), iv, b"strongroom/1/body" + u(8, layer) + place, length)
+
+
+def dual_body_open(v):
+    (inner, outer), size, plain, found = dual_messages(v), v["plain_size"], b"", []
+    need(inner.header.hex() == v["header"] and outer.header.hex() == v["outer_header"] and size <= GIB5, "open")
+    count = max(1, -(-size // 65536))
+    need(len(v["segments"]) == count, "open")
+    for i, segment in enumerate(map(bytes.fromhex, v["segments"])):
+        need(len(segment) == min(65536, size - i * 65536) + 64, "open")
+        found.append(outer.open(i, i == count - 1, segment))
+        plain += inner.open(i, i == count - 1, found[-1])
+    return {"plaintext": plain.hex(), "inner_segments": [f.hex() for f in found]}
+
+
+def outer_keys_compute(v):
+    oek, odi, part_uid = (bytes.fromhex(v[name]) for name in ("outer_oek", "odi", "part_uid"))
+    return {"outer_pk": payload_key(oek, odi, 2, v["part_no"], part_uid).hex(), "outer_sk": outer_sums_key(oek, odi).hex()}
+
+
+def outer_sums_key(oek, odi):
+    return expand(extract(b"strongroom/1/oek" + odi, oek), b"strongroom/1/sums\0\2", 32)
+
+
 def pattern(length):
     return bytes((j * 31 + (j >> 16)) % 251 for j in range(length))
 
@@ -154,12 +182,15 @@ def bind_compute(v):
 
 def part_table_parse(v):
     table, rows, last = bytes.fromhex(v["table"]), [], -1
-    need(len(table) % 100 == 0 and len(table) <= 1_000_000, "parse")
-    for at in range(0, len(table), 100):
-        row = table[at:at + 100]
-        number, size = int.from_bytes(row[:2], "big"), int.from_bytes(row[18:26], "big")
-        need(last < number <= 10000 and (number or len(table) == 100) and size <= GIB5, "parse")
-        rows, last = rows + [{"part_no": number, "part_uid": row[2:18].hex(), "plain_len": size, "header": row[26:].hex()}], number
+    dual = 0x8000 if table and table[0] & 0x80 else 0
+    length = 174 if dual else 100
+    need(len(table) % length == 0 and len(table) <= 10_000 * length, "parse")
+    for at in range(0, len(table), length):
+        row = table[at:at + length]
+        number, size = int.from_bytes(row[:2], "big") ^ dual, int.from_bytes(row[18:26], "big")
+        need(last < number <= 10000 and (number or len(table) == length) and size <= GIB5, "parse")
+        rows, last = rows + [{"part_no": number, "part_uid": row[2:18].hex(), "plain_len": size, "header": row[26:100].hex(),
+                              **({"outer_header": row[100:].hex()} if dual else {})}], number
     return {"rows": rows, "sha384": sha384(table).hex()}
 
 
@@ -170,9 +201,11 @@ def properties_compute(v):
 
 # OSK1.
 
-def wrap_keys(ek, salt, suite_mode):
+def wrap_keys(ek, salt, head):
+    """head: bytes 5 to 7 of the record; the layer counts for mode 4 only."""
     prk = extract(salt, ek)
-    return (expand(prk, b"strongroom/1/wrap-" + use + b"\0" + suite_mode, 32) for use in (b"kek", b"commit"))
+    tail = head[:2] + (bytes([2 if head[2] & 8 else 1]) if head[1] == 4 else b"")
+    return (expand(prk, b"strongroom/1/wrap-" + use + b"\0" + tail, 32) for use in (b"kek", b"commit"))
 
 
 def osk1_aad(head, ek_ref, bind):
@@ -180,20 +213,20 @@ def osk1_aad(head, ek_ref, bind):
 
 
 def osk1_wrap(ek, oek, mode, flags, ek_ref, bind, salt, nonce):
-    kek, commitment = wrap_keys(ek, salt, bytes([1, mode]))
+    kek, commitment = wrap_keys(ek, salt, bytes([1, mode, flags]))
     head = b"OSK1" + bytes([1, 1, mode, flags]) + salt + commitment
     return head + nonce + AESGCM(kek).encrypt(nonce, oek, osk1_aad(head, ek_ref, bind)) + u(16, len(ek_ref)) + ek_ref
 
 
 def osk1_open(v):
     r, ek, bind = bytes.fromhex(v["record"]), bytes.fromhex(v["ek"]), bytes.fromhex(v["bind_sha384"])
-    need(len(r) >= 134 and r[:6] == b"OSK1\1\1" and 1 <= r[6] <= 3 and r[7] < 8, "parse")
+    need(len(r) >= 134 and r[:6] == b"OSK1\1\1" and 1 <= r[6] <= 4 and r[7] < 16, "parse")
     length, ek_ref = int.from_bytes(r[132:134], "big"), r[134:]
     need(length == len(ek_ref) and (length == 0 if r[6] == 3 else 1 <= length <= EK_REF_MAX), "parse")
-    need(r[6] == 2 or not r[7] & 1, "parse")
+    need((r[6] == 2 or not r[7] & 1) and (r[6] == 4 or not r[7] & 8), "parse")
     if r[7] & 1:
         bucket_key_ref(ek_ref)
-    kek, commitment = wrap_keys(ek, r[8:40], r[5:7])
+    kek, commitment = wrap_keys(ek, r[8:40], r[5:8])
     need(hmac.compare_digest(commitment, r[40:72]), "wrong_key")
     oek = gcm_open(kek, r[72:84], r[84:132], osk1_aad(r[:72], ek_ref, bind))
     return {"oek": oek.hex(), "mode": r[6], "flags": r[7], "ek_ref": ek_ref.hex()}
@@ -228,6 +261,14 @@ def sums_open(v):
     need(len(sealed) >= 29 and sealed[0] == 1, "open")
     key = sums_key(bytes.fromhex(v["oek"]), bytes.fromhex(v["odi"]))
     return {"plaintext": gcm_open(key, sealed[1:13], sealed[13:], b"strongroom/1/sums-seal\1" + bytes.fromhex(v["aad"])).hex()}
+
+
+def dual_sums_open(v):
+    sealed, odi, aad = (bytes.fromhex(v[name]) for name in ("sealed", "odi", "aad"))
+    for key in (outer_sums_key(bytes.fromhex(v["outer_oek"]), odi), sums_key(bytes.fromhex(v["oek"]), odi)):
+        need(len(sealed) >= 29 and sealed[0] == 1, "open")
+        sealed = gcm_open(key, sealed[1:13], sealed[13:], b"strongroom/1/sums-seal\1" + aad)
+    return {"plaintext": sealed.hex()}
 
 
 def context_bytes(context):
@@ -439,8 +480,18 @@ def large_body_compute(v):
     return {"header": message.header.hex(), "sealed_bytes": len(sealed), "sealed_sha384": sha384(sealed).hex()}
 
 
+def large_dual_body_compute(v):
+    (inner, outer), plain, sealed = dual_messages(v), pattern(v["plain_size"]), b""
+    for i, (nonce, outer_nonce) in enumerate(zip(v["nonces"], v["outer_nonces"])):
+        final = i == len(v["nonces"]) - 1
+        segment = inner.seal(i, final, bytes.fromhex(nonce), plain[i * 65536:(i + 1) * 65536])
+        sealed += outer.seal(i, final, bytes.fromhex(outer_nonce), segment)
+    return {"header": inner.header.hex(), "outer_header": outer.header.hex(), "sealed_bytes": len(sealed), "sealed_sha384": sha384(sealed).hex()}
+
+
 FILES = {
     "body.json": {"keys": keys_compute, "bodies": body_open, "large_bodies": large_body_compute},
+    "dual.json": {"keys": outer_keys_compute, "bodies": dual_body_open, "large_bodies": large_dual_body_compute, "sums": dual_sums_open},
     "bind.json": {"binds": bind_compute, "part_tables": part_table_parse, "properties": properties_compute},
     "osk1.json": {"records": osk1_open, "completion_tags": completion_verify, "bucket_keys": bucket_key_ek},
     "sums.json": {"sums": sums_open},

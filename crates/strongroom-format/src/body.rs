@@ -4,12 +4,12 @@
 use crate::floe;
 use crate::key::{ObjectDataId, PartUid};
 
-/// Which of the two layers of a doubly sealed object a body belongs to; everything else is inner.
+/// Which layer of sealing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layer {
     /// The only layer, or the first of two.
     Inner = 1,
-    /// The second of two layers (dual-layer encryption, a later version of the format).
+    /// The second of two layers.
     Outer = 2,
 }
 
@@ -25,8 +25,6 @@ impl Layer {
 /// The place a body has in its object. A body opens only in the place it was sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyContext {
-    /// Inner or outer.
-    pub layer: Layer,
     /// Identity of the object's data.
     pub odi: ObjectDataId,
     /// Number of the part; 0 for a body that is not a part.
@@ -38,10 +36,10 @@ pub struct BodyContext {
 impl BodyContext {
     //= docs/spec/object-format.md#the-body
     //# aad = "strongroom/1/body" || u8 layer || odi || u16 part_no || part_uid
-    pub(crate) fn aad(&self) -> Vec<u8> {
+    pub(crate) fn aad(&self, layer: Layer) -> Vec<u8> {
         [
             b"strongroom/1/body".as_slice(),
-            &[self.layer.byte()],
+            &[layer.byte()],
             &self.odi.0,
             &self.part_no.to_be_bytes(),
             &self.part_uid.0,

@@ -6,11 +6,10 @@
 
 use core::fmt;
 
-use aws_lc_rs::hkdf::Prk;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::body::Layer;
-use crate::kdf;
+use crate::primitives::{AwsLc, Primitives, RustCrypto};
 
 macro_rules! secret_key {
     ($(#[$doc:meta])* $name:ident) => {
@@ -68,6 +67,19 @@ secret_key! {
     SumsKey
 }
 secret_key! {
+    /// OEK of the outer layer: random, independent of the inner one, and used by the second
+    /// implementation only.
+    OuterObjectKey
+}
+secret_key! {
+    /// PK of the outer layer: seals the sealed segments of one body.
+    OuterPayloadKey
+}
+secret_key! {
+    /// SK of the outer layer: seals sealed checksums.
+    OuterSumsKey
+}
+secret_key! {
     /// CK: tags a finished object that cannot be wrapped again; opens nothing.
     CompletionKey
 }
@@ -86,23 +98,10 @@ pub struct PartUid(pub [u8; 16]);
 
 impl ObjectKey {
     /// The key of one body. `part_no` is 0 for a body that is not a part.
-    //= docs/spec/object-format.md#keys-of-an-object
-    //# PK = HKDF-Expand(PRK_o, "strongroom/1/part" || 0x00 || u8 layer || u16 part_no || part_uid, 32)
     #[must_use]
-    pub fn payload_key(
-        &self,
-        odi: &ObjectDataId,
-        layer: Layer,
-        part_no: u16,
-        part_uid: &PartUid,
-    ) -> PayloadKey {
-        let info: [&[u8]; 4] = [
-            b"strongroom/1/part\0",
-            &[layer.byte()],
-            &part_no.to_be_bytes(),
-            &part_uid.0,
-        ];
-        PayloadKey::from_derived(&kdf::expand(&self.object_prk(odi), &info))
+    pub fn payload_key(&self, odi: &ObjectDataId, part_no: u16, part_uid: &PartUid) -> PayloadKey {
+        let prk = self.object_prk(odi);
+        PayloadKey::from_bytes(*payload_key::<AwsLc>(&prk, Layer::Inner, part_no, part_uid))
     }
 
     /// The key that seals the plaintext checksums of the object.
@@ -110,28 +109,59 @@ impl ObjectKey {
     //# SK = HKDF-Expand(PRK_o, "strongroom/1/sums" || 0x00, 32)
     #[must_use]
     pub fn sums_key(&self, odi: &ObjectDataId) -> SumsKey {
-        SumsKey::from_derived(&kdf::expand(
-            &self.object_prk(odi),
-            &[b"strongroom/1/sums\0"],
-        ))
+        let prk = self.object_prk(odi);
+        SumsKey::from_bytes(*AwsLc::expand(&prk, &[b"strongroom/1/sums\0"]))
     }
 
-    //= docs/spec/object-format.md#keys-of-an-object
-    //# PRK_o = HKDF-Extract-SHA-384(salt = "strongroom/1/oek" || odi, IKM = OEK)
-    pub(crate) fn object_prk(&self, odi: &ObjectDataId) -> Prk {
-        let salt = [b"strongroom/1/oek".as_slice(), &odi.0].concat();
-        kdf::extract(&salt, self.expose_secret())
+    pub(crate) fn object_prk(&self, odi: &ObjectDataId) -> <AwsLc as Primitives>::Prk {
+        object_prk::<AwsLc>(self.expose_secret(), odi)
     }
 }
 
-impl PayloadKey {
-    fn from_derived(bytes: &Zeroizing<[u8; 32]>) -> Self {
-        Self::from_bytes(**bytes)
+impl OuterObjectKey {
+    /// As [`ObjectKey::payload_key`], for the outer layer of the body.
+    #[must_use]
+    pub fn payload_key(
+        &self,
+        odi: &ObjectDataId,
+        part_no: u16,
+        part_uid: &PartUid,
+    ) -> OuterPayloadKey {
+        let prk = object_prk::<RustCrypto>(self.expose_secret(), odi);
+        let key = payload_key::<RustCrypto>(&prk, Layer::Outer, part_no, part_uid);
+        OuterPayloadKey::from_bytes(*key)
+    }
+
+    /// The key that seals what [`ObjectKey::sums_key`] sealed.
+    //= docs/spec/object-format.md#dual-layer-encryption
+    //# SK_2 = HKDF-Expand(PRK_o2, "strongroom/1/sums" || 0x00 || 0x02, 32)
+    #[must_use]
+    pub fn sums_key(&self, odi: &ObjectDataId) -> OuterSumsKey {
+        let prk = object_prk::<RustCrypto>(self.expose_secret(), odi);
+        let info: [&[u8]; 2] = [b"strongroom/1/sums\0", &[Layer::Outer.byte()]];
+        OuterSumsKey::from_bytes(*RustCrypto::expand(&prk, &info))
     }
 }
 
-impl SumsKey {
-    fn from_derived(bytes: &Zeroizing<[u8; 32]>) -> Self {
-        Self::from_bytes(**bytes)
-    }
+//= docs/spec/object-format.md#keys-of-an-object
+//# PRK_o = HKDF-Extract-SHA-384(salt = "strongroom/1/oek" || odi, IKM = OEK)
+fn object_prk<P: Primitives>(oek: &[u8; 32], odi: &ObjectDataId) -> P::Prk {
+    P::extract(&[b"strongroom/1/oek".as_slice(), &odi.0].concat(), oek)
+}
+
+//= docs/spec/object-format.md#keys-of-an-object
+//# PK = HKDF-Expand(PRK_o, "strongroom/1/part" || 0x00 || u8 layer || u16 part_no || part_uid, 32)
+fn payload_key<P: Primitives>(
+    prk: &P::Prk,
+    layer: Layer,
+    part_no: u16,
+    part_uid: &PartUid,
+) -> Zeroizing<[u8; 32]> {
+    let info: [&[u8]; 4] = [
+        b"strongroom/1/part\0",
+        &[layer.byte()],
+        &part_no.to_be_bytes(),
+        &part_uid.0,
+    ];
+    P::expand(prk, &info)
 }

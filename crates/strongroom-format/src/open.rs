@@ -3,17 +3,18 @@
 
 use core::fmt;
 
-use crate::body::{BodyContext, FloeHeader};
+use crate::body::{BodyContext, FloeHeader, Layer};
 use crate::error::OpenError;
 use crate::floe::{OpeningMessage, Params};
 use crate::key::PayloadKey;
+use crate::primitives::AwsLc;
 use crate::range::{BODY_PLAIN_BYTES_MAX, SEGMENT_SEALED_BYTES, segment_count, segment_sealed_len};
 
 /// The opening half of one body. Exists only if the header is authentic for the key and the place.
 ///
 /// Takes `&self` and is `Sync`: segments may be opened in parallel and in any order.
 pub struct Opener {
-    message: OpeningMessage,
+    message: OpeningMessage<AwsLc>,
     plain_bytes: u64,
 }
 
@@ -34,7 +35,8 @@ impl Opener {
             return Err(OpenError);
         }
         let key = key.expose_secret();
-        let message = OpeningMessage::resume(key, BODY_PARAMS, header.as_bytes(), &ctx.aad())?;
+        let message =
+            OpeningMessage::resume(key, BODY_PARAMS, header.as_bytes(), &ctx.aad(Layer::Inner))?;
         Ok(Self {
             message,
             plain_bytes,
@@ -68,7 +70,7 @@ impl fmt::Debug for Opener {
     }
 }
 
-/// The parameters of every body.
+/// The parameters of every body, and of the inner layer of two.
 pub(crate) const BODY_PARAMS: Params = Params {
     enc_seg_len: SEGMENT_SEALED_BYTES,
     rotation_bits: 20,

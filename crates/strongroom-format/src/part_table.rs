@@ -20,19 +20,26 @@ pub struct PartRow {
     pub plain_len: u64,
     /// FLOE header of the body.
     pub header: FloeHeader,
+    /// FLOE header of its outer layer, if it has one.
+    pub outer_header: Option<FloeHeader>,
 }
 
-/// The canonical bytes of the table. The caller must give the rows in the order of the object.
+/// The canonical bytes of the table. The caller must give the rows in the order of the object, and
+/// all of them under as many layers.
 //= docs/spec/object-format.md#the-part-table
 //# row = u16 part_no || part_uid || u64 plain_len || FLOE_HEADER
+//= docs/spec/object-format.md#dual-layer-encryption
+//# row = u16 (part_no + 0x8000) || part_uid || u64 plain_len || FLOE_HEADER || OUTER_FLOE_HEADER
 #[must_use]
 pub fn part_table_bytes(rows: &[PartRow]) -> Vec<u8> {
     let mut out = Vec::with_capacity(rows.len().saturating_mul(PART_ROW_BYTES));
     for row in rows {
-        out.extend(row.part_no.to_be_bytes());
+        let dual = if row.outer_header.is_some() { DUAL } else { 0 };
+        out.extend((row.part_no | dual).to_be_bytes());
         out.extend(row.part_uid.0);
         out.extend(row.plain_len.to_be_bytes());
         out.extend(row.header.as_bytes());
+        out.extend(row.outer_header.iter().flat_map(FloeHeader::as_bytes));
     }
     out
 }
@@ -41,14 +48,21 @@ pub fn part_table_bytes(rows: &[PartRow]) -> Vec<u8> {
 //= docs/spec/object-format.md#the-part-table
 //# A reader MUST reject a table whose part numbers do not ascend strictly, with a number above 10,000, with number 0 beside another row, or with a part of more than 5 GiB.
 pub fn parse_part_table(bytes: &[u8]) -> Result<Vec<PartRow>, ParseError> {
-    let rows = bytes.chunks(PART_ROW_BYTES);
+    //= docs/spec/object-format.md#dual-layer-encryption
+    //# A reader MUST reject a table that has rows of both forms.
+    let is_dual = bytes.first().is_some_and(|first| first & 0x80 != 0);
+    let rows = bytes.chunks(if is_dual {
+        DUAL_PART_ROW_BYTES
+    } else {
+        PART_ROW_BYTES
+    });
     if rows.len() > usize::from(PART_NO_MAX) {
         return Err(ParseError::TooLong);
     }
     let is_alone = rows.len() == 1;
     let mut table: Vec<PartRow> = Vec::with_capacity(rows.len());
     for bytes in rows {
-        let row = parse_row(bytes)?;
+        let row = parse_row(bytes, is_dual)?;
         let is_next = table.last().is_none_or(|last| last.part_no < row.part_no);
         if !is_next || row.part_no > PART_NO_MAX || (row.part_no == 0 && !is_alone) {
             return Err(ParseError::Value { field: "part_no" });
@@ -61,13 +75,19 @@ pub fn parse_part_table(bytes: &[u8]) -> Result<Vec<PartRow>, ParseError> {
     Ok(table)
 }
 
-fn parse_row(bytes: &[u8]) -> Result<PartRow, ParseError> {
+fn parse_row(bytes: &[u8], is_dual: bool) -> Result<PartRow, ParseError> {
     let mut cursor = Cursor::new(bytes);
+    // A row of the other form has a number beyond every limit here.
+    let part_no = cursor.u16()? ^ if is_dual { DUAL } else { 0 };
     let row = PartRow {
-        part_no: cursor.u16()?,
+        part_no,
         part_uid: PartUid(cursor.array()?),
         plain_len: cursor.u64()?,
         header: FloeHeader::from_bytes(cursor.array()?),
+        outer_header: match is_dual {
+            true => Some(FloeHeader::from_bytes(cursor.array()?)),
+            false => None,
+        },
     };
     cursor.end()?;
     Ok(row)
@@ -75,7 +95,16 @@ fn parse_row(bytes: &[u8]) -> Result<PartRow, ParseError> {
 
 /// Length of one row.
 pub const PART_ROW_BYTES: usize = 100;
+/// Length of one row of a body under two layers.
+pub const DUAL_PART_ROW_BYTES: usize = 174;
 /// Largest part number, and largest number of parts.
 pub const PART_NO_MAX: u16 = 10_000;
 
-const _: () = assert!(2 + 16 + 8 + FloeHeader::BYTES == PART_ROW_BYTES);
+/// In the number of a part that is under two layers.
+const DUAL: u16 = 0x8000;
+
+const _: () = {
+    assert!(2 + 16 + 8 + FloeHeader::BYTES == PART_ROW_BYTES);
+    assert!(PART_ROW_BYTES + FloeHeader::BYTES == DUAL_PART_ROW_BYTES);
+    assert!(PART_NO_MAX < DUAL);
+};

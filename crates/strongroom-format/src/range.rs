@@ -108,6 +108,8 @@ pub fn span(plain_total: u64, start: u64, len: u64) -> Option<SegmentSpan> {
 
 /// How many bytes a body of `plain` bytes has under two layers, each segment of the inner one
 /// wholly inside one segment of the outer; `None` beyond the largest body.
+//= docs/spec/object-format.md#dual-layer-encryption
+//# C_2(P) = P + 64 * max(1, ceil(P / 65536))
 #[must_use]
 pub fn dual_sealed_bytes(plain: u64) -> Option<u64> {
     segment_count(plain)
@@ -127,6 +129,8 @@ pub fn dual_plain_bytes(dual_sealed: u64) -> Option<u64> {
 pub const SEGMENT_PLAIN_BYTES: u32 = 65_536;
 /// Sealed bytes of a segment that is not the last.
 pub const SEGMENT_SEALED_BYTES: u32 = 65_568;
+/// Sealed bytes of a segment under two layers that is not the last.
+pub const DUAL_SEGMENT_SEALED_BYTES: u32 = 65_600;
 /// Bytes a segment adds to its plaintext: marker 4, nonce 12, tag 16.
 pub const SEGMENT_OVERHEAD_BYTES: u32 = 32;
 /// Plaintext bytes of the largest body (one PUT, or one part): 5 GiB.
@@ -140,6 +144,7 @@ const OVERHEAD: u64 = 32;
 
 const _: () = {
     assert!(SEGMENT_PLAIN_BYTES + SEGMENT_OVERHEAD_BYTES == SEGMENT_SEALED_BYTES);
+    assert!(SEGMENT_SEALED_BYTES + SEGMENT_OVERHEAD_BYTES == DUAL_SEGMENT_SEALED_BYTES);
     assert!(PLAIN + OVERHEAD == SEALED);
     assert!(SEGMENT_PLAIN_BYTES == 1 << 16 && PLAIN == 1 << 16);
     assert!(SEGMENT_OVERHEAD_BYTES == 32 && OVERHEAD == 32);

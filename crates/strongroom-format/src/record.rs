@@ -6,17 +6,21 @@
 //! 0  "OSK1"  4 version  5 suite  6 sse_mode  7 flags  8 wrap_salt 32  40 COMM 32
 //! 72 nonce 12  84 wrapped OEK 32  116 tag 16  132 u16 n  134 ek_ref n
 //! ```
+//!
+//! An object under two layers has two records of mode 4, one for the object key of each layer,
+//! under external keys of different origin. They are two structures: each is parsed by itself.
 
-use aws_lc_rs::constant_time;
 use zeroize::Zeroizing;
 
-use crate::aead::{NONCE_BYTES, OpenKey, SealKey, TAG_BYTES};
+use crate::aead::{NONCE_BYTES, TAG_BYTES};
 use crate::bind::BindDigest;
+use crate::body::Layer;
 use crate::bucket_key::BucketKeyRef;
 use crate::cursor::Cursor;
-use crate::error::{ParseError, SealError, UnwrapError};
+use crate::error::{OpenError, ParseError, SealError, UnwrapError};
 use crate::kdf;
-use crate::key::{ExternalKey, ObjectKey};
+use crate::key::{ExternalKey, ObjectKey, OuterObjectKey};
+use crate::primitives::{AwsLc, Primitives, RustCrypto};
 
 /// How the external key is provided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +31,7 @@ pub enum SseMode {
     Kms = 2,
     /// By the client with each request.
     C = 3,
-    /// Two layers. Reserved: this version neither wraps nor parses it.
+    /// By the key service for the inner of two layers, by this server's own hierarchy for the outer.
     Dsse = 4,
 }
 
@@ -47,6 +51,7 @@ pub struct RecordFlags {
 pub struct SealedKeyRecord {
     mode: SseMode,
     flags: RecordFlags,
+    layer: Layer,
     wrap_salt: [u8; 32],
     commitment: [u8; 32],
     nonce: [u8; NONCE_BYTES],
@@ -55,8 +60,8 @@ pub struct SealedKeyRecord {
     ek_ref: Box<[u8]>,
 }
 
-/// Wraps the object key. `wrap_salt` must be 32 bytes of the cryptographic module's generator that
-/// are used for nothing else.
+/// Wraps the object key: the only one, or that of the inner of two layers. `wrap_salt` must be 32
+/// bytes of the cryptographic module's generator that are used for nothing else.
 pub fn wrap_object_key(
     ek: &ExternalKey,
     oek: &ObjectKey,
@@ -66,48 +71,43 @@ pub fn wrap_object_key(
     bind: &BindDigest,
     wrap_salt: [u8; 32],
 ) -> Result<SealedKeyRecord, SealError> {
-    if let Some(field) = forbidden_field(mode, flags, ek_ref) {
-        return Err(SealError::NotAllowed { field });
-    }
-    let keys = WrapKeys::derive(ek, mode, &wrap_salt);
-    let mut record = SealedKeyRecord {
-        mode,
-        flags,
-        wrap_salt,
-        commitment: keys.commitment,
-        nonce: [0; NONCE_BYTES],
-        wrapped: [0; 32],
-        tag: [0; TAG_BYTES],
-        ek_ref: ek_ref.into(),
-    };
-    let mut text = Zeroizing::new(*oek.expose_secret());
-    let (nonce, tag) = SealKey::new(&keys.kek)?.seal(&record.aad(bind), text.as_mut_slice())?;
-    record.nonce = nonce;
-    record.wrapped = *text;
-    record.tag = tag;
-    Ok(record)
+    let record = SealedKeyRecord::unsealed(mode, flags, Layer::Inner, ek_ref, wrap_salt)?;
+    record.wrap::<AwsLc>(ek, oek.expose_secret(), bind)
 }
 
-/// Unwraps the object key: first the commitment to the key, then the binding.
-//= docs/spec/object-format.md#the-sealed-key-record
-//# A reader MUST compare COMM in constant time before it opens the wrapped key.
+/// Wraps the object key of the outer of two layers, with the second implementation. `wrap_salt` as
+/// above, and not that of the inner record.
+pub fn wrap_outer_object_key(
+    ek: &ExternalKey,
+    oek: &OuterObjectKey,
+    flags: RecordFlags,
+    ek_ref: &[u8],
+    bind: &BindDigest,
+    wrap_salt: [u8; 32],
+) -> Result<SealedKeyRecord, SealError> {
+    let record = SealedKeyRecord::unsealed(SseMode::Dsse, flags, Layer::Outer, ek_ref, wrap_salt)?;
+    record.wrap::<RustCrypto>(ek, oek.expose_secret(), bind)
+}
+
+/// Unwraps the object key: first the commitment to the key, then the binding. The record of an
+/// outer layer is refused.
 pub fn unwrap_object_key(
     ek: &ExternalKey,
     record: &SealedKeyRecord,
     bind: &BindDigest,
 ) -> Result<ObjectKey, UnwrapError> {
-    let keys = WrapKeys::derive(ek, record.mode, &record.wrap_salt);
-    if !keys.match_commitment(record) {
-        return Err(UnwrapError::WrongKey);
-    }
-    let mut text = Zeroizing::new(record.wrapped);
-    OpenKey::new(&keys.kek)?.open(
-        record.nonce,
-        &record.aad(bind),
-        &record.tag,
-        text.as_mut_slice(),
-    )?;
+    let text = record.unwrap::<AwsLc>(Layer::Inner, ek, bind)?;
     Ok(ObjectKey::from_bytes(*text))
+}
+
+/// Unwraps the object key of an outer layer. The record of an inner layer is refused.
+pub fn unwrap_outer_object_key(
+    ek: &ExternalKey,
+    record: &SealedKeyRecord,
+    bind: &BindDigest,
+) -> Result<OuterObjectKey, UnwrapError> {
+    let text = record.unwrap::<RustCrypto>(Layer::Outer, ek, bind)?;
+    Ok(OuterObjectKey::from_bytes(*text))
 }
 
 /// Whether the record was sealed with this external key; what HEAD of an SSE-C object needs.
@@ -115,10 +115,81 @@ pub fn unwrap_object_key(
 /// A match authenticates nothing but the key.
 #[must_use]
 pub fn commitment_matches(ek: &ExternalKey, record: &SealedKeyRecord) -> bool {
-    WrapKeys::derive(ek, record.mode, &record.wrap_salt).match_commitment(record)
+    match record.layer {
+        Layer::Inner => WrapKeys::derive::<AwsLc>(ek, record).commitment_matches::<AwsLc>(record),
+        Layer::Outer => {
+            WrapKeys::derive::<RustCrypto>(ek, record).commitment_matches::<RustCrypto>(record)
+        }
+    }
 }
 
 impl SealedKeyRecord {
+    /// A record that holds no key yet.
+    fn unsealed(
+        mode: SseMode,
+        flags: RecordFlags,
+        layer: Layer,
+        ek_ref: &[u8],
+        wrap_salt: [u8; 32],
+    ) -> Result<Self, SealError> {
+        if let Some(field) = forbidden_field(mode, flags, layer, ek_ref) {
+            return Err(SealError::NotAllowed { field });
+        }
+        Ok(Self {
+            mode,
+            flags,
+            layer,
+            wrap_salt,
+            commitment: [0; 32],
+            nonce: [0; NONCE_BYTES],
+            wrapped: [0; 32],
+            tag: [0; TAG_BYTES],
+            ek_ref: ek_ref.into(),
+        })
+    }
+
+    fn wrap<P: Primitives>(
+        mut self,
+        ek: &ExternalKey,
+        oek: &[u8; 32],
+        bind: &BindDigest,
+    ) -> Result<Self, SealError> {
+        let keys = WrapKeys::derive::<P>(ek, &self);
+        self.commitment = keys.commitment;
+        let mut text = Zeroizing::new(*oek);
+        let kek = P::seal_key(&keys.kek)?;
+        (self.nonce, self.tag) = P::seal(&kek, &self.aad(bind), text.as_mut_slice())?;
+        self.wrapped = *text;
+        Ok(self)
+    }
+
+    //= docs/spec/object-format.md#the-sealed-key-record
+    //# A reader MUST compare COMM in constant time before it opens the wrapped key.
+    fn unwrap<P: Primitives>(
+        &self,
+        layer: Layer,
+        ek: &ExternalKey,
+        bind: &BindDigest,
+    ) -> Result<Zeroizing<[u8; 32]>, UnwrapError> {
+        if self.layer != layer {
+            return Err(OpenError.into());
+        }
+        let keys = WrapKeys::derive::<P>(ek, self);
+        if !keys.commitment_matches::<P>(self) {
+            return Err(UnwrapError::WrongKey);
+        }
+        let mut text = Zeroizing::new(self.wrapped);
+        let kek = P::open_key(&keys.kek)?;
+        P::open(
+            &kek,
+            self.nonce,
+            &self.aad(bind),
+            &self.tag,
+            text.as_mut_slice(),
+        )?;
+        Ok(text)
+    }
+
     /// The stored form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -150,7 +221,7 @@ impl SealedKeyRecord {
             (version, _) => return Err(ParseError::Version(version)),
         }
         let mode = SseMode::from_byte(cursor.u8()?).ok_or(value("sse_mode"))?;
-        let flags = RecordFlags::from_byte(cursor.u8()?).ok_or(value("flags"))?;
+        let (flags, layer) = split_flags(cursor.u8()?).ok_or(value("flags"))?;
         let wrap_salt = cursor.array()?;
         let commitment = cursor.array()?;
         let nonce = cursor.array()?;
@@ -159,12 +230,13 @@ impl SealedKeyRecord {
         let ek_ref_len = usize::from(cursor.u16()?);
         let ek_ref = cursor.slice(ek_ref_len)?;
         cursor.end()?;
-        if let Some(field) = forbidden_field(mode, flags, ek_ref) {
+        if let Some(field) = forbidden_field(mode, flags, layer, ek_ref) {
             return Err(value(field));
         }
         Ok(Self {
             mode,
             flags,
+            layer,
             wrap_salt,
             commitment,
             nonce,
@@ -184,6 +256,11 @@ impl SealedKeyRecord {
         self.flags
     }
 
+    /// Which layer's object key it holds. Not authenticated before the record is unwrapped.
+    pub fn layer(&self) -> Layer {
+        self.layer
+    }
+
     /// What the provider of the external key needs to find it; empty for a customer key.
     pub fn ek_ref(&self) -> &[u8] {
         &self.ek_ref
@@ -193,7 +270,12 @@ impl SealedKeyRecord {
     fn head(&self) -> Vec<u8> {
         [
             MAGIC.as_slice(),
-            &[VERSION, SUITE, self.mode.byte(), self.flags.byte()],
+            &[
+                VERSION,
+                SUITE,
+                self.mode.byte(),
+                joined_flags(self.flags, self.layer),
+            ],
             &self.wrap_salt,
             &self.commitment,
         ]
@@ -234,18 +316,26 @@ impl SseMode {
     }
 }
 
-impl RecordFlags {
-    fn byte(self) -> u8 {
-        u8::from(self.bucket_key) | u8::from(self.multipart) << 1 | u8::from(self.pending) << 2
-    }
+/// The byte of flags and layer.
+fn joined_flags(flags: RecordFlags, layer: Layer) -> u8 {
+    u8::from(flags.bucket_key)
+        | u8::from(flags.multipart) << 1
+        | u8::from(flags.pending) << 2
+        | u8::from(layer == Layer::Outer) << 3
+}
 
-    fn from_byte(byte: u8) -> Option<Self> {
-        (byte & !0b111 == 0).then_some(Self {
-            bucket_key: byte & 0b001 != 0,
-            multipart: byte & 0b010 != 0,
-            pending: byte & 0b100 != 0,
-        })
-    }
+/// The inverse of [`joined_flags`].
+fn split_flags(byte: u8) -> Option<(RecordFlags, Layer)> {
+    let flags = RecordFlags {
+        bucket_key: byte & 0b0001 != 0,
+        multipart: byte & 0b0010 != 0,
+        pending: byte & 0b0100 != 0,
+    };
+    let layer = match byte & 0b1000 {
+        0 => Layer::Inner,
+        _ => Layer::Outer,
+    };
+    (byte & !0b1111 == 0).then_some((flags, layer))
 }
 
 /// What wrapping and unwrapping derive from the external key.
@@ -258,36 +348,48 @@ impl WrapKeys {
     //= docs/spec/object-format.md#the-sealed-key-record
     //# KEK = HKDF-Expand(PRK_w, "strongroom/1/wrap-kek" || 0x00 || u8 suite || u8 sse_mode, 32)
     //# COMM = HKDF-Expand(PRK_w, "strongroom/1/wrap-commit" || 0x00 || u8 suite || u8 sse_mode, 32)
-    fn derive(ek: &ExternalKey, mode: SseMode, wrap_salt: &[u8; 32]) -> Self {
-        let prk = kdf::extract(wrap_salt, ek.expose_secret());
-        let tail = [0, SUITE, mode.byte()];
-        let commitment: Zeroizing<[u8; 32]> =
-            kdf::expand(&prk, &[b"strongroom/1/wrap-commit", &tail]);
+    //= docs/spec/object-format.md#dual-layer-encryption
+    //# In the derivations of KEK and COMM of a record of mode 4, u8 layer follows sse_mode.
+    fn derive<P: Primitives>(ek: &ExternalKey, record: &SealedKeyRecord) -> Self {
+        let prk = P::extract(&record.wrap_salt, ek.expose_secret());
+        let tail: &[u8] = match record.mode {
+            SseMode::Dsse => &[0, SUITE, record.mode.byte(), record.layer.byte()],
+            SseMode::S3 | SseMode::Kms | SseMode::C => &[0, SUITE, record.mode.byte()],
+        };
+        let commitment: Zeroizing<[u8; 32]> = P::expand(&prk, &[b"strongroom/1/wrap-commit", tail]);
         Self {
-            kek: kdf::expand(&prk, &[b"strongroom/1/wrap-kek", &tail]),
+            kek: P::expand(&prk, &[b"strongroom/1/wrap-kek", tail]),
             commitment: *commitment,
         }
     }
 
-    fn match_commitment(&self, record: &SealedKeyRecord) -> bool {
-        constant_time::verify_slices_are_equal(&self.commitment, &record.commitment).is_ok()
+    fn commitment_matches<P: Primitives>(&self, record: &SealedKeyRecord) -> bool {
+        P::are_equal(&self.commitment, &record.commitment)
     }
 }
 
 /// The first field that the mode does not allow, if any.
 //= docs/spec/object-format.md#the-sealed-key-record
-//# ek_ref MUST be empty for mode 3 and MUST NOT be empty for modes 1 and 2; the bucket-key flag MUST NOT be set for another mode than 2.
-fn forbidden_field(mode: SseMode, flags: RecordFlags, ek_ref: &[u8]) -> Option<&'static str> {
-    match mode {
-        SseMode::Dsse => Some("sse_mode"),
-        SseMode::S3 | SseMode::C if flags.bucket_key => Some("flags"),
-        SseMode::C if !ek_ref.is_empty() => Some("ek_ref"),
-        SseMode::S3 | SseMode::Kms if !(1..=EK_REF_BYTES_MAX).contains(&ek_ref.len()) => {
-            Some("ek_ref")
+//# ek_ref MUST be empty for mode 3 and MUST NOT be empty for the others; the bucket-key flag MUST NOT be set for another mode than 2, the outer flag not for another mode than 4.
+fn forbidden_field(
+    mode: SseMode,
+    flags: RecordFlags,
+    layer: Layer,
+    ek_ref: &[u8],
+) -> Option<&'static str> {
+    let is_ek_ref_allowed = match mode {
+        SseMode::C => ek_ref.is_empty(),
+        SseMode::Kms if flags.bucket_key => BucketKeyRef::parse(ek_ref).is_ok(),
+        SseMode::S3 | SseMode::Kms | SseMode::Dsse => {
+            (1..=EK_REF_BYTES_MAX).contains(&ek_ref.len())
         }
-        SseMode::Kms if flags.bucket_key && BucketKeyRef::parse(ek_ref).is_err() => Some("ek_ref"),
-        SseMode::S3 | SseMode::Kms | SseMode::C => None,
+    };
+    if (flags.bucket_key && mode != SseMode::Kms)
+        || (layer == Layer::Outer && mode != SseMode::Dsse)
+    {
+        return Some("flags");
     }
+    (!is_ek_ref_allowed).then_some("ek_ref")
 }
 
 fn value(field: &'static str) -> ParseError {

@@ -3,11 +3,12 @@
 
 use core::fmt;
 
-use crate::body::{BodyContext, FloeHeader};
+use crate::body::{BodyContext, FloeHeader, Layer};
 use crate::error::SealError;
 use crate::floe::{self, SealingMessage};
 use crate::key::PayloadKey;
 use crate::open::BODY_PARAMS;
+use crate::primitives::AwsLc;
 use crate::range::{BODY_SEGMENTS_MAX, SEGMENT_OVERHEAD_BYTES};
 
 /// The sealing half of one body.
@@ -17,7 +18,7 @@ use crate::range::{BODY_SEGMENTS_MAX, SEGMENT_OVERHEAD_BYTES};
 /// The caller must seal each index once, must mark exactly the last one final, and must store the
 /// header; a second sealing of an index would leave two segments that are both valid there.
 pub struct Sealer {
-    message: SealingMessage,
+    message: SealingMessage<AwsLc>,
     header: FloeHeader,
 }
 
@@ -26,7 +27,12 @@ impl Sealer {
     /// for nothing else.
     #[must_use]
     pub fn new(key: &PayloadKey, ctx: &BodyContext, iv: [u8; 32]) -> Self {
-        let message = SealingMessage::start(key.expose_secret(), BODY_PARAMS, &iv, &ctx.aad());
+        let message = SealingMessage::start(
+            key.expose_secret(),
+            BODY_PARAMS,
+            &iv,
+            &ctx.aad(Layer::Inner),
+        );
         let header = FloeHeader::from_bytes(*message.header());
         Self { message, header }
     }

@@ -3,8 +3,9 @@
 //!
 //! A message is a header, then segments that can be sealed and opened in any order and in parallel,
 //! because each carries its own random nonce and is bound to its index. The header tag commits to
-//! the key. The parameters are fields here only so that the published known answers, which use
-//! short segments and quick key rotation, run through the very code that seals bodies.
+//! the key. The parameters are fields here because the two layers have segments of different
+//! length, and because the published known answers, which use short segments and quick key
+//! rotation, are to run through the very code that seals bodies.
 //!
 //! ```text
 //! header   PARAMS 10 | IV 32 | header tag 32
@@ -13,13 +14,11 @@
 
 use std::sync::OnceLock;
 
-use aws_lc_rs::constant_time;
-use aws_lc_rs::hkdf::Prk;
 use zeroize::Zeroizing;
 
-use crate::aead::{NONCE_BYTES, OpenKey, SealKey, TAG_BYTES};
+use crate::aead::{NONCE_BYTES, TAG_BYTES};
 use crate::error::{OpenError, SealError};
-use crate::kdf;
+use crate::primitives::Primitives;
 
 #[cfg(test)]
 mod tests;
@@ -63,15 +62,15 @@ impl Params {
 }
 
 /// One message that is being sealed.
-pub(crate) struct SealingMessage {
+pub(crate) struct SealingMessage<P: Primitives> {
     derived: Derived,
-    first_epoch: OnceLock<SealKey>,
+    first_epoch: OnceLock<P::SealKey>,
 }
 
-impl SealingMessage {
+impl<P: Primitives> SealingMessage<P> {
     pub(crate) fn start(key: &[u8; 32], params: Params, iv: &[u8; IV_BYTES], aad: &[u8]) -> Self {
         Self {
-            derived: Derived::derive(key, params, iv, aad),
+            derived: Derived::derive::<P>(key, params, iv, aad),
             first_epoch: OnceLock::new(),
         }
     }
@@ -91,9 +90,10 @@ impl SealingMessage {
         let aad = segment_aad(index, is_final);
         let epoch = self.derived.params.epoch(index);
         let (new_nonce, new_tag) = if epoch == 0 {
-            self.first_epoch_key()?.seal(&aad, text)?
+            P::seal(self.first_epoch_key()?, &aad, text)?
         } else {
-            SealKey::new(&self.derived.segment_key(epoch))?.seal(&aad, text)?
+            let key = P::seal_key(&self.derived.segment_key::<P>(epoch))?;
+            P::seal(&key, &aad, text)?
         };
         *marker = final_marker(is_final, len).ok_or(refused)?;
         *nonce = new_nonce;
@@ -102,22 +102,22 @@ impl SealingMessage {
     }
 
     /// Two threads may derive the first key at once; both get the same key, one copy stays.
-    fn first_epoch_key(&self) -> Result<&SealKey, SealError> {
+    fn first_epoch_key(&self) -> Result<&P::SealKey, SealError> {
         if let Some(key) = self.first_epoch.get() {
             return Ok(key);
         }
-        let key = SealKey::new(&self.derived.segment_key(0))?;
+        let key = P::seal_key(&self.derived.segment_key::<P>(0))?;
         Ok(self.first_epoch.get_or_init(|| key))
     }
 }
 
 /// One message that is being opened; exists only if its header is authentic.
-pub(crate) struct OpeningMessage {
+pub(crate) struct OpeningMessage<P: Primitives> {
     derived: Derived,
-    first_epoch: OpenKey,
+    first_epoch: P::OpenKey,
 }
 
-impl OpeningMessage {
+impl<P: Primitives> OpeningMessage<P> {
     //= docs/spec/object-format.md#the-body
     //# A reader MUST compare PARAMS with the parameters it expects and the header tag with the one it derives, the tag in constant time, before it uses any other byte of the body.
     pub(crate) fn resume(
@@ -130,9 +130,11 @@ impl OpeningMessage {
             .get(PARAMS_BYTES..PARAMS_BYTES + IV_BYTES)
             .and_then(|iv| <&[u8; IV_BYTES]>::try_from(iv).ok())
             .ok_or(OpenError)?;
-        let derived = Derived::derive(key, params, iv, aad);
-        constant_time::verify_slices_are_equal(&derived.header, header).map_err(|_| OpenError)?;
-        let first_epoch = OpenKey::new(&derived.segment_key(0))?;
+        let derived = Derived::derive::<P>(key, params, iv, aad);
+        if !P::are_equal(&derived.header, header) {
+            return Err(OpenError);
+        }
+        let first_epoch = P::open_key(&derived.segment_key::<P>(0))?;
         Ok(Self {
             derived,
             first_epoch,
@@ -167,9 +169,10 @@ impl OpeningMessage {
         let aad = segment_aad(index, is_final);
         let epoch = self.derived.params.epoch(index);
         if epoch == 0 {
-            self.first_epoch.open(*nonce, &aad, tag, text)
+            P::open(&self.first_epoch, *nonce, &aad, tag, text)
         } else {
-            OpenKey::new(&self.derived.segment_key(epoch))?.open(*nonce, &aad, tag, text)
+            let key = P::open_key(&self.derived.segment_key::<P>(epoch))?;
+            P::open(&key, *nonce, &aad, tag, text)
         }
     }
 }
@@ -184,10 +187,15 @@ struct Derived {
 }
 
 impl Derived {
-    fn derive(key: &[u8; 32], params: Params, iv: &[u8; IV_BYTES], aad: &[u8]) -> Self {
-        let prk = kdf::prk(key);
+    fn derive<P: Primitives>(
+        key: &[u8; 32],
+        params: Params,
+        iv: &[u8; IV_BYTES],
+        aad: &[u8],
+    ) -> Self {
+        let prk = P::prk(key);
         let encoded = params.encode();
-        let tag: Zeroizing<[u8; 32]> = floe_kdf(&prk, &encoded, iv, b"HEADER_TAG:", aad);
+        let tag: Zeroizing<[u8; 32]> = floe_kdf::<P, 32>(&prk, &encoded, iv, b"HEADER_TAG:", aad);
         let mut header = [0; HEADER_BYTES];
         let source = encoded.iter().chain(iv).chain(tag.iter());
         for (to, from) in header.iter_mut().zip(source) {
@@ -198,29 +206,29 @@ impl Derived {
             iv: *iv,
             header,
             aad: aad.into(),
-            message_key: floe_kdf(&prk, &encoded, iv, b"MESSAGE_KEY:", aad),
+            message_key: floe_kdf::<P, 48>(&prk, &encoded, iv, b"MESSAGE_KEY:", aad),
         }
     }
 
     //= docs/spec/object-format.md#the-body
     //# DEK(i) = KDF(MessageKey, "DEK:" || u64 (i with its low 20 bits cleared), 32)
-    fn segment_key(&self, epoch: u64) -> Zeroizing<[u8; 32]> {
+    fn segment_key<P: Primitives>(&self, epoch: u64) -> Zeroizing<[u8; 32]> {
         let purpose = [b"DEK:".as_slice(), &epoch.to_be_bytes()].concat();
-        let prk = kdf::prk(&self.message_key);
-        floe_kdf(&prk, &self.params.encode(), &self.iv, &purpose, &self.aad)
+        let prk = P::prk::<48>(&self.message_key);
+        floe_kdf::<P, 32>(&prk, &self.params.encode(), &self.iv, &purpose, &self.aad)
     }
 }
 
 //= docs/spec/object-format.md#the-body
 //# KDF(k, purpose, n) = HKDF-Expand-SHA-384(k, PARAMS || iv || purpose || aad, n)
-fn floe_kdf<const N: usize>(
-    prk: &Prk,
+fn floe_kdf<P: Primitives, const N: usize>(
+    prk: &P::Prk,
     params: &[u8; PARAMS_BYTES],
     iv: &[u8; IV_BYTES],
     purpose: &[u8],
     aad: &[u8],
 ) -> Zeroizing<[u8; N]> {
-    kdf::expand(prk, &[params, iv, purpose, aad])
+    P::expand(prk, &[params, iv, purpose, aad])
 }
 
 //= docs/spec/object-format.md#the-body

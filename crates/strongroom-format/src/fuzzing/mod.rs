@@ -3,7 +3,7 @@
 //!
 //! The corpora in `/fuzz/corpus` run through the same functions in the ordinary tests.
 
-use crate::body::{BodyContext, FloeHeader, Layer};
+use crate::body::{BodyContext, FloeHeader};
 use crate::context::EncryptionContext;
 use crate::cursor::Cursor;
 use crate::error::ParseError;
@@ -53,7 +53,6 @@ pub fn floe_opener(data: &[u8]) {
     if let Ok((size, index, header, segment)) = split_opener_input(data) {
         let key = PayloadKey::from_bytes([0x5a; 32]);
         let ctx = BodyContext {
-            layer: Layer::Inner,
             odi: ObjectDataId([1; 16]),
             part_no: 0,
             part_uid: PartUid([2; 16]),

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use strongroom_format::{
-    BODY_PLAIN_BYTES_MAX, BODY_SEGMENTS_MAX, BodyContext, FloeHeader, Layer, ObjectDataId,
-    ObjectKey, OpenError, Opener, PartUid, PayloadKey, SEGMENT_PREFIX_BYTES, SEGMENT_TAG_BYTES,
-    SealError, Sealer, sealed_bytes, segment_count, segment_sealed_len, span,
+    BODY_PLAIN_BYTES_MAX, BODY_SEGMENTS_MAX, BodyContext, FloeHeader, ObjectDataId, ObjectKey,
+    OpenError, Opener, OuterObjectKey, OuterOpener, OuterPayloadKey, PartUid, PayloadKey,
+    SEGMENT_PREFIX_BYTES, SEGMENT_TAG_BYTES, SealError, Sealer, sealed_bytes, segment_count,
+    segment_sealed_len, span,
 };
 
 use crate::vectors::{Vector, load};
 
 const CTX: BodyContext = BodyContext {
-    layer: Layer::Inner,
     odi: ObjectDataId([1; 16]),
     part_no: 3,
     part_uid: PartUid([2; 16]),
@@ -51,22 +51,20 @@ fn open_body(opener: &Opener, segments: &[Vec<u8>]) -> Result<Vec<u8>, OpenError
     Ok(plain)
 }
 
-fn layer(v: &Vector) -> Layer {
-    match v.number("layer") {
-        1 => Layer::Inner,
-        2 => Layer::Outer,
-        other => panic!("layer {other}"),
-    }
-}
-
 #[test]
 fn vectors_of_keys() {
     for v in load("body.json", "keys") {
         let oek = ObjectKey::from_bytes(v.array("oek"));
         let odi = ObjectDataId(v.array("odi"));
         let part_no = u16::try_from(v.number("part_no")).unwrap();
-        let pk = oek.payload_key(&odi, layer(&v), part_no, &PartUid(v.array("part_uid")));
-        assert_eq!(pk.expose_secret().to_vec(), v.bytes("pk"), "{}", v.name());
+        let part_uid = PartUid(v.array("part_uid"));
+        let pk = match v.number("layer") {
+            1 => *oek.payload_key(&odi, part_no, &part_uid).expose_secret(),
+            _ => *OuterObjectKey::from_bytes(v.array("oek"))
+                .payload_key(&odi, part_no, &part_uid)
+                .expose_secret(),
+        };
+        assert_eq!(pk.to_vec(), v.bytes("pk"), "{}", v.name());
         assert_eq!(
             oek.sums_key(&odi).expose_secret().to_vec(),
             v.bytes("sk"),
@@ -80,7 +78,6 @@ fn vectors_of_keys() {
 fn vectors_of_bodies() {
     for v in load("body.json", "bodies") {
         let ctx = BodyContext {
-            layer: layer(&v),
             odi: ObjectDataId(v.array("odi")),
             part_no: u16::try_from(v.number("part_no")).unwrap(),
             part_uid: PartUid(v.array("part_uid")),
@@ -88,6 +85,12 @@ fn vectors_of_bodies() {
         let header = FloeHeader::from_bytes(v.array("header"));
         let size = v.number("plain_size");
         let segments: Vec<_> = v.list("segments").iter().map(Vector::own_bytes).collect();
+        if v.number("layer") == 2 {
+            let key = OuterPayloadKey::from_bytes(v.array("pk"));
+            assert_eq!(v.expect(), "open", "{}", v.name());
+            assert!(OuterOpener::new(&key, &ctx, &header, size).is_err());
+            continue;
+        }
         let opener = Opener::new(&PayloadKey::from_bytes(v.array("pk")), &ctx, &header, size);
         let opened = opener.and_then(|opener| {
             // A reader asks for as many segments as the size demands.
@@ -184,13 +187,8 @@ fn a_body_opens_only_in_its_place() {
     let opens = |key: &PayloadKey, ctx| Opener::new(key, &ctx, sealer.header(), 10).is_ok();
     assert!(opens(&key(1), CTX));
     assert!(!opens(&key(2), CTX));
-    assert!(!opens(
-        &key(1),
-        BodyContext {
-            layer: Layer::Outer,
-            ..CTX
-        }
-    ));
+    let outer = OuterPayloadKey::from_bytes([1; 32]);
+    assert!(OuterOpener::new(&outer, &CTX, sealer.header(), 10).is_err());
     assert!(!opens(
         &key(1),
         BodyContext {

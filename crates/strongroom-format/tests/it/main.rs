@@ -16,6 +16,7 @@ mod bind;
 mod body;
 mod bucket_key;
 mod context;
+mod dual;
 mod kms_blob;
 mod part_table;
 mod range;

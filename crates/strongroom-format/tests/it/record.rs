@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use strongroom_format::{
-    Bind, BindDigest, EK_REF_BYTES_MAX, ExternalKey, ObjectDataId, ObjectKey, OpenError,
-    ParseError, RecordFlags, SealError, SealedKeyRecord, SseMode, UnwrapError, commitment_matches,
-    unwrap_object_key, wrap_object_key,
+    Bind, BindDigest, EK_REF_BYTES_MAX, ExternalKey, Layer, ObjectDataId, ObjectKey, OpenError,
+    OuterObjectKey, ParseError, RecordFlags, SealError, SealedKeyRecord, SseMode, UnwrapError,
+    commitment_matches, unwrap_object_key, unwrap_outer_object_key, wrap_object_key,
+    wrap_outer_object_key,
 };
 
 use crate::bind::digest_of;
@@ -48,8 +49,29 @@ fn wrapped(mode: SseMode, flags: RecordFlags, ek_ref: &[u8]) -> Result<SealedKey
     wrap_object_key(&ek(1), &oek, mode, flags, ek_ref, &digest(b"k"), [5; 32])
 }
 
-fn flag_byte(flags: RecordFlags) -> u64 {
-    u64::from(flags.bucket_key) | u64::from(flags.multipart) << 1 | u64::from(flags.pending) << 2
+fn wrapped_outer(flags: RecordFlags, ek_ref: &[u8]) -> Result<SealedKeyRecord, SealError> {
+    let oek = OuterObjectKey::from_bytes([0x66; 32]);
+    wrap_outer_object_key(&ek(1), &oek, flags, ek_ref, &digest(b"k"), [5; 32])
+}
+
+fn flag_byte(record: &SealedKeyRecord) -> u64 {
+    let flags = record.flags();
+    u64::from(flags.bucket_key)
+        | u64::from(flags.multipart) << 1
+        | u64::from(flags.pending) << 2
+        | u64::from(record.layer() == Layer::Outer) << 3
+}
+
+/// The object key of whichever layer.
+fn unwrapped(
+    ek: &ExternalKey,
+    record: &SealedKeyRecord,
+    bind: &BindDigest,
+) -> Result<[u8; 32], UnwrapError> {
+    match record.layer() {
+        Layer::Inner => unwrap_object_key(ek, record, bind).map(|oek| *oek.expose_secret()),
+        Layer::Outer => unwrap_outer_object_key(ek, record, bind).map(|oek| *oek.expose_secret()),
+    }
 }
 
 fn outcome(
@@ -57,7 +79,7 @@ fn outcome(
     ek: &ExternalKey,
     bind: &BindDigest,
 ) -> &'static str {
-    match parsed.map(|record| unwrap_object_key(ek, &record, bind)) {
+    match parsed.map(|record| unwrapped(ek, &record, bind)) {
         Err(_) => "parse",
         Ok(Err(UnwrapError::WrongKey)) => "wrong_key",
         Ok(Err(UnwrapError::Open(OpenError))) => "open",
@@ -94,10 +116,10 @@ fn vectors_of_records() {
         );
         if v.has("oek") {
             let record = parsed.unwrap();
-            let oek = unwrap_object_key(&ek, &record, bind).unwrap();
-            assert_eq!(oek.expose_secret().to_vec(), v.bytes("oek"), "{}", v.name());
+            let oek = unwrapped(&ek, &record, bind).unwrap();
+            assert_eq!(oek.to_vec(), v.bytes("oek"), "{}", v.name());
             assert_eq!(record.mode() as u64, v.number("mode"));
-            assert_eq!(flag_byte(record.flags()), v.number("flags"));
+            assert_eq!(flag_byte(&record), v.number("flags"));
             assert_eq!(record.ek_ref().to_vec(), v.bytes("ek_ref"));
         }
     }
@@ -120,6 +142,7 @@ fn what_is_wrapped_unwraps_from_its_bytes() {
         (SseMode::Kms, PLAIN, &[3; EK_REF_BYTES_MAX]),
         (SseMode::Kms, bucket_key, &[1; EK_REF_BYTES_MAX]),
         (SseMode::C, multipart, b""),
+        (SseMode::Dsse, multipart, b"blob"),
     ] {
         let record = wrapped(mode, flags, ek_ref).unwrap();
         let bytes = record.to_bytes();
@@ -132,6 +155,72 @@ fn what_is_wrapped_unwraps_from_its_bytes() {
         );
         let oek = unwrap_object_key(&ek(1), &parsed, &digest(b"k")).unwrap();
         assert_eq!(oek.expose_secret(), &[0x77; 32]);
+    }
+}
+
+#[test]
+fn an_outer_record_comes_back_and_each_unwraps_as_its_own_layer_only() {
+    let inner = wrapped(SseMode::Dsse, PLAIN, b"blob").unwrap();
+    let outer = wrapped_outer(PLAIN, b"reference").unwrap();
+    let bind = digest(b"k");
+    for (record, layer) in [(&inner, Layer::Inner), (&outer, Layer::Outer)] {
+        let parsed = SealedKeyRecord::parse(&record.to_bytes()).unwrap();
+        assert_eq!(&parsed, record);
+        assert_eq!((parsed.mode(), parsed.layer()), (SseMode::Dsse, layer));
+    }
+    assert_eq!(unwrapped(&ek(1), &inner, &bind), Ok([0x77; 32]));
+    assert_eq!(unwrapped(&ek(1), &outer, &bind), Ok([0x66; 32]));
+    let refused = Some(UnwrapError::Open(OpenError));
+    assert_eq!(
+        unwrap_outer_object_key(&ek(1), &inner, &bind).err(),
+        refused
+    );
+    assert_eq!(unwrap_object_key(&ek(1), &outer, &bind).err(), refused);
+    assert_eq!(
+        unwrap_outer_object_key(&ek(2), &outer, &bind).err(),
+        Some(UnwrapError::WrongKey)
+    );
+    // One key and one salt, two layers: nothing that is derived is the same.
+    let other = wrapped_outer(PLAIN, b"blob").unwrap();
+    assert_ne!(other.to_bytes()[40..72], inner.to_bytes()[40..72]);
+    let kms = wrapped(SseMode::Kms, PLAIN, b"blob").unwrap();
+    assert_ne!(kms.to_bytes()[40..72], inner.to_bytes()[40..72]);
+}
+
+#[test]
+fn every_bit_of_an_outer_record_counts() {
+    let multipart = RecordFlags {
+        multipart: true,
+        ..PLAIN
+    };
+    let bytes = wrapped_outer(multipart, &[6; 20]).unwrap().to_bytes();
+    let bind = digest(b"k");
+    assert_eq!(outcome(SealedKeyRecord::parse(&bytes), &ek(1), &bind), "ok");
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let got = outcome(SealedKeyRecord::parse(&damaged), &ek(1), &bind);
+        assert_ne!(got, "ok", "bit {bit}");
+    }
+    for len in 0..bytes.len() {
+        let got = outcome(SealedKeyRecord::parse(&bytes[..len]), &ek(1), &bind);
+        assert_eq!(got, "parse");
+    }
+}
+
+#[test]
+fn outer_records_without_meaning_are_not_wrapped() {
+    let bucket_key = RecordFlags {
+        bucket_key: true,
+        ..PLAIN
+    };
+    for (flags, ek_ref, field) in [
+        (PLAIN, b"".as_slice(), "ek_ref"),
+        (PLAIN, &[1; EK_REF_BYTES_MAX + 1], "ek_ref"),
+        (bucket_key, &[1; 34], "flags"),
+    ] {
+        let refused = Err(SealError::NotAllowed { field });
+        assert_eq!(wrapped_outer(flags, ek_ref), refused);
     }
 }
 
@@ -224,7 +313,9 @@ fn combinations_without_meaning_are_neither_wrapped_nor_parsed() {
         (SseMode::S3, PLAIN, b"", "ek_ref"),
         (SseMode::Kms, PLAIN, &too_long, "ek_ref"),
         (SseMode::S3, PLAIN, &too_long, "ek_ref"),
-        (SseMode::Dsse, PLAIN, b"x", "sse_mode"),
+        (SseMode::Dsse, PLAIN, b"", "ek_ref"),
+        (SseMode::Dsse, bucket_key, &[1; 34], "flags"),
+        (SseMode::Dsse, PLAIN, &too_long, "ek_ref"),
     ] {
         assert_eq!(
             wrapped(mode, flags, ek_ref),
