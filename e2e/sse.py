@@ -43,6 +43,7 @@ class Mode:
     context: dict = None
     customer: CustomerKey = None
     needs_tls: bool = False
+    algorithm: str = "aws:kms"
     write_headers: dict = field(default_factory=dict)
     bucket_key: bool = False
     # The rule of the bucket that asks for it, where no header does.
@@ -82,7 +83,7 @@ class Mode:
             return {C_ALG: "AES256", C_MD5: self.customer.md5}
         if self.key_arn is None:
             return {SSE: "AES256"}
-        out = {SSE: "aws:kms", KID: self.key_arn}
+        out = {SSE: self.algorithm, KID: self.key_arn}
         if self.bucket_key:
             out[BK] = "true"
         if self.context and "context" in allowed:
@@ -107,8 +108,9 @@ def encoded(context):
 def modes(kms, kms_key):
     """Every mode that this form of the server offers."""
     def by_key(name, key_id, key_arn, **more):
-        write = {"ServerSideEncryption": "aws:kms"}
-        headers = {SSE: "aws:kms"}
+        algorithm = more.get("algorithm", "aws:kms")
+        write = {"ServerSideEncryption": algorithm}
+        headers = {SSE: algorithm}
         if key_id:
             write["SSEKMSKeyId"] = headers[KID] = key_id
         if more.get("context"):
@@ -132,6 +134,8 @@ def modes(kms, kms_key):
         by_key("kms-context", kms_key["id"], arn, context=CONTEXT),
         by_key("kms-bucket-key", arn, arn, bucket_key=True),
         by_key("kms-bucket-key-context", kms_key["id"], arn, context=CONTEXT, bucket_key=True),
+        by_key("dsse-default", None, default, algorithm="aws:kms:dsse"),
+        by_key("dsse-context", kms_key["id"], arn, context=CONTEXT, algorithm="aws:kms:dsse"),
         Mode("sse-c", customer.boto(), customer=customer, needs_tls=True,
              write_headers=customer.headers()),
     ]
@@ -157,7 +161,8 @@ def by_rule(kms, kms_key):
 RULE_NAMES = ["rule-s3", "rule-kms-default", "rule-kms-alias", "rule-kms-bucket-key"]
 MODE_NAMES = [
     "none", "sse-s3", "kms-default", "kms-id", "kms-arn", "kms-alias", "kms-alias-arn",
-    "kms-context", "kms-bucket-key", "kms-bucket-key-context", "sse-c",
+    "kms-context", "kms-bucket-key", "kms-bucket-key-context", "dsse-default", "dsse-context",
+    "sse-c",
 ]
 
 

@@ -48,8 +48,8 @@ def check_reads(mode, s3, bucket, key, data, pieces):
     assert (listed["Size"], listed["ETag"]) == (len(data), got["ETag"])
 
 
-@pytest.mark.parametrize("target", ["none", "sse-s3", "kms-context", "kms-default", "sse-c"])
-@pytest.mark.parametrize("name", ["sse-s3", "kms-id", "kms-context", "sse-c"])
+@pytest.mark.parametrize("target", ["none", "sse-s3", "kms-context", "kms-default", "dsse-context", "sse-c"])
+@pytest.mark.parametrize("name", ["sse-s3", "kms-id", "kms-context", "dsse-context", "sse-c"])
 def test_copy_from_mode_to_mode(s3, modes, bucket, name, target):
     """The copy is sealed as asked, never as its source was; nothing of the source leaks."""
     one, two = modes[name], modes[target]

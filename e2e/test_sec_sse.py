@@ -261,12 +261,6 @@ def test_bucket_key_header(raw, bucket, value, status):
             assert answer.code == "InvalidArgument"
 
 
-def test_dual_layer_is_refused_as_not_there_yet(raw, s3, bucket):
-    answer = raw.request("PUT", f"/{bucket}/k", b"x", {SSE: "aws:kms:dsse"})
-    assert (answer.status, answer.code) == (501, "NotImplemented")
-    nothing_there(s3, bucket)
-
-
 # ---- reads ------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::PrivateKeyDer;
 use strongroom_format::{
-    BodyContext, FloeHeader, Layer, ObjectDataId, ObjectKey, Opener, PartUid, Sealer,
+    BodyContext, FloeHeader, ObjectDataId, ObjectKey, Opener, PartUid, Sealer,
 };
 use strongroom_object::BodyLength;
 use strongroom_object::pipeline::read::{SealedPart, SealedSource, open_body};
@@ -147,13 +147,12 @@ impl Server {
         aws_lc_rs::rand::fill(&mut iv)?;
         let key = ObjectKey::generate(iv);
         let context = BodyContext {
-            layer: Layer::Inner,
             odi: ObjectDataId(uid),
             part_no: 0,
             part_uid: PartUid(uid),
         };
-        let payload_key = key.payload_key(&context.odi, Layer::Inner, 0, &context.part_uid);
-        let sealer = Sealer::new(&payload_key, &context, iv);
+        let payload_key = key.payload_key(&context.odi, 0, &context.part_uid);
+        let sealer = SegmentSealer::One(Box::new(Sealer::new(&payload_key, &context, iv)));
         let mut body: Body = Box::pin(Frames(request.into_body()));
         let blobs = self.store.blobs();
         let crc = Some(ChecksumAlgorithm::Crc64Nvme);
@@ -162,16 +161,7 @@ impl Server {
         let written = if self.plain {
             seal_body(blobs, blob, &PlainSealer, &mut body, length, md5, crc).await?
         } else {
-            seal_body(
-                blobs,
-                blob,
-                &SegmentSealer(&sealer),
-                &mut body,
-                length,
-                md5,
-                crc,
-            )
-            .await?
+            seal_body(blobs, blob, &sealer, &mut body, length, md5, crc).await?
         };
         let stored = Stored {
             plain_len,
@@ -208,7 +198,7 @@ impl Server {
             context,
             header,
         } = stored.as_ref();
-        let payload_key = key.payload_key(&context.odi, Layer::Inner, 0, &context.part_uid);
+        let payload_key = key.payload_key(&context.odi, 0, &context.part_uid);
         let opener: Box<dyn SegmentOpener> = if self.plain {
             Box::new(PlainOpener {
                 plain_len: *plain_len,

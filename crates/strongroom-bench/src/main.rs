@@ -64,6 +64,9 @@ struct Options {
     /// Only the rows of the key service.
     #[arg(long)]
     kms: bool,
+    /// Only the rows of one layer and of two.
+    #[arg(long)]
+    layers: bool,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

@@ -4,8 +4,10 @@
 //! The one copy of the pipeline, from the socket's buffer into the slot, is made all the same, so
 //! what this leaves out is the cipher and nothing else.
 
+use std::ops::Range;
+
 use strongroom_format::{OpenError, segment_sealed_len};
-use strongroom_object::pipeline::SegmentOpener;
+use strongroom_object::pipeline::{BodySealer, Layers, SegmentOpener};
 use strongroom_store::{UnitNotSealed, UnitSealer};
 
 /// Seals nothing.
@@ -18,6 +20,12 @@ impl UnitSealer for PlainSealer {
     }
 }
 
+impl BodySealer for PlainSealer {
+    fn layers(&self) -> Layers {
+        Layers::One
+    }
+}
+
 /// Opens nothing.
 #[derive(Debug)]
 pub(crate) struct PlainOpener {
@@ -25,8 +33,10 @@ pub(crate) struct PlainOpener {
 }
 
 impl SegmentOpener for PlainOpener {
-    fn open_segment(&self, index: u64, _: &mut [u8]) -> Result<usize, OpenError> {
+    fn open_segment(&self, index: u64, _: &mut [u8]) -> Result<Range<usize>, OpenError> {
         let sealed = segment_sealed_len(self.plain_len, index).ok_or(OpenError)?;
-        usize::try_from(sealed - 32).map_err(|_| OpenError)
+        let sealed = usize::try_from(sealed).map_err(|_| OpenError)?;
+        let prefix = Layers::One.prefix_bytes();
+        Ok(prefix..sealed - prefix)
     }
 }

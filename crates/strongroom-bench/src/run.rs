@@ -75,6 +75,9 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     if options.small {
         return bench.only_small(options, &folder.0, &durable.0).await;
     }
+    if options.layers {
+        return bench.only_layers(options, &folder.0).await;
+    }
     if options.kms {
         return bench.only_kms(options, &folder.0, &durable.0).await;
     }
@@ -123,6 +126,36 @@ impl Bench {
             rows,
             ratios,
             resident_bytes_max: 0,
+        }
+        .print();
+        Ok(())
+    }
+
+    /// Objects under one layer and under two, in turns.
+    async fn only_layers(mut self, options: &Options, memory: &Path) -> Outcome<()> {
+        let product = Product::start(&options.server, &memory.join("product"))?;
+        let endpoint = product_endpoint(&product, true);
+        let bucket = "/bench-https";
+        load::once(&endpoint, Method::PUT, bucket, vec![], Bytes::new()).await?;
+        for object_bytes in self.sizes.clone() {
+            for mode in ["SSE-KMS", "DSSE-KMS"] {
+                let row = Row {
+                    transport: "https",
+                    server: "product",
+                    mode,
+                    endpoint: &endpoint,
+                    process: &product.process,
+                    headers: mode_headers(mode),
+                };
+                self.put_and_get(&row, object_bytes).await?;
+            }
+        }
+        let ratios = self.layer_ratios();
+        Report {
+            limits: Vec::new(),
+            rows: self.rows,
+            ratios,
+            resident_bytes_max: product.process.resident_bytes_max()?,
         }
         .print();
         Ok(())
@@ -241,7 +274,7 @@ impl Bench {
         )
         .await?;
         let modes: &[&'static str] = if tls {
-            &["SSE-S3", "SSE-KMS", "SSE-C"]
+            &["SSE-S3", "SSE-KMS", "DSSE-KMS", "SSE-C"]
         } else {
             &["SSE-S3"]
         };
@@ -423,6 +456,29 @@ impl Bench {
             ratios.push(rate("4 KiB GETs a second, 16 connections", row, 15_000.0));
         }
         ratios.extend(self.key_service_ratios());
+        ratios.extend(self.layer_ratios());
+        ratios
+    }
+
+    /// What the second layer costs.
+    fn layer_ratios(&self) -> Vec<Ratio> {
+        let mut ratios = Vec::new();
+        for object_bytes in self.sizes.iter().copied().filter(|bytes| *bytes >= MIB1) {
+            for operation in ["PUT", "GET"] {
+                let find = |mode| self.find(("https", "product", mode, operation, object_bytes));
+                if let (Some(one), Some(two)) = (find("SSE-KMS"), find("DSSE-KMS")) {
+                    let size = object_bytes >> 20;
+                    ratios.push(Ratio {
+                        what: format!(
+                            "https {operation} {size} MiB: throughput, DSSE-KMS / SSE-KMS"
+                        ),
+                        value: two.bytes_per_second / one.bytes_per_second,
+                        target: Some(0.5),
+                        at_least: true,
+                    });
+                }
+            }
+        }
         ratios
     }
 
@@ -544,6 +600,7 @@ fn mode_headers(mode: &str) -> Vec<(String, String)> {
     let pair = |name: String, value: &str| (name, value.to_owned());
     match mode {
         "SSE-KMS" => vec![pair(sse.to_owned(), "aws:kms")],
+        "DSSE-KMS" => vec![pair(sse.to_owned(), "aws:kms:dsse")],
         "SSE-C" => {
             let key = [0x42; 32];
             vec![

@@ -84,9 +84,10 @@ fn parse_row(bytes: &[u8], is_dual: bool) -> Result<PartRow, ParseError> {
         part_uid: PartUid(cursor.array()?),
         plain_len: cursor.u64()?,
         header: FloeHeader::from_bytes(cursor.array()?),
-        outer_header: match is_dual {
-            true => Some(FloeHeader::from_bytes(cursor.array()?)),
-            false => None,
+        outer_header: if is_dual {
+            Some(FloeHeader::from_bytes(cursor.array()?))
+        } else {
+            None
         },
     };
     cursor.end()?;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The second implementation: the crates of the RustCrypto project, for the outer layer.
 //!
-//! They share nothing with aws-lc but the generator of nonces, and what BIND is hashed with.
+//! They share nothing with aws-lc but the generator of nonces, and what BIND is hashed with. Keyed
+//! states lie on the heap and are wiped on drop; what `hmac` puts on the stack while it takes a key
+//! (that of one object) is not.
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
@@ -67,13 +69,10 @@ impl Primitives for RustCrypto {
             key.encrypt_inout_detached((&nonce).into(), aad, (&mut *in_out).into())
                 .ok()
         });
-        match tag {
-            Some(tag) => Ok((nonce, tag.into())),
-            None => {
-                in_out.fill(0);
-                Err(SealError::Module)
-            }
+        if tag.is_none() {
+            in_out.fill(0);
         }
+        tag.map(|tag| (nonce, tag.into())).ok_or(SealError::Module)
     }
 
     fn open(

@@ -10,12 +10,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use strongroom_format::ObjectKey;
 use strongroom_store::Precondition;
 
 use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read, check_write};
-use crate::encryption;
+use crate::encryption::{self, ObjectKeys};
 use crate::error::{BodyError, Error};
 use crate::get_object::{GetObject, Opened};
 use crate::model::{
@@ -96,13 +95,13 @@ pub struct CopyObjectOutput {
 pub(crate) struct Source {
     pub row: VersionRow,
     pub held: Held,
-    pub oek: ObjectKey,
+    pub oek: ObjectKeys,
     /// Holds as long as the row is what it was.
     pub stands: Precondition,
 }
 
 impl Source {
-    fn new(opened: Opened, oek: ObjectKey) -> Self {
+    fn new(opened: Opened, oek: ObjectKeys) -> Self {
         let Opened {
             row, held, stands, ..
         } = opened;
@@ -258,7 +257,7 @@ impl Objects {
         scope: Scope<'_>,
         opened: &Opened,
         request: GetObject,
-    ) -> Result<ObjectKey, Error> {
+    ) -> Result<ObjectKeys, Error> {
         let Opened {
             bucket, row, held, ..
         } = opened;

@@ -3,13 +3,11 @@
 
 use std::collections::VecDeque;
 
-use strongroom_format::{BodyContext, Layer, ObjectKey, Opener};
-
 use strongroom_store::Precondition;
 
 use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read};
-use crate::encryption;
+use crate::encryption::{self, ObjectKeys};
 use crate::error::Error;
 use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served};
 use crate::objects::{Bucket, Objects};
@@ -179,7 +177,7 @@ impl Objects {
     /// The bytes of a range of an object whose key is at hand.
     pub(crate) async fn open_body(
         &self,
-        oek: &ObjectKey,
+        oek: &ObjectKeys,
         row: &VersionRow,
         held: Held,
         served: Served,
@@ -208,7 +206,7 @@ impl Objects {
 
 /// One part's share of a range, ready to be opened.
 fn sealed_part(
-    oek: &ObjectKey,
+    oek: &ObjectKeys,
     row: &VersionRow,
     part: &StoredPart,
     source: SealedSource,
@@ -218,23 +216,12 @@ fn sealed_part(
     let damaged = || Error::Corrupted {
         what: "body of the object".to_owned(),
     };
-    let context = BodyContext {
-        layer: Layer::Inner,
-        odi: row.object_data_id(),
-        part_no: part.part_number,
-        part_uid: part.uid(),
-    };
-    let key = oek.payload_key(
-        &context.odi,
-        context.layer,
-        context.part_no,
-        &context.part_uid,
-    );
-    let opener =
-        Opener::new(&key, &context, &part.header(), part.plain_len).map_err(|_| damaged())?;
+    let opener = oek
+        .opener(row.object_data_id(), part)
+        .map_err(|_| damaged())?;
     let span = strongroom_format::span(part.plain_len, start, len).ok_or_else(damaged)?;
     Ok(SealedPart {
-        opener: Box::new(opener),
+        opener,
         span,
         source,
     })
@@ -353,6 +340,7 @@ mod tests {
             plain_len,
             floe_header: [0; 74],
             place: Place::Inline,
+            outer_floe_header: None,
         }
     }
 

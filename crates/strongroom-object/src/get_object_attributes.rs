@@ -4,11 +4,9 @@
 //! Checksums are plaintext digests, so those of an object under a key are sealed under that key:
 //! whoever asks for them needs it, as for the bytes. All other facts need no key.
 
-use strongroom_format::ObjectKey;
-
 use crate::authorize::Action;
 use crate::digest::{digest, digest_len};
-use crate::encryption;
+use crate::encryption::{self, ObjectKeys};
 use crate::error::Error;
 use crate::get_object::{GetObject, Opened};
 use crate::model::{Checksum, ChecksumType, CustomerKey, ReadConditions, Scope};
@@ -142,7 +140,7 @@ impl Objects {
     pub(crate) fn part_checksums(
         &self,
         row: &VersionRow,
-        oek: &ObjectKey,
+        oek: &ObjectKeys,
     ) -> Result<Option<Checksum>, Error> {
         let Some(found) = self.tables().get(PART_TABLES, &row.version_uid)? else {
             return Ok(None);

@@ -20,7 +20,7 @@ pub struct Inspection {
     pub etag: String,
     /// Unix time in milliseconds.
     pub created_ms: u64,
-    /// `SSE-S3`, `SSE-KMS`, `SSE-C`.
+    /// `SSE-S3`, `SSE-KMS`, `SSE-C`, `DSSE-KMS`.
     pub mode: &'static str,
     /// KMS key ARN, empty for other modes.
     pub kms_key_arn: String,
@@ -30,6 +30,8 @@ pub struct Inspection {
     pub encryption_context: Vec<(String, String)>,
     /// Size of the sealed-key record.
     pub record_bytes: usize,
+    /// Size of the sealed-key record of the outer of two layers.
+    pub outer_record_bytes: Option<usize>,
     /// Hexadecimal object-data id.
     pub object_data_id: String,
     /// Whether the object was made by a multipart upload.
@@ -70,7 +72,11 @@ impl Objects {
             .map(|part| InspectedPart {
                 part_number: part.part_number,
                 plain_bytes: part.plain_len,
-                sealed_bytes: strongroom_format::sealed_bytes(part.plain_len).unwrap_or(0),
+                sealed_bytes: match part.outer_floe_header {
+                    None => strongroom_format::sealed_bytes(part.plain_len),
+                    Some(_) => strongroom_format::dual_sealed_bytes(part.plain_len),
+                }
+                .unwrap_or(0),
                 segments: strongroom_format::segment_count(part.plain_len),
                 files: match &part.place {
                     Place::Inline => Vec::new(),
@@ -94,6 +100,7 @@ impl Objects {
             bucket_key: record.flags().bucket_key,
             encryption_context: row.key.context.into_iter().collect(),
             record_bytes: row.key.record.len(),
+            outer_record_bytes: row.key.outer_record.as_ref().map(Vec::len),
             object_data_id: hex::encode(row.odi),
             multipart,
             parts,

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One body, sealed and written: what PutObject, UploadPart and the copies share.
 
-use strongroom_format::{BodyContext, Layer, ObjectDataId, ObjectKey, PartUid, Sealer};
+use strongroom_format::{BodyContext, ObjectDataId, PartUid};
 use strongroom_store::{BlobId, Write};
 
 use crate::digest::digest_len;
+use crate::encryption::ObjectKeys;
 use crate::error::Error;
 use crate::model::{Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
-use crate::objects::{Objects, random_32, random_uid};
-use crate::pipeline::SegmentSealer;
+use crate::objects::{Objects, random_uid};
 use crate::pipeline::write::seal_body;
 use crate::rows::StoredPart;
 use crate::version::store_body;
 
 /// A body to be written.
 pub(crate) struct Incoming<'a> {
-    /// The object's key.
-    pub oek: &'a ObjectKey,
+    /// The object's keys.
+    pub oek: &'a ObjectKeys,
     /// The object-data id.
     pub odi: ObjectDataId,
     /// 0 for a PUT.
@@ -53,18 +53,11 @@ impl Objects {
         self.blobs().check_room()?;
         let part_uid = random_uid()?;
         let context = BodyContext {
-            layer: Layer::Inner,
             odi: incoming.odi,
             part_no: incoming.part_number,
             part_uid: PartUid(part_uid),
         };
-        let payload_key = incoming.oek.payload_key(
-            &context.odi,
-            context.layer,
-            context.part_no,
-            &context.part_uid,
-        );
-        let sealer = Sealer::new(&payload_key, &context, random_32()?);
+        let sealer = incoming.oek.sealer(&context)?;
         let request = incoming.checksum;
         let algorithm = request.algorithm.or(incoming.default_algorithm);
         check_expected_len(request)?;
@@ -72,7 +65,7 @@ impl Objects {
         let stored = seal_body(
             self.blobs(),
             BlobId(part_uid),
-            &SegmentSealer(&sealer),
+            &sealer,
             &mut body,
             incoming.length,
             md5,
@@ -88,6 +81,7 @@ impl Objects {
             _ => hex::encode(random_uid()?),
         };
         let floe_header = *sealer.header().as_bytes();
+        let outer_floe_header = sealer.outer_header().map(|header| *header.as_bytes());
         let (write, place) = store_body(part_uid, stored.body);
         let part = StoredPart {
             part_number: incoming.part_number,
@@ -95,6 +89,7 @@ impl Objects {
             plain_len: stored.plain_len,
             floe_header,
             place,
+            outer_floe_header,
         };
         Ok(Written {
             part,

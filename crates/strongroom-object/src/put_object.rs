@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! PutObject: one body, sealed, durable, then visible.
 
-use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
+use strongroom_format::{ObjectDataId, RecordFlags, SseMode};
 use strongroom_store::Batch;
 
 use crate::authorize::{Action, Permit};
@@ -12,7 +12,7 @@ use crate::model::{
     Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest,
     ObjectName, Properties, Scope, WriteConditions,
 };
-use crate::objects::{Bucket, Objects, random_32, random_uid};
+use crate::objects::{Bucket, Objects, random_uid};
 use crate::part_store::Incoming;
 use crate::rows::{PropertiesRow, VersionRow};
 use crate::version::{Found, NewVersion};
@@ -128,7 +128,7 @@ impl Objects {
         wrap_key: &WrapKey,
         body: Body,
     ) -> Result<StoredObject, Error> {
-        let oek = ObjectKey::generate(random_32()?);
+        let oek = wrap_key.new_object_keys()?;
         let odi = ObjectDataId(random_uid()?);
         let mode = wrap_key.mode();
         let incoming = Incoming {
@@ -162,8 +162,7 @@ impl Objects {
         let seal = |row: &mut VersionRow| {
             let parts = std::slice::from_ref(&written.part);
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, parts)?;
-            row.key.record = wrap_key.wrap(&oek, &bind, RecordFlags::default())?;
-            Ok(())
+            wrap_key.wrap(&oek, &bind, RecordFlags::default(), &mut row.key)
         };
         let (created_ms, size) = (row.created_ms, row.size);
         let batch = Batch {

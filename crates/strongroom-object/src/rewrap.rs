@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Brings sealed-key records under SSE-S3 forward to the newest root.
+//! Brings sealed-key records under SSE-S3 forward to the newest root: those of objects under SSE-S3,
+//! and those of the outer layer of objects under two.
 //!
 //! The object key is unwrapped and wrapped again, over the same BIND; the body is neither read
 //! nor written. Uploads come first: one that is completed meanwhile becomes a version, which is
@@ -7,12 +8,11 @@
 
 use std::ops::Bound;
 
-use strongroom_format::SseMode;
 use strongroom_kms::{REWRAP_MARKS, RewrapMark, RewrapReport, TellRewrap};
 use strongroom_store::table::ScannedRow;
 use strongroom_store::{Batch, CommitError, Precondition, Row, TableId, Write};
 
-use crate::encryption::{self, WrapKey};
+use crate::encryption;
 use crate::error::Error;
 use crate::objects::{Bucket, Objects};
 use crate::rows::{self, BucketRow, KeyRow, UploadRow, VersionEntry};
@@ -174,8 +174,8 @@ impl Run<'_> {
         }
     }
 
-    /// The row with its object key under the newest root; `None` if it is there already, or is
-    /// not under SSE-S3.
+    /// The row with its object key, or that of its outer layer, under the newest root; `None` if
+    /// it is there already, or has neither under SSE-S3.
     fn row(&mut self, table: TableId, key: &[u8], row: &Row) -> Result<Option<Vec<u8>>, Error> {
         let damaged = || Error::Corrupted {
             what: "key of an object's row".to_owned(),
@@ -184,12 +184,11 @@ impl Run<'_> {
         let uid = key.first_chunk::<16>().ok_or_else(damaged)?;
         if table == UPLOADS {
             let mut upload: UploadRow = rows::decode(&row.value, "upload row")?;
-            let Some((old, new)) = self.keys(uid, &upload.key)? else {
+            if !self.is_due(uid, &upload.key)? {
                 return Ok(None);
-            };
+            }
             let bucket = self.bucket(uid)?;
             let objects = self.objects;
-            let oek = encryption::unwrap_upload(objects, &old, &bucket, &name, &upload)?;
             let bind = encryption::bind_upload(
                 objects,
                 &bucket,
@@ -199,21 +198,19 @@ impl Run<'_> {
                 &upload.properties,
                 upload.odi,
             )?;
-            let flags = upload.key.sealed_record()?.flags();
-            upload.key.record = new.wrap(&oek, &bind, flags)?;
+            upload.key = encryption::under_newest_root(objects, &bucket, &upload.key, &bind)?;
             return rows::encode(&upload).map(Some);
         }
         let mut version = match rows::decode(&row.value, "version row")? {
             VersionEntry::Object(version) => version,
             VersionEntry::DeleteMarker(_) => return Ok(None),
         };
-        let Some((old, new)) = self.keys(uid, &version.key)? else {
+        if !self.is_due(uid, &version.key)? {
             return Ok(None);
-        };
+        }
         let bucket = self.bucket(uid)?;
         let objects = self.objects;
         let parts = objects.parts(&version)?;
-        let oek = encryption::unwrap_version(objects, &old, &bucket, &name, &version, &parts)?;
         let bind = match &version.key.upload {
             None => encryption::bind_version(objects, &bucket, &name, &version, &parts)?,
             Some(upload) => encryption::bind_upload(
@@ -226,27 +223,17 @@ impl Run<'_> {
                 version.odi,
             )?,
         };
-        let flags = version.key.sealed_record()?.flags();
-        version.key.record = new.wrap(&oek, &bind, flags)?;
+        version.key = encryption::under_newest_root(objects, &bucket, &version.key, &bind)?;
         rows::encode(&VersionEntry::Object(version)).map(Some)
     }
 
-    /// The key that wraps a record, and the one that should.
-    fn keys(&self, uid: &[u8; 16], key: &KeyRow) -> Result<Option<(WrapKey, WrapKey)>, Error> {
-        let record = key.sealed_record()?;
-        if record.mode() != SseMode::S3 {
-            return Ok(None);
-        }
-        let kms = self.objects.kms();
-        if kms.sse_s3_epoch(record.ek_ref(), uid)? == self.epoch {
-            return Ok(None);
-        }
-        let old = kms.sse_s3_open(record.ek_ref(), uid)?;
-        let (new, ek_ref) = kms.sse_s3_key(uid)?;
-        Ok(Some((
-            WrapKey::of_sse_s3(old, record.ek_ref().to_vec()),
-            WrapKey::of_sse_s3(new, ek_ref),
-        )))
+    /// Whether a record of the row is under an older root of SSE-S3.
+    fn is_due(&self, uid: &[u8; 16], key: &KeyRow) -> Result<bool, Error> {
+        let Some(record) = encryption::record_under_root(key)? else {
+            return Ok(false);
+        };
+        let epoch = self.objects.kms().sse_s3_epoch(record.ek_ref(), uid)?;
+        Ok(epoch != self.epoch)
     }
 
     fn bucket(&mut self, uid: &[u8; 16]) -> Result<Bucket, Error> {

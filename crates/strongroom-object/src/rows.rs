@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 use strongroom_format::{
-    EncryptionContext, FloeHeader, ObjectDataId, PartRow, PartUid, SealedKeyRecord, SseMode,
+    EncryptionContext, FloeHeader, Layer, ObjectDataId, PartRow, PartUid, SealedKeyRecord, SseMode,
 };
 use strongroom_store::BlobLocation;
 
@@ -151,6 +151,9 @@ pub(crate) struct KeyRow {
     /// The upload whose BIND the record was wrapped over, where there is a completion tag.
     #[n(5)]
     pub upload: Option<UploadBindRow>,
+    /// The sealed-key record of the outer of two layers.
+    #[cbor(n(7), with = "minicbor::bytes")]
+    pub outer_record: Option<Vec<u8>>,
 }
 
 /// What BIND of an upload was made of.
@@ -188,6 +191,9 @@ pub(crate) struct StoredPart {
     pub floe_header: [u8; 74],
     #[n(4)]
     pub place: Place,
+    /// Header of the outer layer, for a body under two.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub outer_floe_header: Option<[u8; 74]>,
 }
 
 impl StoredPart {
@@ -199,6 +205,10 @@ impl StoredPart {
         FloeHeader::from_bytes(self.floe_header)
     }
 
+    pub(crate) fn outer_header(&self) -> Option<FloeHeader> {
+        self.outer_floe_header.map(FloeHeader::from_bytes)
+    }
+
     /// The row that BIND covers.
     pub(crate) fn bound(&self) -> PartRow {
         PartRow {
@@ -206,6 +216,7 @@ impl StoredPart {
             part_uid: self.uid(),
             plain_len: self.plain_len,
             header: self.header(),
+            outer_header: self.outer_header(),
         }
     }
 }
@@ -393,11 +404,28 @@ impl TryFrom<BucketEncryptionRow> for BucketEncryption {
 }
 
 impl KeyRow {
-    /// The parsed record.
+    /// The parsed record: the only one, or that of the inner of two layers.
     pub(crate) fn sealed_record(&self) -> Result<SealedKeyRecord, Error> {
-        SealedKeyRecord::parse(&self.record).map_err(|_| Error::Corrupted {
-            what: "sealed-key record".to_owned(),
-        })
+        let record = SealedKeyRecord::parse(&self.record).map_err(|_| damaged_record())?;
+        let has_outer = record.mode() == SseMode::Dsse;
+        if record.layer() == Layer::Inner && self.outer_record.is_some() == has_outer {
+            Ok(record)
+        } else {
+            Err(damaged_record())
+        }
+    }
+
+    /// The parsed record of the outer of two layers.
+    pub(crate) fn outer_sealed_record(&self) -> Result<Option<SealedKeyRecord>, Error> {
+        let Some(bytes) = &self.outer_record else {
+            return Ok(None);
+        };
+        let record = SealedKeyRecord::parse(bytes).map_err(|_| damaged_record())?;
+        if record.layer() == Layer::Outer {
+            Ok(Some(record))
+        } else {
+            Err(damaged_record())
+        }
     }
 
     /// The mode, read from the record.
@@ -468,6 +496,12 @@ impl VersionRow {
     /// may stand on the same bodies. The record says so, and is authenticated.
     pub(crate) fn shows_parts(&self) -> Result<bool, Error> {
         Ok(self.parts > 0 && self.key.sealed_record()?.flags().multipart)
+    }
+}
+
+fn damaged_record() -> Error {
+    Error::Corrupted {
+        what: "sealed-key record".to_owned(),
     }
 }
 

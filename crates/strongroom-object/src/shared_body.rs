@@ -70,8 +70,7 @@ impl Objects {
         };
         let seal = |row: &mut VersionRow| {
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, &parts)?;
-            row.key.record = wrap_key.wrap(oek, &bind, RecordFlags::default())?;
-            Ok(())
+            wrap_key.wrap(oek, &bind, RecordFlags::default(), &mut row.key)
         };
         let created_ms = row.created_ms;
         let part_table = if multipart { parts.clone() } else { Vec::new() };

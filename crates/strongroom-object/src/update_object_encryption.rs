@@ -197,7 +197,7 @@ impl Objects {
             });
         }
         let bind = encryption::bind_version(self, bucket, name, &row, parts)?;
-        row.key.record = wrap_key.wrap(&oek, &bind, record.flags())?;
+        wrap_key.wrap(&oek, &bind, record.flags(), &mut row.key)?;
         Ok((row, writes))
     }
 

@@ -406,8 +406,8 @@ impl Run<'_> {
             self.catalogued(part)?;
         }
         let key = match row.key.mode()? {
-            SseMode::C | SseMode::Dsse => None,
-            SseMode::S3 | SseMode::Kms => {
+            SseMode::C => None,
+            SseMode::S3 | SseMode::Kms | SseMode::Dsse => {
                 match encryption::reopen(objects, scope, bucket, &row.key, None).await {
                     Ok(key) => Some(key),
                     // The key service has the key and what is stored does not open under it: that

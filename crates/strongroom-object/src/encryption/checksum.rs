@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checksums as rows keep them.
 
-use strongroom_format::{ObjectDataId, ObjectKey, SseMode};
+use strongroom_format::{ObjectDataId, SseMode};
 
+use super::ObjectKeys;
 use crate::digest::digest_len;
 use crate::error::Error;
 use crate::model::{Checksum, ChecksumType};
 use crate::rows::{ChecksumRow, VersionRow};
 
-/// Store a checksum: sealed under the object's own key unless the object is under SSE-S3.
+/// Store a checksum: sealed under the object's own key, or keys, unless the object is under SSE-S3.
 pub(crate) fn seal_checksum(
     mode: SseMode,
-    oek: &ObjectKey,
+    oek: &ObjectKeys,
     odi: &ObjectDataId,
     checksum: &Checksum,
 ) -> Result<ChecksumRow, Error> {
@@ -22,7 +23,7 @@ pub(crate) fn seal_checksum(
 /// Store the checksums of an object's parts, one after another, as [`seal_checksum`] does.
 pub(crate) fn seal_part_checksums(
     mode: SseMode,
-    oek: &ObjectKey,
+    oek: &ObjectKeys,
     odi: &ObjectDataId,
     checksums: &Checksum,
 ) -> Result<ChecksumRow, Error> {
@@ -31,17 +32,14 @@ pub(crate) fn seal_part_checksums(
 
 fn seal(
     mode: SseMode,
-    oek: &ObjectKey,
+    oek: &ObjectKeys,
     odi: &ObjectDataId,
     checksum: &Checksum,
     use_byte: u8,
 ) -> Result<ChecksumRow, Error> {
     let mut row = ChecksumRow::clear(checksum);
     if mode != SseMode::S3 {
-        row.value = oek
-            .sums_key(odi)
-            .seal(&row.value, &[row.algorithm, use_byte])
-            .map_err(|_| Error::Internal("a checksum could not be sealed"))?;
+        row.value = oek.seal_sum(odi, &row.value, &[row.algorithm, use_byte])?;
         row.sealed = true;
     }
     Ok(row)
@@ -51,7 +49,7 @@ fn seal(
 ///
 /// BIND covers what is stored as the digest, but not whether it is sealed, nor the number of parts:
 /// a sealed digest that is said to be clear has the wrong length, and the version knows its parts.
-pub(crate) fn open_checksum(row: &VersionRow, oek: &ObjectKey) -> Result<Option<Checksum>, Error> {
+pub(crate) fn open_checksum(row: &VersionRow, oek: &ObjectKeys) -> Result<Option<Checksum>, Error> {
     let Some(stored) = &row.checksum else {
         return Ok(None);
     };
@@ -72,7 +70,7 @@ pub(crate) fn open_checksum(row: &VersionRow, oek: &ObjectKey) -> Result<Option<
 /// The inverse of [`seal_part_checksums`].
 pub(crate) fn open_part_checksums(
     row: &ChecksumRow,
-    oek: &ObjectKey,
+    oek: &ObjectKeys,
     odi: &ObjectDataId,
 ) -> Result<Checksum, Error> {
     open(row, oek, odi, PARTS)
@@ -80,7 +78,7 @@ pub(crate) fn open_part_checksums(
 
 fn open(
     row: &ChecksumRow,
-    oek: &ObjectKey,
+    oek: &ObjectKeys,
     odi: &ObjectDataId,
     use_byte: u8,
 ) -> Result<Checksum, Error> {
@@ -88,8 +86,7 @@ fn open(
         return row.with_value(row.value.clone());
     }
     let value = oek
-        .sums_key(odi)
-        .open(&row.value, &[row.algorithm, use_byte])
+        .open_sum(odi, &row.value, &[row.algorithm, use_byte])
         .map_err(|_| damaged())?;
     row.with_value(value)
 }

@@ -6,6 +6,8 @@
 //!   OEK  random per object version or upload, wrapped under EK in the sealed-key record
 //! ```
 //!
+//! Under two layers there are two of each: see `dsse.rs`.
+//!
 //! [`begin`] is called once before the first body byte is read, so that a refusal of the key
 //! service costs nothing and leaves nothing. The record is wrapped last, over BIND, which covers
 //! everything an answer will say about the object (`docs/spec/object-format.md`).
@@ -13,8 +15,7 @@
 use std::collections::BTreeMap;
 
 use strongroom_format::{
-    BindDigest, EncryptionContext, ExternalKey, ObjectKey, RecordFlags, SealedKeyRecord, SseMode,
-    UnwrapError,
+    BindDigest, EncryptionContext, ExternalKey, RecordFlags, SealedKeyRecord, SseMode, UnwrapError,
 };
 
 use crate::error::Error;
@@ -26,18 +27,25 @@ mod bind;
 mod bucket_key;
 mod checksum;
 mod context;
+mod dsse;
 mod resolve;
+mod root;
 
 pub(crate) use bind::{bind_upload, bind_version};
 use bucket_key::NewKey;
 pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
 use context::whole_pairs;
 pub(crate) use context::{whole_context, without_arn};
+pub(crate) use dsse::ObjectKeys;
+use dsse::OuterWrapKey;
 pub(crate) use resolve::{Resolved, refuse_blocked_upload, resolve};
+pub(crate) use root::{record_under_root, under_newest_root};
 
 /// A key that can wrap object keys, with what is stored to find it again.
 pub(crate) struct WrapKey {
     external_key: ExternalKey,
+    /// For the outer of two layers.
+    outer: Option<OuterWrapKey>,
     mode: SseMode,
     ek_ref: Vec<u8>,
     kms_arn: String,
@@ -58,6 +66,7 @@ pub(crate) async fn begin(
 ) -> Result<WrapKey, Error> {
     let plain = |external_key, mode, ek_ref| WrapKey {
         external_key,
+        outer: None,
         mode,
         ek_ref,
         kms_arn: String::new(),
@@ -65,6 +74,13 @@ pub(crate) async fn begin(
         caller_context: BTreeMap::new(),
         customer_md5: None,
         bucket_key: false,
+    };
+    let under_kms = |mode, new: NewKey| {
+        let mut key = plain(new.data_key.plaintext, mode, new.data_key.blob);
+        key.kms_arn = new.data_key.key_arn;
+        key.context = new.context;
+        key.caller_context = new.caller_context;
+        key
     };
     match request.into_request() {
         EncryptionRequest::Default | EncryptionRequest::S3 => {
@@ -76,9 +92,17 @@ pub(crate) async fn begin(
             key.customer_md5 = Some(customer.md5_base64);
             Ok(key)
         }
-        EncryptionRequest::Dsse { .. } => Err(Error::NotImplemented {
-            what: "dual-layer server-side encryption (aws:kms:dsse)",
-        }),
+        EncryptionRequest::Dsse { key_id, context } => {
+            need_secure_transport(scope)?;
+            let key_id = key_id.as_deref();
+            // Never from a bucket key, whatever the bucket says.
+            let new =
+                bucket_key::new_key(objects, scope, bucket, object_key, key_id, &context, false)
+                    .await?;
+            let mut key = under_kms(SseMode::Dsse, new);
+            key.outer = Some(OuterWrapKey::newest(objects, bucket.uid())?);
+            Ok(key)
+        }
         EncryptionRequest::Kms {
             key_id,
             context,
@@ -87,18 +111,11 @@ pub(crate) async fn begin(
             need_secure_transport(scope)?;
             let bucket_key = bucket_key.unwrap_or(false);
             let key_id = key_id.as_deref();
-            let NewKey {
-                data_key,
-                context,
-                caller_context,
-            } = bucket_key::new_key(
+            let new = bucket_key::new_key(
                 objects, scope, bucket, object_key, key_id, &context, bucket_key,
             )
             .await?;
-            let mut key = plain(data_key.plaintext, SseMode::Kms, data_key.blob);
-            key.kms_arn = data_key.key_arn;
-            key.context = context;
-            key.caller_context = caller_context;
+            let mut key = under_kms(SseMode::Kms, new);
             key.bucket_key = bucket_key;
             Ok(key)
         }
@@ -107,9 +124,10 @@ pub(crate) async fn begin(
 
 impl WrapKey {
     /// The SSE-S3 key of a bucket, by itself.
-    pub(crate) fn of_sse_s3(external_key: ExternalKey, ek_ref: Vec<u8>) -> Self {
+    fn of_sse_s3(external_key: ExternalKey, ek_ref: Vec<u8>) -> Self {
         Self {
             external_key,
+            outer: None,
             mode: SseMode::S3,
             ek_ref,
             kms_arn: String::new(),
@@ -160,9 +178,9 @@ impl WrapKey {
             && match self.mode {
                 // One root, held by the server; which bucket it is derived for, BIND says.
                 SseMode::S3 => true,
-                SseMode::Kms => self.kms_arn == key.kms_arn,
+                // The outer of two layers has the root behind it in either object.
+                SseMode::Kms | SseMode::Dsse => self.kms_arn == key.kms_arn,
                 SseMode::C => strongroom_format::commitment_matches(&self.external_key, &record),
-                SseMode::Dsse => false,
             })
     }
 
@@ -170,6 +188,7 @@ impl WrapKey {
     pub(crate) fn row(&self) -> KeyRow {
         KeyRow {
             record: Vec::new(),
+            outer_record: None,
             kms_arn: self.kms_arn.clone(),
             context: self.context.clone(),
             caller_context: self.caller_context.clone(),
@@ -178,29 +197,45 @@ impl WrapKey {
         }
     }
 
-    /// Wrap an object key over BIND.
+    /// New object keys for what this key is to wrap.
+    pub(crate) fn new_object_keys(&self) -> Result<ObjectKeys, Error> {
+        ObjectKeys::generate(self.outer.as_ref())
+    }
+
+    /// Wrap the object keys over BIND, into the row.
     pub(crate) fn wrap(
         &self,
-        object_key: &ObjectKey,
+        keys: &ObjectKeys,
         bind: &BindDigest,
         flags: RecordFlags,
-    ) -> Result<Vec<u8>, Error> {
+        row: &mut KeyRow,
+    ) -> Result<(), Error> {
         let salt = random_32()?;
         let flags = RecordFlags {
             bucket_key: self.bucket_key,
             ..flags
         };
-        strongroom_format::wrap_object_key(
+        let record = strongroom_format::wrap_object_key(
             &self.external_key,
-            object_key,
+            keys.inner(),
             self.mode,
             flags,
             &self.ek_ref,
             bind,
             salt,
         )
-        .map(|record| record.to_bytes())
-        .map_err(|_| Error::Internal("an object key could not be wrapped"))
+        .map_err(|_| Error::Internal("an object key could not be wrapped"))?;
+        let outer_record = match (&self.outer, keys.outer()) {
+            (None, None) => None,
+            (Some(key), Some(oek)) => Some(key.wrap(oek, bind, flags)?),
+            // What was sealed under two layers is never said to have one, nor the other way.
+            (None, Some(_)) | (Some(_), None) => {
+                return Err(Error::Internal("an object's layers and its keys differ"));
+            }
+        };
+        row.record = record.to_bytes();
+        row.outer_record = outer_record;
+        Ok(())
     }
 }
 
@@ -260,19 +295,15 @@ pub(crate) async fn reopen(
         (SseMode::C, None) => return Err(Error::CustomerKeyRequired),
         (_, Some(_)) => return Err(Error::CustomerKeyNotApplicable),
         (SseMode::S3, None) => objects.kms().sse_s3_open(record.ek_ref(), bucket.uid())?,
-        (SseMode::Kms, None) => {
+        (SseMode::Kms | SseMode::Dsse, None) => {
             need_secure_transport(scope)?;
             let context = key.kms_context()?;
             bucket_key::stored_key(objects, scope, bucket, &record, &context).await?
         }
-        (SseMode::Dsse, None) => {
-            return Err(Error::Corrupted {
-                what: "sealed-key record of unknown mode".to_owned(),
-            });
-        }
     };
     Ok(WrapKey {
         external_key,
+        outer: OuterWrapKey::reopen(objects, bucket.uid(), key)?,
         mode: record.mode(),
         ek_ref: record.ek_ref().to_vec(),
         kms_arn: key.kms_arn.clone(),
@@ -292,12 +323,12 @@ pub(crate) fn unwrap_version(
     object_key: &str,
     row: &VersionRow,
     parts: &[StoredPart],
-) -> Result<ObjectKey, Error> {
+) -> Result<ObjectKeys, Error> {
     let record = row.key.sealed_record()?;
     check_caller_context(bucket, object_key, &row.key, &record)?;
     let bind = bind_version(objects, bucket, object_key, row, parts)?;
     match (&row.key.completion_tag, &row.key.upload) {
-        (None, None) => unwrap(wrap_key, &record, &bind),
+        (None, None) => unwrap(wrap_key, &row.key, &bind),
         (Some(tag), Some(upload)) => {
             let upload_bind = bind_upload(
                 objects,
@@ -308,7 +339,7 @@ pub(crate) fn unwrap_version(
                 &row.properties,
                 row.odi,
             )?;
-            let oek = unwrap(wrap_key, &record, &upload_bind)?;
+            let oek = unwrap(wrap_key, &row.key, &upload_bind)?;
             oek.completion_key(&row.object_data_id())
                 .verify(&bind, tag)
                 .map_err(|_| Error::Corrupted {
@@ -329,8 +360,7 @@ pub(crate) fn unwrap_upload(
     bucket: &Bucket,
     object_key: &str,
     upload: &UploadRow,
-) -> Result<ObjectKey, Error> {
-    let record = upload.key.sealed_record()?;
+) -> Result<ObjectKeys, Error> {
     let bind = bind_upload(
         objects,
         bucket,
@@ -340,22 +370,25 @@ pub(crate) fn unwrap_upload(
         &upload.properties,
         upload.odi,
     )?;
-    unwrap(wrap_key, &record, &bind)
+    unwrap(wrap_key, &upload.key, &bind)
 }
 
-fn unwrap(
-    wrap_key: &WrapKey,
-    record: &SealedKeyRecord,
-    bind: &BindDigest,
-) -> Result<ObjectKey, Error> {
-    strongroom_format::unwrap_object_key(&wrap_key.external_key, record, bind).map_err(|error| {
-        match (error, wrap_key.mode) {
+fn unwrap(wrap_key: &WrapKey, row: &KeyRow, bind: &BindDigest) -> Result<ObjectKeys, Error> {
+    let record = row.sealed_record()?;
+    let damaged = || Error::Corrupted {
+        what: "sealed-key record".to_owned(),
+    };
+    let inner = strongroom_format::unwrap_object_key(&wrap_key.external_key, &record, bind)
+        .map_err(|error| match (error, wrap_key.mode) {
             (UnwrapError::WrongKey, SseMode::C) => Error::CustomerKeyWrong,
-            (UnwrapError::WrongKey | UnwrapError::Open(_), _) => Error::Corrupted {
-                what: "sealed-key record".to_owned(),
-            },
-        }
-    })
+            (UnwrapError::WrongKey | UnwrapError::Open(_), _) => damaged(),
+        })?;
+    let outer = match (&wrap_key.outer, row.outer_sealed_record()?) {
+        (None, None) => None,
+        (Some(key), Some(record)) => Some(key.unwrap(&record, bind)?),
+        (None, Some(_)) | (Some(_), None) => return Err(damaged()),
+    };
+    Ok(ObjectKeys::new(inner, outer))
 }
 
 /// The caller's pairs are not in BIND by themselves: they must be what the bound context was made

@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 
 use md5::{Digest as _, Md5};
-use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
+use strongroom_format::{ObjectDataId, RecordFlags, SseMode};
 use strongroom_store::Batch;
 
 use super::upload::{OpenPart, OpenUpload};
 use crate::authorize::{Action, Permit};
 use crate::conditions::check_write;
 use crate::digest;
-use crate::encryption::{self, WrapKey};
+use crate::encryption::{self, ObjectKeys, WrapKey};
 use crate::error::Error;
 use crate::model::{
     Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, Encryption, OBJECT_BYTES_MAX,
@@ -64,11 +64,11 @@ enum KeyToComplete {
     NotAskedFor(Option<CustomerKey>),
     /// An SSE-C upload is completed without its key.
     NotGiven,
-    Opened(Box<(WrapKey, ObjectKey)>),
+    Opened(Box<(WrapKey, ObjectKeys)>),
 }
 
 impl KeyToComplete {
-    fn opened(&self) -> Option<&(WrapKey, ObjectKey)> {
+    fn opened(&self) -> Option<&(WrapKey, ObjectKeys)> {
         match self {
             Self::Opened(opened) => Some(opened),
             Self::NotAskedFor(_) | Self::NotGiven => None,
@@ -205,7 +205,7 @@ impl Objects {
         bucket: &Bucket,
         object_key: &str,
         upload: &OpenUpload,
-        opened: Option<&(WrapKey, ObjectKey)>,
+        opened: Option<&(WrapKey, ObjectKeys)>,
         row: &mut VersionRow,
         parts: &[StoredPart],
     ) -> Result<(), Error> {
@@ -215,8 +215,7 @@ impl Objects {
                 multipart: true,
                 ..RecordFlags::default()
             };
-            row.key.record = key.wrap(oek, &bind, flags)?;
-            return Ok(());
+            return key.wrap(oek, &bind, flags, &mut row.key);
         }
         let completion = upload.row.completion()?.ok_or_else(|| Error::Corrupted {
             what: "upload row".to_owned(),
@@ -365,7 +364,7 @@ fn composite_checksum(
 /// where there is no checksum or no key to seal it with.
 fn seal_checksums(
     mode: SseMode,
-    oek: Option<&ObjectKey>,
+    oek: Option<&ObjectKeys>,
     odi: &ObjectDataId,
     checksum: Option<&Checksum>,
     chosen: &[&OpenPart],

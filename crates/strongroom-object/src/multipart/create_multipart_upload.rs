@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! CreateMultipartUpload: fixes mode, key, context and checksum algorithm for all parts.
 
-use strongroom_format::{ObjectDataId, ObjectKey, RecordFlags, SseMode};
+use strongroom_format::{ObjectDataId, RecordFlags, SseMode};
 use strongroom_store::{Batch, CommitError, Write};
 
 use super::upload::upload_id;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::{
     ChecksumAlgorithm, ChecksumType, Encryption, EncryptionRequest, ObjectName, Properties, Scope,
 };
-use crate::objects::{Objects, random_32, random_uid};
+use crate::objects::{Objects, random_uid};
 use crate::rows::{self, UploadRow};
 use crate::table_key::{self, UPLOADS};
 use crate::version::bucket_unchanged;
@@ -61,7 +61,7 @@ impl Objects {
         let checksum_type = fix_type(input.checksum_algorithm, input.checksum_type)?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
-        let oek = ObjectKey::generate(random_32()?);
+        let oek = wrap_key.new_object_keys()?;
         let odi = ObjectDataId(random_uid()?);
         let completion_key = (wrap_key.mode() == SseMode::C)
             .then(|| oek.completion_key(&odi).expose_secret().to_vec());
@@ -89,7 +89,7 @@ impl Objects {
             pending: true,
             ..RecordFlags::default()
         };
-        row.key.record = wrap_key.wrap(&oek, &bind, flags)?;
+        wrap_key.wrap(&oek, &bind, flags, &mut row.key)?;
         let key = table_key::upload(bucket.uid(), &input.object_key, &row.upload_uid);
         let mut batch = Batch {
             preconditions: vec![bucket_unchanged(&bucket)],

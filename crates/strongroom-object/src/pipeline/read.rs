@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use strongroom_format::{SEGMENT_PREFIX_BYTES, SegmentSpan};
+use strongroom_format::SegmentSpan;
 use strongroom_store::{BlobLocation, BlobPin, BlobReader, Blobs, UnitBuffer};
 use tokio::task::JoinHandle;
 
@@ -180,10 +180,10 @@ impl Reader {
         };
         match source {
             SealedSource::Inline(mut sealed) => {
-                let len = opener
+                let plain = opener
                     .open_segment(0, &mut sealed)
                     .map_err(|_| damaged(0))?;
-                let start = SEGMENT_PREFIX_BYTES;
+                let (start, len) = (plain.start, plain.len());
                 self.ready
                     .extend(trim.take(&Bytes::from(sealed), start, len)?);
             }
@@ -232,11 +232,11 @@ impl Current {
         let mut opened = Vec::new();
         for (slot, index) in (0..run.count).enumerate() {
             let segment = run.first.saturating_add(index);
-            let len = self
+            let plain = self
                 .opener
                 .open_segment(segment, buffer.slot_mut(slot))
                 .map_err(|_| damaged(segment))?;
-            opened.push((buffer.slot_offset(slot) + SEGMENT_PREFIX_BYTES, len));
+            opened.push((buffer.slot_offset(slot) + plain.start, plain.len()));
         }
         let bytes = buffer.into_bytes();
         for (start, len) in opened {

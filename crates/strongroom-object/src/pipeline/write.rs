@@ -4,28 +4,26 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use strongroom_format::{
-    SEGMENT_OVERHEAD_BYTES, SEGMENT_PLAIN_BYTES, SEGMENT_PREFIX_BYTES, SEGMENT_SEALED_BYTES,
-};
-use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer, UnitSealer};
+use strongroom_format::SEGMENT_PLAIN_BYTES;
+use strongroom_store::layout::UnitLayout;
+use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
 
+use super::{BodySealer, Layers};
 use crate::digest::{Digester, Digests};
 use crate::error::Error;
 use crate::model::{Body, BodyLength, ChecksumAlgorithm};
 
-/// Sealed bodies up to this size live in the tables, bytes.
+/// Sealed bodies up to this size live in the tables, bytes under one layer.
 pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
 /// Segments written with one call.
 const UNITS_PER_WRITE: usize = 8;
 const SEGMENT_PLAIN: usize = 65_536;
-const SEGMENT_OVERHEAD: usize = 32;
-/// Plaintext of the longest sealed body that lives in the tables.
+/// Plaintext of the longest body that lives in the tables.
 const INLINE_PLAIN_BYTES_MAX: u64 = INLINE_SEALED_BYTES_MAX - 32;
-const INLINE_PLAIN_MAX: usize = 32 * 1024 - SEGMENT_OVERHEAD;
+const INLINE_PLAIN_MAX: usize = 32 * 1024 - 32;
 
 const _: () = {
-    assert!(SEGMENT_PLAIN_BYTES == 65_536 && SEGMENT_OVERHEAD_BYTES == 32);
-    assert!(SEGMENT_SEALED_BYTES == SEGMENT_PLAIN_BYTES + SEGMENT_OVERHEAD_BYTES);
+    assert!(SEGMENT_PLAIN_BYTES == 65_536);
     assert!(
         INLINE_SEALED_BYTES_MAX < 65_568,
         "an inline body is one segment"
@@ -55,7 +53,7 @@ pub struct SealedBytes {
 /// Read `body` to its end, which must come where `length` says, digest and seal it.
 ///
 /// Nothing stays behind when this fails. `md5` asks for an MD5, `checksum` for a checksum besides.
-pub async fn seal_body<S: UnitSealer>(
+pub async fn seal_body<S: BodySealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
@@ -78,7 +76,7 @@ pub async fn seal_body<S: UnitSealer>(
     })
 }
 
-async fn write<S: UnitSealer>(
+async fn write<S: BodySealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
@@ -86,17 +84,19 @@ async fn write<S: UnitSealer>(
 ) -> Result<SealedBody, Error> {
     let (BodyLength::Exactly(bytes) | BodyLength::AtMost(bytes)) = incoming.length;
     strongroom_format::sealed_bytes(bytes).ok_or(Error::Internal("impossible length"))?;
-    let mut slot = vec![0; slot_bytes(incoming.length)];
+    let layers = sealer.layers();
+    let prefix = layers.prefix_bytes();
+    let mut slot = vec![0; slot_bytes(incoming.length, layers)];
     let mut filled = 0;
     while let Some(piece) = incoming.next().await? {
-        let start = SEGMENT_PREFIX_BYTES + filled;
+        let start = prefix + filled;
         match slot.get_mut(start..start + piece.len()) {
             Some(room) if filled + piece.len() <= INLINE_PLAIN_MAX => {
                 room.copy_from_slice(&piece);
                 filled += piece.len();
             }
             _ => {
-                let plain = SEGMENT_PREFIX_BYTES..start;
+                let plain = prefix..start;
                 let before = Bytes::copy_from_slice(slot.get(plain).unwrap_or_default());
                 drop(slot);
                 return write_blob(blobs, blob, sealer, incoming, [before, piece])
@@ -105,7 +105,7 @@ async fn write<S: UnitSealer>(
             }
         }
     }
-    slot.truncate(filled + SEGMENT_OVERHEAD);
+    slot.truncate(filled + layers.overhead_bytes());
     sealer
         .seal_unit(0, true, &mut slot)
         .map_err(|_| Error::Internal("sealing failed"))?;
@@ -113,25 +113,31 @@ async fn write<S: UnitSealer>(
 }
 
 /// Room for a body that stays in memory; none for one that is known not to.
-fn slot_bytes(length: BodyLength) -> usize {
+fn slot_bytes(length: BodyLength, layers: Layers) -> usize {
     let plain = match length {
         BodyLength::Exactly(bytes) => usize::try_from(bytes).ok(),
         BodyLength::AtMost(bytes) => usize::try_from(bytes.min(INLINE_PLAIN_BYTES_MAX)).ok(),
     };
     let plain = plain.filter(|plain| *plain <= INLINE_PLAIN_MAX);
-    plain.unwrap_or_default() + SEGMENT_OVERHEAD
+    plain.unwrap_or_default() + layers.overhead_bytes()
 }
 
-async fn write_blob<S: UnitSealer>(
+async fn write_blob<S: BodySealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
     incoming: &mut Incoming<'_>,
     first: [Bytes; 2],
 ) -> Result<BlobProof, Error> {
-    let writer = blobs.create(blob, blobs.layout(), sealer).await?;
+    let layers = sealer.layers();
+    let layout = layers
+        .layout(blobs)
+        .ok_or(Error::Internal("no units for two layers"))?;
+    let writer = blobs.create(blob, layout, sealer).await?;
     let mut segments = Segments {
         blobs,
+        layers,
+        layout,
         writer,
         buffer: None,
     };
@@ -195,6 +201,8 @@ impl BodyLength {
 /// that: nobody has to know beforehand where the body ends.
 struct Segments<'a, S> {
     blobs: &'a Blobs,
+    layers: Layers,
+    layout: UnitLayout,
     writer: BlobWriter<S>,
     buffer: Option<Filling>,
 }
@@ -205,13 +213,13 @@ struct Filling {
     filled: usize,
 }
 
-impl<S: UnitSealer> Segments<'_, S> {
+impl<S: BodySealer> Segments<'_, S> {
     async fn take(&mut self, mut piece: Bytes) -> Result<(), Error> {
         while !piece.is_empty() {
             let mut filling = self.room().await?;
             let take = piece.len().min(SEGMENT_PLAIN - filling.filled);
             let from = piece.split_to(take);
-            let start = SEGMENT_PREFIX_BYTES + filling.filled;
+            let start = self.layers.prefix_bytes() + filling.filled;
             filling
                 .buffer
                 .slot_mut(filling.slot)
@@ -239,7 +247,7 @@ impl<S: UnitSealer> Segments<'_, S> {
             None => {}
         }
         Ok(Filling {
-            buffer: self.blobs.buffer(self.blobs.layout(), UNITS_PER_WRITE),
+            buffer: self.blobs.buffer(self.layout, UNITS_PER_WRITE),
             slot: 0,
             filled: 0,
         })
@@ -247,7 +255,7 @@ impl<S: UnitSealer> Segments<'_, S> {
 
     async fn finish(mut self) -> Result<BlobProof, Error> {
         let mut last = self.buffer.ok_or(Error::Internal("a blob without bytes"))?;
-        let sealed_len = u32::try_from(last.filled + SEGMENT_OVERHEAD)
+        let sealed_len = u32::try_from(last.filled + self.layers.overhead_bytes())
             .map_err(|_| Error::Internal("a slot is too long"))?;
         last.buffer.set_last_len(sealed_len);
         self.writer.write_end(last.buffer, last.slot + 1).await?;

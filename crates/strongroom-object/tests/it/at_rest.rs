@@ -20,10 +20,11 @@ async fn no_write_path_leaves_plaintext_on_the_drive() {
     let folder = tempfile::tempdir().unwrap();
     let house = house_on(Arc::new(LocalDrive::open(folder.path()).unwrap())).await;
     house.bucket("bucket").await;
-    let requests: [fn() -> EncryptionRequest; 3] = [
+    let requests: [fn() -> EncryptionRequest; 4] = [
         || EncryptionRequest::S3,
         kms,
         || EncryptionRequest::Customer(customer(b'K')),
+        dsse,
     ];
     for (mode, request) in requests.into_iter().enumerate() {
         for size in [0, 1_000, 32_000, 40_000, 700_000] {

@@ -251,6 +251,17 @@ pub(crate) fn kms() -> EncryptionRequest {
     }
 }
 
+pub(crate) fn dsse() -> EncryptionRequest {
+    dsse_under(None)
+}
+
+pub(crate) fn dsse_under(key_id: Option<String>) -> EncryptionRequest {
+    EncryptionRequest::Dsse {
+        key_id,
+        context: strongroom_format::EncryptionContext::new(),
+    }
+}
+
 /// Recognisable bytes of any length.
 pub(crate) fn pattern(len: usize) -> Vec<u8> {
     b"Strongroom-Plaintext-Marker/"

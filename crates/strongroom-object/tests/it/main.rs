@@ -15,6 +15,7 @@ mod at_rest;
 mod binding;
 mod bodies;
 mod bucket_key;
+mod dsse;
 mod harness;
 mod listing;
 mod model;

@@ -5,15 +5,15 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use strongroom_audit::{Audit, AuditOptions};
-use strongroom_kms::Kms;
 use strongroom_kms::root::{self, Keyring, KeyringFile, RootKey, Rotation};
-use strongroom_object::{EncryptionRequest, Objects, ObjectsOptions};
+use strongroom_kms::{CreateKeyInput, DisableKeyInput, EnableKeyInput, Kms};
+use strongroom_object::{EncryptionRequest, Objects, ObjectsOptions, Scope};
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
 use strongroom_store::{Store, StoreOptions, TableId};
 use strongroom_testkit::{SimClock, SimDrive};
 
-use crate::harness::{ACCOUNT, House, REGION, caller, customer, kms, pattern};
+use crate::harness::{ACCOUNT, House, REGION, caller, customer, dsse_under, kms, pattern};
 use crate::multipart::{complete, completed, create, part};
 
 struct Rig {
@@ -235,4 +235,62 @@ async fn damaged_row_is_counted_and_left() {
     assert_eq!(rig.rows(VERSIONS)[0].1, rows[1].1);
     assert_eq!(rig.house.get("bucket", "b", None).await.unwrap(), b"x");
     assert!(rig.house.get("bucket", "a", None).await.is_err());
+}
+
+/// Two layers: the outer record comes forward by itself, and nobody asks the key service for the
+/// inner one, whose key may be disabled.
+#[tokio::test]
+async fn outer_layers_come_forward_without_the_key_service() {
+    let mut rig = rig().await;
+    let house = &rig.house;
+    house.bucket("bucket").await;
+    let key = {
+        let (request, input) = (house.request(), CreateKeyInput::default());
+        let Scope { caller, receipt } = request.scope();
+        house.kms.create_key(caller, receipt, input).await.unwrap()
+    };
+    let request = || dsse_under(Some(key.arn.clone()));
+    for (name, size) in [("small", 10), ("large", 200_000)] {
+        let bytes = pattern(size);
+        house.put("bucket", name, &bytes, request()).await.unwrap();
+    }
+    let upload = create(house, request()).await;
+    let one = pattern(MIB5);
+    let first = part(house, &upload, 1, &one, None).await.unwrap();
+    let before = (rig.rows(VERSIONS), rig.rows(BODIES), rig.rows(CATALOGUE));
+    rig.rotate();
+    let key_id = key.arn.clone();
+    {
+        let request = rig.house.request();
+        let Scope { caller, receipt } = request.scope();
+        let input = DisableKeyInput { key_id };
+        let disabled = rig.house.kms.disable_key(caller, receipt, input);
+        disabled.await.unwrap();
+    }
+    assert!(rig.house.get("bucket", "small", None).await.is_err());
+    assert_eq!(rig.rewrap().await, (3, 3, 0));
+    assert_eq!(rig.rewrap().await, (3, 0, 0));
+    {
+        let request = rig.house.request();
+        let Scope { caller, receipt } = request.scope();
+        let key_id = key.arn.clone();
+        let enabled = rig
+            .house
+            .kms
+            .enable_key(caller, receipt, EnableKeyInput { key_id });
+        enabled.await.unwrap();
+    }
+    let after = (rig.rows(VERSIONS), rig.rows(BODIES), rig.rows(CATALOGUE));
+    assert_ne!(before.0, after.0);
+    assert_eq!((before.1, before.2), (after.1, after.2));
+    let house = &rig.house;
+    for (name, size) in [("small", 10), ("large", 200_000)] {
+        let got = house.get("bucket", name, None).await.unwrap();
+        assert_eq!(got, pattern(size));
+    }
+    let second = part(house, &upload, 2, b"end", None).await.unwrap();
+    let parts = vec![completed(1, &first), completed(2, &second)];
+    complete(house, &upload, parts, None).await.unwrap();
+    let got = house.get("bucket", "k", None).await.unwrap();
+    assert_eq!(got, [one, b"end".to_vec()].concat());
 }

@@ -29,6 +29,7 @@ enum Mode {
     S3,
     Kms,
     C,
+    Dsse,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +41,14 @@ enum Shape {
     Composed,
 }
 
-const MODES: [Mode; 3] = [Mode::S3, Mode::Kms, Mode::C];
+const MODES: [Mode; 4] = [Mode::S3, Mode::Kms, Mode::C, Mode::Dsse];
 
 impl Mode {
     fn request(self) -> EncryptionRequest {
         match self {
             Self::S3 => EncryptionRequest::S3,
             Self::C => EncryptionRequest::Customer(customer(1)),
+            Self::Dsse => dsse(),
             Self::Kms => {
                 let mut context = EncryptionContext::new();
                 context.insert("team".to_owned(), "red".to_owned()).unwrap();

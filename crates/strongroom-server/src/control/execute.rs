@@ -177,6 +177,8 @@ fn shown(found: Inspection) -> serde_json::Value {
             ),
             "sealed_key_record": "OSK1",
             "sealed_key_record_bytes": found.record_bytes,
+            "outer_sealed_key_record_bytes": found.outer_record_bytes,
+            "layers": if found.outer_record_bytes.is_some() { 2 } else { 1 },
             "object_data_id": found.object_data_id,
         },
         "encryption": {

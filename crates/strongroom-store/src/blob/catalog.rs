@@ -126,6 +126,7 @@ mod tests {
             refs,
             sealed_bytes: 1,
             created_seq: 1,
+            layout: UnitLayout::PRODUCT,
         };
         assert_eq!(row(1).shared(), Some(row(2)));
         assert_eq!(row(7).shared().unwrap().released(), Some(row(7)));
