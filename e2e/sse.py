@@ -22,6 +22,7 @@ ALL = (SSE, KID, CTX, BK, C_ALG, C_KEY, C_MD5)
 # Operation -> what its answer may carry besides the mode and the key.
 EXPECTED = {
     "PutObject": {"context", "customer"},
+    "PostObject": {"customer"},
     "CopyObject": {"context", "customer"},
     "CreateMultipartUpload": {"context", "customer"},
     "UploadPart": {"customer"},

@@ -172,6 +172,7 @@ impl Asked {
         let method = match method {
             AuthMethod::Header => "AuthHeader",
             AuthMethod::Query => "QueryString",
+            AuthMethod::Form => "PostPolicy",
         };
         self.additional
             .insert("SignatureVersion".to_owned(), "SigV4".into());

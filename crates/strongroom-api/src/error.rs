@@ -153,6 +153,7 @@ codes! {
     InvalidPart, "InvalidPart", BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber, "InvalidPartNumber", RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder, "InvalidPartOrder", BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
+    InvalidPolicyDocument, "InvalidPolicyDocument", BAD_REQUEST, "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange, "InvalidRange", RANGE_NOT_SATISFIABLE, "The requested range is not satisfiable";
     InvalidRedirectLocation, "InvalidRedirectLocation", BAD_REQUEST, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRequest, "InvalidRequest", BAD_REQUEST, "Invalid Request";
@@ -164,9 +165,11 @@ codes! {
     KmsInvalidKeyUsage, "KMS.InvalidKeyUsageException", BAD_REQUEST, "The KMS key cannot be used for this operation.";
     KmsInvalidState, "KMS.KMSInvalidStateException", BAD_REQUEST, "The state of the KMS key does not allow this operation.";
     KmsNotFound, "KMS.NotFoundException", BAD_REQUEST, "The KMS key does not exist.";
+    MalformedPostRequest, "MalformedPOSTRequest", BAD_REQUEST, "The body of your POST request is not well-formed multipart/form-data.";
     MalformedXml, "MalformedXML", BAD_REQUEST, "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedTrailer, "MalformedTrailerError", BAD_REQUEST, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MaxMessageLengthExceeded, "MaxMessageLengthExceeded", BAD_REQUEST, "Your request was too big.";
+    MaxPostPreDataLengthExceeded, "MaxPostPreDataLengthExceeded", BAD_REQUEST, "Your POST request fields preceding the upload file were too large.";
     MetadataTooLarge, "MetadataTooLarge", BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed, "MethodNotAllowed", METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
     MissingContentLength, "MissingContentLength", LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";

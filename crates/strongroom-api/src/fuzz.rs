@@ -56,6 +56,11 @@ pub fn s3_xml(body: &[u8]) {
     s3::fuzz_documents(body);
 }
 
+/// The policy of an upload form, before base64.
+pub fn post_policy(document: &[u8]) {
+    s3::post_policy::fuzz(document);
+}
+
 /// A request document of the key service.
 pub fn kms_json(body: &[u8]) {
     kms::fuzz_documents(body);
@@ -95,6 +100,11 @@ mod tests {
     #[test]
     fn s3_xml() {
         replay("s3_xml", super::s3_xml);
+    }
+
+    #[test]
+    fn post_policy() {
+        replay("post_policy", super::post_policy);
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub enum AuthMethod {
     Header,
     /// In the query (presigned).
     Query,
+    /// In the fields of a form, over its policy. Only the policy says what may be done with it: the
+    /// adapter compares it with the form.
+    Form,
 }
 
 /// What a verified request says about its caller.
@@ -71,6 +74,7 @@ impl Caller {
             secure_transport: verified.secure_transport,
             auth_method: match verified.kind {
                 AuthKind::Presigned => AuthMethod::Query,
+                AuthKind::Form => AuthMethod::Form,
                 AuthKind::Header | AuthKind::Anonymous => AuthMethod::Header,
             },
             region: verified.region,

@@ -34,5 +34,5 @@ pub use form::{FormDecoder, FormError, FormHead};
 pub use secret::SecretAccessKey;
 pub use sigv4::{
     AuthKind, Expected, ParsedAuth, PayloadMode, RequestToVerify, SigV4Error, SigningKeyCache,
-    VerifiedSignature, parse_auth, verify,
+    VerifiedSignature, parse_auth, parse_form, verify,
 };

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! HTTP frames -> [aws-chunked framing and its signatures] -> length, SHA-256 -> pieces
+//! HTTP frames -> [form, of which the fields are read first] -> length of the file -> pieces
 //! ```
 //!
 //! The end of the stream is only reported when framing, signatures, length and the declared
@@ -12,6 +13,7 @@
 mod frames;
 mod pace;
 
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +21,14 @@ use std::task::{Context, Poll};
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use bytes::{Buf, Bytes, BytesMut};
-use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm};
+use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm, PUT_BYTES_MAX};
 use strongroom_wire::chunked::Event;
+use strongroom_wire::form::{self, FormDecoder, FormError, FormHead, HEAD_BYTES_MAX};
 use strongroom_wire::{ChunkDecoder, ChunkError};
 
 use crate::error::{S3Code, S3Error};
-use crate::s3::checksum_headers;
+use crate::s3::object_error::entity_too_large;
+use crate::s3::{checksum_headers, form_fields};
 pub(crate) use frames::Frames;
 pub(crate) use pace::STALL_TIMEOUT;
 
@@ -57,6 +61,15 @@ pub(crate) enum Framing {
         /// What came and is not decoded yet.
         input: Bytes,
     },
+    /// The file of an upload form.
+    Form {
+        /// The decoder.
+        decoder: Box<FormDecoder>,
+        /// What came and is not decoded yet.
+        input: Bytes,
+        /// How long the file may be.
+        file_bytes: RangeInclusive<u64>,
+    },
 }
 
 impl Framing {
@@ -73,6 +86,15 @@ impl Framing {
         Self::Chunked {
             decoder: Box::new(decoder),
             input: Bytes::new(),
+        }
+    }
+
+    /// A form with this boundary.
+    pub(crate) fn form(boundary: &str) -> Self {
+        Self::Form {
+            decoder: Box::new(FormDecoder::new(boundary)),
+            input: Bytes::new(),
+            file_bytes: 0..=PUT_BYTES_MAX,
         }
     }
 }
@@ -100,6 +122,50 @@ impl RequestBody {
     pub(crate) fn length(&self) -> Result<u64, S3Error> {
         self.declared_length
             .ok_or_else(|| S3Error::from_code(S3Code::MissingContentLength))
+    }
+
+    /// How long the file of a form may be; `None` where the body is no form.
+    pub(crate) fn file_bytes_max(&self) -> Option<u64> {
+        match &self.framing {
+            Framing::Form { file_bytes, .. } => Some(*file_bytes.end()),
+            Framing::Plain | Framing::Hashed { .. } | Framing::Chunked { .. } => None,
+        }
+    }
+
+    /// What the policy of a form permits its file's length to be.
+    pub(crate) fn limit_file(&mut self, permitted: RangeInclusive<u64>) {
+        if let Framing::Form { file_bytes, .. } = &mut self.framing {
+            let most = (*permitted.end()).min(PUT_BYTES_MAX);
+            *file_bytes = *permitted.start()..=most;
+        }
+    }
+
+    /// Reads a form up to the content of its file.
+    pub(crate) async fn form_head(&mut self) -> Result<FormHead, S3Error> {
+        loop {
+            let Framing::Form { decoder, input, .. } = &mut self.framing else {
+                return Err(S3Error::internal("the head of a body that is no form"));
+            };
+            while !input.is_empty() {
+                let step = decoder.decode(input).map_err(|error| match error {
+                    FormError::TooLong => S3Error::from_code(S3Code::MaxPostPreDataLengthExceeded)
+                        .with("MaxPostPreDataLengthBytes", HEAD_BYTES_MAX.to_string()),
+                    other => form_error(other),
+                })?;
+                input.advance(step.consumed);
+                if let form::Event::Head(head) = step.event {
+                    return Ok(head);
+                }
+            }
+            let Some(data) = std::future::poll_fn(|cx| self.frames.poll_data(cx)).await else {
+                let error = decoder.finish().err().unwrap_or(FormError::Incomplete);
+                return Err(form_error(error));
+            };
+            let data = data?;
+            self.wire_bytes
+                .fetch_add(count(data.len()), Ordering::Relaxed);
+            *input = data;
+        }
     }
 
     /// For the conductor.
@@ -170,7 +236,7 @@ impl RequestBody {
         match &mut self.framing {
             Framing::Plain => {}
             Framing::Hashed { digest, .. } => digest.update(&data),
-            Framing::Chunked { input, .. } => {
+            Framing::Chunked { input, .. } | Framing::Form { input, .. } => {
                 *input = data;
                 return Ok(None);
             }
@@ -178,10 +244,17 @@ impl RequestBody {
         self.deliver(data)
     }
 
-    /// The next piece of a chunked body from the input at hand.
+    /// The next piece of a chunked body or a form from the input at hand.
     fn decode_waiting_input(&mut self) -> Result<Option<Bytes>, S3Error> {
-        let Framing::Chunked { decoder, input } = &mut self.framing else {
-            return Ok(None);
+        let (decoder, input) = match &mut self.framing {
+            Framing::Plain | Framing::Hashed { .. } => return Ok(None),
+            Framing::Chunked { decoder, input } => (decoder, input),
+            Framing::Form { decoder, input, .. } => {
+                return match next_of_file(decoder, input)? {
+                    Some(piece) => self.deliver(piece),
+                    None => Ok(None),
+                };
+            }
         };
         while !input.is_empty() {
             let step = decoder.decode(input).map_err(|error| chunk_error(&error))?;
@@ -210,12 +283,30 @@ impl RequestBody {
         {
             return Err(S3Error::from_code(S3Code::IncompleteBody));
         }
+        if let Framing::Form { file_bytes, .. } = &self.framing
+            && self.delivered > *file_bytes.end()
+        {
+            return Err(entity_too_large(self.delivered, *file_bytes.end()));
+        }
         Ok((!piece.is_empty()).then_some(piece))
     }
 
     fn verify_end(&mut self) -> Result<(), S3Error> {
         if let Framing::Chunked { decoder, .. } = &self.framing {
             decoder.finish().map_err(|error| chunk_error(&error))?;
+        }
+        if let Framing::Form {
+            decoder,
+            file_bytes,
+            ..
+        } = &self.framing
+        {
+            decoder.finish().map_err(form_error)?;
+            if self.delivered < *file_bytes.start() {
+                return Err(S3Error::from_code(S3Code::EntityTooSmall)
+                    .with("ProposedSize", self.delivered.to_string())
+                    .with("MinSizeAllowed", file_bytes.start().to_string()));
+            }
         }
         if self
             .declared_length
@@ -251,6 +342,41 @@ impl BodySource for RequestBody {
 
     fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
         self.trailing.clone()
+    }
+}
+
+/// The next piece of a form's file from the input at hand.
+fn next_of_file(decoder: &mut FormDecoder, input: &mut Bytes) -> Result<Option<Bytes>, S3Error> {
+    while !input.is_empty() {
+        let step = decoder.decode(input).map_err(form_error)?;
+        let piece = match step.event {
+            form::Event::NeedMore => None,
+            form::Event::Data(range) => Some(input.slice(range)),
+            form::Event::Delimiter(length) => {
+                let held_back = decoder.delimiter().get(..length);
+                Some(Bytes::copy_from_slice(held_back.unwrap_or_default()))
+            }
+            form::Event::Head(_) => return Err(form_fields::malformed()),
+        };
+        input.advance(step.consumed);
+        if piece.is_some() {
+            return Ok(piece);
+        }
+    }
+    Ok(None)
+}
+
+/// The errors of a form in S3's words.
+fn form_error(error: FormError) -> S3Error {
+    match error {
+        FormError::Malformed | FormError::TooLong | FormError::Incomplete => {
+            form_fields::malformed()
+        }
+        FormError::Files { count } => S3Error::invalid_argument(
+            "POST requires exactly one file upload per request.",
+            "file",
+            count.to_string(),
+        ),
     }
 }
 

@@ -8,10 +8,11 @@ use http::request::Parts;
 use strongroom_audit::RequestFacts;
 use strongroom_iam::{AuthError, Authenticated, claimed_identity};
 use strongroom_wire::sigv4::UnsupportedScheme;
-use strongroom_wire::{ParsedAuth, RequestToVerify, SigV4Error, parse_auth};
+use strongroom_wire::{ParsedAuth, RequestToVerify, SigV4Error, parse_auth, parse_form};
 
 use super::{ApiServices, Exchange};
 use crate::error::{S3Code, S3Error};
+use crate::s3::form_fields::FormFields;
 
 /// The target of the key service's operations.
 const KMS_TARGET_PREFIX: &str = "TrentService.";
@@ -61,18 +62,40 @@ pub(super) fn authenticate(
 ) -> Result<Authenticated, Box<Refused>> {
     let headers = header_lines(parts);
     let request = to_verify(parts, &headers, exchange.secure, body_sha256);
+    identify(services, exchange, &request, parse_auth(&request), service)
+}
+
+/// The same for a form, whose credentials are fields of it.
+pub(super) fn authenticate_form(
+    services: &ApiServices,
+    exchange: &Exchange,
+    parts: &Parts,
+    fields: &FormFields,
+) -> Result<Authenticated, Box<Refused>> {
+    let headers = header_lines(parts);
+    let request = to_verify(parts, &headers, exchange.secure, None);
+    let auth = parse_form(&request, fields.iter());
+    identify(services, exchange, &request, auth, "s3")
+}
+
+fn identify(
+    services: &ApiServices,
+    exchange: &Exchange,
+    request: &RequestToVerify<'_>,
+    auth: Result<ParsedAuth, SigV4Error>,
+    service: &str,
+) -> Result<Authenticated, Box<Refused>> {
     let refused = |auth: Option<&ParsedAuth>, error: S3Error| {
         let mut facts = exchange.facts.clone();
         facts.identity = claimed_identity(auth);
         Box::new(Refused { error, facts })
     };
-    let auth =
-        parse_auth(&request).map_err(|error| refused(None, signature_error(&error, exchange)))?;
+    let auth = auth.map_err(|error| refused(None, signature_error(&error, exchange)))?;
     let authenticated = services
         .iam
         .authenticate(
             &auth,
-            &request,
+            request,
             exchange.facts.clone(),
             services.clock.now_ms(),
         )
@@ -141,6 +164,20 @@ fn signature_error(error: &SigV4Error, exchange: &Exchange) -> S3Error {
             says(S3Code::AuthorizationQueryParametersError),
             region.as_deref(),
         ),
+        SigV4Error::FormFieldMissing { name } => says(S3Code::InvalidArgument)
+            .with("ArgumentName", *name)
+            .with("ArgumentValue", ""),
+        SigV4Error::FormFieldInvalid {
+            name,
+            value,
+            region,
+            ..
+        } => with_region(
+            says(S3Code::InvalidArgument)
+                .with("ArgumentName", *name)
+                .with("ArgumentValue", value),
+            region.as_deref(),
+        ),
         SigV4Error::MissingDate => says(S3Code::AccessDenied),
         SigV4Error::RequestTimeTooSkewed {
             request_time,
@@ -187,10 +224,15 @@ fn signature_error(error: &SigV4Error, exchange: &Exchange) -> S3Error {
                 request_id = exchange.facts.request_id,
                 "a signature did not match"
             );
-            S3Error::from_code(S3Code::SignatureDoesNotMatch)
+            let error = S3Error::from_code(S3Code::SignatureDoesNotMatch)
                 .with("AWSAccessKeyId", access_key_id)
                 .with("StringToSign", string_to_sign)
-                .with("SignatureProvided", signature_provided)
+                .with("SignatureProvided", signature_provided);
+            // A form signs its policy, and nothing else.
+            if canonical_request.is_empty() {
+                return error;
+            }
+            error
                 .with("CanonicalRequest", canonical_request)
                 .with("CanonicalRequestBytes", STANDARD.encode(canonical_request))
         }

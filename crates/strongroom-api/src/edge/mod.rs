@@ -7,6 +7,7 @@
 mod address;
 mod authenticate;
 mod finish;
+mod form;
 mod hoist;
 mod kms;
 mod limits;

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::request::Parts;
-use http::{Response, header};
+use http::{HeaderMap, Response, header};
 use strongroom_audit::{Receipt, RequestFacts};
-use strongroom_iam::{AuthMethod, Authenticated};
+use strongroom_iam::{AuthMethod, Authenticated, Caller};
 use strongroom_wire::chunked::parse_decoded_length;
 use strongroom_wire::sigv4::PayloadMode;
-use strongroom_wire::{ChunkDecoder, ChunkMode};
+use strongroom_wire::{ChunkDecoder, ChunkMode, ChunkSigner};
 
 use super::finish::{Measured, finish_s3};
+use super::form::{self, OpenedForm};
 use super::{Address, ApiServices, Exchange, authenticate, hoist, limits};
 use crate::audit::{self, Asked};
 use crate::body::{Frames, Framing, RequestBody, chunk_error};
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
 use crate::response::{Answer, ResponseBody};
+use crate::s3::form_fields::FormFields;
 use crate::s3::{self, Operation, S3Request, names, operation::Route, policy_conditions};
 
 /// Answers an S3 request.
@@ -106,6 +108,10 @@ async fn run(
         &parts.headers,
         operation.as_ref().ok().copied(),
     );
+    if let Ok(Operation::PostObject) = operation {
+        let names = (address, query);
+        return run_form(services, exchange, &parts, frames, names, pending).await;
+    }
     let authenticated = match authenticate::authenticate(services, exchange, &parts, "s3", None) {
         Ok(authenticated) => authenticated,
         Err(refused) => return pending.refuse(services, refused.facts, refused.error),
@@ -122,12 +128,68 @@ async fn run(
             .asked
             .head(&address, &query, &parts.headers, Some(operation));
     }
+    let Authenticated {
+        caller,
+        payload,
+        chunk_seed,
+    } = authenticated;
+    check_owner(services, &parts.headers)?;
+    let (framing, length) = framing(&parts.headers, payload, chunk_seed)?;
+    let wire_bytes = Arc::clone(&pending.wire_bytes);
     let arrived = Arrived {
-        authenticated,
-        frames,
-        wire_bytes: &pending.wire_bytes,
+        caller,
+        address,
+        query,
+        headers: parts.headers,
+        form: None,
+        body: RequestBody::new(frames, framing, length, wire_bytes),
     };
-    let mut request = request(services, exchange, parts, address, query, arrived)?;
+    let mut request = request(services, exchange, arrived);
+    s3::handle(operation, &mut request, receipt).await
+}
+
+/// The same for a POST to a bucket: a form that has its credentials in its fields, or nothing.
+async fn run_form(
+    services: &Arc<ApiServices>,
+    exchange: &Exchange,
+    parts: &Parts,
+    frames: Frames,
+    (address, query): (Address, Query),
+    pending: &mut Pending,
+) -> Result<Answer, S3Error> {
+    let opened = form::open(parts, frames, &address, &pending.wire_bytes).await;
+    let OpenedForm {
+        fields,
+        address,
+        headers,
+        body,
+    } = match opened {
+        Ok(opened) => opened,
+        Err(error) => return pending.refuse(services, exchange.facts.clone(), error),
+    };
+    let operation = Operation::PostObject;
+    pending
+        .asked
+        .head(&address, &query, &headers, Some(operation));
+    let authenticated = match authenticate::authenticate_form(services, exchange, parts, &fields) {
+        Ok(authenticated) => authenticated,
+        Err(refused) => return pending.refuse(services, refused.facts, refused.error),
+    };
+    let caller = authenticated.caller;
+    pending.asked.authenticated(caller.auth_method());
+    let facts = caller.facts().clone();
+    let receipt = pending.receipt.insert(services.audit.begin(facts));
+    audit::can_be_recorded(&services.audit)?;
+    check_owner(services, &headers)?;
+    let arrived = Arrived {
+        caller,
+        address,
+        query,
+        headers,
+        form: Some(fields),
+        body,
+    };
+    let mut request = request(services, exchange, arrived);
     s3::handle(operation, &mut request, receipt).await
 }
 
@@ -177,35 +239,25 @@ impl Head {
     }
 }
 
-struct Arrived<'a> {
-    authenticated: Authenticated,
-    frames: Frames,
-    wire_bytes: &'a Arc<AtomicU64>,
-}
-
-fn request(
-    services: &Arc<ApiServices>,
-    exchange: &Exchange,
-    parts: Parts,
+/// A request whose caller is known.
+struct Arrived {
+    caller: Caller,
     address: Address,
     query: Query,
-    arrived: Arrived<'_>,
-) -> Result<S3Request, S3Error> {
+    headers: HeaderMap,
+    form: Option<FormFields>,
+    body: RequestBody,
+}
+
+fn request(services: &Arc<ApiServices>, exchange: &Exchange, arrived: Arrived) -> S3Request {
     let Arrived {
-        authenticated,
-        frames,
-        wire_bytes,
-    } = arrived;
-    if let Some(owner) = parts.headers.get(names::EXPECTED_BUCKET_OWNER)
-        && owner.as_bytes() != services.account_id.as_bytes()
-    {
-        return Err(S3Error::from_code(S3Code::AccessDenied));
-    }
-    let Authenticated {
         caller,
-        payload,
-        chunk_seed,
-    } = authenticated;
+        address,
+        query,
+        headers,
+        form,
+        body,
+    } = arrived;
     let place = policy_conditions::Place {
         region: &services.region,
         account_id: &services.account_id,
@@ -213,18 +265,43 @@ fn request(
     let conditions = policy_conditions::of(
         caller.facts(),
         caller.auth_method(),
-        &parts.headers,
+        &headers,
         &query,
         place,
     );
-    let caller = caller.with_conditions(conditions);
-    let announced = parts
-        .headers
-        .get(names::TRAILER)
-        .map(http::HeaderValue::as_bytes);
-    let (framing, length) = match payload.chunk_mode() {
+    S3Request {
+        caller: caller.with_conditions(conditions),
+        bucket: address.bucket,
+        object_key: address.object_key,
+        query,
+        headers,
+        secure: exchange.secure,
+        body: Some(body),
+        form,
+        services: Arc::clone(services),
+    }
+}
+
+/// All buckets belong to one account.
+fn check_owner(services: &ApiServices, headers: &HeaderMap) -> Result<(), S3Error> {
+    match headers.get(names::EXPECTED_BUCKET_OWNER) {
+        Some(owner) if owner.as_bytes() != services.account_id.as_bytes() => {
+            Err(S3Error::from_code(S3Code::AccessDenied))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How the body is framed, and its length where that is known.
+fn framing(
+    headers: &HeaderMap,
+    payload: PayloadMode,
+    chunk_seed: Option<ChunkSigner>,
+) -> Result<(Framing, Option<u64>), S3Error> {
+    let announced = headers.get(names::TRAILER).map(http::HeaderValue::as_bytes);
+    match payload.chunk_mode() {
         Some(mode) => {
-            let length = decoded_length(&parts)?;
+            let length = decoded_length(headers)?;
             if mode != ChunkMode::Signed && announced.is_none() {
                 return Err(S3Error::invalid_request(
                     "The x-amz-trailer header is missing.",
@@ -232,13 +309,11 @@ fn request(
             }
             let decoder = ChunkDecoder::new(mode, length, chunk_seed, announced)
                 .map_err(|error| chunk_error(&error))?;
-            (Framing::chunked(decoder), Some(length))
+            Ok((Framing::chunked(decoder), Some(length)))
         }
-        None if announced.is_some() => {
-            return Err(S3Error::invalid_request(
-                "The x-amz-trailer header needs a streaming payload with a trailer.",
-            ));
-        }
+        None if announced.is_some() => Err(S3Error::invalid_request(
+            "The x-amz-trailer header needs a streaming payload with a trailer.",
+        )),
         None => {
             let framing = match payload {
                 PayloadMode::Sha256(declared) => Framing::hashed(declared),
@@ -248,32 +323,16 @@ fn request(
                 | PayloadMode::SignedChunksTrailer
                 | PayloadMode::UnsignedTrailer => Framing::Plain,
             };
-            let chunked_transfer = parts.headers.contains_key(header::TRANSFER_ENCODING);
-            let length = limits::content_length(&parts.headers)?;
-            (framing, length.filter(|_| !chunked_transfer))
+            let chunked_transfer = headers.contains_key(header::TRANSFER_ENCODING);
+            let length = limits::content_length(headers)?;
+            Ok((framing, length.filter(|_| !chunked_transfer)))
         }
-    };
-    Ok(S3Request {
-        caller,
-        bucket: address.bucket,
-        object_key: address.object_key,
-        query,
-        headers: parts.headers,
-        secure: exchange.secure,
-        body: Some(RequestBody::new(
-            frames,
-            framing,
-            length,
-            Arc::clone(wire_bytes),
-        )),
-        services: Arc::clone(services),
-    })
+    }
 }
 
 /// `x-amz-decoded-content-length`, which every aws-chunked body must declare.
-fn decoded_length(parts: &Parts) -> Result<u64, S3Error> {
-    let value = parts
-        .headers
+fn decoded_length(headers: &HeaderMap) -> Result<u64, S3Error> {
+    let value = headers
         .get(names::DECODED_CONTENT_LENGTH)
         .ok_or_else(|| S3Error::from_code(S3Code::MissingContentLength))?;
     parse_decoded_length(value.as_bytes()).ok_or_else(|| {

@@ -76,7 +76,7 @@ use crate::edge::KmsRequest;
 use crate::error::S3Error;
 use crate::response::{KmsAnswer, ResponseBody};
 use fault::{KmsFault, KmsFaultKind};
-use json::Json;
+pub(crate) use json::Json;
 use members::Members;
 use operation::Operation;
 use reply::Reply;

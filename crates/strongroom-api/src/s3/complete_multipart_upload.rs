@@ -198,7 +198,7 @@ pub(crate) fn fuzz(body: &[u8]) {
 
 /// The object's URL as S3 shows it: the endpoint that was asked, with the bucket in the path
 /// unless the host names it.
-fn location(secure: bool, host: &str, bucket: &str, object_key: &str) -> String {
+pub(super) fn location(secure: bool, host: &str, bucket: &str, object_key: &str) -> String {
     let scheme = if secure { "https" } else { "http" };
     let object_key = url_encoded(object_key);
     let in_host = host

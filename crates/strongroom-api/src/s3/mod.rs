@@ -5,10 +5,13 @@ pub(crate) mod checksum_headers;
 pub(crate) mod conditions;
 pub(crate) mod copy_source;
 pub(crate) mod encryption_headers;
+pub(crate) mod form_fields;
 pub(crate) mod names;
 pub(crate) mod object_error;
 pub(crate) mod operation;
 pub(crate) mod policy_conditions;
+pub(crate) mod post_object;
+pub(crate) mod post_policy;
 pub(crate) mod properties;
 pub(crate) mod range;
 pub(crate) mod request;
@@ -80,6 +83,7 @@ pub(crate) async fn handle(
         Operation::ListObjects => list_objects::handle(req, receipt).await,
         Operation::ListObjectsV2 => list_objects_v2::handle(req, receipt).await,
         Operation::ListParts => list_parts::handle(req, receipt).await,
+        Operation::PostObject => post_object::handle(req, receipt).await,
         Operation::PutBucketEncryption => put_bucket_encryption::handle(req, receipt).await,
         Operation::PutBucketVersioning => put_bucket_versioning::handle(req, receipt).await,
         Operation::PutObject => put_object::handle(req, receipt).await,

@@ -36,6 +36,7 @@ pub(crate) enum Operation {
     ListObjects,
     ListObjectsV2,
     ListParts,
+    PostObject,
     PutBucketEncryption,
     PutBucketVersioning,
     PutObject,
@@ -101,9 +102,8 @@ impl Operation {
             Method::DELETE if query.has("encryption") => Ok(Self::DeleteBucketEncryption),
             Method::DELETE => Ok(Self::DeleteBucket),
             Method::POST if query.has("delete") => Ok(Self::DeleteObjects),
-            Method::POST => Err(S3Error::not_implemented(
-                "POST to a bucket without a known sub-resource",
-            )),
+            // A form: whether it is one is not for the route to say.
+            Method::POST => Ok(Self::PostObject),
             _ => Err(not_allowed(route.method)),
         }
     }
@@ -153,6 +153,7 @@ impl Operation {
             | Self::CopyObject
             | Self::DeleteBucket
             | Self::HeadBucket
+            | Self::PostObject
             | Self::PutObject => &[],
             Self::AbortMultipartUpload | Self::CompleteMultipartUpload => &["uploadId"],
             Self::CreateMultipartUpload => &["uploads"],
@@ -244,6 +245,7 @@ impl Operation {
             Self::ListObjectVersions => "ListObjectVersions",
             Self::ListObjects | Self::ListObjectsV2 => "ListObjects",
             Self::ListParts => "ListParts",
+            Self::PostObject => "PostObject",
             Self::PutBucketEncryption => "PutBucketEncryption",
             Self::PutBucketVersioning => "PutBucketVersioning",
             Self::PutObject => "PutObject",
@@ -278,6 +280,7 @@ impl Operation {
             | Self::DeleteBucketEncryption
             | Self::DeleteObject
             | Self::DeleteObjects
+            | Self::PostObject
             | Self::PutBucketEncryption
             | Self::PutBucketVersioning
             | Self::PutObject
@@ -314,6 +317,7 @@ impl Operation {
             | Self::ListObjects
             | Self::ListObjectsV2
             | Self::ListParts
+            | Self::PostObject
             | Self::PutObject
             | Self::UpdateObjectEncryption
             | Self::UploadPart
@@ -387,6 +391,8 @@ mod tests {
             ),
             (Method::POST, "/b?delete", O::DeleteObjects),
             (Method::POST, "/b?delete=", O::DeleteObjects),
+            (Method::POST, "/b", O::PostObject),
+            (Method::POST, "/b/?x-id=PostObject", O::PostObject),
             (Method::PUT, "/b/k", O::PutObject),
             (Method::PUT, "/b/k?x-id=PutObject", O::PutObject),
             (Method::PUT, "/b/k?encryption", O::UpdateObjectEncryption),

@@ -25,6 +25,7 @@ pub(crate) fn of(
             match method {
                 AuthMethod::Header => "REST-HEADER",
                 AuthMethod::Query => "REST-QUERY-STRING",
+                AuthMethod::Form => "POST",
             }
             .to_owned(),
         ),

@@ -6,7 +6,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, BodyLength, EncryptionRequest, PutObject};
+use strongroom_object::{Action, EncryptionRequest, PutObject};
 
 use super::{
     S3Request, checksum_headers, conditions, encryption_headers, names, properties, upload,
@@ -15,6 +15,11 @@ use crate::error::S3Error;
 use crate::response::Answer;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    store(req, receipt).await
+}
+
+/// Stores the body under the request's headers: of a PUT, or of a form.
+pub(super) async fn store(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
@@ -29,7 +34,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         properties,
         encryption,
         conditions,
-        content_length: BodyLength::Exactly(content_length),
+        content_length,
         checksum,
         body,
     };

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
-use strongroom_object::{Action, Body, Objects, PUT_BYTES_MAX, Scope, VersionId};
+use strongroom_object::{Action, Body, BodyLength, Objects, PUT_BYTES_MAX, Scope, VersionId};
 
+use super::form_fields::FormFields;
 use super::object_error::entity_too_large;
 use crate::body::RequestBody;
 use crate::edge::ApiServices;
@@ -32,6 +33,8 @@ pub(crate) struct S3Request {
     /// The body until a handler takes it. Nothing is read (and no `100 Continue` is sent) before
     /// it is polled.
     pub(crate) body: Option<RequestBody>,
+    /// The fields of an upload form; its headers are those that they became.
+    pub(crate) form: Option<FormFields>,
     /// Rooms below.
     pub(crate) services: Arc<ApiServices>,
 }
@@ -98,15 +101,18 @@ impl S3Request {
             .ok_or_else(|| S3Error::internal("the request body was taken twice"))
     }
 
-    /// Takes the body for the store: its decoded length must be known and within what one PUT may
-    /// bring, which is refused here, before anything is read.
-    pub(crate) fn take_streaming_body(&mut self) -> Result<(Body, u64), S3Error> {
+    /// Takes the body for the store. Unless it is a form's file, its decoded length must be known
+    /// and within what one PUT may bring, which is refused here, before anything is read.
+    pub(crate) fn take_streaming_body(&mut self) -> Result<(Body, BodyLength), S3Error> {
         let body = self.take_body()?;
+        if let Some(most) = body.file_bytes_max() {
+            return Ok((body.into_source(), BodyLength::AtMost(most)));
+        }
         let length = body.length()?;
         if length > PUT_BYTES_MAX {
             return Err(entity_too_large(length, PUT_BYTES_MAX));
         }
-        Ok((body.into_source(), length))
+        Ok((body.into_source(), BodyLength::Exactly(length)))
     }
 
     /// `versionId`; S3 knows no empty one.

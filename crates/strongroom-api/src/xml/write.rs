@@ -31,6 +31,16 @@ impl Xml {
         xml
     }
 
+    /// A document whose root element is in no namespace.
+    pub(crate) fn plain_document(root: &'static str) -> Self {
+        let mut xml = Self {
+            out: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(),
+            open: Vec::with_capacity(2),
+        };
+        xml.open(root);
+        xml
+    }
+
     /// Open an element.
     pub(crate) fn open(&mut self, name: &'static str) {
         self.out.push('<');

@@ -26,6 +26,7 @@ mod listings;
 mod multipart;
 mod objects;
 mod permissions;
+mod post_object;
 mod reads;
 mod routing;
 mod signatures;

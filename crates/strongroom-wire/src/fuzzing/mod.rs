@@ -4,6 +4,7 @@
 //! The corpora in `/fuzz/corpus` run through the same functions in the ordinary tests.
 
 use crate::chunked::{ChunkDecoder, ChunkError, ChunkMode, ChunkSigner, Event};
+use crate::form::{self, FormDecoder, FormError, FormHead, HEAD_BYTES_MAX, parse_content_type};
 use crate::secret::SecretAccessKey;
 use crate::sigv4::{
     Expected, PayloadMode, RequestToVerify, SigningInput, parse_auth, sign_request, verify,
@@ -115,6 +116,66 @@ fn decode(mode: ChunkMode, body: &[u8], piece_bytes: usize) -> Outcome {
         Ok(()) => (Ok(()), data, all_trailers),
         Err(error) => (Err(error), Vec::new(), Vec::new()),
     }
+}
+
+/// `cut seed || Content-Type || line feed || body`: the form decodes to the same fields and the same
+/// content, whatever the pieces in which it comes, and what it decodes to was in the body.
+pub fn form_decoder(data: &[u8]) {
+    let [cut, rest @ ..] = data else { return };
+    let mut halves = rest.splitn(2, |byte| *byte == b'\n');
+    let content_type = halves.next().unwrap_or_default();
+    let body = halves.next().unwrap_or_default();
+    let Ok(boundary) = parse_content_type(content_type) else {
+        return;
+    };
+    let whole = decode_form(&boundary, body, body.len().max(1));
+    let pieces = decode_form(&boundary, body, usize::from(*cut).max(1));
+    // Which refusal comes first may depend on the pieces; that there is one may not.
+    assert_eq!(
+        whole.as_ref().ok(),
+        pieces.as_ref().ok(),
+        "the pieces change the answer"
+    );
+    let Ok((head, content)) = whole else { return };
+    let contains = |part: &[u8]| part.is_empty() || body.windows(part.len()).any(|w| w == part);
+    assert!(contains(&content), "content that was not sent");
+    let values = head.fields.iter().map(|field| field.value.as_bytes());
+    let sizes: usize = values.clone().map(<[u8]>::len).sum();
+    assert!(sizes <= HEAD_BYTES_MAX, "fields without bound");
+    for value in values {
+        assert!(contains(value), "a value that was not sent");
+    }
+}
+
+/// Decodes in pieces of this size.
+fn decode_form(
+    boundary: &str,
+    body: &[u8],
+    piece_bytes: usize,
+) -> Result<(FormHead, Vec<u8>), FormError> {
+    let mut decoder = FormDecoder::new(boundary);
+    let (mut head, mut content) = (None, Vec::new());
+    for piece in body.chunks(piece_bytes) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let step = decoder.decode(rest)?;
+            assert!(step.consumed <= rest.len(), "consumed more than there is");
+            match step.event {
+                form::Event::NeedMore => assert!(step.consumed > 0, "no progress"),
+                form::Event::Head(found) => assert!(head.replace(found).is_none(), "two heads"),
+                form::Event::Data(range) => {
+                    content.extend_from_slice(rest.get(range).unwrap_or_default());
+                }
+                form::Event::Delimiter(length) => {
+                    content
+                        .extend_from_slice(decoder.delimiter().get(..length).unwrap_or_default());
+                }
+            }
+            rest = rest.get(step.consumed..).unwrap_or_default();
+        }
+    }
+    decoder.finish()?;
+    Ok((head.ok_or(FormError::Files { count: 0 })?, content))
 }
 
 /// The signer of a fixed request.

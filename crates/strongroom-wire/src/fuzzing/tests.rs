@@ -42,6 +42,11 @@ fn chunk_decoder() {
     replay("chunk_decoder", super::chunk_decoder);
 }
 
+#[test]
+fn form_decoder() {
+    replay("form_decoder", super::form_decoder);
+}
+
 /// The seeds of good bodies are what the encoder makes of the fixed request: were they refused,
 /// the fuzzer would never get past the first signature.
 #[test]

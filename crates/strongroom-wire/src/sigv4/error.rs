@@ -40,6 +40,27 @@ pub enum SigV4Error {
         /// The region that was expected, when the region was wrong.
         region: Option<String>,
     },
+    /// A form carries some of the fields of a signature, and not this one.
+    #[error(
+        "Bucket POST must contain a field named '{name}'.  If it is specified, please check the \
+         order of the fields."
+    )]
+    FormFieldMissing {
+        /// The field.
+        name: &'static str,
+    },
+    /// A field of a form's signature cannot be read, is there twice, or names a wrong scope.
+    #[error("{message}")]
+    FormFieldInvalid {
+        /// The field.
+        name: &'static str,
+        /// What it holds, cut short.
+        value: String,
+        /// What is wrong with it.
+        message: String,
+        /// The region that was expected, when the region was wrong.
+        region: Option<String>,
+    },
     /// Neither a valid `x-amz-date` nor a valid `date` header.
     #[error("AWS authentication requires a valid Date or x-amz-date header")]
     MissingDate,
@@ -108,7 +129,7 @@ pub enum SigV4Error {
         access_key_id: String,
         /// The string the server signed.
         string_to_sign: String,
-        /// The canonical request, with the values of secret headers masked.
+        /// The canonical request, with the values of secret headers masked; forms have none.
         canonical_request: String,
         /// The signature that came with the request.
         signature_provided: String,

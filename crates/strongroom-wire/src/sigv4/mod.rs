@@ -19,8 +19,8 @@ mod verify;
 
 pub use error::{SigV4Error, UnsupportedScheme};
 pub use key::{SigningKey, SigningKeyCache};
-pub use parse::{AuthKind, Credentials, ParsedAuth, PayloadMode, Scope, parse_auth};
-pub use sign::{SignedRequest, SigningInput, presign, sign_request};
+pub use parse::{AuthKind, Credentials, ParsedAuth, PayloadMode, Scope, parse_auth, parse_form};
+pub use sign::{SignedRequest, SigningInput, form_scope, presign, sign_form_policy, sign_request};
 pub use time::{Timestamp, TimestampParts};
 pub use verify::{Admitted, Expected, VerifiedSignature, verify};
 

@@ -43,6 +43,17 @@ pub struct SignedRequest {
     pub chunk_signer: Option<ChunkSigner>,
 }
 
+/// The scope of the signatures of S3 on this day: what follows the access key id in a form's
+/// `x-amz-credential`.
+pub fn form_scope(region: &str, now_ms: u64) -> Scope {
+    Scope::new(&Timestamp::from_unix_ms(now_ms).date(), region, "s3")
+}
+
+/// Signs the policy of an upload form, as it stands in the form.
+pub fn sign_form_policy(policy: &str, secret: &SecretAccessKey, scope: &Scope) -> String {
+    SigningKey::derive(secret, scope).sign_hex(policy.as_bytes())
+}
+
 /// Signs a request in its headers.
 pub fn sign_request(input: &SigningInput<'_>) -> Result<SignedRequest, SigV4Error> {
     let timestamp = Timestamp::from_unix_ms(input.now_ms);

@@ -83,6 +83,9 @@ impl Admitted<'_> {
     /// Compares the signature, in constant time.
     pub fn verify(&self, key: &SigningKey) -> Result<VerifiedSignature, SigV4Error> {
         let credentials = self.credentials;
+        if let Some(policy) = &credentials.form_policy {
+            return verify_form(credentials, policy, key);
+        }
         let input = CanonicalInput {
             request: self.request,
             signed_headers: &credentials.signed_headers,
@@ -124,7 +127,7 @@ impl Admitted<'_> {
 }
 
 impl VerifiedSignature {
-    /// Header or presigned.
+    /// Header, presigned or form.
     pub fn kind(&self) -> AuthKind {
         self.kind
     }
@@ -140,6 +143,28 @@ impl VerifiedSignature {
     }
 }
 
+/// What is signed is the policy, as it came.
+fn verify_form(
+    credentials: &Credentials,
+    policy: &str,
+    key: &SigningKey,
+) -> Result<VerifiedSignature, SigV4Error> {
+    let computed = key.sign_hex(policy.as_bytes());
+    if verify_slices_are_equal(computed.as_bytes(), credentials.signature.as_bytes()).is_err() {
+        return Err(SigV4Error::SignatureDoesNotMatch {
+            access_key_id: credentials.access_key_id.clone(),
+            string_to_sign: policy.to_owned(),
+            canonical_request: String::new(),
+            signature_provided: credentials.signature.clone(),
+        });
+    }
+    Ok(VerifiedSignature {
+        kind: credentials.kind,
+        payload: credentials.payload,
+        chunk_signer: None,
+    })
+}
+
 fn check_scope(credentials: &Credentials, expected: &Expected<'_>) -> Result<(), SigV4Error> {
     let scope = &credentials.scope;
     if !expected.services.contains(&scope.service()) {
@@ -148,7 +173,7 @@ fn check_scope(credentials: &Credentials, expected: &Expected<'_>) -> Result<(),
             scope.service(),
             expected.services.join("\", \""),
         );
-        return Err(scope_error(credentials.kind, message, None));
+        return Err(scope_error(credentials, message, None));
     }
     if scope.region() != expected.region {
         let message = format!(
@@ -157,7 +182,7 @@ fn check_scope(credentials: &Credentials, expected: &Expected<'_>) -> Result<(),
             expected.region
         );
         return Err(scope_error(
-            credentials.kind,
+            credentials,
             message,
             Some(expected.region.to_owned()),
         ));
@@ -165,12 +190,22 @@ fn check_scope(credentials: &Credentials, expected: &Expected<'_>) -> Result<(),
     Ok(())
 }
 
-fn scope_error(kind: AuthKind, message: String, region: Option<String>) -> SigV4Error {
-    if kind == AuthKind::Presigned {
-        let message = format!("Error parsing the X-Amz-Credential parameter; {message}");
-        return SigV4Error::AuthorizationQueryParametersError { message, region };
+fn scope_error(credentials: &Credentials, message: String, region: Option<String>) -> SigV4Error {
+    match credentials.kind {
+        AuthKind::Presigned => {
+            let message = format!("Error parsing the X-Amz-Credential parameter; {message}");
+            SigV4Error::AuthorizationQueryParametersError { message, region }
+        }
+        AuthKind::Form => SigV4Error::FormFieldInvalid {
+            name: "X-Amz-Credential",
+            value: format!("{}/{}", credentials.access_key_id, credentials.scope),
+            message,
+            region,
+        },
+        AuthKind::Header | AuthKind::Anonymous => {
+            SigV4Error::AuthorizationHeaderMalformed { message, region }
+        }
     }
-    SigV4Error::AuthorizationHeaderMalformed { message, region }
 }
 
 fn check_time(credentials: &Credentials, now_ms: u64) -> Result<(), SigV4Error> {
@@ -202,7 +237,8 @@ fn check_time(credentials: &Credentials, now_ms: u64) -> Result<(), SigV4Error> 
     Ok(())
 }
 
-/// `host` and every `x-amz-*` header of the request must be covered, `host` exactly once.
+/// `host` and every `x-amz-*` header of the request must be covered, `host` exactly once. A form's
+/// signature covers no header: it has no `x-amz-*` ones, and what it says is in its fields.
 fn check_coverage(
     credentials: &Credentials,
     request: &RequestToVerify<'_>,
@@ -214,7 +250,8 @@ fn check_coverage(
             .is_ok()
     };
     let mut unsigned: Vec<String> = Vec::new();
-    if !covered("host") || request.values_of("host").count() != 1 {
+    let is_form = credentials.kind == AuthKind::Form;
+    if !is_form && !covered("host") || request.values_of("host").count() != 1 {
         unsigned.push("host".to_owned());
     }
     for (name, _) in request.headers {

@@ -15,5 +15,6 @@ mod aws_oracle;
 mod chunked;
 mod request;
 mod sec_chunked;
+mod sec_form;
 mod sec_header;
 mod sec_presigned;

@@ -39,6 +39,7 @@ pub(super) fn parse(
         signed_headers,
         session_token: super::one_token(&tokens)?,
         signature: signature.to_owned(),
+        form_policy: None,
     })
 }
 

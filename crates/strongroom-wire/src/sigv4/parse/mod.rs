@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading the credentials of a request, before anything of them is believed.
 //!
-//! A request may sign in the `Authorization` header or in the query (presigned), never in both,
-//! and only with AWS4-HMAC-SHA256. Whatever looks like an attempt at credentials but is not well
+//! A request may sign in the `Authorization` header or in the query (presigned), never in both, or
+//! in the fields of a form, and only with AWS4-HMAC-SHA256. Whatever looks like an attempt at credentials but is not well
 //! formed is an error: it never falls back to an anonymous request or to another source.
 
+mod form;
 mod header;
 mod presigned;
 mod types;
 
+pub use form::parse_form;
 pub use types::{AuthKind, Credentials, ParsedAuth, PayloadMode, Scope};
 
 use super::error::UnsupportedScheme;
@@ -65,6 +67,12 @@ impl QueryAttempt {
         }
         found
     }
+}
+
+/// Whether the request signs, or seems to, outside of its body.
+pub(super) fn signs_outside_of_form(request: &RequestToVerify<'_>) -> bool {
+    request.values_of("authorization").next().is_some()
+        || !matches!(QueryAttempt::find(request.query), QueryAttempt::None)
 }
 
 /// Splits `AKID/YYYYMMDD/region/service/aws4_request`; the error is the message for the client.

@@ -69,6 +69,7 @@ pub(super) fn parse(request: &RequestToVerify<'_>) -> Result<Credentials, SigV4E
         signed_headers,
         session_token: super::one_token(&tokens)?,
         signature,
+        form_policy: None,
     })
 }
 

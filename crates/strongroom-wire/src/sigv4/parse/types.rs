@@ -12,6 +12,8 @@ pub enum AuthKind {
     Header,
     /// In the query string.
     Presigned,
+    /// In the fields of a form.
+    Form,
     /// Nowhere.
     Anonymous,
 }
@@ -145,6 +147,8 @@ pub struct Credentials {
     pub(in crate::sigv4) payload: PayloadMode,
     pub(in crate::sigv4) session_token: Option<String>,
     pub(in crate::sigv4) signature: String,
+    /// What a form's signature covers: its policy, as it was sent.
+    pub(in crate::sigv4) form_policy: Option<String>,
 }
 
 impl ParsedAuth {
@@ -179,7 +183,7 @@ impl ParsedAuth {
 }
 
 impl Credentials {
-    /// Header or presigned.
+    /// Header, presigned or form.
     pub fn kind(&self) -> AuthKind {
         self.kind
     }
@@ -199,7 +203,7 @@ impl Credentials {
         self.timestamp
     }
 
-    /// How long a presigned request lives.
+    /// How long a presigned request, or the signature of a form, lives.
     pub fn expires_seconds(&self) -> Option<u32> {
         self.expires_seconds
     }
