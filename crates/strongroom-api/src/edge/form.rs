@@ -14,6 +14,7 @@ use strongroom_wire::form::{BoundaryError, parse_content_type};
 use super::Address;
 use crate::body::{Frames, Framing, RequestBody};
 use crate::error::S3Error;
+use crate::query::Query;
 use crate::s3::form_fields::{self, FormFields};
 use crate::s3::post_object;
 
@@ -27,6 +28,16 @@ pub(super) struct OpenedForm {
     pub(super) headers: HeaderMap,
     /// The content of the file, to come.
     pub(super) body: RequestBody,
+}
+
+/// What a form says is in its fields, which the policy names: parameters of the URL are signed by
+/// nobody, and are refused rather than ignored.
+pub(super) fn refuse_query(query: &Query) -> Result<(), S3Error> {
+    match query.iter().find(|(name, _)| *name != "x-id") {
+        None => Ok(()),
+        Some((name, _)) => Err(S3Error::not_implemented("A query parameter of a form")
+            .with("Parameter", name.chars().take(128).collect::<String>())),
+    }
 }
 
 /// Reads the fields of a form.

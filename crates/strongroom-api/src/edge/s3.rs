@@ -180,6 +180,7 @@ async fn run_form(
     let facts = caller.facts().clone();
     let receipt = pending.receipt.insert(services.audit.begin(facts));
     audit::can_be_recorded(&services.audit)?;
+    form::refuse_query(&query)?;
     check_owner(services, &headers)?;
     let arrived = Arrived {
         caller,
