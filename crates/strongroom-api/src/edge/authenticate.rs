@@ -74,7 +74,7 @@ pub(super) fn authenticate_form(
 ) -> Result<Authenticated, Box<Refused>> {
     let headers = header_lines(parts);
     let request = to_verify(parts, &headers, exchange.secure, None);
-    let auth = parse_form(&request, fields.iter());
+    let auth = parse_form(&request, &fields.iter());
     identify(services, exchange, &request, auth, "s3")
 }
 

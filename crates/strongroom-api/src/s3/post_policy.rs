@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use strongroom_wire::sigv4::Timestamp;
 
 use super::form_fields::{self, FormFields};
 use crate::error::{S3Code, S3Error};
@@ -274,8 +275,10 @@ fn expiration_ms(text: &str) -> Option<u64> {
     if !shape || !fraction_is_plain {
         return None;
     }
-    let time: jiff::Timestamp = text.parse().ok()?;
-    u64::try_from(time.as_millisecond()).ok()
+    let compact: String = whole.chars().filter(|c| !"-:".contains(*c)).collect();
+    let seconds = Timestamp::parse_amz(&format!("{compact}Z"))?;
+    let milliseconds: String = fraction.chars().chain("00".chars()).take(3).collect();
+    Some(seconds.unix_ms().saturating_add(milliseconds.parse().ok()?))
 }
 
 fn invalid(what: impl AsRef<str>) -> S3Error {

@@ -261,7 +261,10 @@ fn policies_end() {
         ("2026-09-21T14:13:19.999Z", NOW_MS, false),
         ("2026-09-21T14:13:20.001Z", NOW_MS + 1, true),
         ("1970-01-01T00:00:00Z", NOW_MS, false),
-        ("9999-12-31T00:00:00.000Z", NOW_MS, true),
+        ("2026-09-21T14:13:20.5Z", NOW_MS + 500, true),
+        ("2026-09-21T14:13:20.5Z", NOW_MS + 501, false),
+        ("2026-09-21T14:13:20.0019Z", NOW_MS + 2, false),
+        ("9999-12-31T23:59:59.999Z", NOW_MS, true),
     ] {
         let outcome = policy(expiration)
             .unwrap()

@@ -70,7 +70,7 @@ fn outcome(
         body_sha256: None,
     };
     let pairs = fields.iter().map(|(name, value)| (*name, value.as_str()));
-    let auth = parse_form(&request, pairs)?;
+    let auth = parse_form(&request, &pairs)?;
     if let ParsedAuth::Signed(_) = &auth {
         assert_eq!(auth.payload_mode(), PayloadMode::Unsigned);
     }

@@ -10,7 +10,7 @@ use super::{AuthKind, Credentials, ParsedAuth, PayloadMode, SIGNATURE_BYTES_MAX}
 /// is an error, and so are credentials in a header or in the query besides.
 pub fn parse_form<'a>(
     request: &RequestToVerify<'_>,
-    fields: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    fields: &(impl Iterator<Item = (&'a str, &'a str)> + Clone),
 ) -> Result<ParsedAuth, SigV4Error> {
     if super::signs_outside_of_form(request) {
         return Err(SigV4Error::MultipleAuthMechanisms);
