@@ -164,18 +164,16 @@ fn signature_error(error: &SigV4Error, exchange: &Exchange) -> S3Error {
             says(S3Code::AuthorizationQueryParametersError),
             region.as_deref(),
         ),
-        SigV4Error::FormFieldMissing { name } => says(S3Code::InvalidArgument)
-            .with("ArgumentName", *name)
-            .with("ArgumentValue", ""),
+        SigV4Error::FormFieldMissing { name } => {
+            with_argument(says(S3Code::InvalidArgument), name, "")
+        }
         SigV4Error::FormFieldInvalid {
             name,
             value,
             region,
             ..
         } => with_region(
-            says(S3Code::InvalidArgument)
-                .with("ArgumentName", *name)
-                .with("ArgumentValue", value),
+            with_argument(says(S3Code::InvalidArgument), name, value),
             region.as_deref(),
         ),
         SigV4Error::MissingDate => says(S3Code::AccessDenied),
@@ -228,15 +226,26 @@ fn signature_error(error: &SigV4Error, exchange: &Exchange) -> S3Error {
                 .with("AWSAccessKeyId", access_key_id)
                 .with("StringToSign", string_to_sign)
                 .with("SignatureProvided", signature_provided);
-            // A form signs its policy, and nothing else.
-            if canonical_request.is_empty() {
-                return error;
-            }
-            error
-                .with("CanonicalRequest", canonical_request)
-                .with("CanonicalRequestBytes", STANDARD.encode(canonical_request))
+            with_canonical(error, canonical_request)
         }
     }
+}
+
+/// A form signs its policy, and has no canonical request.
+fn with_canonical(error: S3Error, canonical_request: &str) -> S3Error {
+    if canonical_request.is_empty() {
+        return error;
+    }
+    error
+        .with("CanonicalRequest", canonical_request)
+        .with("CanonicalRequestBytes", STANDARD.encode(canonical_request))
+}
+
+/// A field of a form, as the error document names it.
+fn with_argument(error: S3Error, name: &str, value: &str) -> S3Error {
+    error
+        .with("ArgumentName", name)
+        .with("ArgumentValue", value)
 }
 
 fn with_region(error: S3Error, region: Option<&str>) -> S3Error {

@@ -5,6 +5,8 @@
 //! upload is a PutObject. What comes before is the policy: it is all that the signature covers, so
 //! it decides first, and all that a form says must be named in it.
 
+use std::fmt::Write as _;
+
 use http::{HeaderValue, StatusCode, Uri, header};
 use strongroom_audit::Receipt;
 
@@ -109,7 +111,10 @@ fn form_encoded(text: &str) -> String {
             b' ' => out.push('+'),
             b'-' | b'.' | b'_' | b'*' => out.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
         }
     }
     out
