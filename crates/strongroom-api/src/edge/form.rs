@@ -30,6 +30,13 @@ pub(super) struct OpenedForm {
     pub(super) body: RequestBody,
 }
 
+/// Whether the request says that it is a form. One that does not needs credentials elsewhere.
+pub(super) fn is_announced(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| parse_content_type(value.as_bytes()) != Err(BoundaryError::NotAForm))
+}
+
 /// What a form says is in its fields, which the policy names: parameters of the URL are signed by
 /// nobody, and are refused rather than ignored.
 pub(super) fn refuse_query(query: &Query) -> Result<(), S3Error> {

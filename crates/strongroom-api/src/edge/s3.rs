@@ -108,7 +108,7 @@ async fn run(
         &parts.headers,
         operation.as_ref().ok().copied(),
     );
-    if let Ok(Operation::PostObject) = operation {
+    if matches!(operation, Ok(Operation::PostObject)) && form::is_announced(&parts.headers) {
         let names = (address, query);
         return run_form(services, exchange, &parts, frames, names, pending).await;
     }
@@ -148,7 +148,7 @@ async fn run(
     s3::handle(operation, &mut request, receipt).await
 }
 
-/// The same for a POST to a bucket: a form that has its credentials in its fields, or nothing.
+/// The same for a form, which has its credentials in its fields.
 async fn run_form(
     services: &Arc<ApiServices>,
     exchange: &Exchange,
