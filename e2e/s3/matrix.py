@@ -13,7 +13,7 @@ from sse import MODE_NAMES, RULE_NAMES
 
 # How the encryption is asked for: by headers, or by the default of the bucket.
 MODES = MODE_NAMES + RULE_NAMES
-WRITES = ["put", "chunks", "copy", "parts", "part-copies", "presigned", "update"]
+WRITES = ["put", "chunks", "copy", "parts", "part-copies", "presigned", "form", "update"]
 VERSIONING = ["never", "enabled", "suspended"]
 SIZES = {
     "0": 0, "1": 1, "64K-1": SEGMENT - 1, "64K": SEGMENT, "64K+1": SEGMENT + 1, "1M": MIB,

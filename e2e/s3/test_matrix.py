@@ -17,6 +17,7 @@ import matrix
 import sse
 from clients import bucket_name, empty_and_delete, headers_of, noise, read, refused
 from drive_watch import DriveWatch
+from forms import Forms
 from rawhttp import Client
 
 META = {"a": "1"}
@@ -38,6 +39,7 @@ class Room:
     def __init__(self, server, s3, kms, kms_key):
         self.server, self.s3, self.kms = server, s3, kms
         self.raw = Client(server)
+        self.forms = Forms(server)
         self.buckets = {}
         self.source = bucket_name("source")
         s3.create_bucket(Bucket=self.source)
@@ -105,6 +107,14 @@ def by_presigned(room, mode, where, data):
     return raw_answer(mode, answer), None
 
 
+def by_form(room, mode, where, data):
+    fields = {"key": where["Key"], **mode.write_headers, **META_HEADERS}
+    answer = room.forms.upload(where["Bucket"], fields, data)
+    assert answer.status == 204, answer.body
+    mode.check_headers("PostObject", answer.headers)
+    return answer.headers["etag"], None
+
+
 def by_copy(room, mode, where, data):
     answer = room.s3.copy_object(
         CopySource=room.source_of(data), MetadataDirective="REPLACE", Metadata=META, **where,
@@ -150,7 +160,7 @@ def by_part_copies(room, mode, where, data):
 
 
 WRITES = {
-    "put": by_put, "chunks": by_chunks, "presigned": by_presigned, "copy": by_copy,
+    "put": by_put, "chunks": by_chunks, "presigned": by_presigned, "form": by_form, "copy": by_copy,
     "parts": by_parts, "part-copies": by_part_copies, "update": by_update,
 }
 
