@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import botocore.session
+import compat_answers
 import pytest
 from botocore.model import ListShape, StringShape
 
@@ -44,7 +45,10 @@ class Document:
             context["strongroom-asked"] = dict(params)
 
         def after(parsed, model, context, **_):
-            self.record(model.name, context["strongroom-asked"], parsed.get("Error", {}).get("Code"))
+            code = parsed.get("Error", {}).get("Code")
+            self.record(model.name, context["strongroom-asked"], code)
+            if code is None:
+                self.answered(model, parsed)
 
         client.meta.events.register(f"before-parameter-build.{self.service}", before)
         client.meta.events.register(f"after-call.{self.service}", after)
@@ -67,6 +71,9 @@ class Document:
             for word in value if isinstance(value, (list, tuple)) else [value]:
                 if isinstance(word, str):
                     seen.add(("word", name, word, done))
+
+    def answered(self, model, answer):
+        """One answer that succeeded, as boto3 read it."""
 
     def model(self):
         return botocore.session.get_session().get_service_model(self.service)
@@ -127,6 +134,10 @@ class Document:
 
 
 class KmsDocument(Document):
+    def answered(self, model, answer):
+        if self.noting:
+            compat_answers.note(model, answer)
+
     def generated(self):
         lines = ["## Operations", "", "| Operation | Status | Refusals that tests provoke |",
                  "|---|---|---|"]
@@ -143,6 +154,11 @@ class KmsDocument(Document):
                 note = listed(taken) + (f"; not {listed(rest)}" if rest else "")
                 lines.append(f"| {one.name} | `{name}` | {status} | "
                              f"{note if taken and status == 'yes' else ''} |")
+        lines += ["", "## Answers", "",
+                  "Members of the service's model that no answer had; all others were there.", "",
+                  "| Operation or structure | Member | Why |", "|---|---|---|"]
+        for (owner, name), why in compat_answers.missing(self.operations()).items():
+            lines.append(f"| {owner} | `{name}` | {why} |")
         return "\n".join(lines) + "\n"
 
 

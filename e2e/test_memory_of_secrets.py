@@ -136,6 +136,63 @@ def test_memory_holds_no_planted_secret(asked):
     assert leaks.find(gone(asked), memory) == []
 
 
+class Keyring:
+    """The keyring file of a server, opened with the root key as docs/spec/keyring.md says."""
+
+    def __init__(self, root_key, file):
+        self.id, self.wraps = file[5:21], file[21]
+        assert (file[:5], self.wraps, file[22]) == (b"SRKR\x02", 1, 1)
+        wrap_id, created = file[23:39], file[39:47]
+        assert file[47:49] == bytes(2), "no parameters"
+        wrapped = file[51:51 + int.from_bytes(file[49:51])]
+        at = 51 + len(wrapped)
+        aad = b"strongroom/2/keyring-wrap\0" + self.id + b"\x01" + wrap_id + created
+        self.file_key = opened(hkdf(root_key, b"strongroom/2/root", b"strongroom/2/wrap\0"), wrapped, aad)
+        key = hkdf(self.file_key, b"strongroom/2/keyring", b"strongroom/2/keyring-seal\0" + self.id)
+        rows = opened(key, file[at + 32:-32], b"strongroom/2/keyring\0" + file[:at + 32])
+        self.keys = [(row[0], row[1:5], row[13:]) for row in (rows[n:n + 45] for n in range(0, len(rows), 45))]
+
+    def secrets(self):
+        found = {"file key": self.file_key}
+        for kind, epoch, key in self.keys:
+            found[f"key of kind {kind}, epoch {epoch.hex()}"] = key
+            if kind == 1:
+                info = b"strongroom/1/kms-wrap\0" + epoch
+                found[f"wrapping key, epoch {epoch.hex()}"] = hkdf(key, b"strongroom/1/domain", info)
+        return found
+
+
+def hkdf(secret, salt, info):
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(algorithm=hashes.SHA384(), length=32, salt=salt, info=info).derive(secret)
+
+
+def opened(key, sealed, aad):
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key).decrypt(sealed[:12], sealed[12:], aad)
+
+
+@needs_root
+def test_memory_holds_no_key_of_the_keyring():
+    """Keys that live as long as the server, in use while memory is read."""
+    with Server() as server:
+        server.command("root", "rotate")
+        made = Asked(server)
+        keys(made)
+        made.close()
+        # An epoch that came while the server runs is installed, too.
+        root_key = (server.data / "root.key").read_bytes()
+        keyring = Keyring(root_key, (server.data / "keyring").read_bytes())
+        assert len(keyring.keys) > 2
+        if "memory that only this process can read" not in server.log():
+            pytest.skip("this kernel has no secret memory")
+        planted = keyring.secrets() | {"root key": root_key}
+        assert leaks.find(planted, leaks.memory(server.process.pid)) == []
+
+
 def test_log_audit_metrics_and_errors_hold_none(asked):
     asked.server.audit()
     pages = [(path, asked.server.admin(path)[1].encode()) for path in ("/metrics", "/health/ready")]

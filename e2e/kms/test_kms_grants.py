@@ -102,6 +102,7 @@ BAD = [
     ({"Constraints": {"EncryptionContextEquals": {"a": "b"}, "EncryptionContextSubset": {"a": "b"}}},
      "ValidationException"),
     ({"GranteeServicePrincipal": "s3.amazonaws.com"}, ("UnsupportedOperationException", "ValidationException")),
+    ({"RetiringServicePrincipal": "s3.amazonaws.com"}, ("UnsupportedOperationException", "ValidationException")),
     ({"Constraints": {"SourceArn": "arn:aws:s3:::b"}}, ("UnsupportedOperationException", "ValidationException")),
     ({"GrantTokens": ["nonsense"]}, "InvalidGrantTokenException"),
 ]
