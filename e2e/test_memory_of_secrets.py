@@ -157,8 +157,9 @@ class Keyring:
         for kind, epoch, key in self.keys:
             found[f"key of kind {kind}, epoch {epoch.hex()}"] = key
             if kind == 1:
-                info = b"strongroom/1/kms-wrap\0" + epoch
-                found[f"wrapping key, epoch {epoch.hex()}"] = hkdf(key, b"strongroom/1/domain", info)
+                for label in (b"kms-wrap", b"meta"):
+                    info = b"strongroom/1/" + label + b"\0" + epoch
+                    found[f"{label}, epoch {epoch.hex()}"] = hkdf(key, b"strongroom/1/domain", info)
         return found
 
 
@@ -179,12 +180,13 @@ def opened(key, sealed, aad):
 def test_memory_holds_no_key_of_the_keyring():
     """Keys that live as long as the server, in use while memory is read."""
     with Server() as server:
-        server.command("root", "rotate")
         made = Asked(server)
         keys(made)
+        # Epochs that come while the server runs are installed, too.
+        server.command("root", "rotate")
+        objects(made)
         made.close()
-        # An epoch that came while the server runs is installed, too.
-        root_key = (server.data / "root.key").read_bytes()
+        root_key = bytes.fromhex((server.data / "root.key").read_text())
         keyring = Keyring(root_key, (server.data / "keyring").read_bytes())
         assert len(keyring.keys) > 2
         if "memory that only this process can read" not in server.log():

@@ -56,7 +56,7 @@ impl RowSealer {
         let key = if let Some(key) = keys.old.remove(&id) {
             key
         } else {
-            let key = kdf::expand(root, &[b"strongroom/1/stream\0", &stream.to_be_bytes()]);
+            let key = kdf::expand(&root, &[b"strongroom/1/stream\0", &stream.to_be_bytes()]);
             Arc::new(AeadKey::new(&key).ok()?)
         };
         if keys.young.len() >= GENERATION_KEYS_MAX {

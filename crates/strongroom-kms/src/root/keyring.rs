@@ -37,8 +37,8 @@ pub(super) struct Keys {
     infos: Vec<EpochInfo>,
     domains: BTreeMap<u32, Arc<Domain>>,
     newest_domain: (u32, Arc<Domain>),
-    sse_s3: BTreeMap<u32, Prk>,
-    newest_sse_s3: (u32, Prk),
+    sse_s3: BTreeMap<u32, Arc<Secret32>>,
+    newest_sse_s3: (u32, Arc<Secret32>),
     material_ids: hmac::Key,
 }
 
@@ -53,10 +53,8 @@ impl Keys {
                     domains.insert(epoch, Arc::new(Domain::new(key)?));
                 }
                 EpochKind::SseS3 => {
-                    sse_s3.insert(
-                        epoch,
-                        kdf::extract(b"strongroom/1/sse-s3", key.secret.expose_secret()),
-                    );
+                    let root = Secret32::copy_of(key.secret.expose_secret());
+                    sse_s3.insert(epoch, Arc::new(root));
                 }
             }
         }
@@ -69,7 +67,7 @@ impl Keys {
         Ok(Keys {
             infos: list.keys().iter().map(|key| key.info).collect(),
             newest_domain: (*newest_domain.0, Arc::clone(newest_domain.1)),
-            newest_sse_s3: (*newest_sse_s3.0, newest_sse_s3.1.clone()),
+            newest_sse_s3: (*newest_sse_s3.0, Arc::clone(newest_sse_s3.1)),
             domains,
             sse_s3,
             material_ids,
@@ -81,8 +79,9 @@ impl Keys {
     }
 
     /// The root of the keys of rows.
-    pub(super) fn rows(&self, epoch: u32) -> Option<&Prk> {
-        Some(&self.domains.get(&epoch)?.rows)
+    pub(super) fn rows(&self, epoch: u32) -> Option<Prk> {
+        let rows = self.domains.get(&epoch)?.rows.expose_secret();
+        Some(kdf::extract(b"strongroom/1/at-rest", rows))
     }
 }
 
@@ -232,8 +231,11 @@ impl fmt::Debug for Keyring {
 }
 
 /// What one domain key gives.
+///
+/// INVARIANT: no `Prk` is kept. It holds what it was extracted from, as it was, on the heap; what
+/// lives as long as the process lies in memory that only this process can read.
 struct Domain {
-    rows: Prk,
+    rows: Secret32,
     kms_wrap: Secret32,
     kms_shred: Arc<AeadKey>,
     private: AeadKey,
@@ -244,9 +246,8 @@ impl Domain {
         let derive = deriver(key);
         let aead =
             |label: &[u8]| AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"));
-        let rows = derive(b"strongroom/1/meta");
         Ok(Domain {
-            rows: kdf::extract(b"strongroom/1/at-rest", rows.as_slice()),
+            rows: Secret32::copy_of(&derive(b"strongroom/1/meta")),
             kms_wrap: Secret32::copy_of(&derive(b"strongroom/1/kms-wrap")),
             kms_shred: Arc::new(aead(b"strongroom/1/kms-shred")?),
             private: aead(b"strongroom/1/private")?,
@@ -267,8 +268,9 @@ fn material_ids(key: &EpochKey) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key.as_slice())
 }
 
-fn bucket_key(root: &Prk, bucket_uid: &[u8; 16]) -> ExternalKey {
-    let key = kdf::expand(root, &[b"strongroom/1/sse-s3-bucket\0", bucket_uid]);
+fn bucket_key(root: &Secret32, bucket_uid: &[u8; 16]) -> ExternalKey {
+    let root = kdf::extract(b"strongroom/1/sse-s3", root.expose_secret());
+    let key = kdf::expand(&root, &[b"strongroom/1/sse-s3-bucket\0", bucket_uid]);
     ExternalKey::from_bytes(*key)
 }
 
