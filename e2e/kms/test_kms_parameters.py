@@ -2,6 +2,7 @@
 """Every parameter that other tests use on some operations only, on all that have it."""
 
 import base64
+import datetime
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from clients import refused
 from keys import AGREEMENT, ENCRYPTION, MACS, ROOT, SIGNING
 from people import allow, document
+from test_kms_import import Import, now
 
 NOTHING = document(allow("sts:GetCallerIdentity"))
 
@@ -124,6 +126,27 @@ def test_listings_say_where_to_go_on(kms, by_hand, key, make_key):
         # A marker belongs to its listing.
         answer = by_hand("ListKeyPolicies", {"KeyId": key, "Marker": first["NextMarker"]})
         assert answer.code == "InvalidMarkerException"
+
+
+def test_members_that_only_some_keys_have(kms, ring, key):
+    for kind, member in [(("RSA_2048", "ENCRYPT_DECRYPT"), "EncryptionAlgorithms"),
+                         (("ECC_NIST_P256", "KEY_AGREEMENT"), "KeyAgreementAlgorithms")]:
+        assert kms.get_public_key(KeyId=ring[kind]["KeyId"])[member] == ring[kind][member]
+    kms.create_grant(KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"], Name="n",
+                     Constraints={"EncryptionContextEquals": {"a": "b"}})
+    [one] = kms.list_grants(KeyId=key)["Grants"]
+    assert (one["Name"], one["Constraints"]) == ("n", {"EncryptionContextEquals": {"a": "b"}})
+    end = kms.schedule_key_deletion(KeyId=key)["DeletionDate"]
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["DeletionDate"] == end
+
+
+def test_listed_material_says_when_it_expires(kms, make_key):
+    key = make_key(Origin="EXTERNAL")
+    end = now().replace(microsecond=0) + datetime.timedelta(days=7)
+    Import(kms, key).send(bytes(range(32)), ExpirationModel="KEY_MATERIAL_EXPIRES", ValidTo=end)
+    [one] = kms.list_key_rotations(KeyId=key, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
+    assert (one["ExpirationModel"], one["ValidTo"]) == ("KEY_MATERIAL_EXPIRES", end)
+    assert (one["ImportState"], one["KeyMaterialState"]) == ("IMPORTED", "CURRENT")
 
 
 def test_answers_in_base64_are_whole(by_hand, key):
