@@ -110,7 +110,7 @@ async fn run(
     );
     if matches!(operation, Ok(Operation::PostObject)) && form::is_announced(&parts.headers) {
         let names = (address, query);
-        return run_form(services, exchange, &parts, frames, names, pending).await;
+        return Box::pin(run_form(services, exchange, &parts, frames, names, pending)).await;
     }
     let authenticated = match authenticate::authenticate(services, exchange, &parts, "s3", None) {
         Ok(authenticated) => authenticated,

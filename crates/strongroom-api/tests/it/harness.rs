@@ -378,7 +378,7 @@ where
             cipher_suite: "TLS_AES_256_GCM_SHA384".to_owned(),
         }),
     };
-    let response = house.api.handle(request, conn).await;
+    let response = Box::pin(house.api.handle(request, conn)).await;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Reply {
