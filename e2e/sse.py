@@ -148,7 +148,7 @@ def by_rule(kms, kms_key):
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm, **more}}
         rule |= {"BucketKeyEnabled": True} if bucket_key else {}
         return Mode(f"rule-{name}", {}, key_arn, needs_tls=key_arn is not None, rule=rule,
-                    bucket_key=bucket_key)
+                    bucket_key=bucket_key, algorithm=algorithm)
 
     arn = kms_key["arn"]
     return [
@@ -156,10 +156,13 @@ def by_rule(kms, kms_key):
         mode("kms-default", default_key_arn(kms), "aws:kms"),
         mode("kms-alias", arn, "aws:kms", KMSMasterKeyID=kms_key["alias"]),
         mode("kms-bucket-key", arn, "aws:kms", bucket_key=True, KMSMasterKeyID=arn),
+        mode("dsse", arn, "aws:kms:dsse", KMSMasterKeyID=kms_key["id"]),
     ]
 
 
-RULE_NAMES = ["rule-s3", "rule-kms-default", "rule-kms-alias", "rule-kms-bucket-key"]
+RULE_NAMES = [
+    "rule-s3", "rule-kms-default", "rule-kms-alias", "rule-kms-bucket-key", "rule-dsse",
+]
 MODE_NAMES = [
     "none", "sse-s3", "kms-default", "kms-id", "kms-arn", "kms-alias", "kms-alias-arn",
     "kms-context", "kms-bucket-key", "kms-bucket-key-context", "dsse-default", "dsse-context",

@@ -224,7 +224,8 @@ def stand_behind(room, case, where):
     mode, third = (room.modes[sse.MODE_NAMES[(turn + n) % len(sse.MODE_NAMES)]] for n in (5, 3))
     if mode.name == "none" and room.modes[case.mode].rule:
         mode = room.modes[case.mode]
-    elif mode.key_arn and room.modes[case.mode].rule and room.modes[case.mode].bucket_key:
+    elif mode.key_arn and mode.algorithm == "aws:kms" and room.modes[case.mode].rule and (
+            room.modes[case.mode].bucket_key):
         # Of the rule of a bucket only this goes with a mode that the request names.
         mode = dataclasses.replace(mode, bucket_key=True)
     room.versions(where["Bucket"], "enabled")

@@ -94,7 +94,7 @@ BLUNT = {
 # Behind the first run of segments: the answer has begun when it is found.
 LATE = {"late-flip": flip(9, 15), "late-exchange": exchange(14, 15), "late-replay": replay(15)}
 HARMS = {**KNOWING, **BLUNT, **LATE}
-MODES = ["sse-s3", "kms-context", "kms-bucket-key-context", "sse-c"]
+MODES = ["sse-s3", "kms-context", "kms-bucket-key-context", "dsse-context", "sse-c"]
 SHAPES = ["put", "parts"]
 CASES = [
     (mode, shape, harm) for mode in MODES for shape in SHAPES for harm in HARMS
