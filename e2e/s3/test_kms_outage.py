@@ -529,3 +529,15 @@ def test_sec_n69_no_header_leads_below_the_default_of_a_bucket(raw, s3, kms, buc
         s3.put_object(Bucket=bucket, Key="k", Body=b"other")
     assert read(s3.get_object(Bucket=bucket, Key="k")) == b"text"
     clients.empty_and_delete(s3, bucket)
+
+
+def test_a_server_that_stops_does_not_wait_for_a_vault_that_hangs(make_server):
+    server = make_server()
+    place = Place(server, "kms")
+    place.harm("hanging")
+    assert outcome(place.reads()["GetObject"])[1] == 503
+    server.stop()
+    place.heal()
+    server.start()
+    place.s3 = clients.s3(server)
+    assert read(place.s3.get_object(**place.at("k"))) == place.data
