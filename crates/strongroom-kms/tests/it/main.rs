@@ -18,6 +18,7 @@ mod bucket_key;
 mod conditions;
 mod create_key;
 mod data_key_pair;
+mod decision;
 mod decrypt;
 mod deletion;
 mod derive_shared_secret;

@@ -19,7 +19,7 @@ use strongroom_kms::{
 };
 use strongroom_store::drive::{Access, Drive, Folder, LocalDrive};
 use strongroom_store::{AtRest, AtRestError, Store, StoreOptions};
-use strongroom_testkit::SimClock;
+use strongroom_testkit::{SimClock, SimDrive};
 use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -69,6 +69,16 @@ pub(crate) async fn new_world() -> World {
     .await
 }
 
+/// One that writes no file: for many operations in a short time.
+pub(crate) async fn new_world_in_memory() -> World {
+    let secret = RootSecret::Key(RootKey::generate().unwrap());
+    let (keyring, keyring_file) = root::create(&secret, NOON_MS).unwrap();
+    let clock = Arc::new(SimClock::new(NOON_MS));
+    let dir = TempDir::new().unwrap();
+    let drive = Arc::new(SimDrive::new(1));
+    open_on(drive, dir, secret, keyring_file, keyring, clock).await
+}
+
 async fn open(
     dir: TempDir,
     secret: RootSecret,
@@ -76,7 +86,18 @@ async fn open(
     keyring: Keyring,
     clock: Arc<SimClock>,
 ) -> World {
-    let drive: Arc<dyn Drive> = Arc::new(local_drive(dir.path()).await);
+    let drive = Arc::new(local_drive(dir.path()).await);
+    open_on(drive, dir, secret, keyring_file, keyring, clock).await
+}
+
+async fn open_on(
+    drive: Arc<dyn Drive>,
+    dir: TempDir,
+    secret: RootSecret,
+    keyring_file: Vec<u8>,
+    keyring: Keyring,
+    clock: Arc<SimClock>,
+) -> World {
     let at_rest = Arc::new(Counted {
         inner: keyring.at_rest(),
         opened: AtomicU64::new(0),
