@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 import boto3
+import botocore
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -56,6 +57,11 @@ def kms(server, scheme="https", credential=None, **config):
         "kms", endpoint_url=server.url(scheme), verify=server.ca if scheme == "https" else None,
         config=Config(retries={"total_max_attempts": 1}, **config),
     ))
+
+
+def method_of(operation):
+    """`GenerateDataKey` -> `generate_data_key`, the name of the method of a boto3 client."""
+    return botocore.xform_name(operation)
 
 
 def aws(server, *args, env=None, check=True, stdin=None, scheme="https", timeout=120):
