@@ -654,6 +654,84 @@ def keyrings():
     return good + bad
 
 
+def materials():
+    """Wrapped key material, and the file of the vault with the other half of what wraps it."""
+    KEYRING = "many_epochs_and_wraps"
+    keys = r.domain_keys({"keyring": KEYRING})
+
+    def vault_file(v, epoch, name, shred=None):
+        shred, nonce = rnd(f"shred {name}", 32) if shred is None else shred, rnd(f"vault nonce {name}", 12)
+        sealed = r.AESGCM(keys[epoch](b"kms-shred")).encrypt(nonce, shred, r.vault_aad(v, epoch))
+        head = b"SRVK\1" + bytes.fromhex(v["key_uid"]) + bytes.fromhex(v["shred_id"])
+        return (head + u(32, epoch) + nonce + sealed).hex()
+
+    def case(name, material, version=1, spec=0, origin=0, epoch=7, vault_epoch=None, uid=rnd("kms key", 16), created=1_795_255_262_000):
+        v = {"name": name, "keyring": KEYRING, "key_uid": uid.hex(), "version": version, "spec": spec, "origin": origin,
+             "created_ms": created, "material_id": rnd(f"material id {name}", 32).hex(), "wrap_epoch": epoch,
+             "shred_id": rnd(f"shred id {name}", 16).hex()}
+        v["vault_file"] = vault_file(v, vault_epoch or epoch, name)
+        key, aad = r.material_key(v, keys, rnd(f"shred {name}", 32))
+        nonce = rnd(f"material nonce {name}", 12)
+        return {**v, "wrapped": (nonce + r.AESGCM(key).encrypt(nonce, material, aad)).hex()}
+
+    good = [
+        case("symmetric", rnd("material", 32)), case("symmetric_version_7", rnd("material 7", 32), version=7),
+        case("imported", rnd("imported material", 32), origin=1), case("mac_key", rnd("mac key", 64), spec=11),
+        case("private_key", bytes.fromhex(ED25519_PKCS8) + rnd("ed25519", 32), spec=7), case("first_epoch", rnd("old material", 32), epoch=1),
+        case("vault_file_of_another_epoch", rnd("material", 32), epoch=7, vault_epoch=2),
+        case("multi_region", rnd("material", 32), uid=rnd("multi", 6) + b"\x80" + rnd("region", 9)),
+        case("latest_version", rnd("material", 32), version=(1 << 32) - 1, created=0),
+    ]
+    base, other = good[0], case("other", rnd("material", 32))
+    file, wrapped = bytes.fromhex(base["vault_file"]), bytes.fromhex(base["wrapped"])
+    bad = {
+        "vault_file_empty": {"vault_file": ""}, "vault_file_of_zeros": {"vault_file": bytes(101).hex()},
+        "vault_file_other_first_bytes": {"vault_file": (b"SRVL" + file[4:]).hex()}, "vault_file_version_0": {"vault_file": (file[:4] + b"\0" + file[5:]).hex()},
+        "vault_file_version_2": {"vault_file": (file[:4] + b"\2" + file[5:]).hex()}, "vault_file_key_uid_bit_flipped": {"vault_file": flip(file, 40).hex()},
+        "vault_file_shred_id_bit_flipped": {"vault_file": flip(file, 168).hex()}, "vault_file_cut_behind_the_head": {"vault_file": file[:37].hex()},
+        "vault_file_epoch_unknown": {"vault_file": (file[:37] + u(32, 3) + file[41:]).hex()}, "vault_file_epoch_changed": {"vault_file": (file[:37] + u(32, 2) + file[41:]).hex()},
+        "vault_file_nonce_bit_flipped": {"vault_file": flip(file, 41 * 8).hex()}, "vault_file_secret_bit_flipped": {"vault_file": flip(file, 53 * 8).hex()},
+        "vault_file_tag_bit_flipped": {"vault_file": flip(file, 101 * 8 - 1).hex()}, "vault_file_cut_by_one": {"vault_file": file[:-1].hex()},
+        "vault_file_byte_appended": {"vault_file": (file + b"\0").hex()}, "vault_file_of_another_shred_key": {"vault_file": other["vault_file"]},
+        "vault_file_with_another_shred_key": {"vault_file": vault_file(base, 7, "another")},
+        "vault_file_sealed_for_another_shred_id": {"vault_file": (file[:41] + bytes.fromhex(other["vault_file"])[41:]).hex()},
+        "vault_file_with_16_bytes": {"vault_file": vault_file(base, 7, "short", rnd("short", 16))},
+        "other_shred_id_with_its_file": {"shred_id": other["shred_id"], "vault_file": other["vault_file"]},
+        "wrap_epoch_unknown": {"wrap_epoch": 3}, "wrap_epoch_changed": {"wrap_epoch": 2}, "wrap_epoch_0": {"wrap_epoch": 0},
+        "other_version": {"version": 2}, "other_spec": {"spec": 9}, "other_origin": {"origin": 1}, "other_created": {"created_ms": base["created_ms"] + 1},
+        "other_material_id": {"material_id": flip(bytes.fromhex(base["material_id"]), 0).hex()},
+        "wrapped_empty": {"wrapped": ""}, "wrapped_shorter_than_overhead": {"wrapped": wrapped[:27].hex()}, "wrapped_nonce_bit_flipped": {"wrapped": flip(wrapped, 0).hex()},
+        "wrapped_material_bit_flipped": {"wrapped": flip(wrapped, 96).hex()}, "wrapped_tag_bit_flipped": {"wrapped": flip(wrapped, len(wrapped) * 8 - 1).hex()},
+        "wrapped_cut_by_one": {"wrapped": wrapped[:-1].hex()}, "wrapped_byte_appended": {"wrapped": (wrapped + b"\0").hex()},
+        "wrapped_of_another_version": {"wrapped": good[1]["wrapped"]}, "wrapped_of_another_key": {"wrapped": good[7]["wrapped"]},
+    }
+    return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
+
+
+# Everything of an Ed25519 private key in PKCS#8 that stands before its 32 bytes.
+ED25519_PKCS8 = "302e020100300506032b657004220420"
+
+
+def imported_ids():
+    uid, material = rnd("kms key", 16), rnd("imported material", 32)
+
+    def case(name, uid=uid, material=material, keyring="many_epochs_and_wraps", **more):
+        return {"name": name, "keyring": keyring, "key_uid": uid.hex(), "material": material.hex(), **more}
+
+    differs = {"must_differ": "symmetric"}
+    return [
+        case("symmetric"), case("mac_key", material=rnd("mac key", 128)), case("private_key", material=bytes.fromhex(ED25519_PKCS8) + rnd("ed25519", 32)),
+        # That keyring has the first epoch alone; the id does not change when there are more.
+        {**case("only_epoch", uid=rnd("another kms key", 16)), "keyring": "root_key"},
+        case("other_key", uid=flip(uid, 127), **differs), case("first_bit_of_the_key", uid=flip(uid, 0), **differs),
+        case("other_material", material=flip(material, 0), **differs), case("last_bit_of_the_material", material=flip(material, 255), **differs),
+        case("material_cut_by_one", material=material[:-1], **differs), case("material_with_a_byte_appended", material=material + b"\0", **differs),
+        case("material_with_a_byte_before", material=b"\0" + material, **differs), case("byte_of_the_key_in_the_material", material=uid[-1:] + material, **differs),
+        case("material_before_the_key", uid=material[:16], material=material[16:] + uid, **differs), case("no_material", material=b"", **differs),
+        case("material_twice", material=material * 2, **differs), case("key_of_zeros", uid=bytes(16), **differs),
+    ]
+
+
 write("body.json", "Keys of an object, and bodies; docs/spec/object-format.md. Plaintext byte j of a large body is (31 j + floor(j / 65536)) mod 251.",
       {"keys": KEYS, "bodies": bodies(), "large_bodies": large_bodies()})
 write("dual.json", "Bodies and checksums under two layers; docs/spec/object-format.md. `inner_segments` is what lies under the outer layer.",
@@ -663,3 +741,5 @@ write("osk1.json", "Sealed-key records; docs/spec/object-format.md. `bind` names
 write("sums.json", "Sealed checksums; docs/spec/object-format.md", {"sums": sums()})
 write("kms-blob.json", "Ciphertexts of the key service; docs/spec/kms-ciphertext.md", {"blobs": blobs()})
 write("keyring.json", "Keyring files, and shares; docs/spec/keyring.md", {"keyrings": keyrings()})
+write("material.json", "Wrapped key material with its vault file, and ids of imported material; docs/spec/kms-ciphertext.md. `keyring` names an entry of keyring.json.",
+      {"materials": materials(), "imported_ids": imported_ids()})

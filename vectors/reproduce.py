@@ -422,6 +422,10 @@ def keyring_secret(v, kind, parameters):
 
 
 def keyring_open(v):
+    return keyring_rows(keyring_body(v))
+
+
+def keyring_body(v):
     keyring_id, wraps, head, comm, body = keyring_parse(bytes.fromhex(v["file"]))
     kind = 1 if "root_key" in v else 2 if "passphrase" in v else 5
     refusal = "wrong_key"
@@ -441,8 +445,7 @@ def keyring_open(v):
             refusal = str(refused)
             continue
         need(len(body) >= 28, "open")
-        rows = gcm_open(seal, body[:12], body[12:], b"strongroom/2/keyring\0" + head)
-        return keyring_rows(rows)
+        return gcm_open(seal, body[:12], body[12:], b"strongroom/2/keyring\0" + head)
     raise Refused(refusal)
 
 
@@ -465,6 +468,61 @@ def keyring_rows(rows):
         "private": (head + nonce + private).hex(),
         "row": (head + nonce + row).hex(),
     }
+
+
+# Key material at rest (docs/spec/kms-ciphertext.md).
+
+def domain_keys(v):
+    """What is derived from the domain keys of the named entry of keyring.json: epoch -> a function of a label."""
+    entries = json.loads((HERE / "keyring.json").read_text())["keyrings"]
+    body = keyring_body(next(entry for entry in entries if entry["name"] == v["keyring"]))
+    rows = [body[i:i + 45] for i in range(0, len(body), 45)]
+
+    def derive(epoch, secret):
+        domain = extract(b"strongroom/1/domain", secret)
+        return lambda label: expand(domain, b"strongroom/1/" + label + b"\0" + u(32, epoch), 32)
+
+    epochs = {int.from_bytes(row[1:5], "big"): row[13:] for row in rows if row[0] == 1}
+    return {epoch: derive(epoch, secret) for epoch, secret in epochs.items()}
+
+
+def vault_aad(v, epoch):
+    return b"strongroom/1/kms-shred\0" + bytes.fromhex(v["key_uid"]) + bytes.fromhex(v["shred_id"]) + u(32, epoch)
+
+
+def vault_open(v, keys):
+    """The shred key in a file of the vault."""
+    data, head = bytes.fromhex(v["vault_file"]), b"SRVK\1" + bytes.fromhex(v["key_uid"]) + bytes.fromhex(v["shred_id"])
+    need(data[:37] == head and len(data) >= 41, "parse")
+    epoch = int.from_bytes(data[37:41], "big")
+    need(epoch in keys, "wrong_key")
+    need(len(data) == 101, "open")
+    return gcm_open(keys[epoch](b"kms-shred"), data[41:53], data[53:], vault_aad(v, epoch))
+
+
+def material_key(v, keys, shred):
+    """What wraps the material, and the AAD."""
+    need(v["wrap_epoch"] in keys, "wrong_key")
+    prk = extract(b"strongroom/1/kms-material", keys[v["wrap_epoch"]](b"kms-wrap") + shred)
+    uid = bytes.fromhex(v["key_uid"])
+    key = expand(prk, b"strongroom/1/kms-material-key\0" + uid + bytes.fromhex(v["shred_id"]), 32)
+    aad = (b"strongroom/1/kms-material\0" + uid + u(32, v["version"]) + u(8, v["spec"]) + u(8, v["origin"])
+           + u(64, v["created_ms"]) + bytes.fromhex(v["material_id"]))
+    return key, aad
+
+
+def material_open(v):
+    keys, wrapped = domain_keys(v), bytes.fromhex(v["wrapped"])
+    key, aad = material_key(v, keys, vault_open(v, keys))
+    need(len(wrapped) >= 28, "open")
+    return {"material": gcm_open(key, wrapped[:12], wrapped[12:], aad).hex()}
+
+
+def imported_id(v):
+    keys = domain_keys(v)
+    message = bytes.fromhex(v["key_uid"]) + bytes.fromhex(v["material"])
+    made = hmac.new(keys[min(keys)](b"kms-material-id"), message, hashlib.sha256).digest()
+    return {"material_id": made.hex(), "sha384": sha384(made).hex()}
 
 
 def keys_compute(v):
@@ -497,6 +555,7 @@ FILES = {
     "sums.json": {"sums": sums_open},
     "kms-blob.json": {"blobs": blob_open},
     "keyring.json": {"keyrings": keyring_open},
+    "material.json": {"materials": material_open, "imported_ids": imported_id},
 }
 
 

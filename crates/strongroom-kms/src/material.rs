@@ -256,3 +256,7 @@ fn aad(row: &KeyRow, version: u32, material_id: &[u8; 32]) -> Vec<u8> {
 }
 
 const KEY_LABEL: &[u8] = b"strongroom/1/kms-material-key\0";
+
+#[cfg(test)]
+#[path = "material_vectors.rs"]
+mod vectors;
