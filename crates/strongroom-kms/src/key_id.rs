@@ -127,6 +127,8 @@ impl Place {
             return Err(Error::NotFound(format!("Invalid arn {region}")));
         }
         let local = match resource.strip_prefix("key/") {
+            // The ARN of a key is no way to name an alias.
+            Some(id) if id.starts_with("alias/") => return Err(invalid_key_id(text)),
             Some(id) => id,
             None if resource.starts_with("alias/") => resource,
             None => return Err(invalid()),

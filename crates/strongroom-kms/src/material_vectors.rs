@@ -39,7 +39,13 @@ impl World {
         let shared: Arc<dyn Drive> = Arc::new(drive.clone());
         let store = Store::open(shared, keyring.at_rest(), StoreOptions::default());
         let (store, clock) = (store.await.unwrap(), Arc::new(SimClock::new(1)));
-        let kms = Kms::open(&store, keyring, clock, "r".to_owned(), "a".to_owned());
+        let kms = Kms::open(
+            &store,
+            keyring,
+            clock,
+            "us-east-1".to_owned(),
+            "111122223333".to_owned(),
+        );
         let kms = kms.await.unwrap();
         World { drive, kms }
     }

@@ -729,3 +729,38 @@ async fn a_grant_to_the_account() {
         .await
         .unwrap();
 }
+
+/// A statement that denied RetireGrant by the aliases of a key did not apply: they were looked up
+/// for every other action only.
+#[tokio::test]
+async fn sec_n27_a_deny_by_aliases_is_about_retiring_too() {
+    let world = new_world().await;
+    let iam = world.iam().await;
+    let deny = |alias: &str| {
+        policy(&json!([
+            { "Effect": "Allow", "Action": "kms:*", "Resource": "*" },
+            { "Effect": "Deny", "Action": "kms:RetireGrant", "Resource": "*", "Condition": {
+                "ForAnyValue:StringEquals": { "kms:ResourceAliases": alias } } },
+        ]))
+    };
+    let fenced = world.user(&iam, "fenced", Some(&deny("alias/kept"))).await;
+    let free = world.user(&iam, "free", Some(&deny("alias/other"))).await;
+    let key = world.key().await;
+    let alias_name = "alias/kept".to_owned();
+    let target_key_id = key.key_id.clone();
+    let alias = strongroom_kms::CreateAliasInput {
+        alias_name,
+        target_key_id,
+    };
+    crate::world::call!(world, create_alias, alias).unwrap();
+    for (caller, name, may) in [(&fenced, "fenced", false), (&free, "free", true)] {
+        let input = grant_to(&key.key_id, name, &["Encrypt", "RetireGrant"]);
+        let made = world.grant_as(&world.caller, input).await.unwrap();
+        let by_token = RetireGrantInput {
+            grant_token: Some(made.grant_token),
+            ..RetireGrantInput::default()
+        };
+        let retired = retire(&world, caller, by_token).await;
+        assert_eq!(allowed(&retired), may, "{name}");
+    }
+}

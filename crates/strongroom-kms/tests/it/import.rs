@@ -26,7 +26,7 @@ use crate::world::{DAY_MS, NOON_MS, World, call, context, new_world, refused};
 const MATERIAL: [u8; 32] = [0x5A; 32];
 const OTHER: [u8; 32] = [0xA5; 32];
 
-async fn external(world: &World, spec: &str, usage: &str) -> KeyMetadata {
+pub(crate) async fn external(world: &World, spec: &str, usage: &str) -> KeyMetadata {
     let input = CreateKeyInput {
         key_spec: Some(spec.to_owned()),
         key_usage: Some(usage.to_owned()),
@@ -40,7 +40,7 @@ async fn symmetric(world: &World) -> KeyMetadata {
     external(world, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT").await
 }
 
-async fn parameters(
+pub(crate) async fn parameters(
     world: &World,
     key_id: &str,
     algorithm: &str,
@@ -55,7 +55,7 @@ async fn parameters(
 }
 
 /// What a client does with the wrapping key.
-fn wrap(public_key: &[u8], algorithm: &str, material: &[u8]) -> Vec<u8> {
+pub(crate) fn wrap(public_key: &[u8], algorithm: &str, material: &[u8]) -> Vec<u8> {
     let key = PublicEncryptingKey::from_der(public_key).unwrap();
     let key = OaepPublicEncryptingKey::new(key).unwrap();
     let oaep: &'static OaepAlgorithm = if algorithm.ends_with("SHA_1") {
@@ -78,7 +78,7 @@ fn wrap(public_key: &[u8], algorithm: &str, material: &[u8]) -> Vec<u8> {
     [encrypt(&aes), wrapped.to_vec()].concat()
 }
 
-fn forever(key_id: &str, token: &[u8], wrapped: Vec<u8>) -> ImportKeyMaterialInput {
+pub(crate) fn forever(key_id: &str, token: &[u8], wrapped: Vec<u8>) -> ImportKeyMaterialInput {
     ImportKeyMaterialInput {
         key_id: key_id.to_owned(),
         import_token: token.to_vec(),

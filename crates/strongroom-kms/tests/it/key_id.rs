@@ -3,7 +3,7 @@
 
 use strongroom_kms::{CreateAliasInput, DataKeySpec, EnableKeyInput};
 
-use crate::world::{ACCOUNT, caller_of, context, new_world, refused};
+use crate::world::{ACCOUNT, call, caller_of, context, new_world, refused};
 
 const ABSENT: &str = "12345678-1234-4234-8234-123456789012";
 
@@ -37,6 +37,15 @@ async fn names_of_nothing() {
     let other_region = format!("arn:aws:kms:eu-west-1:{ACCOUNT}:key/{ABSENT}");
     let other_account = format!("arn:aws:kms:us-east-1:999999999999:key/{ABSENT}");
     let alias_arn = format!("arn:aws:kms:us-east-1:{ACCOUNT}:alias/none");
+    // The ARN of a key with the name of an alias that there is.
+    let no_key_arn = format!("arn:aws:kms:us-east-1:{ACCOUNT}:key/alias/there");
+    let target_key_id = world.key().await.key_id;
+    let alias_name = "alias/there".to_owned();
+    let input = CreateAliasInput {
+        alias_name,
+        target_key_id,
+    };
+    call!(world, create_alias, input).unwrap();
     let mrk = "mrk-0123456789abcdef0123456789abcdef";
     let not_found = "NotFoundException";
     let cases = [
@@ -90,6 +99,11 @@ async fn names_of_nothing() {
             "arn:aws:s3:::b",
             "InvalidArnException",
             "Invalid arn arn:aws:s3:::b".to_owned(),
+        ),
+        (
+            &no_key_arn,
+            not_found,
+            format!("Invalid keyId '{no_key_arn}'"),
         ),
         ("arn:", "InvalidArnException", "Invalid arn arn:".to_owned()),
         (

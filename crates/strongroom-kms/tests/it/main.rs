@@ -28,6 +28,7 @@ mod generate_random;
 mod get_public_key;
 mod grant;
 mod import;
+mod interleaved;
 mod key_id;
 mod key_policy;
 mod key_usage;

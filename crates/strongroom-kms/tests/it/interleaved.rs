@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Re-wrapping, and what else changes key material, at the same time: in every order in which two
+//! operations can take turns, and not in the few that a race would happen to show.
+//!
+//! An operation is polled by hand. It runs until it waits for the drive, and the other is polled
+//! only when that wait is over: so a schedule says which of the two takes each step, and the same
+//! schedule is the same run. All schedules are gone through, depth first.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use strongroom_kms::{
+    DeleteImportedKeyMaterialInput, ImportKeyMaterialInput, RotateKeyOnDemandInput,
+};
+
+use crate::import::{external, forever, parameters, wrap};
+use crate::world::{DAY_MS, World, call, context, new_world_in_memory};
+
+/// Which of two operations takes the next step, for as long as both have one to take.
+#[derive(Debug, Default)]
+struct Schedule {
+    choices: Vec<bool>,
+    at: usize,
+}
+
+impl Schedule {
+    fn choose(&mut self) -> bool {
+        if self.at == self.choices.len() {
+            self.choices.push(false);
+        }
+        self.at += 1;
+        self.choices[self.at - 1]
+    }
+
+    /// The next schedule; `false` when that was the last.
+    fn advance(&mut self) -> bool {
+        self.choices.truncate(self.at);
+        self.at = 0;
+        while let Some(last) = self.choices.pop() {
+            if !last {
+                self.choices.push(true);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+struct Signal {
+    thread: Thread,
+    ready: AtomicBool,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.ready.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+type Operation<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Polls once and waits until there is more to do. True when it is done.
+fn step(operation: &mut Operation<'_>) -> bool {
+    let signal = Arc::new(Signal {
+        thread: thread::current(),
+        ready: AtomicBool::new(false),
+    });
+    let waker = Waker::from(Arc::clone(&signal));
+    match operation.as_mut().poll(&mut Context::from_waker(&waker)) {
+        Poll::Ready(()) => true,
+        Poll::Pending => {
+            let until = Instant::now() + Duration::from_secs(60);
+            while !signal.ready.load(Ordering::SeqCst) {
+                assert!(Instant::now() < until, "it waits for the other operation");
+                thread::park_timeout(Duration::from_secs(1));
+            }
+            false
+        }
+    }
+}
+
+/// Lets both take turns as the schedule says, to the end.
+fn interleave(schedule: &mut Schedule, mut first: Operation<'_>, mut second: Operation<'_>) {
+    let (mut first_done, mut second_done) = (false, false);
+    while !(first_done && second_done) {
+        let second_is_next = match (first_done, second_done) {
+            (false, false) => schedule.choose(),
+            (first_done, _) => first_done,
+        };
+        if second_is_next {
+            second_done = step(&mut second);
+        } else {
+            first_done = step(&mut first);
+        }
+    }
+}
+
+/// Runs `round` under every schedule; returns how many there were.
+fn every_order(mut round: impl FnMut(&mut Schedule)) -> u32 {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let _inside = runtime.enter();
+    let mut schedule = Schedule::default();
+    let mut rounds = 0;
+    loop {
+        round(&mut schedule);
+        rounds += 1;
+        assert!(rounds < ROUNDS_MAX);
+        if !schedule.advance() {
+            return rounds;
+        }
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Handle::current().block_on(future)
+}
+
+async fn rewrap(world: &World) {
+    let report = world.kms.rewrap(&|_, _| ()).await.unwrap();
+    assert_eq!(report.damaged, 0);
+}
+
+/// What must hold whoever came first: nothing lost, nothing left over, and one more run brings
+/// forward what is still behind.
+async fn hold(world: &World, blobs: &[Vec<u8>], destroyed: &[Vec<u8>]) {
+    for round in 0..2 {
+        for blob in blobs {
+            let opened = world.decrypt(blob, &context(&[]), None).await.unwrap();
+            assert_eq!(opened.plaintext.expose_secret(), b"x");
+        }
+        for blob in destroyed {
+            assert!(world.decrypt(blob, &context(&[]), None).await.is_err());
+        }
+        let vault = world.kms.verify_vault().await.unwrap();
+        assert!(vault.damaged.is_empty(), "{:?}", vault.damaged);
+        assert!(vault.unreferred.is_empty(), "{:?}", vault.unreferred);
+        if round == 0 {
+            rewrap(world).await;
+        }
+    }
+    let again = world.kms.rewrap(&|_, _| ()).await.unwrap();
+    assert_eq!((again.rewrapped, again.damaged), (0, 0));
+}
+
+async fn sealed(world: &World, key_id: &str) -> Vec<u8> {
+    let sealed = world.encrypt(key_id, b"x", &context(&[])).await.unwrap();
+    sealed.ciphertext_blob.0
+}
+
+async fn rotate_on_demand(world: &World, key_id: &str) {
+    let key_id = key_id.to_owned();
+    call!(
+        world,
+        rotate_key_on_demand,
+        RotateKeyOnDemandInput { key_id }
+    )
+    .unwrap();
+}
+
+#[test]
+fn sec_a_rotation_on_demand_and_a_rewrap_in_every_order() {
+    let rounds = every_order(|schedule| {
+        let mut world = wait(new_world_in_memory());
+        let key_id = wait(world.key()).key_id;
+        let old = wait(sealed(&world, &key_id));
+        world.rotate();
+        let both = (rewrap(&world), rotate_on_demand(&world, &key_id));
+        interleave(schedule, Box::pin(both.0), Box::pin(both.1));
+        let new = wait(sealed(&world, &key_id));
+        wait(hold(&world, &[old, new], &[]));
+    });
+    assert!(rounds >= ROUNDS_MIN, "only {rounds} orders");
+}
+
+/// The scheduled one, which works through the list of what is due.
+#[test]
+fn sec_an_automatic_rotation_and_a_rewrap_in_every_order() {
+    let rounds = every_order(|schedule| {
+        let mut world = wait(new_world_in_memory());
+        let key_id = wait(world.key()).key_id;
+        let old = wait(sealed(&world, &key_id));
+        let input = strongroom_kms::EnableKeyRotationInput {
+            key_id: key_id.clone(),
+            rotation_period_in_days: Some(90),
+        };
+        wait(async { call!(world, enable_key_rotation, input) }).unwrap();
+        world.rotate();
+        world.clock.advance_ms(90 * DAY_MS);
+        let due = async {
+            assert_eq!(world.run_due().await.rotated, 1);
+        };
+        interleave(schedule, Box::pin(rewrap(&world)), Box::pin(due));
+        let new = wait(sealed(&world, &key_id));
+        wait(hold(&world, &[old, new], &[]));
+    });
+    assert!(rounds >= ROUNDS_MIN, "only {rounds} orders");
+}
+
+/// Two versions of imported material, one of them deleted: the other, which may share a shred key
+/// with it, must survive, and what was deleted must be gone until it is imported again.
+#[test]
+fn sec_a_deletion_of_imported_material_and_a_rewrap_in_every_order() {
+    for gone in [0, 1] {
+        // Wrapping keys for imports are slow to make: one world for all rounds.
+        let mut shared = None;
+        let rounds = every_order(|schedule| {
+            let made: &mut Imported = shared.get_or_insert_with(|| wait(Imported::with_two()));
+            made.world.rotate();
+            let Imported { world, blobs, .. } = &*made;
+            let delete = made.delete(gone);
+            interleave(schedule, Box::pin(rewrap(world)), Box::pin(delete));
+            // The key waits for its material, so nothing of it opens; the vault says the rest.
+            wait(hold(world, &[], &blobs[gone..=gone]));
+            wait(made.import(gone, None));
+            wait(hold(world, blobs, &[]));
+        });
+        assert!(rounds >= ROUNDS_MIN, "only {rounds} orders");
+    }
+}
+
+#[test]
+fn sec_a_deletion_of_imported_material_and_another_in_every_order() {
+    let mut shared = None;
+    let rounds = every_order(|schedule| {
+        let made: &mut Imported = shared.get_or_insert_with(|| wait(Imported::with_two()));
+        made.world.rotate();
+        // Both versions under one shred key.
+        wait(rewrap(&made.world));
+        interleave(schedule, Box::pin(made.delete(0)), Box::pin(made.delete(1)));
+        wait(hold(&made.world, &[], &made.blobs));
+        assert!(made.world.store.vault().list().unwrap().is_empty());
+        wait(made.import(0, None));
+        wait(made.import(1, None));
+        wait(hold(&made.world, &made.blobs, &[]));
+    });
+    assert!(rounds >= ROUNDS_MIN, "only {rounds} orders");
+}
+
+/// New imported material becomes current.
+#[test]
+fn sec_a_rotation_of_imported_material_and_a_rewrap_in_every_order() {
+    let rounds = every_order(|schedule| {
+        let mut made = wait(Imported::with_one());
+        wait(made.import(1, Some("NEW_KEY_MATERIAL")));
+        made.world.rotate();
+        let both = (
+            rewrap(&made.world),
+            rotate_on_demand(&made.world, &made.key_id),
+        );
+        interleave(schedule, Box::pin(both.0), Box::pin(both.1));
+        made.blobs.push(wait(sealed(&made.world, &made.key_id)));
+        wait(hold(&made.world, &made.blobs, &[]));
+    });
+    assert!(rounds >= ROUNDS_MIN, "only {rounds} orders");
+}
+
+/// A key with imported material, and what imports it once more.
+struct Imported {
+    world: World,
+    key_id: String,
+    input: [ImportKeyMaterialInput; 2],
+    ids: Vec<String>,
+    /// Something under each material.
+    blobs: Vec<Vec<u8>>,
+}
+
+impl Imported {
+    /// With the first of two materials.
+    async fn with_one() -> Imported {
+        let world = new_world_in_memory().await;
+        let key = external(&world, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT").await;
+        let (key_id, algorithm) = (key.key_id, "RSAES_OAEP_SHA_256");
+        // A token is good for more than one import, and making another one takes long.
+        let got = parameters(&world, &key_id, algorithm, "RSA_2048")
+            .await
+            .unwrap();
+        let input = [0x51, 0xA2].map(|byte| {
+            let wrapped = wrap(&got.public_key, algorithm, &[byte; 32]);
+            forever(&key_id, &got.import_token, wrapped)
+        });
+        let (ids, blobs) = (Vec::new(), Vec::new());
+        let mut made = Imported {
+            world,
+            key_id,
+            input,
+            ids,
+            blobs,
+        };
+        let id = made.import(0, None).await;
+        made.ids.push(id);
+        made.blobs.push(sealed(&made.world, &made.key_id).await);
+        made
+    }
+
+    async fn with_two() -> Imported {
+        let mut made = Imported::with_one().await;
+        let id = made.import(1, Some("NEW_KEY_MATERIAL")).await;
+        made.ids.push(id);
+        rotate_on_demand(&made.world, &made.key_id).await;
+        made.blobs.push(sealed(&made.world, &made.key_id).await);
+        made
+    }
+
+    async fn import(&self, number: usize, import_type: Option<&str>) -> String {
+        let world = &self.world;
+        let mut input = self.input[number].clone();
+        input.import_type = import_type.map(str::to_owned);
+        let done = call!(world, import_key_material, input).unwrap();
+        done.key_material_id
+    }
+
+    async fn delete(&self, number: usize) {
+        let world = &self.world;
+        let input = DeleteImportedKeyMaterialInput {
+            key_id: self.key_id.clone(),
+            key_material_id: Some(self.ids[number].clone()),
+        };
+        call!(world, delete_imported_key_material, input).unwrap();
+    }
+}
+
+const ROUNDS_MIN: u32 = 20;
+const ROUNDS_MAX: u32 = 5_000;
