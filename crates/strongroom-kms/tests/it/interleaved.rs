@@ -2,25 +2,32 @@
 //! Re-wrapping, and what else changes key material, at the same time: in every order in which two
 //! operations can take turns, and not in the few that a race would happen to show.
 //!
-//! An operation is polled by hand. It runs until it waits for the drive, and the other is polled
-//! only when that wait is over: so a schedule says which of the two takes each step, and the same
-//! schedule is the same run. All schedules are gone through, depth first.
+//! An operation is polled by hand. While it is, the drive makes no change, so that it gets exactly to
+//! the next thing that it has to wait for; then the drive goes on until that is done, and the other
+//! operation is not polled before. So a schedule says which of the two takes each step, and the same
+//! schedule is the same run. All schedules are gone through, depth first. (An answer that needs no
+//! change of the drive may come at once or a moment later, so a run may be a step shorter than the
+//! one before; no schedule is left out for that.)
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use strongroom_store::Error;
+use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, HealthState};
+use strongroom_testkit::SimDrive;
 
 use strongroom_kms::{
     DeleteImportedKeyMaterialInput, ImportKeyMaterialInput, RotateKeyOnDemandInput,
 };
 
 use crate::import::{external, forever, parameters, wrap};
-use crate::world::{DAY_MS, World, call, context, new_world_in_memory};
+use crate::world::{DAY_MS, World, call, context, new_world_on};
 
 /// Which of two operations takes the next step, for as long as both have one to take.
 #[derive(Debug, Default)]
@@ -40,7 +47,6 @@ impl Schedule {
 
     /// The next schedule; `false` when that was the last.
     fn advance(&mut self) -> bool {
-        self.choices.truncate(self.at);
         self.at = 0;
         while let Some(last) = self.choices.pop() {
             if !last {
@@ -49,6 +55,128 @@ impl Schedule {
             }
         }
         false
+    }
+}
+
+/// A drive that makes no change while it is told to wait.
+#[derive(Debug)]
+struct Gated {
+    drive: SimDrive,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct GatedFile {
+    file: Arc<dyn DriveFile>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    /// The thread that keeps it closed. What that one does itself does not wait.
+    closed_by: Mutex<Option<ThreadId>>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut closed_by = self.closed_by.lock().unwrap();
+        while closed_by.is_some_and(|thread| thread != thread::current().id()) {
+            closed_by = self.opened.wait(closed_by).unwrap();
+        }
+    }
+
+    fn close(&self) {
+        *self.closed_by.lock().unwrap() = Some(thread::current().id());
+    }
+
+    fn open(&self) {
+        *self.closed_by.lock().unwrap() = None;
+        self.opened.notify_all();
+    }
+}
+
+impl Gated {
+    fn file(&self, file: Arc<dyn DriveFile>) -> Arc<dyn DriveFile> {
+        let gate = Arc::clone(&self.gate);
+        Arc::new(GatedFile { file, gate })
+    }
+}
+
+impl Drive for Gated {
+    fn label(&self) -> String {
+        self.drive.label()
+    }
+
+    fn health(&self) -> HealthState {
+        self.drive.health()
+    }
+
+    fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+        self.gate.pass();
+        self.drive.create(path).map(|file| self.file(file))
+    }
+
+    fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+        let opened = self.drive.open(path, access)?;
+        Ok(opened.map(|file| self.file(file)))
+    }
+
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.gate.pass();
+        self.drive.rename(from, to)
+    }
+
+    fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
+        self.gate.pass();
+        self.drive.remove(path)
+    }
+
+    fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
+        self.drive.list(folder)
+    }
+
+    fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
+        self.gate.pass();
+        self.drive.sync_folder(folder)
+    }
+
+    fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+        self.drive.read_small(path)
+    }
+
+    fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+        self.gate.pass();
+        self.drive.replace(path, bytes)
+    }
+
+    fn index_dir(&self) -> Option<PathBuf> {
+        self.drive.index_dir()
+    }
+}
+
+impl DriveFile for GatedFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        self.file.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.gate.pass();
+        self.file.write_at(offset, bytes)
+    }
+
+    fn truncate(&self, len: u64) -> Result<(), Error> {
+        self.gate.pass();
+        self.file.truncate(len)
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.gate.pass();
+        self.file.sync()
+    }
+
+    fn len(&self) -> Result<u64, Error> {
+        self.file.len()
     }
 }
 
@@ -67,13 +195,16 @@ impl Wake for Signal {
 type Operation<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// Polls once and waits until there is more to do. True when it is done.
-fn step(operation: &mut Operation<'_>) -> bool {
+fn step(gate: &Gate, operation: &mut Operation<'_>) -> bool {
     let signal = Arc::new(Signal {
         thread: thread::current(),
         ready: AtomicBool::new(false),
     });
     let waker = Waker::from(Arc::clone(&signal));
-    match operation.as_mut().poll(&mut Context::from_waker(&waker)) {
+    gate.close();
+    let polled = operation.as_mut().poll(&mut Context::from_waker(&waker));
+    gate.open();
+    match polled {
         Poll::Ready(()) => true,
         Poll::Pending => {
             let until = Instant::now() + Duration::from_secs(60);
@@ -87,7 +218,12 @@ fn step(operation: &mut Operation<'_>) -> bool {
 }
 
 /// Lets both take turns as the schedule says, to the end.
-fn interleave(schedule: &mut Schedule, mut first: Operation<'_>, mut second: Operation<'_>) {
+fn interleave(
+    schedule: &mut Schedule,
+    gate: &Gate,
+    mut first: Operation<'_>,
+    mut second: Operation<'_>,
+) {
     let (mut first_done, mut second_done) = (false, false);
     while !(first_done && second_done) {
         let second_is_next = match (first_done, second_done) {
@@ -95,25 +231,25 @@ fn interleave(schedule: &mut Schedule, mut first: Operation<'_>, mut second: Ope
             (first_done, _) => first_done,
         };
         if second_is_next {
-            second_done = step(&mut second);
+            second_done = step(gate, &mut second);
         } else {
-            first_done = step(&mut first);
+            first_done = step(gate, &mut first);
         }
     }
 }
 
 /// Runs `round` under every schedule; returns how many there were.
-fn every_order(mut round: impl FnMut(&mut Schedule)) -> u32 {
+fn every_order(mut round: impl FnMut(&mut Schedule, &Arc<Gate>)) -> u32 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .unwrap();
     let _inside = runtime.enter();
-    let mut schedule = Schedule::default();
+    let (mut schedule, gate) = (Schedule::default(), Arc::new(Gate::default()));
     let mut rounds = 0;
     loop {
-        round(&mut schedule);
+        round(&mut schedule, &gate);
         rounds += 1;
         assert!(rounds < ROUNDS_MAX);
         if !schedule.advance() {
@@ -124,6 +260,11 @@ fn every_order(mut round: impl FnMut(&mut Schedule)) -> u32 {
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Handle::current().block_on(future)
+}
+
+async fn world_behind(gate: &Arc<Gate>) -> World {
+    let (drive, gate) = (SimDrive::new(1), Arc::clone(gate));
+    new_world_on(Arc::new(Gated { drive, gate })).await
 }
 
 async fn rewrap(world: &World) {
@@ -170,13 +311,13 @@ async fn rotate_on_demand(world: &World, key_id: &str) {
 
 #[test]
 fn sec_a_rotation_on_demand_and_a_rewrap_in_every_order() {
-    let rounds = every_order(|schedule| {
-        let mut world = wait(new_world_in_memory());
+    let rounds = every_order(|schedule, gate| {
+        let mut world = wait(world_behind(gate));
         let key_id = wait(world.key()).key_id;
         let old = wait(sealed(&world, &key_id));
         world.rotate();
         let both = (rewrap(&world), rotate_on_demand(&world, &key_id));
-        interleave(schedule, Box::pin(both.0), Box::pin(both.1));
+        interleave(schedule, gate, Box::pin(both.0), Box::pin(both.1));
         let new = wait(sealed(&world, &key_id));
         wait(hold(&world, &[old, new], &[]));
     });
@@ -186,8 +327,8 @@ fn sec_a_rotation_on_demand_and_a_rewrap_in_every_order() {
 /// The scheduled one, which works through the list of what is due.
 #[test]
 fn sec_an_automatic_rotation_and_a_rewrap_in_every_order() {
-    let rounds = every_order(|schedule| {
-        let mut world = wait(new_world_in_memory());
+    let rounds = every_order(|schedule, gate| {
+        let mut world = wait(world_behind(gate));
         let key_id = wait(world.key()).key_id;
         let old = wait(sealed(&world, &key_id));
         let input = strongroom_kms::EnableKeyRotationInput {
@@ -200,7 +341,7 @@ fn sec_an_automatic_rotation_and_a_rewrap_in_every_order() {
         let due = async {
             assert_eq!(world.run_due().await.rotated, 1);
         };
-        interleave(schedule, Box::pin(rewrap(&world)), Box::pin(due));
+        interleave(schedule, gate, Box::pin(rewrap(&world)), Box::pin(due));
         let new = wait(sealed(&world, &key_id));
         wait(hold(&world, &[old, new], &[]));
     });
@@ -214,12 +355,12 @@ fn sec_a_deletion_of_imported_material_and_a_rewrap_in_every_order() {
     for gone in [0, 1] {
         // Wrapping keys for imports are slow to make: one world for all rounds.
         let mut shared = None;
-        let rounds = every_order(|schedule| {
-            let made: &mut Imported = shared.get_or_insert_with(|| wait(Imported::with_two()));
+        let rounds = every_order(|schedule, gate| {
+            let made: &mut Imported = shared.get_or_insert_with(|| wait(Imported::with_two(gate)));
             made.world.rotate();
             let Imported { world, blobs, .. } = &*made;
             let delete = made.delete(gone);
-            interleave(schedule, Box::pin(rewrap(world)), Box::pin(delete));
+            interleave(schedule, gate, Box::pin(rewrap(world)), Box::pin(delete));
             // The key waits for its material, so nothing of it opens; the vault says the rest.
             wait(hold(world, &[], &blobs[gone..=gone]));
             wait(made.import(gone, None));
@@ -232,12 +373,17 @@ fn sec_a_deletion_of_imported_material_and_a_rewrap_in_every_order() {
 #[test]
 fn sec_a_deletion_of_imported_material_and_another_in_every_order() {
     let mut shared = None;
-    let rounds = every_order(|schedule| {
-        let made: &mut Imported = shared.get_or_insert_with(|| wait(Imported::with_two()));
+    let rounds = every_order(|schedule, gate| {
+        let made: &mut Imported = shared.get_or_insert_with(|| wait(Imported::with_two(gate)));
         made.world.rotate();
         // Both versions under one shred key.
         wait(rewrap(&made.world));
-        interleave(schedule, Box::pin(made.delete(0)), Box::pin(made.delete(1)));
+        interleave(
+            schedule,
+            gate,
+            Box::pin(made.delete(0)),
+            Box::pin(made.delete(1)),
+        );
         wait(hold(&made.world, &[], &made.blobs));
         assert!(made.world.store.vault().list().unwrap().is_empty());
         wait(made.import(0, None));
@@ -250,15 +396,15 @@ fn sec_a_deletion_of_imported_material_and_another_in_every_order() {
 /// New imported material becomes current.
 #[test]
 fn sec_a_rotation_of_imported_material_and_a_rewrap_in_every_order() {
-    let rounds = every_order(|schedule| {
-        let mut made = wait(Imported::with_one());
+    let rounds = every_order(|schedule, gate| {
+        let mut made = wait(Imported::with_one(gate));
         wait(made.import(1, Some("NEW_KEY_MATERIAL")));
         made.world.rotate();
         let both = (
             rewrap(&made.world),
             rotate_on_demand(&made.world, &made.key_id),
         );
-        interleave(schedule, Box::pin(both.0), Box::pin(both.1));
+        interleave(schedule, gate, Box::pin(both.0), Box::pin(both.1));
         made.blobs.push(wait(sealed(&made.world, &made.key_id)));
         wait(hold(&made.world, &made.blobs, &[]));
     });
@@ -277,8 +423,8 @@ struct Imported {
 
 impl Imported {
     /// With the first of two materials.
-    async fn with_one() -> Imported {
-        let world = new_world_in_memory().await;
+    async fn with_one(gate: &Arc<Gate>) -> Imported {
+        let world = world_behind(gate).await;
         let key = external(&world, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT").await;
         let (key_id, algorithm) = (key.key_id, "RSAES_OAEP_SHA_256");
         // A token is good for more than one import, and making another one takes long.
@@ -303,8 +449,8 @@ impl Imported {
         made
     }
 
-    async fn with_two() -> Imported {
-        let mut made = Imported::with_one().await;
+    async fn with_two(gate: &Arc<Gate>) -> Imported {
+        let mut made = Imported::with_one(gate).await;
         let id = made.import(1, Some("NEW_KEY_MATERIAL")).await;
         made.ids.push(id);
         rotate_on_demand(&made.world, &made.key_id).await;

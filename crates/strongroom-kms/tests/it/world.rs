@@ -71,11 +71,14 @@ pub(crate) async fn new_world() -> World {
 
 /// One that writes no file: for many operations in a short time.
 pub(crate) async fn new_world_in_memory() -> World {
+    new_world_on(Arc::new(SimDrive::new(1))).await
+}
+
+pub(crate) async fn new_world_on(drive: Arc<dyn Drive>) -> World {
     let secret = RootSecret::Key(RootKey::generate().unwrap());
     let (keyring, keyring_file) = root::create(&secret, NOON_MS).unwrap();
     let clock = Arc::new(SimClock::new(NOON_MS));
     let dir = TempDir::new().unwrap();
-    let drive = Arc::new(SimDrive::new(1));
     open_on(drive, dir, secret, keyring_file, keyring, clock).await
 }
 
