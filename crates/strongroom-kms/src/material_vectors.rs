@@ -9,7 +9,6 @@
     reason = "tests"
 )]
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -29,7 +28,7 @@ struct World {
 
 impl World {
     async fn over(keyring: &str) -> World {
-        let document = document("keyring.json");
+        let document = parsed(KEYRINGS);
         let all = document["keyrings"].as_array().unwrap();
         let entry = all.iter().find(|entry| entry["name"] == keyring).unwrap();
         let file = KeyringFile::parse(&bytes(entry, "file")).unwrap();
@@ -107,7 +106,7 @@ impl World {
 
 #[tokio::test]
 async fn materials() {
-    let document = document("material.json");
+    let document = parsed(VECTORS);
     let world = World::over("many_epochs_and_wraps").await;
     let (mut positive, mut negative) = (0, 0);
     for vector in document["materials"].as_array().unwrap() {
@@ -133,7 +132,7 @@ async fn materials() {
 
 #[tokio::test]
 async fn ids_of_imported_material() {
-    let document = document("material.json");
+    let document = parsed(VECTORS);
     let vectors = document["imported_ids"].as_array().unwrap();
     let mut of_symmetric = None;
     for name in ["many_epochs_and_wraps", "root_key"] {
@@ -165,11 +164,8 @@ async fn ids_of_imported_material() {
     );
 }
 
-fn document(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../vectors")
-        .join(name);
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+fn parsed(document: &str) -> Value {
+    serde_json::from_str(document).unwrap()
 }
 
 fn bytes(vector: &Value, name: &str) -> Vec<u8> {
@@ -180,6 +176,8 @@ fn number(vector: &Value, name: &str) -> u64 {
     vector[name].as_u64().unwrap()
 }
 
+const KEYRINGS: &str = include_str!("../../../vectors/keyring.json");
+const VECTORS: &str = include_str!("../../../vectors/material.json");
 const SPECS: [KeySpec; 4] = [
     KeySpec::SymmetricDefault,
     KeySpec::EccNistEdwards25519,

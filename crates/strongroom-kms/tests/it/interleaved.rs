@@ -207,7 +207,7 @@ fn step(gate: &Gate, operation: &mut Operation<'_>) -> bool {
     match polled {
         Poll::Ready(()) => true,
         Poll::Pending => {
-            let until = Instant::now() + Duration::from_secs(60);
+            let until = Instant::now() + Duration::from_mins(1);
             while !signal.ready.load(Ordering::SeqCst) {
                 assert!(Instant::now() < until, "it waits for the other operation");
                 thread::park_timeout(Duration::from_secs(1));

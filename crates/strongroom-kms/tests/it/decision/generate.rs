@@ -95,8 +95,7 @@ fn condition(rng: &mut SimRng) -> Condition {
         (true, false) => "ForAnyValue:",
     };
     let values = match operator {
-        Operator::Null => vec![if rng.one_in(2) { "true" } else { "false" }],
-        Operator::Bool => vec![if rng.one_in(2) { "true" } else { "false" }],
+        Operator::Null | Operator::Bool => vec![if rng.one_in(2) { "true" } else { "false" }],
         _ => some(rng, values, 2),
     };
     let if_exists = operator != Operator::Null && rng.one_in(4);
@@ -113,9 +112,9 @@ fn grant(rng: &mut SimRng) -> Grant {
     let key = rng.index(KEYS);
     Grant {
         key,
-        to: match rng.below(5) {
+        to: match rng.index(5) {
             0 => Actor::Root,
-            number => Actor::User((number as usize - 1) % USERS.len()),
+            number => Actor::User((number - 1) % USERS.len()),
         },
         operations: some(rng, grantable(key), 4),
         constraint: constraint(rng, key),
@@ -148,9 +147,9 @@ pub(super) fn request(rng: &mut SimRng, setup: &Setup) -> Request {
         rng.index(MAC_KEY)
     };
     let mut made = Request {
-        actor: match rng.below(8) {
+        actor: match rng.index(8) {
             0 => Actor::Root,
-            number => Actor::User(number as usize % USERS.len()),
+            number => Actor::User(number % USERS.len()),
         },
         operation,
         key,

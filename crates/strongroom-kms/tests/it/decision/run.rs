@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The cases, acted out on a key service.
 
+#![allow(clippy::too_many_lines, reason = "a table of operations")]
+
 use std::collections::BTreeMap;
 
 use strongroom_format::EncryptionContext;
