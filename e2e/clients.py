@@ -90,6 +90,24 @@ def bucket_name(stem="b"):
     return f"{stem}-{uuid.uuid4().hex[:16]}"
 
 
+def make_bucket(client, stem="b", sse_c=False, name=None):
+    """A new bucket. New buckets refuse uploads under customer keys, as in S3: a test which writes
+    under some says `sse_c=True` (or wears `pytest.mark.sse_c`, for the fixture `bucket`)."""
+    name = name or bucket_name(stem)
+    client.create_bucket(Bucket=name)
+    if sse_c:
+        allow_sse_c(client, name)
+    return name
+
+
+def allow_sse_c(client, bucket):
+    """Makes the bucket take customer keys; its default encryption is SSE-S3 then."""
+    client.put_bucket_encryption(
+        Bucket=bucket, ServerSideEncryptionConfiguration={
+            "Rules": [{"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}],
+        })
+
+
 def empty_and_delete(client, bucket):
     """Removes a bucket with all that is in it."""
     with contextlib.suppress(client.exceptions.NoSuchBucket):

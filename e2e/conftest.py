@@ -16,6 +16,8 @@ from strongroom import Server, resolve_localhost_names
 resolve_localhost_names()
 rawhttp.OBSERVERS.append(S3.by_hand)
 
+BLOCKED = "because this bucket has blocked upload requests"
+
 
 @pytest.fixture(scope="session")
 def server():
@@ -69,11 +71,23 @@ def raw_http(server):
 
 
 @pytest.fixture
-def bucket(s3):
-    name = clients.bucket_name()
-    s3.create_bucket(Bucket=name)
+def bucket(request, s3):
+    """A new bucket, which refuses customer keys unless the test wears `pytest.mark.sse_c`."""
+    name = clients.make_bucket(s3, sse_c=request.node.get_closest_marker("sse_c") is not None)
     yield name
     clients.empty_and_delete(s3, name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Says what a test forgot which writes under a customer key into a new bucket."""
+    report = yield
+    if report.failed and BLOCKED in str(report.longrepr):
+        report.sections.append(("hint", (
+            "new buckets refuse customer keys (SSE-C): mark the test or its module with "
+            "`pytest.mark.sse_c`, or make the bucket with `clients.make_bucket(s3, sse_c=True)`"
+        )))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import os
 import pytest
 
 import leaks
-from clients import MIB, SEGMENT, CustomerKey, kms as kms_client, read, s3 as s3_client
+from clients import MIB, SEGMENT, CustomerKey, kms as kms_client, make_bucket, read, s3 as s3_client
 from rawhttp import SIGNED_TRAILER, UNSIGNED, UNSIGNED_TRAILER, Client, Wire, crc32
 from sse import KID, SSE
 from strongroom import Server
@@ -35,7 +35,7 @@ class Room:
         self.secrets = {"mark": MARK, "root secret": server.credential[1]}
         self.stored = {}
         self.bucket = "at-rest"
-        self.s3.create_bucket(Bucket=self.bucket)
+        make_bucket(self.s3, name=self.bucket, sse_c=True)
         self.key = self.kms.create_key()["KeyMetadata"]
 
     def modes(self, kind):

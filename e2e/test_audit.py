@@ -69,6 +69,7 @@ def test_every_line_parses_and_the_chain_is_unbroken(server, s3, bucket):
     assert count > 40
 
 
+@pytest.mark.sse_c
 def test_each_mode_of_a_put(s3, kms_key, bucket, trail):
     customer = CustomerKey()
     modes = {

@@ -124,6 +124,7 @@ def test_cp_under_a_kms_key(cli, s3, kms_key, bucket, tmp_path, size):
         assert (tmp_path / key).read_bytes() == source.read_bytes()
 
 
+@pytest.mark.sse_c
 @pytest.mark.parametrize("size", [0, 20 * MIB])
 def test_cp_with_a_customer_key(cli, server, bucket, tmp_path, size):
     source, key = tmp_path / "f", tmp_path / "key"

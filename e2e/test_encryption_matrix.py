@@ -6,6 +6,8 @@ import pytest
 import sse
 from clients import SEGMENT, bucket_name, empty_and_delete, noise, read, refused, s3 as s3_client
 
+pytestmark = pytest.mark.sse_c
+
 SMALL = noise(3 * SEGMENT + 17, 1)
 
 

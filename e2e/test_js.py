@@ -28,6 +28,7 @@ def node():
     return shutil.which("node")
 
 
+@pytest.mark.sse_c
 def test_put_and_get_in_three_modes(server, kms_key, bucket, node):
     done = subprocess.run(
         [node, "roundtrip.mjs", bucket, kms_key["arn"]], cwd=HERE, timeout=120,

@@ -4,7 +4,7 @@
 import selectors
 import time
 
-from clients import MIB, CustomerKey, noise, read, s3 as s3_client
+from clients import MIB, CustomerKey, make_bucket, noise, read, s3 as s3_client
 from rawhttp import UNSIGNED, Client, Wire
 
 UPLOADS = 200
@@ -56,7 +56,7 @@ def stream(wires, seconds, watch):
 def test_sec_n95_two_hundred_declared_gibibytes(make_server):
     server = make_server(log="info")
     s3 = s3_client(server)
-    s3.create_bucket(Bucket="big")
+    make_bucket(s3, name="big", sse_c=True)
     s3.put_object(Bucket="big", Key="there", Body=b"x", ServerSideEncryption="aws:kms")
     client = Client(server, "http")
     before = set(server.open_files())

@@ -108,6 +108,7 @@ def test_encryption_headers_signed_into_the_url(server, raw, s3, kms_key, bucket
         assert fetch(server, "GET", url)[2] == data
 
 
+@pytest.mark.sse_c
 def test_customer_key_goes_with_the_request_not_the_url(server, raw, bucket):
     key = CustomerKey()
     answer = raw.presigned("PUT", f"/{bucket}/c", headers=key.headers(), body=b"secret")
@@ -203,6 +204,7 @@ def test_sec_n13_unsigned_amz_header(raw, s3, bucket, header):
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
+@pytest.mark.sse_c
 def test_sec_n13_changed_customer_key(raw, s3, bucket):
     one, two = CustomerKey(), CustomerKey()
     answer = raw.presigned(

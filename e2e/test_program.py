@@ -12,7 +12,9 @@ import warnings
 
 import pytest
 
-from clients import MIB, SEGMENT, CustomerKey, kms as kms_client, noise, read, refused, s3 as s3_client
+from clients import (
+    MIB, SEGMENT, CustomerKey, kms as kms_client, make_bucket, noise, read, refused, s3 as s3_client,
+)
 from rawhttp import UNSIGNED, Client, Wire
 
 
@@ -130,7 +132,7 @@ def test_user_names(server, name):
 def own(make_server):
     server = make_server()
     client = s3_client(server)
-    client.create_bucket(Bucket="own")
+    make_bucket(client, name="own", sse_c=True)
     return server, client
 
 

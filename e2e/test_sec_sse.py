@@ -6,8 +6,10 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from clients import CustomerKey, bucket_name, empty_and_delete, noise, read
+from clients import CustomerKey, empty_and_delete, make_bucket, noise, read
 from sse import BK, C_ALG, C_KEY, C_MD5, CTX, KID, SSE, encoded
+
+pytestmark = pytest.mark.sse_c
 
 KEY = CustomerKey(bytes(range(32)))
 OTHER = CustomerKey(bytes(range(1, 33)))
@@ -121,8 +123,7 @@ def nothing_there(s3, bucket):
 @pytest.fixture(scope="module")
 def place(s3):
     """Sealed objects to read: one per mode, and open uploads with and without customer key."""
-    name = bucket_name("sse")
-    s3.create_bucket(Bucket=name)
+    name = make_bucket(s3, "sse", sse_c=True)
     s3.put_object(Bucket=name, Key="plain", Body=b"plain text")
     s3.put_object(Bucket=name, Key="kms", Body=b"plain text", ServerSideEncryption="aws:kms")
     s3.put_object(Bucket=name, Key="c", Body=b"plain text", **KEY.boto())

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import leaks
-from clients import CustomerKey, kms as kms_client, read, s3 as s3_client
+from clients import CustomerKey, kms as kms_client, make_bucket, read, s3 as s3_client
 from rawhttp import UNSIGNED, Client, Wire
 from strongroom import Server, clean_environment, program
 from test_kms import call
@@ -42,7 +42,7 @@ class Planted:
 
 def objects(planted):
     s3 = planted.s3
-    s3.create_bucket(Bucket="planted")
+    make_bucket(s3, name="planted", sse_c=True)
     content = planted.plant("content", 48)
     metadata = base64.b64encode(planted.plant("metadata", 24)).decode()
     planted.secrets["metadata text"] = metadata

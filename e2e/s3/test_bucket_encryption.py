@@ -9,7 +9,9 @@ import json
 import pytest
 
 import leaks
-from clients import CustomerKey, headers_of, noise, read, refused
+from clients import (
+    CustomerKey, allow_sse_c, empty_and_delete, headers_of, make_bucket, noise, read, refused,
+)
 from rawhttp import Client
 from sse import BK, C_ALG, KID, SSE, default_key_arn
 from strongroom import ACCOUNT, REGION
@@ -58,7 +60,7 @@ def default(inner):
     return f"<ApplyServerSideEncryptionByDefault>{inner}</ApplyServerSideEncryptionByDefault>"
 
 
-NEW = rule("AES256", bucket_key=False, blocked=NONE)
+NEW = rule("AES256", bucket_key=False, blocked=SSE_C)
 
 
 # ---- the rule itself ----
@@ -85,11 +87,28 @@ def test_a_rule_without_the_block_leaves_the_block(s3, bucket):
     put(s3, bucket, rule("aws:kms"))
     assert get(s3, bucket)["BlockedEncryptionTypes"] == SSE_C
     put(s3, bucket, {"BlockedEncryptionTypes": NONE})
-    assert get(s3, bucket) == NEW
+    assert get(s3, bucket) == rule("AES256", bucket_key=False, blocked=NONE)
+    put(s3, bucket, rule("aws:kms"))
+    assert get(s3, bucket)["BlockedEncryptionTypes"] == NONE
+
+
+@pytest.mark.parametrize("first", ["no rule", "rule without the block"])
+def test_new_buckets_block_customer_keys_until_they_are_told(s3, raw, bucket, first):
+    key = CustomerKey()
+    if first != "no rule":
+        put(s3, bucket, rule("AES256"))
+    assert get(s3, bucket)["BlockedEncryptionTypes"] == SSE_C
+    is_blocked(raw.request("PUT", f"/{bucket}/k", b"x", key.headers()), bucket, "k")
+    allow_sse_c(s3, bucket)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", **key.boto())
+    # Back to what a new bucket does; what is there stays readable.
+    s3.delete_bucket_encryption(Bucket=bucket)
+    is_blocked(raw.request("PUT", f"/{bucket}/k", b"y", key.headers()), bucket, "k")
+    assert read(s3.get_object(Bucket=bucket, Key="k", **key.boto())) == b"x"
 
 
 def test_delete_resets_and_can_be_repeated(s3, bucket, kms_key):
-    put(s3, bucket, rule("aws:kms", kms_key["id"], True, SSE_C))
+    put(s3, bucket, rule("aws:kms", kms_key["id"], True, NONE))
     for _ in range(2):
         answer = s3.delete_bucket_encryption(Bucket=bucket)
         assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
@@ -101,7 +120,7 @@ def test_delete_resets_and_can_be_repeated(s3, bucket, kms_key):
 
 
 def test_a_bucket_made_again_has_a_new_rule(s3, bucket, kms_key):
-    put(s3, bucket, rule("aws:kms", kms_key["id"], True, SSE_C))
+    put(s3, bucket, rule("aws:kms", kms_key["id"], True, NONE))
     s3.delete_bucket(Bucket=bucket)
     s3.create_bucket(Bucket=bucket)
     assert get(s3, bucket) == NEW
@@ -244,6 +263,7 @@ def test_the_default_is_applied_to_each_way_of_writing(s3, kms, kms_key, bucket,
     assert leaks.find(secrets, leaks.files(server.files())) == []
 
 
+@pytest.mark.sse_c
 def test_the_request_beats_the_default(s3, kms, kms_key, bucket):
     other = kms.create_key()["KeyMetadata"]["Arn"]
     put(s3, bucket, rule("aws:kms", kms_key["id"], True))
@@ -269,9 +289,7 @@ def test_the_request_beats_the_default(s3, kms, kms_key, bucket):
 
 
 def test_the_default_is_that_of_the_target_bucket(s3, kms_key, bucket):
-    from clients import bucket_name, empty_and_delete
-    target = bucket_name()
-    s3.create_bucket(Bucket=target)
+    target = make_bucket(s3, sse_c=True)
     try:
         put(s3, bucket, rule("aws:kms", kms_key["id"]))
         s3.put_object(Bucket=bucket, Key="kms", Body=b"x")
@@ -376,6 +394,7 @@ def test_blocked_uploads_are_refused_before_the_key_is_looked_at(s3, raw, bucket
         s3.put_object(Bucket=bucket, Key="other", Body=b"x", **write)
 
 
+@pytest.mark.sse_c
 def test_what_is_there_is_read_and_deleted_and_copied_away(s3, bucket):
     key = CustomerKey()
     s3.put_object(Bucket=bucket, Key="c", Body=b"0123456789", **key.boto())
@@ -388,6 +407,7 @@ def test_what_is_there_is_read_and_deleted_and_copied_away(s3, bucket):
     s3.delete_object(Bucket=bucket, Key="c")
 
 
+@pytest.mark.sse_c
 def test_an_open_upload_under_a_customer_key_can_only_be_aborted(s3, raw, bucket):
     key = CustomerKey()
     made = s3.create_multipart_upload(Bucket=bucket, Key="m", **key.boto())

@@ -12,6 +12,8 @@ from clients import MIB, CustomerKey, noise, refused, s3 as s3_client
 from sse import MODE_NAMES, modes
 from test_checksums import ALGORITHMS, checksum
 
+pytestmark = pytest.mark.sse_c
+
 ALL = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
 FIRST, SECOND = noise(5 * MIB, 1), noise(1000, 2)
 

@@ -302,6 +302,7 @@ def test_sec_n71_with_a_bucket_key_policies_compare_the_arn_of_the_bucket(s3, bu
     assert read(s3.get_object(Bucket=bucket, Key="k")) == b"data"
 
 
+@pytest.mark.sse_c
 def test_sec_n71_customer_key_sources(s3, bucket, keys):
     customer = CustomerKey()
     s3.put_object(Bucket=bucket, Key="k", Body=b"data", **customer.boto())

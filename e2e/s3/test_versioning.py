@@ -6,7 +6,9 @@ import json
 import pytest
 
 import leaks
-from clients import CustomerKey, bucket_name, empty_and_delete, headers_of, noise, read, refused
+from clients import (
+    CustomerKey, bucket_name, empty_and_delete, headers_of, make_bucket, noise, read, refused,
+)
 from drive_watch import DriveWatch
 
 NO_ID = "A" * 32
@@ -18,8 +20,7 @@ def set_versioning(s3, bucket, status):
 
 @pytest.fixture
 def plain(s3):
-    name = bucket_name("plain")
-    s3.create_bucket(Bucket=name)
+    name = make_bucket(s3, "plain", sse_c=True)
     yield name
     empty_and_delete(s3, name)
 

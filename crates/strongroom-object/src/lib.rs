@@ -17,6 +17,7 @@
 
 mod authorize;
 mod bucket;
+mod compat;
 mod conditions;
 mod copy_object;
 mod delete_object;
@@ -48,6 +49,7 @@ mod version_id;
 
 pub use authorize::{Action, Permit};
 pub use bucket::PutBucketEncryption;
+pub use compat::Compat;
 pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
 pub use delete_object::{DeleteObject, DeleteObjectOutput};
 pub use digest::Digests;

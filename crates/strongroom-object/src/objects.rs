@@ -8,6 +8,7 @@ use strongroom_store::env::Clock;
 use strongroom_store::{Blobs, Store, Tables};
 
 use crate::authorize::{Action, Permit, Resource, authorize};
+use crate::compat::Compat;
 use crate::error::Error;
 use crate::model::{ObjectName, Scope};
 use crate::rows::{self, BucketRow};
@@ -20,6 +21,8 @@ pub struct ObjectsOptions {
     pub region: String,
     /// Twelve-digit account id that owns the buckets.
     pub account_id: String,
+    /// Whose answers are given where S3 and a test suite of it disagree.
+    pub compat: Compat,
 }
 
 /// All object operations. Cheap to clone.
@@ -89,6 +92,11 @@ impl Objects {
         action: Action,
     ) -> Result<Permit, Error> {
         self.bucket(bucket)?.authorize(scope, action)
+    }
+
+    /// Whose answers are given where S3 and a test suite of it disagree.
+    pub fn compat(&self) -> Compat {
+        self.inner.options.compat
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -132,6 +132,11 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) allow_unencrypted_swap: bool,
 
+    /// Whose answers are given where Amazon S3 and Ceph's suite of S3 tests disagree, and whether
+    /// new buckets refuse customer keys (SSE-C): see below [default: aws]
+    #[arg(long, value_name = "NAME", env = "STRONGROOM_COMPAT", help_heading = PROTOCOL)]
+    pub(crate) compat: Option<CompatName>,
+
     /// Days after which the domain keys get a new epoch [default: 30]
     #[arg(long, value_name = "DAYS", env = "STRONGROOM_DOMAIN_KEY_DAYS", help_heading = LIMITS)]
     pub(crate) domain_key_days: Option<u32>,
@@ -201,6 +206,14 @@ pub(crate) struct PlaceArgs {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// The names of `strongroom_object::Compat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CompatName {
+    Aws,
+    Ceph,
 }
 
 #[derive(Debug, Args)]
@@ -333,6 +346,7 @@ impl Settings {
             stall_timeout_ms: self.stall_timeout_ms.or(file.stall_timeout_ms),
             stop_timeout_ms: self.stop_timeout_ms.or(file.stop_timeout_ms),
             allow_unencrypted_swap: self.allow_unencrypted_swap || file.allow_unencrypted_swap,
+            compat: self.compat.or(file.compat),
             domain_key_days: self.domain_key_days.or(file.domain_key_days),
             sse_s3_root_days: self.sse_s3_root_days.or(file.sse_s3_root_days),
             data: None,
@@ -357,6 +371,7 @@ impl Settings {
 const LISTENERS: &str = "Listeners";
 const LOGS: &str = "Logs";
 const LIMITS: &str = "Limits";
+const PROTOCOL: &str = "Protocol";
 
 const PROGRAM_EXAMPLES: &str = "\
 Start here:
@@ -380,6 +395,10 @@ To be safe from stolen drives keep the key elsewhere (--root-key-file), or seal 
 with a passphrase (--passphrase-file), a PKCS#11 token (--pkcs11-module, ..) or another key
 service (--root-kms-endpoint, ..); `strongroom root rekey` moves from one to another. Without its root key a store cannot be read by anyone:
 back the key up, apart from the data.
+
+As in Amazon S3, new buckets refuse uploads under customer keys (SSE-C) until PutBucketEncryption
+says BlockedEncryptionTypes NONE. --compat ceph lifts that and gives the answers which Ceph's suite
+of S3 tests expects instead of Amazon's (docs/operations.md lists them); for tests, not for service.
 
 Every flag is also an environment variable (STRONGROOM_ and the flag in capitals, - as _) and a
 line in the configuration file. STRONGROOM_ROOT_ACCESS_KEY_ID and

@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strongroom_object::Compat;
 use strongroom_store::drive::small_file;
 use strongroom_wire::SecretAccessKey;
 
-use crate::cli::{LogFormat, PlaceArgs, Settings};
+use crate::cli::{CompatName, LogFormat, PlaceArgs, Settings};
 use crate::credential::RootAccessKey;
 use crate::data_dir::DataDir;
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     pub(crate) allow_unencrypted_swap: bool,
     pub(crate) epochs: Periods,
+    pub(crate) compat: Compat,
 }
 
 /// Where the store is and how to open it.
@@ -74,6 +76,10 @@ impl Config {
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             allow_unencrypted_swap: settings.allow_unencrypted_swap,
             epochs,
+            compat: match settings.compat {
+                None | Some(CompatName::Aws) => Compat::Aws,
+                Some(CompatName::Ceph) => Compat::Ceph,
+            },
         })
     }
 }

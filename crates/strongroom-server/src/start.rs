@@ -18,7 +18,7 @@ use strongroom_audit::{
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;
 use strongroom_kms::root::Rotation;
-use strongroom_object::{Objects, ObjectsOptions};
+use strongroom_object::{Compat, Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::env::{Clock, SystemClock};
 use strongroom_store::{Store, StoreOptions};
@@ -64,23 +64,26 @@ pub(crate) struct Rooms {
 
 impl Rooms {
     /// Opens the store, making it when there is none.
-    pub(crate) async fn open(place: &Place) -> Result<Self, Error> {
+    pub(crate) async fn open(place: &Place, compat: Compat) -> Result<Self, Error> {
         place.data.create()?;
         let held = place.data.hold()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (keeper, is_new) = Keeper::open_or_create(place, clock.now_ms()).await?;
-        Self::unlocked(place, held, clock, keeper, is_new).await
+        Self::unlocked(place, compat, held, clock, keeper, is_new).await
     }
 
     /// Opens a store that is there already.
     pub(crate) async fn open_existing(place: &Place) -> Result<Self, Error> {
         let held = place.data.hold()?;
         let keeper = Keeper::open(place).await?;
-        Self::unlocked(place, held, Arc::new(SystemClock), keeper, false).await
+        let clock = Arc::new(SystemClock);
+        // Commands answer no requests of S3.
+        Self::unlocked(place, Compat::default(), held, clock, keeper, false).await
     }
 
     async fn unlocked(
         place: &Place,
+        compat: Compat,
         held: Held,
         clock: Arc<dyn Clock>,
         keeper: Keeper,
@@ -127,6 +130,7 @@ impl Rooms {
         let options = ObjectsOptions {
             region: place.region.clone(),
             account_id: place.account_id.clone(),
+            compat,
         };
         let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
             .await

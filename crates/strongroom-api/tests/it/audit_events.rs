@@ -193,7 +193,7 @@ async fn sec_no_digest_of_a_plaintext_is_in_the_log() {
     use base64::Engine as _;
     use md5::Digest as _;
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let md5 = md5::Md5::digest(b"guess me");
     let base64 = base64::engine::general_purpose::STANDARD.encode(md5);
     let put = house

@@ -16,7 +16,7 @@ const INSECURE_KMS: &str = "Requests specifying Server Side Encryption with AWS 
 
 async fn with_bucket() -> House {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     house
 }
 
@@ -308,7 +308,7 @@ const BAD: [(&str, &str, &str); 4] = [
 #[tokio::test]
 async fn sec_a_missing_bucket_comes_before_every_header() {
     let house = with_bucket().await;
-    house.bucket("source").await;
+    house.sse_c_bucket("source").await;
     let source = house.call("PUT", "/source/k").body("x").send().await;
     source.expect(StatusCode::OK);
     let call = |bucket: &str, operation: &str| {

@@ -16,7 +16,7 @@ use strongroom_audit::{Audit, AuditOptions};
 use strongroom_iam::{Iam, IamOptions, RootCredential};
 use strongroom_kms::Kms;
 use strongroom_kms::root::{self, RootKey, RootSecret};
-use strongroom_object::{Objects, ObjectsOptions};
+use strongroom_object::{Compat, Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive};
 use strongroom_store::env::Clock;
 use strongroom_store::{Store, StoreOptions};
@@ -85,6 +85,7 @@ pub async fn house() -> House {
     let options = ObjectsOptions {
         region: region.clone(),
         account_id: account_id.clone(),
+        compat: Compat::default(),
     };
     let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
         .await
@@ -134,6 +135,20 @@ impl House {
 
     pub async fn bucket(&self, name: &str) {
         self.call("PUT", &format!("/{name}"))
+            .send()
+            .await
+            .expect(StatusCode::OK);
+    }
+
+    /// A bucket that takes customer keys, which new ones do not.
+    pub async fn sse_c_bucket(&self, name: &str) {
+        self.bucket(name).await;
+        let document = "<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes>\
+             <EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes></Rule>\
+             </ServerSideEncryptionConfiguration>";
+        self.call("PUT", &format!("/{name}?encryption="))
+            .header("content-md5", &STANDARD.encode(Md5::digest(document)))
+            .body(document)
             .send()
             .await
             .expect(StatusCode::OK);

@@ -198,7 +198,7 @@ async fn sec_n76_wrong_completions_leave_the_upload_open() {
 #[tokio::test]
 async fn sec_n72_customer_keys_go_with_every_part() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let (key, other) = ([7; 32], [8; 32]);
     let (upload_id, created) =
         create(house.call("POST", "/bucket/k?uploads").customer_key(&key)).await;
@@ -386,7 +386,7 @@ async fn sec_n79_checksums_follow_the_upload() {
 #[tokio::test]
 async fn sec_n44_part_copies_keep_to_their_source() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let source: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
     let key = [7; 32];
     let put = house

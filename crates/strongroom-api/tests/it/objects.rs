@@ -365,7 +365,7 @@ async fn headers_that_cannot_be_honoured_are_refused() {
 #[tokio::test]
 async fn presigned_urls_put_and_get() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let call = |method| house.call(method, "/bucket/k").auth(Auth::Presigned(60));
     let mut put = call("PUT").body("presigned");
     put.query = "x-amz-meta-colour=blue".to_owned();

@@ -111,7 +111,7 @@ impl Objects {
                 algorithm: DefaultAlgorithm::S3,
                 kms_key_id: None,
                 bucket_key: false,
-                blocks_customer_keys: false,
+                blocks_customer_keys: self.compat().blocks_customer_keys_by_default(),
             }),
         }
     }

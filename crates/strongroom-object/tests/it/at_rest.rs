@@ -19,7 +19,7 @@ const METADATA: &str = "User-Metadata-Marker";
 async fn no_write_path_leaves_plaintext_on_the_drive() {
     let folder = tempfile::tempdir().unwrap();
     let house = house_on(Arc::new(LocalDrive::open(folder.path()).unwrap())).await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let requests: [fn() -> EncryptionRequest; 4] = [
         || EncryptionRequest::S3,
         kms,

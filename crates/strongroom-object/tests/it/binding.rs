@@ -63,7 +63,7 @@ async fn every_bit_of_a_version_row_matters() {
         || EncryptionRequest::Customer(customer(1)),
     ] {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let output = house.put("bucket", "k", b"data", request()).await.unwrap();
         let (key, row) = rows(&house, VERSIONS).pop().unwrap();
         for bit in 0..row.value.len() * 8 {

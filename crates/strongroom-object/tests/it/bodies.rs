@@ -15,7 +15,7 @@ const SIZES: [usize; 12] = [
 #[tokio::test]
 async fn every_size_in_every_mode() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     for size in SIZES {
         let bytes = pattern(size);
         house
@@ -123,7 +123,7 @@ async fn ranges_at_every_boundary() {
 #[tokio::test]
 async fn etag_is_md5_for_sse_s3_and_opaque_otherwise() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let md5_of_hello = "5d41402abc4b2a76b9719d911017c592";
     let s3 = house
         .put("bucket", "a", b"hello", EncryptionRequest::Default)
@@ -294,7 +294,7 @@ async fn kms_needs_tls_and_a_usable_key() {
 #[tokio::test]
 async fn customer_keys_open_their_own_objects_only() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let own = EncryptionRequest::Customer(customer(1));
     house
         .put("bucket", "c", &pattern(100_000), own)

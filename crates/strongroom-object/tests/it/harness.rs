@@ -13,9 +13,10 @@ use strongroom_iam::Caller;
 use strongroom_kms::Kms;
 use strongroom_kms::root::{self, Keyring, RootKey, RootSecret};
 use strongroom_object::{
-    BodyError, BodyLength, BodySource, ChecksumAlgorithm, ChecksumRequest, CustomerKey,
-    DeleteObject, EncryptionRequest, Error, GetObject, GetObjectOutput, Objects, ObjectsOptions,
-    Properties, PutObject, PutObjectOutput, ReadConditions, Scope, WriteConditions,
+    BodyError, BodyLength, BodySource, ChecksumAlgorithm, ChecksumRequest, Compat, CustomerKey,
+    DefaultAlgorithm, DeleteObject, EncryptionRequest, Error, GetObject, GetObjectOutput, Objects,
+    ObjectsOptions, Properties, PutBucketEncryption, PutObject, PutObjectOutput, ReadConditions,
+    Scope, WriteConditions,
 };
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
@@ -86,6 +87,7 @@ pub(crate) async fn house_of(
     let options = ObjectsOptions {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
+        compat: Compat::default(),
     };
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     Ok(House {
@@ -143,6 +145,22 @@ impl House {
     pub(crate) async fn bucket(&self, name: &str) {
         self.objects
             .create_bucket(self.request().scope(), name)
+            .await
+            .unwrap();
+    }
+
+    /// A bucket that takes customer keys, which new ones do not.
+    pub(crate) async fn sse_c_bucket(&self, name: &str) {
+        self.bucket(name).await;
+        let rule = PutBucketEncryption {
+            bucket: name.to_owned(),
+            algorithm: DefaultAlgorithm::S3,
+            kms_key_id: None,
+            bucket_key: false,
+            block_customer_keys: Some(false),
+        };
+        self.objects
+            .put_bucket_encryption(self.request().scope(), rule)
             .await
             .unwrap();
     }

@@ -102,7 +102,7 @@ pub(crate) async fn complete(
 #[tokio::test]
 async fn every_mode_with_and_without_the_key_at_complete() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let (one, two) = (pattern(MIB5 + 3), pattern(70_001));
     let whole = [one.as_slice(), &two].concat();
     let key = || Some(customer(1));
@@ -179,7 +179,7 @@ async fn every_mode_with_and_without_the_key_at_complete() {
 #[tokio::test]
 async fn sec_n72_parts_with_another_key_or_none() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let upload = create(&house, EncryptionRequest::Customer(customer(1))).await;
     let none = part(&house, &upload, 1, b"x", None).await;
     assert!(matches!(none, Err(Error::MultipartEncryptionMissing)));
@@ -341,7 +341,7 @@ async fn checksums_of_uploads() {
 #[tokio::test]
 async fn abort_takes_everything_away() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let upload = create(&house, EncryptionRequest::Customer(customer(1))).await;
     for number in [1, 2, 9_999, 10_000] {
         part(
@@ -451,7 +451,7 @@ async fn parts_are_listed_in_pages() {
 async fn the_part_table_is_bound_to_the_record() {
     for key in [None, Some(1)] {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let request = match key {
             None => EncryptionRequest::S3,
             Some(byte) => EncryptionRequest::Customer(customer(byte)),

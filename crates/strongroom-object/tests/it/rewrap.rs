@@ -7,7 +7,7 @@ use std::sync::Arc;
 use strongroom_audit::{Audit, AuditOptions};
 use strongroom_kms::root::{self, Keyring, KeyringFile, RootKey, Rotation};
 use strongroom_kms::{CreateKeyInput, DisableKeyInput, EnableKeyInput, Kms};
-use strongroom_object::{EncryptionRequest, Objects, ObjectsOptions, Scope};
+use strongroom_object::{Compat, EncryptionRequest, Objects, ObjectsOptions, Scope};
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
 use strongroom_store::{Store, StoreOptions, TableId};
@@ -53,6 +53,7 @@ async fn rig() -> Rig {
     let options = ObjectsOptions {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
+        compat: Compat::default(),
     };
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     let house = House {
@@ -111,7 +112,7 @@ const MIB5: usize = 5 << 20;
 #[tokio::test]
 async fn sse_s3_objects_and_open_uploads_come_forward_and_bodies_stay() {
     let mut rig = rig().await;
-    rig.house.bucket("bucket").await;
+    rig.house.sse_c_bucket("bucket").await;
     let small = pattern(100);
     let large = pattern(200_000);
     let put = |name, bytes, encryption| rig.house.put("bucket", name, bytes, encryption);

@@ -359,7 +359,7 @@ async fn parts_under_a_bucket_key_stay() {
 #[tokio::test]
 async fn sec_n71_sources_and_targets_that_cannot_be() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let key_arn = key(&house).await;
     let customer_key = EncryptionRequest::Customer(customer(1));
     let put = house.put("bucket", "k", b"data", customer_key);

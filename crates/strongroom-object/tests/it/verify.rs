@@ -117,7 +117,7 @@ async fn complete(house: &House, object_key: &str, upload_id: &str, etag: String
 #[tokio::test]
 async fn verify_names_what_is_damaged() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     house
         .put("bucket", "good", b"good", EncryptionRequest::S3)
         .await
@@ -165,7 +165,7 @@ async fn verify_names_what_is_damaged() {
 #[tokio::test]
 async fn progress_knows_the_end_before_the_first_body() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     put(&house, "small", b"small").await;
     put(&house, "large", &pattern(3_000_000)).await;
     let sealed = EncryptionRequest::Customer(customer(1));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use strongroom_memory::Protection;
+use strongroom_object::Compat;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let ports = Ports::bind(&config).await?;
 
-    let rooms = Arc::new(Rooms::open(&config.place).await?);
+    let rooms = Arc::new(Rooms::open(&config.place, config.compat).await?);
     config.place.data.remove_run_file()?;
     let (run, background, listeners, certificate) = match open(&config, &rooms, ports, metrics) {
         Ok(opened) => opened,
@@ -215,6 +216,11 @@ impl Signals {
 fn warn_of_risks(config: &Config) {
     for name in config::unknown_variables() {
         tracing::warn!(%name, "environment variable means nothing to this program");
+    }
+    if config.compat == Compat::Ceph {
+        tracing::warn!(
+            "--compat ceph: some answers are not Amazon's, and new buckets take customer keys (SSE-C)"
+        );
     }
     if let Some(http) = config.listen.http
         && !http.ip().is_loopback()

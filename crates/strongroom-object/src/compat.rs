@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whose answers are given where Amazon S3 and a widely used test suite of S3 disagree.
+//!
+//! One switch of the deployment, looked at where the two differ and nowhere else
+//! (`docs/adr/0023-one-compat-switch.md` lists the places).
+
+/// Whose answers are given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// As Amazon S3 answers.
+    #[default]
+    Aws,
+    /// As Ceph's suite of S3 tests expects.
+    Ceph,
+}
+
+impl Compat {
+    /// Whether a bucket that was given no encryption rule refuses uploads under customer keys, as
+    /// new buckets of S3 do since April 2026.
+    pub(crate) fn blocks_customer_keys_by_default(self) -> bool {
+        match self {
+            Self::Aws => true,
+            Self::Ceph => false,
+        }
+    }
+}
