@@ -197,6 +197,7 @@ def test_names_of_all_events(s3, trail):
     assert all("errorCode" not in e for e in events)
 
 
+@pytest.mark.sse_c
 def test_sec_n1_refusals_are_recorded_before_the_answer(server, raw, bucket, trail):
     """Durable: the line is there when the answer is, without waiting."""
     stranger = Client(server, credential=("AKIASTRANGER00000000", "x" * 40))

@@ -139,6 +139,7 @@ codes! {
     BucketAlreadyOwnedByYou, "BucketAlreadyOwnedByYou", CONFLICT, "Your previous request to create the named bucket succeeded and you already own it.";
     BucketNotEmpty, "BucketNotEmpty", CONFLICT, "The bucket you tried to delete is not empty";
     ConditionalRequestConflict, "ConditionalRequestConflict", CONFLICT, "The conditional request cannot succeed due to a conflicting operation against this resource.";
+    CustomerKeyWrong, "AccessDenied", FORBIDDEN, "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.";
     EntityTooLarge, "EntityTooLarge", BAD_REQUEST, "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall, "EntityTooSmall", BAD_REQUEST, "Your proposed upload is smaller than the minimum allowed size";
     IllegalLocationConstraint, "IllegalLocationConstraintException", BAD_REQUEST, "The specified location-constraint is not valid for this endpoint.";
@@ -183,6 +184,7 @@ codes! {
     RequestHeaderSectionTooLarge, "RequestHeaderSectionTooLarge", BAD_REQUEST, "Your request header section exceeds the maximum allowed request header section size.";
     RequestTimeTooSkewed, "RequestTimeTooSkewed", FORBIDDEN, "The difference between the request time and the current time is too large.";
     RequestTimeout, "RequestTimeout", BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    ServerSideEncryptionConfigurationNotFound, "ServerSideEncryptionConfigurationNotFoundError", NOT_FOUND, "The server side encryption configuration was not found";
     ServiceUnavailable, "ServiceUnavailable", SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch, "SignatureDoesNotMatch", FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";
     SlowDown, "SlowDown", SERVICE_UNAVAILABLE, "Please reduce your request rate.";

@@ -23,4 +23,37 @@ impl Compat {
             Self::Ceph => false,
         }
     }
+
+    /// Whether a bucket that was given no encryption rule shows the default one.
+    pub(crate) fn shows_the_default_rule(self) -> bool {
+        match self {
+            Self::Aws => true,
+            Self::Ceph => false,
+        }
+    }
+
+    /// Whether an upload under a customer key is completed only by a request that brings the key,
+    /// and the answer says so.
+    pub fn completes_with_customer_key_only(self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Ceph => true,
+        }
+    }
+
+    /// Whether a request for SSE-KMS must name its key; else it is `alias/aws/s3`.
+    pub fn wants_kms_keys_named(self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Ceph => true,
+        }
+    }
+
+    /// Whether parts and Complete may carry the header that chose the encryption of the upload.
+    pub fn overlooks_encryption_headers_of_parts(self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Ceph => true,
+        }
+    }
 }

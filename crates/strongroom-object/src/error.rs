@@ -263,6 +263,15 @@ pub enum Error {
     /// Another customer key than the one that sealed the object (403).
     #[error("the customer key is not the correct one")]
     CustomerKeyWrong,
+    /// An upload under a customer key is to be completed without it (never so in S3).
+    #[error("the upload can only be completed with its customer key")]
+    CustomerKeyNeededToComplete,
+    /// The bucket was given no encryption rule (never so in S3, where every bucket has one).
+    #[error("the bucket was given no encryption rule: `{bucket}`")]
+    NoBucketEncryption {
+        /// Name as asked for.
+        bucket: String,
+    },
     /// A part lacks the upload's customer key, or carries one that the upload lacks.
     #[error("the multipart upload was initiated with other encryption parameters")]
     MultipartEncryptionMissing,

@@ -145,7 +145,9 @@ async fn run(
         body: RequestBody::new(frames, framing, length, wire_bytes),
     };
     let mut request = request(services, exchange, arrived);
-    s3::handle(operation, &mut request, receipt).await
+    s3::handle(operation, &mut request, receipt)
+        .await
+        .map_err(|error| s3::compat::told(services.objects.compat(), error))
 }
 
 /// The same for a form, which has its credentials in its fields.
@@ -191,7 +193,9 @@ async fn run_form(
         body,
     };
     let mut request = request(services, exchange, arrived);
-    s3::handle(operation, &mut request, receipt).await
+    s3::handle(operation, &mut request, receipt)
+        .await
+        .map_err(|error| s3::compat::told(services.objects.compat(), error))
 }
 
 impl Pending {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_audit::Receipt;
 use strongroom_object::{
-    ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart, PutObjectOutput,
+    Action, ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart,
+    PutObjectOutput,
 };
 
 use super::encryption_headers::{self, Trio};
@@ -17,6 +18,8 @@ use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed, Xml, url_encoded};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, Action::PutObject)?;
+    encryption_headers::refuse_on_part(req)?;
     let upload_id = upload::upload_id(&req.query)?;
     let customer_key = encryption_headers::customer_key(req, Trio::Object)?;
     let announced = object_checksum(&req.headers)?;
@@ -60,6 +63,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         req.bucket()?,
         req.object_key()?,
     );
+    let with_customer_key = req.objects().compat().completes_with_customer_key_only();
     let mut answer = Answer::xml(document(
         &location,
         req.bucket()?,
@@ -68,7 +72,11 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     ));
     let headers = answer.response.headers_mut();
     upload::echo_version(headers, names::VERSION_ID, output.version_id);
-    upload::echo_without_customer_key(headers, &output.encryption);
+    if with_customer_key {
+        encryption_headers::echo(headers, &output.encryption, false);
+    } else {
+        upload::echo_without_customer_key(headers, &output.encryption);
+    }
     Ok(answer)
 }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use strongroom_audit::Receipt;
-use strongroom_object::{ListParts, ListPartsOutput};
+use strongroom_object::{Action, ListParts, ListPartsOutput};
 
 use super::encryption_headers::{self, Trio};
 use super::{S3Request, checksum_headers, listing, upload};
@@ -13,15 +13,15 @@ use crate::response::Answer;
 use crate::xml::Xml;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    req.admit(receipt, Action::ListMultipartUploadParts)?;
     let asked = Asked::parse(&req.query)?;
-    // A listing needs no key; one that is sent is held to the rules all the same, and dropped.
-    drop(encryption_headers::customer_key(req, Trio::Object)?);
     let input = ListParts {
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
         upload_id: asked.upload_id.clone(),
         part_number_marker: asked.marker,
         max_parts: asked.max_parts,
+        customer_key: encryption_headers::customer_key(req, Trio::Object)?,
     };
     let output = req.objects().list_parts(req.scope(receipt), input).await?;
     let owner = listing::canonical_id(req.caller.account_id());

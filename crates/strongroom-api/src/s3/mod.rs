@@ -17,6 +17,7 @@ pub(crate) mod range;
 pub(crate) mod request;
 
 mod abort_multipart_upload;
+pub(crate) mod compat;
 mod complete_multipart_upload;
 mod copy_object;
 mod create_bucket;

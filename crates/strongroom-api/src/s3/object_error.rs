@@ -173,10 +173,15 @@ impl From<ObjectError> for S3Error {
             E::CustomerKeyNotApplicable => S3Error::invalid_request(
                 "The encryption parameters are not applicable to this object.",
             ),
-            E::CustomerKeyWrong => S3Error::new(
-                S3Code::AccessDenied,
-                "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.",
+            E::CustomerKeyWrong => code(S3Code::CustomerKeyWrong),
+            E::CustomerKeyNeededToComplete => S3Error::invalid_argument(
+                "Requests specifying Server Side Encryption with Customer provided keys must provide an appropriate secret key.",
+                names::SSE.as_str(),
+                "null",
             ),
+            E::NoBucketEncryption { bucket } => {
+                code(S3Code::ServerSideEncryptionConfigurationNotFound).with("BucketName", bucket)
+            }
             E::CustomerKeysBlocked {
                 principal,
                 resource,

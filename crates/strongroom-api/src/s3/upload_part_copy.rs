@@ -13,6 +13,7 @@ use crate::xml::Xml;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     req.admit(receipt, Action::PutObject)?;
+    encryption_headers::refuse_on_part(req)?;
     let upload_id = upload::upload_id(&req.query)?;
     let part_number = upload::part_number(&req.query)?;
     let source = copy_source::from_headers(req)?;

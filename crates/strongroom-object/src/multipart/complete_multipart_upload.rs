@@ -191,6 +191,9 @@ impl Objects {
         customer: Option<CustomerKey>,
     ) -> Result<KeyToComplete, Error> {
         if upload.row.key.mode()? == SseMode::C && customer.is_none() {
+            if self.compat().completes_with_customer_key_only() {
+                return Err(Error::CustomerKeyNeededToComplete);
+            }
             return Ok(KeyToComplete::NotGiven);
         }
         let key = self.reopen_upload(scope, bucket, upload, customer).await?;

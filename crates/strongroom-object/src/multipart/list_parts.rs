@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ListParts.
 
+use strongroom_format::SseMode;
+
 use crate::authorize::Action;
 use crate::error::Error;
-use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectName, Scope};
+use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectName, Scope};
 use crate::objects::Objects;
 
 /// A ListParts request.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ListParts {
     /// Bucket name.
     pub bucket: String,
@@ -19,6 +21,8 @@ pub struct ListParts {
     pub part_number_marker: u32,
     /// At most this many.
     pub max_parts: u32,
+    /// The key of an SSE-C upload; needed only where there are checksums to show.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// A part of an open upload.
@@ -65,12 +69,18 @@ impl Objects {
         let permit =
             bucket.authorize_object(scope, Action::ListMultipartUploadParts, &input.object_key)?;
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+        let checksum_algorithm = upload.checksum_algorithm()?;
+        // A checksum of the plaintext tells of the plaintext.
+        if upload.row.key.mode()? == SseMode::C
+            && (checksum_algorithm.is_some() || input.customer_key.is_some())
+        {
+            upload.check_customer_key(input.customer_key.as_ref())?;
+        }
         let after = u16::try_from(input.part_number_marker).unwrap_or(u16::MAX);
         let max = usize::try_from(input.max_parts).unwrap_or(usize::MAX);
         let mut found = self.find_parts(&upload.row.upload_uid, after, max.saturating_add(1))?;
         let more = found.len() > max;
         found.truncate(max);
-        let checksum_algorithm = upload.checksum_algorithm()?;
         let parts = found
             .into_iter()
             .map(|part| {

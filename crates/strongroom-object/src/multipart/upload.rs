@@ -86,6 +86,18 @@ impl OpenUpload {
         })
     }
 
+    /// An SSE-C upload wants its key, the others want none.
+    pub(crate) fn check_customer_key(&self, customer: Option<&CustomerKey>) -> Result<(), Error> {
+        let mode = self.row.key.mode()?;
+        if (mode == SseMode::C) != customer.is_some() {
+            return Err(Error::MultipartEncryptionMissing);
+        }
+        encryption::check_customer_key(&self.row.key, customer).map_err(|error| match error {
+            Error::CustomerKeyWrong => Error::MultipartEncryptionMismatch,
+            other => other,
+        })
+    }
+
     /// Checksum algorithm that Create fixed.
     pub(crate) fn checksum_algorithm(&self) -> Result<Option<ChecksumAlgorithm>, Error> {
         self.row
@@ -168,16 +180,7 @@ impl Objects {
         upload: &OpenUpload,
         customer: Option<CustomerKey>,
     ) -> Result<WrapKey, Error> {
-        let mode = upload.row.key.mode()?;
-        if (mode == SseMode::C) != customer.is_some() {
-            return Err(Error::MultipartEncryptionMissing);
-        }
-        encryption::check_customer_key(&upload.row.key, customer.as_ref()).map_err(|error| {
-            match error {
-                Error::CustomerKeyWrong => Error::MultipartEncryptionMismatch,
-                other => other,
-            }
-        })?;
+        upload.check_customer_key(customer.as_ref())?;
         encryption::reopen(self, scope, bucket, &upload.row.key, customer).await
     }
 }

@@ -431,6 +431,7 @@ async fn parts_are_listed_in_pages() {
             upload_id: upload.clone(),
             part_number_marker,
             max_parts: 2,
+            customer_key: None,
         };
         let page = house
             .objects

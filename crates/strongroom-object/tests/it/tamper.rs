@@ -269,7 +269,7 @@ async fn change_every_value(house: &House, table: TableId, mode: Mode, whole: &[
 async fn sec_every_value_of_a_small_objects_row() {
     for mode in MODES {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let whole = store(&house, mode, Shape::Inline).await;
         change_every_value(&house, VERSIONS, mode, &whole).await;
     }
@@ -279,7 +279,7 @@ async fn sec_every_value_of_a_small_objects_row() {
 async fn sec_every_value_of_a_large_objects_row() {
     for mode in MODES {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let whole = store(&house, mode, Shape::Blob).await;
         change_every_value(&house, VERSIONS, mode, &whole).await;
     }
@@ -289,7 +289,7 @@ async fn sec_every_value_of_a_large_objects_row() {
 async fn sec_every_value_of_a_multipart_objects_rows() {
     for mode in MODES {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let whole = store(&house, mode, Shape::Multipart).await;
         change_every_value(&house, VERSIONS, mode, &whole).await;
         change_every_value(&house, PART_TABLES, mode, &whole).await;
@@ -300,7 +300,7 @@ async fn sec_every_value_of_a_multipart_objects_rows() {
 async fn sec_every_value_of_an_objects_rows_with_the_checksums_of_its_parts() {
     for mode in MODES {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let whole = store(&house, mode, Shape::Composed).await;
         change_every_value(&house, VERSIONS, mode, &whole).await;
         change_every_value(&house, PART_TABLES, mode, &whole).await;
@@ -311,7 +311,7 @@ async fn sec_every_value_of_an_objects_rows_with_the_checksums_of_its_parts() {
 async fn sec_small_bodies_changed_cut_and_grown() {
     for mode in MODES {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let whole = store(&house, mode, Shape::Inline).await;
         let (key, row) = rows(&house, BODIES).pop().unwrap();
         for wrong in wrong_bytes(&row.value, 97) {
@@ -330,7 +330,7 @@ async fn sec_blobs_changed_cut_and_grown() {
     for mode in MODES {
         let drive = SimDrive::new(1);
         let house = house_on(Arc::new(drive.clone())).await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let whole = store(&house, mode, Shape::Blob).await;
         let file = blob_files(&drive).pop().unwrap();
         let sound = drive.contents(&file).unwrap();

@@ -51,7 +51,44 @@ pub(crate) fn for_write(req: &S3Request) -> Result<EncryptionRequest, S3Error> {
         headers: &req.headers,
         secure: req.secure,
     };
-    for_write_headers(&headers)
+    let request = for_write_headers(&headers)?;
+    if let EncryptionRequest::Kms { key_id: None, .. }
+    | EncryptionRequest::Dsse { key_id: None, .. } = request
+        && req.objects().compat().wants_kms_keys_named()
+    {
+        return Err(S3Error::invalid_argument(
+            format!(
+                "Server Side Encryption with KMS managed key requires HTTP header {}",
+                names::SSE_KMS_KEY_ID
+            ),
+            names::SSE_KMS_KEY_ID.as_str(),
+            "null",
+        ));
+    }
+    Ok(request)
+}
+
+/// Parts and Complete take no header that chooses an encryption: CreateMultipartUpload did.
+pub(crate) fn refuse_on_part(req: &S3Request) -> Result<(), S3Error> {
+    match req.headers.get(&names::SSE) {
+        Some(value)
+            if !req
+                .objects()
+                .compat()
+                .overlooks_encryption_headers_of_parts() =>
+        {
+            Err(not_supported(&names::SSE, lossy(value)))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn not_supported(name: &HeaderName, value: String) -> S3Error {
+    S3Error::invalid_argument(
+        format!("{name} header is not supported for this operation."),
+        name.as_str(),
+        value,
+    )
 }
 
 /// The customer key of a read, a part or a copy source, if one was sent.
@@ -86,11 +123,7 @@ pub(crate) fn refuse_on_read(req: &S3Request) -> Result<(), S3Error> {
             } else {
                 String::new()
             };
-            return Err(S3Error::invalid_argument(
-                format!("{name} header is not supported for this operation."),
-                name.as_str(),
-                shown,
-            ));
+            return Err(not_supported(&name, shown));
         }
     }
     Ok(())
