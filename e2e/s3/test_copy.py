@@ -12,6 +12,8 @@ import leaks
 from clients import CustomerKey, MIB, bucket_name, noise, read, refused
 from drive_watch import DriveWatch
 
+pytestmark = pytest.mark.sse_c
+
 MODES = ["sse-s3", "kms", "kms-default", "sse-c"]
 
 
@@ -57,8 +59,7 @@ def key_arn(kms):
 
 @pytest.fixture
 def other(s3):
-    name = bucket_name()
-    s3.create_bucket(Bucket=name)
+    name = clients.make_bucket(s3, sse_c=True)
     yield name
     clients.empty_and_delete(s3, name)
 
@@ -205,7 +206,7 @@ def test_versions_share_and_go_one_by_one(server, s3, key_arn):
 def test_drive_holds_no_plaintext_and_verify_counts_the_references(make_server):
     server = make_server()
     s3 = clients.s3(server)
-    s3.create_bucket(Bucket="copies")
+    clients.make_bucket(s3, name="copies", sse_c=True)
     marker = noise(48, 14).hex().encode()
     data = marker * (MIB // len(marker) + 1)
     customer = CustomerKey()

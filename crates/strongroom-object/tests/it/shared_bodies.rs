@@ -134,8 +134,8 @@ fn in_blobs(folder: Folder) -> bool {
 async fn copy_in_the_same_mode_under_the_same_key_touches_no_body() {
     let drive = SimDrive::new(1);
     let house = house_on(Arc::new(drive.clone())).await;
-    house.bucket("bucket").await;
-    house.bucket("other").await;
+    house.sse_c_bucket("bucket").await;
+    house.sse_c_bucket("other").await;
     let key = new_key(&house).await;
     let requests: [(&str, Ask<'_>, Option<u8>); 4] = [
         ("s3", Box::new(|| EncryptionRequest::S3), None),
@@ -192,7 +192,7 @@ async fn copy_in_the_same_mode_under_the_same_key_touches_no_body() {
 #[tokio::test]
 async fn copy_under_another_key_or_mode_has_a_body_of_its_own() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let keys = [new_key(&house).await, new_key(&house).await];
     let bytes = pattern(300_000);
     let c = |byte| EncryptionRequest::Customer(customer(byte));
@@ -221,7 +221,7 @@ async fn copy_under_another_key_or_mode_has_a_body_of_its_own() {
 #[tokio::test]
 async fn small_bodies_are_never_shared() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     for size in [0, 1, 20_000] {
         let bytes = pattern(size);
         let put = house.put("bucket", "k", &bytes, EncryptionRequest::S3);
@@ -297,7 +297,7 @@ async fn copy_of_parts_is_one_object_on_the_same_bodies() {
     use ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha256};
     let drive = SimDrive::new(1);
     let house = house_on(Arc::new(drive.clone())).await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let (one, two, tail) = (pattern(MIB5 + 3), pattern(MIB5), pattern(9_000));
     let bytes = [one.as_slice(), &two, &tail].concat();
     let parts: [&[u8]; 3] = [&one, &two, &tail];
@@ -391,7 +391,7 @@ async fn copy_of_parts_is_one_object_on_the_same_bodies() {
 #[tokio::test]
 async fn upload_completed_without_its_customer_key_is_copied_with_it() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let id = create(&house, EncryptionRequest::Customer(customer(1))).await;
     let (one, two) = (pattern(MIB5), pattern(70_000));
     let first = part(&house, &id, 1, &one, Some(customer(1))).await.unwrap();
@@ -415,7 +415,7 @@ async fn upload_completed_without_its_customer_key_is_copied_with_it() {
 async fn asking_for_another_checksum_reads_but_does_not_write() {
     let drive = SimDrive::new(1);
     let house = house_on(Arc::new(drive.clone())).await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let bytes = pattern(700_000);
     house.put("bucket", "k", &bytes, kms()).await.unwrap();
     for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Sha256] {
@@ -439,7 +439,7 @@ async fn asking_for_another_checksum_reads_but_does_not_write() {
 #[tokio::test]
 async fn copy_onto_itself_keeps_the_body_it_stands_on() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let bytes = pattern(300_000);
     house.put("bucket", "k", &bytes, kms()).await.unwrap();
     for round in 0..3 {
@@ -470,7 +470,7 @@ async fn copy_onto_itself_keeps_the_body_it_stands_on() {
 #[tokio::test]
 async fn copy_has_a_record_of_its_own_bound_to_its_own_place() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let bytes = pattern(100_000);
     for request in [|| EncryptionRequest::S3, kms] {
         house.put("bucket", "a", &bytes, request()).await.unwrap();
@@ -511,7 +511,7 @@ async fn copy_has_a_record_of_its_own_bound_to_its_own_place() {
 async fn damage_of_a_shared_body_is_told_for_each_that_stands_on_it() {
     let drive = SimDrive::new(1);
     let house = house_on(Arc::new(drive.clone())).await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let bytes = pattern(300_000);
     let put = house.put("bucket", "a", &bytes, EncryptionRequest::S3);
     put.await.unwrap();
@@ -536,7 +536,7 @@ async fn damage_of_a_shared_body_is_told_for_each_that_stands_on_it() {
 #[tokio::test]
 async fn verify_compares_references_with_those_that_are_counted() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let bytes = pattern(300_000);
     let put = house.put("bucket", "a", &bytes, EncryptionRequest::S3);
     put.await.unwrap();
@@ -620,7 +620,7 @@ async fn references_follow_a_model() {
     const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
     for seed in 0..6 {
         let house = house().await;
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         let versioned = seed % 2 == 1;
         if versioned {
             let request = house.request();
@@ -708,7 +708,7 @@ async fn references_follow_a_model() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn copies_meet_overwrites_and_deletes_of_their_source() {
     let house = Arc::new(house().await);
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let mut tasks = Vec::new();
     for number in 0..2_u8 {
         let house = Arc::clone(&house);
@@ -749,7 +749,7 @@ async fn copies_meet_overwrites_and_deletes_of_their_source() {
 #[tokio::test]
 async fn read_under_way_outlives_the_last_reference() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let bytes = pattern(3_000_000);
     house.put("bucket", "a", &bytes, kms()).await.unwrap();
     copy(&house, "a", "b", kms()).await;
@@ -773,7 +773,7 @@ async fn power_fails_anywhere_between_copy_and_removal() {
         let at_rest = keyring.at_rest();
         let house = house_of(Arc::new(drive.clone()), Arc::clone(&keyring), at_rest);
         let house = house.await.unwrap();
-        house.bucket("bucket").await;
+        house.sse_c_bucket("bucket").await;
         drive.set_plan(FaultPlan::new([Fault::CrashAt(fails_at)]));
         let (mut copied, mut deleted) = (false, false);
         let s3 = || EncryptionRequest::S3;
@@ -818,7 +818,7 @@ async fn power_fails_anywhere_between_copy_and_removal() {
 #[tokio::test]
 async fn customer_key_counts_only_if_it_is_the_one_of_the_source() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let c = |byte| EncryptionRequest::Customer(customer(byte));
     house
         .put("bucket", "k", &pattern(100_000), c(1))

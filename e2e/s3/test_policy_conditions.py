@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Condition keys of S3 in identity policies: the usual policies about encryption and transport, and
+what each makes of a header that is not there."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "kms"))
+
+from clients import CustomerKey, empty_and_delete, make_bucket  # noqa: E402
+from people import User, allow, deny, document  # noqa: E402
+from rawhttp import Client  # noqa: E402
+from sse import C_ALG, KID, SSE  # noqa: E402
+
+KEY = CustomerKey(bytes(range(32)))
+S = "s3:x-amz-server-side-encryption"
+ALL = allow("*")
+
+
+@pytest.fixture(scope="module")
+def person(server):
+    return User(server, document(ALL))
+
+
+@pytest.fixture(scope="module")
+def bucket(s3):
+    name = make_bucket(s3, "policy", sse_c=True)
+    yield name
+    empty_and_delete(s3, name)
+
+
+def under(person, *statements):
+    """The person's policy from now on: everything, but for `statements`."""
+    person.set_policy(document(ALL, *statements))
+
+
+NONE, AES, KMS = {}, {SSE: "AES256"}, {SSE: "aws:kms"}
+TRIO = KEY.headers()
+# Condition of a Deny on s3:PutObject; the headers which it lets through, and those which it does not.
+POLICIES = {
+    "s7.3 SSE StringNotEquals AES256": (
+        {"StringNotEquals": {S: "AES256"}}, [AES], [NONE, KMS, TRIO]),
+    "s7.3 SSE Null true": ({"Null": {S: "true"}}, [AES, KMS], [NONE, TRIO]),
+    "s7.3 SSE Null false": ({"Null": {S: "false"}}, [NONE, TRIO], [AES, KMS]),
+    "s7.3 SSE StringNotEquals aws:kms": (
+        {"StringNotEquals": {S: "aws:kms"}}, [KMS], [NONE, AES, TRIO]),
+    "s7.3 SSE StringNotEqualsIfExists aws:kms": (
+        {"StringNotEqualsIfExists": {S: "aws:kms"}}, [NONE, KMS, TRIO], [AES]),
+    "s7.3 SSE StringEquals AES256": ({"StringEquals": {S: "AES256"}}, [NONE, KMS], [AES]),
+    "s7.3 C-alg Null false: no customer keys": (
+        {"Null": {f"{S}-customer-algorithm": "false"}}, [NONE, AES, KMS], [TRIO]),
+    "s7.3 C-alg Null true: customer keys only": (
+        {"Null": {f"{S}-customer-algorithm": "true"}}, [TRIO], [NONE, AES, KMS]),
+    "s7.3 C-alg StringNotEquals AES256 + Null false": (
+        {"StringNotEquals": {f"{S}-customer-algorithm": "AES256"},
+         "Null": {f"{S}-customer-algorithm": "false"}}, [NONE, TRIO], [TRIO | {C_ALG: "AES192"}]),
+}
+
+
+def ask(raw, bucket, headers, target="PUT k"):
+    method, key = target.split(" ")
+    return raw.request(method, f"/{bucket}/{key}", b"x" if method == "PUT" else b"", headers)
+
+
+def is_denied(answer):
+    assert (answer.status, answer.code) == (403, "AccessDenied"), answer.body
+    assert b"explicit deny" in answer.body
+
+
+@pytest.mark.parametrize("target", ["PUT k", "POST m?uploads"])
+@pytest.mark.parametrize("row", POLICIES.values(), ids=POLICIES)
+def test_s7_3_headers_of_encryption(server, person, bucket, row, target):
+    condition, lets, stops = row
+    under(person, deny("s3:PutObject", f"arn:aws:s3:::{bucket}/*", condition=condition))
+    raw = Client(server, credential=person.credential)
+    for headers in lets:
+        answer = ask(raw, bucket, headers, target)
+        assert answer.status == 200, (headers, answer.body)
+    for headers in stops:
+        is_denied(ask(raw, bucket, headers, target))
+
+
+def test_s7_3_the_default_of_the_bucket_is_no_header(server, s3, person, kms_key):
+    """A policy that asks for the header denies uploads which the default would encrypt anyway."""
+    name = make_bucket(s3, "default")
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [{
+        "ApplyServerSideEncryptionByDefault": {
+            "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": kms_key["arn"]}}]})
+    raw = Client(server, credential=person.credential)
+    resource = f"arn:aws:s3:::{name}/*"
+    try:
+        for condition in ({"StringNotEquals": {S: "aws:kms"}}, {"Null": {S: "true"}},
+                          {"StringNotEquals": {f"{S}-aws-kms-key-id": kms_key["arn"]}},
+                          {"Null": {f"{S}-aws-kms-key-id": "true"}}):
+            under(person, deny("s3:PutObject", resource, condition=condition))
+            is_denied(ask(raw, name, NONE))
+            assert ask(raw, name, KMS | {KID: kms_key["arn"]}).status == 200
+        under(person, deny(
+            "s3:PutObject", resource, condition={"StringNotEqualsIfExists": {S: "aws:kms"}}))
+        assert ask(raw, name, NONE).headers[KID] == kms_key["arn"]
+    finally:
+        empty_and_delete(s3, name)
+
+
+@pytest.mark.parametrize("operator", ["StringNotEquals", "StringNotEqualsIfExists"])
+def test_s7_3_one_key_by_whatever_name(server, person, kms, kms_key, bucket, operator):
+    condition = {operator: {f"{S}-aws-kms-key-id": kms_key["arn"]}}
+    under(person, deny("s3:PutObject", f"arn:aws:s3:::{bucket}/*", condition=condition))
+    raw = Client(server, credential=person.credential)
+    other = kms.create_key()["KeyMetadata"]
+    for named in (kms_key["arn"], kms_key["id"]):
+        assert ask(raw, bucket, KMS | {KID: named}).status == 200, named
+    for named in (other["Arn"], other["KeyId"]):
+        is_denied(ask(raw, bucket, KMS | {KID: named}))
+    without = [NONE, AES, KMS]
+    for headers in without:
+        answer = ask(raw, bucket, headers)
+        if operator == "StringNotEquals":
+            is_denied(answer)
+        else:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("condition,https,http", [
+    ({"Bool": {"aws:SecureTransport": "false"}}, 200, 403),
+    ({"Bool": {"aws:SecureTransport": "true"}}, 403, 200),
+    ({"Null": {"aws:SecureTransport": "true"}}, 200, 200),
+    ({"NumericLessThan": {"s3:TlsVersion": "1.2"}}, 200, 200),
+    ({"NumericLessThan": {"s3:TlsVersion": "1.4"}}, 403, 200),
+    ({"NumericLessThanIfExists": {"s3:TlsVersion": "1.2"}}, 200, 403),
+    ({"Null": {"s3:TlsVersion": "true"}}, 200, 403),
+], ids=json.dumps)
+def test_s7_3_transport(server, person, bucket, condition, https, http):
+    """TlsVersion is absent over HTTP: alone it denies nothing there."""
+    under(person, deny(
+        "s3:*", [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"], condition=condition))
+    for scheme, status in (("https", https), ("http", http)):
+        raw = Client(server, scheme, credential=person.credential)
+        for method, path in (("PUT", f"/{bucket}/k"), ("GET", f"/{bucket}?list-type=2")):
+            answer = raw.request(method, path, b"x" if method == "PUT" else b"")
+            assert answer.status == status, (scheme, method, answer.body)
+
+
+def test_s7_3_customer_algorithm_on_reads_and_parts(server, s3, person, bucket):
+    """Reads and every request of an upload fill the key, so one that requires it hits them all."""
+    s3.put_object(Bucket=bucket, Key="c", Body=b"x", **KEY.boto())
+    s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
+    made = s3.create_multipart_upload(Bucket=bucket, Key="m", **KEY.boto())["UploadId"]
+    etag = s3.upload_part(
+        Bucket=bucket, Key="m", UploadId=made, PartNumber=1, Body=b"x", **KEY.boto())["ETag"]
+    under(person, deny(
+        ["s3:PutObject", "s3:GetObject"], f"arn:aws:s3:::{bucket}/*",
+        condition={"Null": {f"{S}-customer-algorithm": "true"}}))
+    raw = Client(server, credential=person.credential)
+    assert raw.request("GET", f"/{bucket}/c", headers=TRIO).body == b"x"
+    is_denied(raw.request("GET", f"/{bucket}/c"))
+    is_denied(raw.request("GET", f"/{bucket}/plain"))
+    part = f"/{bucket}/m?partNumber=1&uploadId={made}"
+    is_denied(raw.request("PUT", part, b"x"))
+    done = ("<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>"
+            f"<ETag>{etag}</ETag></Part></CompleteMultipartUpload>").encode()
+    is_denied(raw.request("POST", f"/{bucket}/m?uploadId={made}", done))
+    assert raw.request("POST", f"/{bucket}/m?uploadId={made}", done, TRIO).status == 200
+
+
+def test_s7_1_policy_comes_before_validation(server, person, bucket):
+    """Two faults at once: what the policy denies is 403, whatever else is wrong with the headers."""
+    under(person, deny("s3:PutObject", f"arn:aws:s3:::{bucket}/*"))
+    raw = Client(server, credential=person.credential)
+    for headers in ({SSE: "nonsense"}, TRIO | {C_ALG: "AES192"}, {KID: "x"}, AES | TRIO,
+                    {"content-md5": "x"}):
+        for target in ("PUT k", "POST m?uploads", "PUT k?partNumber=1&uploadId=x",
+                       "POST k?uploadId=x"):
+            is_denied(ask(raw, bucket, headers, target))
