@@ -89,6 +89,7 @@ def test_5_no_bucket_key_where_none_was_asked_for(raw, bucket, headers):
     assert BK not in {name.lower() for name in (*put.headers, *got.headers)}
 
 
+@pytest.mark.sse_c
 def test_5_no_bucket_key_for_customer_keys(s3, bucket):
     customer = clients.CustomerKey()
     put = s3.put_object(Bucket=bucket, Key="k", Body=b"x", BucketKeyEnabled=True, **customer.boto())

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 import clients
 import leaks
-from clients import MIB, CustomerKey, bucket_name, headers_of, noise, read
+from clients import MIB, CustomerKey, bucket_name, headers_of, make_bucket, noise, read
 from drive_watch import DriveWatch
 from sse import BK, KID, SSE
 from strongroom import ACCOUNT, REGION, Server
@@ -54,7 +54,7 @@ class Place:
         self.bucket = bucket_name("outage")
         self.secret = os.urandom(24)
         self.data = self.secret + noise(100_000, 1)
-        self.s3.create_bucket(Bucket=self.bucket)
+        make_bucket(self.s3, name=self.bucket, sse_c=True)
         if mode == "default":
             rule = {"ApplyServerSideEncryptionByDefault":
                     {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self.key}, "BucketKeyEnabled": True}
@@ -502,7 +502,7 @@ def test_sec_n69_no_header_leads_below_the_default_of_a_bucket(raw, s3, kms, buc
     """A default of aws:kms is given up by naming another mode in full, and by nothing else: headers
     that are empty, halves, of another operation or in another place are refused or do not count."""
     key, bucket = kms.create_key()["KeyMetadata"]["Arn"], bucket_name("downgrade")
-    s3.create_bucket(Bucket=bucket)
+    make_bucket(s3, name=bucket, sse_c=True)
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
             "BucketKeyEnabled": bucket_key}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})

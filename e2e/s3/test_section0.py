@@ -32,10 +32,10 @@ TAKES = {
 # Answers of these say nothing about encryption.
 SILENT = ["GetObjectAttributes", "ListParts", "UpdateObjectEncryption"]
 # Headers that mean nothing where they stand: there is no source, the upload has its mode already,
-# or nothing is stored. What the first of them answers on parts is section 1.3.
+# or nothing is stored. The first of them is refused on parts and Complete (section 1.3).
 IGNORED = {operation: [SOURCE] for operation in TAKES if SOURCE not in TAKES[operation]} | {
-    "UploadPart": [*WRITE, SOURCE], "UploadPartCopy": WRITE,
-    "CompleteMultipartUpload": [*WRITE, SOURCE], "ListParts": [*WRITE, SOURCE],
+    "UploadPart": [*WRITE[1:], SOURCE], "UploadPartCopy": WRITE[1:],
+    "CompleteMultipartUpload": [*WRITE[1:], SOURCE], "ListParts": [*WRITE, SOURCE],
 }
 UNSUPPORTED = "{} header is not supported for this operation."
 
