@@ -95,6 +95,7 @@ def test_s6_2_self_copy_is_legal_where_the_bucket_was_given_a_rule(s3, place):
         self_copy(s3, place)
 
 
+@pytest.mark.sse_c
 def test_s6_2_self_copy_is_legal_where_the_mode_changes(s3, place, key_arn):
     for write, source in [(kms_write(key_arn), {}), (CustomerKey(b"k" * 32).boto(), None)]:
         source = CustomerKey(b"k" * 32).boto(source=True) if source is None else source
@@ -225,6 +226,7 @@ def test_s8_copy_keeps_the_algorithm_or_takes_the_one_asked_for(s3, place, key_a
         assert s3.head_object(ChecksumMode="ENABLED", **to)["ChecksumSHA256"] == wanted
 
 
+@pytest.mark.sse_c
 def test_s8_copy_of_an_object_without_a_checksum_gets_crc64nvme(s3, place):
     """Such an object: an SSE-C upload without an algorithm, completed without its key."""
     key = CustomerKey()
@@ -312,6 +314,7 @@ def test_s6_2_copy_of_versions_and_of_delete_markers(s3, versioned):
     assert s3.copy_object(CopySource=versioned | {"VersionId": first}, **to)["CopySourceVersionId"] == first
 
 
+@pytest.mark.sse_c
 def test_s6_2_part_of_a_copy_is_sealed_as_the_upload_is(s3, place, key_arn):
     data = noise(MIB, 25)
     customer = CustomerKey()

@@ -16,7 +16,7 @@ def own(make_server):
     """A server of its own with a bucket and two keys."""
     server = make_server()
     s3, kms = clients.s3(server), clients.kms(server)
-    s3.create_bucket(Bucket="photos")
+    clients.make_bucket(s3, name="photos", sse_c=True)
     keys = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
     return server, s3, kms, keys
 

@@ -84,7 +84,7 @@ async fn key_of(house: &House, name: &str) -> Option<String> {
 async fn all_that_may_come_comes_and_the_rest_is_named() {
     let drive = SimDrive::new(1);
     let house = house_on(Arc::new(drive.clone())).await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let keys = [new_key(&house).await, new_key(&house).await];
     let gone = new_key(&house).await;
     let bytes = pattern(3_000_000);
