@@ -115,6 +115,7 @@ def test_s2_7_a_bucket_key_is_tolerated_and_not_applied(s3, raw, bucket, key):
     says_so(s3.get_object(Bucket=bucket, Key="k"), key)
 
 
+@pytest.mark.sse_c
 def test_s2_7_the_default_of_a_bucket_is_applied_on_every_way_in(server, s3, bucket, key):
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": DSSE, "KMSMasterKeyID": key}}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
@@ -211,6 +212,7 @@ def test_s1_3_what_is_no_request_for_two_layers(raw, s3, bucket, headers):
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
+@pytest.mark.sse_c
 def test_s1_3_a_customer_key_does_not_go_with_it(raw, s3, bucket):
     answer = raw.request("PUT", f"/{bucket}/k", b"x", {SSE: DSSE} | CustomerKey().headers())
     assert answer.status == 400

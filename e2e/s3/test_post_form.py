@@ -23,6 +23,8 @@ from drive_watch import DriveWatch
 from forms import BOUNDARY, Forms, encode, expiration, part
 from rawhttp import Wire, amz_date
 
+pytestmark = pytest.mark.sse_c
+
 MARK = b"FORM-PLAINTEXT-MARKER-"
 SIZES = [0, 1, SEGMENT // 2 - 32, SEGMENT // 2, SEGMENT, SEGMENT + 1, 8 * SEGMENT, MIB + 7]
 
