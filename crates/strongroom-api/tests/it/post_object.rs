@@ -228,7 +228,7 @@ async fn forms_arrive_in_any_pieces() {
 #[tokio::test]
 async fn sec_n31_customer_keys_in_forms_need_tls() {
     let house = house().await;
-    house.bucket("bucket").await;
+    house.sse_c_bucket("bucket").await;
     let key = [5_u8; 32];
     let key_base64 = STANDARD.encode(key);
     let md5 = STANDARD.encode(<md5::Md5 as md5::Digest>::digest(key));
