@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 # Raise these with the tests; lowering one needs a reason in the commit message.
-FUNCTIONS = 283
-CASES = 1901
+FUNCTIONS = 325
+CASES = 2245
 
 
 def functions():

@@ -331,11 +331,7 @@ async fn headers_that_cannot_be_honoured_are_refused() {
         ("x-amz-acl", "public-read", "NotImplemented"),
         ("x-amz-tagging", "a=b", "NotImplemented"),
         ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),
-        (
-            "x-amz-server-side-encryption",
-            "aws:kms:dsse",
-            "NotImplemented",
-        ),
+        ("x-amz-server-side-encryption", "aws:fsx", "InvalidArgument"),
         ("x-amz-meta-", "empty name", "InvalidArgument"),
     ] {
         let put = house
