@@ -200,6 +200,7 @@ def test_s2_5_not_over_http(raw, raw_http, s3, bucket, key):
     assert raw_http.request("GET", f"/{bucket}/k").status == 400
 
 
+@pytest.mark.sse_c
 @pytest.mark.parametrize("headers", [
     {SSE: "aws:kms:DSSE"}, {SSE: "aws:dsse"}, {SSE: "aws:kms:dsse "[:-1] + ",aws:kms"},
     {SSE: DSSE, CTX: "e"}, {SSE: DSSE, CTX: base64.b64encode(b"[]").decode()},

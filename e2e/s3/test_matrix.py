@@ -342,6 +342,7 @@ def as_a_source(room, mode, where, data):
     plain.check("GetObject", got)
 
 
+@pytest.mark.sse_c
 def test_s3_1_2_opaque_etags_say_nothing_about_the_bytes(room, bucket):
     for name in sse.MODE_NAMES:
         mode = room.modes[name]

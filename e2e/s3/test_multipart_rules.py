@@ -11,6 +11,8 @@ import sse
 from clients import MIB, SEGMENT, noise, read, refused
 from rawhttp import UNSIGNED, Signer, Wire
 
+pytestmark = pytest.mark.sse_c
+
 PART = 5 * MIB
 LAST = SEGMENT + 9
 MODES = ["none", "sse-s3", "kms-default", "kms-id", "kms-context", "sse-c"]
