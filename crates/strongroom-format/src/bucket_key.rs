@@ -76,7 +76,7 @@ impl<'a> BucketKeyRef<'a> {
     pub fn external_key(&self, bucket_key: &[u8; 32], bucket_uid: &[u8; 16]) -> ExternalKey {
         let prk = kdf::extract(&self.salt, bucket_key);
         let info: [&[u8]; 3] = [b"strongroom/1/bucket-key\0", &[SUITE], bucket_uid];
-        ExternalKey::from_bytes(*kdf::expand(&prk, &info))
+        ExternalKey::copied_from(&kdf::expand(&prk, &info))
     }
 }
 

@@ -23,7 +23,7 @@ impl ObjectKey {
     #[must_use]
     pub fn completion_key(&self, odi: &ObjectDataId) -> CompletionKey {
         let key = kdf::expand(&self.object_prk(odi), &[b"strongroom/1/completion\0"]);
-        CompletionKey::from_bytes(*key)
+        CompletionKey::copied_from(&key)
     }
 }
 

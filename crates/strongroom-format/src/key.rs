@@ -20,9 +20,16 @@ macro_rules! secret_key {
             /// Takes over key bytes that exist already.
             #[must_use]
             pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
-                let mut secret = Box::new(Zeroizing::new([0; 32]));
-                secret.copy_from_slice(&bytes);
+                let key = Self::copied_from(&bytes);
                 bytes.zeroize();
+                key
+            }
+
+            /// A copy of key bytes that their owner wipes. Nothing of it passes over the stack.
+            #[must_use]
+            pub fn copied_from(bytes: &[u8; 32]) -> Self {
+                let mut secret = Box::new(Zeroizing::new([0; 32]));
+                secret.copy_from_slice(bytes);
                 Self(secret)
             }
 
@@ -101,7 +108,7 @@ impl ObjectKey {
     #[must_use]
     pub fn payload_key(&self, odi: &ObjectDataId, part_no: u16, part_uid: &PartUid) -> PayloadKey {
         let prk = self.object_prk(odi);
-        PayloadKey::from_bytes(*payload_key::<AwsLc>(&prk, Layer::Inner, part_no, part_uid))
+        PayloadKey::copied_from(&payload_key::<AwsLc>(&prk, Layer::Inner, part_no, part_uid))
     }
 
     /// The key that seals the plaintext checksums of the object.
@@ -110,7 +117,7 @@ impl ObjectKey {
     #[must_use]
     pub fn sums_key(&self, odi: &ObjectDataId) -> SumsKey {
         let prk = self.object_prk(odi);
-        SumsKey::from_bytes(*AwsLc::expand(&prk, &[b"strongroom/1/sums\0"]))
+        SumsKey::copied_from(&AwsLc::expand(&prk, &[b"strongroom/1/sums\0"]))
     }
 
     pub(crate) fn object_prk(&self, odi: &ObjectDataId) -> <AwsLc as Primitives>::Prk {
@@ -129,7 +136,7 @@ impl OuterObjectKey {
     ) -> OuterPayloadKey {
         let prk = object_prk::<RustCrypto>(self.expose_secret(), odi);
         let key = payload_key::<RustCrypto>(&prk, Layer::Outer, part_no, part_uid);
-        OuterPayloadKey::from_bytes(*key)
+        OuterPayloadKey::copied_from(&key)
     }
 
     /// The key that seals what [`ObjectKey::sums_key`] sealed.
@@ -139,7 +146,7 @@ impl OuterObjectKey {
     pub fn sums_key(&self, odi: &ObjectDataId) -> OuterSumsKey {
         let prk = object_prk::<RustCrypto>(self.expose_secret(), odi);
         let info: [&[u8]; 2] = [b"strongroom/1/sums\0", &[Layer::Outer.byte()]];
-        OuterSumsKey::from_bytes(*RustCrypto::expand(&prk, &info))
+        OuterSumsKey::copied_from(&RustCrypto::expand(&prk, &info))
     }
 }
 

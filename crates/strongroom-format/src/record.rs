@@ -97,7 +97,7 @@ pub fn unwrap_object_key(
     bind: &BindDigest,
 ) -> Result<ObjectKey, UnwrapError> {
     let text = record.unwrap::<AwsLc>(Layer::Inner, ek, bind)?;
-    Ok(ObjectKey::from_bytes(*text))
+    Ok(ObjectKey::copied_from(&text))
 }
 
 /// Unwraps the object key of an outer layer. The record of an inner layer is refused.
@@ -107,7 +107,7 @@ pub fn unwrap_outer_object_key(
     bind: &BindDigest,
 ) -> Result<OuterObjectKey, UnwrapError> {
     let text = record.unwrap::<RustCrypto>(Layer::Outer, ek, bind)?;
-    Ok(OuterObjectKey::from_bytes(*text))
+    Ok(OuterObjectKey::copied_from(&text))
 }
 
 /// Whether the record was sealed with this external key; what HEAD of an SSE-C object needs.

@@ -82,7 +82,7 @@ impl Material {
             .expose_secret()
             .try_into()
             .map_err(|_| Error::Internal("the length of symmetric material"))?;
-        Ok(KeyMaterial::from_bytes(*bytes))
+        Ok(KeyMaterial::copied_from(bytes))
     }
 
     /// The id of imported material: the same bytes for the same key have the same id, so that

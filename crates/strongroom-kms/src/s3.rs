@@ -202,7 +202,7 @@ pub(crate) fn symmetric() -> [(&'static str, String); 1] {
 
 fn external_key(plaintext: &Plaintext) -> Option<ExternalKey> {
     let bytes: &[u8; 32] = plaintext.expose_secret().try_into().ok()?;
-    Some(ExternalKey::from_bytes(*bytes))
+    Some(ExternalKey::copied_from(bytes))
 }
 
 pub(crate) const AWS_S3_ALIAS: &str = "alias/aws/s3";

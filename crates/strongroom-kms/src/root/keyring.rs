@@ -271,7 +271,7 @@ fn material_ids(key: &EpochKey) -> hmac::Key {
 fn bucket_key(root: &Secret32, bucket_uid: &[u8; 16]) -> ExternalKey {
     let root = kdf::extract(b"strongroom/1/sse-s3", root.expose_secret());
     let key = kdf::expand(&root, &[b"strongroom/1/sse-s3-bucket\0", bucket_uid]);
-    ExternalKey::from_bytes(*key)
+    ExternalKey::copied_from(&key)
 }
 
 fn private_head(epoch: u32) -> Vec<u8> {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use md5::{Digest as _, Md5};
 use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_object::{CustomerKey, Encryption, EncryptionRequest};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{S3Request, names};
 use crate::error::{S3Code, S3Error};
@@ -353,7 +353,7 @@ impl Headers<'_> {
             return Err(provide("the client calculated MD5 of the secret key"));
         };
         let decoded = Zeroizing::new(STANDARD.decode(key.as_bytes()).unwrap_or_default());
-        let computed = STANDARD.encode(Md5::digest(&*decoded));
+        let computed = STANDARD.encode(md5_of_key(&decoded));
         // A key that is no base64 has no MD5 to compare; it is the key that is wrong then.
         if !decoded.is_empty() && computed.as_bytes() != md5.as_bytes() {
             return Err(sse_argument(
@@ -361,17 +361,36 @@ impl Headers<'_> {
                 "null",
             ));
         }
-        let Ok(bytes) = <[u8; 32]>::try_from(decoded.as_slice()).map(Zeroizing::new) else {
+        let Ok(bytes) = <&[u8; 32]>::try_from(decoded.as_slice()) else {
             return Err(sse_argument(
                 "The secret key was invalid for the specified algorithm.",
                 "null",
             ));
         };
         Ok(Some(CustomerKey {
-            secret: ExternalKey::from_bytes(*bytes),
+            secret: ExternalKey::copied_from(bytes),
             md5_base64: computed,
         }))
     }
+}
+
+/// The MD5 of a customer key. Md5 keeps what it was given in a buffer of its own, and works on a
+/// copy of it: the first lies on the heap, which is wiped when it is freed, and the second on the
+/// stack, which is overwritten here, before anything else happens on it.
+fn md5_of_key(key: &[u8]) -> [u8; 16] {
+    let mut md5 = Box::new(Md5::new());
+    md5.update(key);
+    let digest = md5.finalize_reset().into();
+    drop(md5);
+    wipe_stack();
+    digest
+}
+
+/// Overwrites what calls from the caller's frame have left: more than a digest ever uses.
+#[inline(never)]
+fn wipe_stack() {
+    let mut frame = [0_u8; 4096];
+    frame.zeroize();
 }
 
 fn sse_argument(
