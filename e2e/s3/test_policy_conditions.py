@@ -182,3 +182,95 @@ def test_s7_1_policy_comes_before_validation(server, person, bucket):
         for target in ("PUT k", "POST m?uploads", "PUT k?partNumber=1&uploadId=x",
                        "POST k?uploadId=x"):
             is_denied(ask(raw, bucket, headers, target))
+
+
+# ---- values have one spelling -------------------------------------------------------------------
+
+
+def test_sec_a_version_is_the_same_version_as_a_copy_source(server, s3, person, raw):
+    name = make_bucket(s3, "versions")
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    secret = s3.put_object(Bucket=name, Key="k", Body=b"secret")["VersionId"]
+    other = s3.put_object(Bucket=name, Key="k", Body=b"other")["VersionId"]
+    under(person, {"Effect": "Deny", "Action": "s3:GetObjectVersion", "Resource": "*",
+                   "Condition": {"StringEquals": {"s3:VersionId": secret}}})
+    mine = Client(server, credential=person.credential)
+    is_denied(mine.request("GET", f"/{name}/k?versionId={secret}"))
+    source = {"x-amz-copy-source": f"/{name}/k?versionId={secret}"}
+    is_denied(mine.request("PUT", f"/{name}/mine", b"", source))
+    upload = s3.create_multipart_upload(Bucket=name, Key="m")["UploadId"]
+    is_denied(mine.request("PUT", f"/{name}/m?partNumber=1&uploadId={upload}", b"", source))
+    source = {"x-amz-copy-source": f"/{name}/k?versionId={other}"}
+    assert mine.request("PUT", f"/{name}/mine", b"", source).status == 200
+    empty_and_delete(s3, name)
+
+
+def test_sec_a_copy_source_has_one_spelling(server, s3, person):
+    name = make_bucket(s3, "spelled")
+    for key in ("secret/k", "secret/\u00e9", "open/k"):
+        s3.put_object(Bucket=name, Key=key, Body=b"x")
+    under(person, {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*",
+                   "Condition": {"StringLike": {"s3:x-amz-copy-source": f"{name}/secret/*"}}})
+    mine = Client(server, credential=person.credential)
+    for spelled in ("/secret/k", "/%73ecret/k", "/secret%2Fk", "/secret/k?versionId=null",
+                    "/secret/%C3%A9"):
+        for lead in ("/", ""):
+            source = {"x-amz-copy-source": f"{lead}{name}{spelled}"}
+            is_denied(mine.request("PUT", f"/{name}/mine", b"", source))
+    source = {"x-amz-copy-source": f"/{name}/open/k"}
+    assert mine.request("PUT", f"/{name}/mine", b"", source).status == 200
+    empty_and_delete(s3, name)
+
+
+def test_sec_a_key_has_one_spelling(server, person, kms, bucket):
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    key_id = arn.rsplit("/", 1)[1]
+    name = f"{S}-aws-kms-key-id"
+    deny = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}
+    mine = Client(server, credential=person.credential)
+    under(person, deny | {"Condition": {"StringEquals": {name: arn}}})
+    for spelled in (arn, key_id, key_id.upper(), arn.replace(key_id, key_id.upper())):
+        is_denied(ask(mine, bucket, KMS | {KID: spelled}))
+    assert ask(mine, bucket, KMS).status == 200
+    under(person, deny | {"Condition": {"Null": {name: "true"}}})
+    is_denied(ask(mine, bucket, KMS | {KID: ""}))
+    assert ask(mine, bucket, KMS | {KID: arn}).status == 200
+
+
+def test_sec_who_may_not_read_learns_nothing_by_conditions(server, s3, person):
+    name = make_bucket(s3, "guess")
+    etag = s3.put_object(Bucket=name, Key="k", Body=b"guess")["ETag"]
+    deny = ["s3:GetObject", "s3:ListBucket"]
+    under(person, {"Effect": "Deny", "Action": deny, "Resource": "*"})
+    mine = Client(server, credential=person.credential)
+    answers = {
+        (answer.status, answer.code)
+        for key in ("k", "absent") for value in (etag, '"0"')
+        for answer in [mine.request("PUT", f"/{name}/{key}", b"x", {"if-match": value})]
+    }
+    assert answers == {(403, "AccessDenied")}
+    assert mine.request("PUT", f"/{name}/absent", b"x", {"if-match": "*"}).status == 403
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"guess"
+    under(person, {"Effect": "Deny", "Action": "s3:ListBucket", "Resource": "*"})
+    assert mine.request("PUT", f"/{name}/k", b"x", {"if-match": '"0"'}).status == 412
+    assert mine.request("PUT", f"/{name}/k", b"x", {"if-match": etag}).status == 200
+    empty_and_delete(s3, name)
+
+
+def test_sec_checksums_of_parts_need_the_key(server, s3, kms, person):
+    name = make_bucket(s3, "parts")
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    upload = s3.create_multipart_upload(
+        Bucket=name, Key="m", ServerSideEncryption="aws:kms", SSEKMSKeyId=arn,
+        ChecksumAlgorithm="SHA256")["UploadId"]
+    s3.upload_part(Bucket=name, Key="m", UploadId=upload, PartNumber=1, Body=b"x",
+                   ChecksumAlgorithm="SHA256")
+    mine = Client(server, credential=person.credential)
+    target = f"/{name}/m?uploadId={upload}"
+    under(person)
+    assert b"<ChecksumSHA256>" in mine.request("GET", target).body
+    under(person, {"Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*"})
+    answer = mine.request("GET", target)
+    assert (answer.status, answer.code) == (403, "AccessDenied")
+    assert b"ChecksumSHA256" not in answer.body
+    empty_and_delete(s3, name)

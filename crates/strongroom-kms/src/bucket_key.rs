@@ -195,12 +195,22 @@ impl Kms {
                 let reached = self
                     .reach(patience, wish, &found, version, &mut event)
                     .await;
-                let stored = self.stored_material(&found, version);
-                reached
-                    .and_then(|()| {
-                        self.make_data_key(wish, &found, DataKeySpec::Aes256, context, &mut event)
-                    })
-                    .and_then(|made| Ok((made, stored?, found)))
+                // What was decided before the vault was waited for may not hold any more.
+                let again = match reached {
+                    Ok(()) => {
+                        patience
+                            .wait(self.find_or_make(&ask, receipt, key_id))
+                            .await
+                    }
+                    Err(error) => Err(error),
+                };
+                again.and_then(|found| {
+                    event.parameter("keyId", found.row.arn(self.place()).into());
+                    let stored = self.stored_material(&found, found.row.current_version)?;
+                    let made =
+                        self.make_data_key(wish, &found, DataKeySpec::Aes256, context, &mut event)?;
+                    Ok((made, stored, found))
+                })
             }
         };
         let (made, stored, found) = patience.wait(event.close(result)).await?;

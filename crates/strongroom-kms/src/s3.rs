@@ -71,7 +71,17 @@ impl Kms {
                 let reached = self
                     .reach(&patience, &wish, &found, version, &mut event)
                     .await;
-                reached.and_then(|()| {
+                // What was decided before the vault was waited for may not hold any more.
+                let again = match reached {
+                    Ok(()) => {
+                        patience
+                            .wait(self.find_or_make(&ask, receipt, key_id))
+                            .await
+                    }
+                    Err(error) => Err(error),
+                };
+                again.and_then(|found| {
+                    event.parameter("keyId", found.row.arn(self.place()).into());
                     self.make_data_key(&wish, &found, DataKeySpec::Aes256, context, &mut event)
                 })
             }

@@ -141,6 +141,8 @@ impl Objects {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let name = &input.object_key;
+        bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
         let onto_itself =
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
@@ -166,7 +168,8 @@ impl Objects {
             });
         }
         let etag = current.as_ref().and_then(Found::etag);
-        check_write(&input.conditions, etag, &input.object_key)?;
+        check_write(&input.conditions, etag, &input.object_key)
+            .map_err(|error| bucket.hide(scope, error))?;
         let oek = self.unlock_source(scope, &opened, request).await?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;

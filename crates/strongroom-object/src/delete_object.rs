@@ -4,7 +4,7 @@
 use crate::authorize::Action;
 use crate::error::Error;
 use crate::model::{ObjectName, Scope, WriteConditions};
-use crate::objects::{Bucket, Objects};
+use crate::objects::Objects;
 use crate::version_id::VersionId;
 
 /// A DeleteObject request.
@@ -41,7 +41,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let Some(id) = input.version_id else {
             let permit = bucket.authorize_object(scope, Action::DeleteObject, name)?;
-            may_compare(&bucket, scope, Action::GetObject, &input)?;
+            bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
             let changed = self
                 .delete_name(&permit, &bucket, name, &input.conditions)
                 .await
@@ -54,7 +54,7 @@ impl Objects {
         let shown = [("s3:VersionId", id.to_string())];
         let permit =
             bucket.authorize_object_if(scope, Action::DeleteObjectVersion, name, &shown)?;
-        may_compare(&bucket, scope, Action::GetObjectVersion, &input)?;
+        bucket.may_compare(scope, Action::GetObjectVersion, name, &input.conditions)?;
         let removed = self
             .remove_version(&permit, &bucket, name, id, &input.conditions)
             .await
@@ -63,21 +63,6 @@ impl Objects {
             version_id: Some(id),
             delete_marker: removed.is_some_and(|found| found.entry.object().is_none()),
         })
-    }
-}
-
-/// Who asks whether an object has a certain ETag reads from it.
-fn may_compare(
-    bucket: &Bucket,
-    scope: Scope<'_>,
-    action: Action,
-    input: &DeleteObject,
-) -> Result<(), Error> {
-    match input.conditions.if_match.as_deref() {
-        None | Some("*") => Ok(()),
-        Some(_) => bucket
-            .authorize_object(scope, action, &input.object_key)
-            .map(drop),
     }
 }
 

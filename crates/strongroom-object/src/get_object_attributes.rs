@@ -153,7 +153,7 @@ impl Objects {
             (Some(whole), Some(sealed)) => (whole, sealed),
             (_, _) => return Err(damaged()),
         };
-        let all = encryption::open_part_checksums(sealed, oek, &row.object_data_id())?;
+        let all = encryption::open_part_checksums(row, sealed, oek)?;
         let length = digest_len(all.algorithm).saturating_mul(usize::from(row.parts));
         let belongs = all.value.len() == length
             && digest(all.algorithm, &all.value) == whole.value

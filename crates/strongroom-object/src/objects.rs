@@ -10,7 +10,7 @@ use strongroom_store::{Blobs, Store, Tables};
 use crate::authorize::{Action, Permit, Resource, authorize};
 use crate::compat::Compat;
 use crate::error::Error;
-use crate::model::{ObjectName, Scope};
+use crate::model::{ObjectName, Scope, WriteConditions};
 use crate::rows::{self, BucketRow};
 use crate::table_key;
 
@@ -204,6 +204,21 @@ impl Bucket {
         let resource = Resource::Object(&self.name, object_key);
         let owner = &self.row.owner_account;
         authorize(scope.caller, action, resource, owner, conditions)
+    }
+
+    /// Ask whether a write may be made to depend on what is there: who compares with an ETag reads
+    /// from the object.
+    pub(crate) fn may_compare(
+        &self,
+        scope: Scope<'_>,
+        action: Action,
+        object_key: &str,
+        conditions: &WriteConditions,
+    ) -> Result<(), Error> {
+        match conditions.if_match.as_deref() {
+            None | Some("*") => Ok(()),
+            Some(_) => self.authorize_object(scope, action, object_key).map(drop),
+        }
     }
 
     /// Who may not list a bucket is not told what is not in it: what was not found is answered as

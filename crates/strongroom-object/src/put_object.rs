@@ -94,12 +94,15 @@ impl Objects {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let name = &input.object_key;
+        bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let content_length = input.content_length.within_one_put()?;
         let current = self.find_version(&bucket, &input.object_key)?;
         let etag = current.as_ref().and_then(Found::etag);
-        check_write(&input.conditions, etag, &input.object_key)?;
+        check_write(&input.conditions, etag, &input.object_key)
+            .map_err(|error| bucket.hide(scope, error))?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;
         let new = NewObject {
@@ -111,7 +114,10 @@ impl Objects {
             checksum: input.checksum,
             conditions: input.conditions,
         };
-        let stored = self.store_object(new, &wrap_key, input.body).await?;
+        let stored = self
+            .store_object(new, &wrap_key, input.body)
+            .await
+            .map_err(|error| bucket.hide(scope, error))?;
         Ok(PutObjectOutput {
             version_id: stored.version_id,
             etag: stored.etag,

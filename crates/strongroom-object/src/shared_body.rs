@@ -181,8 +181,16 @@ impl Objects {
         let missing = checksum.is_none().then_some(algorithm);
         let mut digester = Digester::new(etag.is_none(), missing);
         let mut body = self.open_again(source).await?;
+        let mut read = 0_u64;
         while let Some(piece) = body.next().await {
-            digester.update(&piece?).await?;
+            let piece = piece?;
+            read = read.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            digester.update(&piece).await?;
+        }
+        if read != source.row.size {
+            return Err(Error::Corrupted {
+                what: "length of the source of a copy".to_owned(),
+            });
         }
         let digests = digester.finish().await?;
         let md5 = digests.md5.map(hex::encode);

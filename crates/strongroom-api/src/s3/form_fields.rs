@@ -11,6 +11,11 @@ use strongroom_wire::form::FormField;
 use super::names;
 use crate::error::{S3Code, S3Error};
 
+/// What stands for the file's name in the object's.
+const FILE_NAME: &str = "${filename}";
+/// Longest name of an object.
+const KEY_BYTES_MAX: usize = 1024;
+
 /// The fields before the file, each name there once, and the file's name.
 #[derive(Debug)]
 pub(crate) struct FormFields {
@@ -64,7 +69,18 @@ impl FormFields {
         let object_key = match &self.file_name {
             Some(name) => {
                 let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-                text.replace("${filename}", last)
+                let times = text.matches(FILE_NAME).count();
+                let size = times.saturating_mul(last.len()).saturating_add(text.len());
+                // Nobody has said yet who asks: what would be refused later is not made now.
+                if size
+                    > times
+                        .saturating_mul(FILE_NAME.len())
+                        .saturating_add(KEY_BYTES_MAX)
+                {
+                    return Err(S3Error::from_code(S3Code::KeyTooLong)
+                        .with("MaxSizeAllowed", KEY_BYTES_MAX.to_string()));
+                }
+                text.replace(FILE_NAME, last)
             }
             None => text.to_owned(),
         };
@@ -103,6 +119,10 @@ impl FormFields {
         for name in CONDITIONS {
             match (request.get(&name), headers.get(&name)) {
                 (None, _) => {}
+                // Nobody signed the header, and its answer says what is there.
+                (Some(_), None) if name == header::IF_MATCH => {
+                    return Err(S3Error::not_implemented("If-Match beside an upload form"));
+                }
                 (Some(value), None) => {
                     headers.insert(name, value.clone());
                 }
@@ -348,6 +368,18 @@ mod tests {
     }
 
     #[test]
+    fn sec_a_name_does_not_outgrow_names() {
+        let long = "&".repeat(1000);
+        let name =
+            |key: &str, file: &str| fields(&[("key", key)], Some(file)).unwrap().object_key();
+        assert_eq!(name("a/${filename}", &long).unwrap().len(), 1002);
+        assert_eq!(name("${filename}${filename}", "x").unwrap(), "xx");
+        for key in ["${filename}${filename}", &"${filename}".repeat(900)] {
+            assert_eq!(name(key, &long).unwrap_err().code, S3Code::KeyTooLong);
+        }
+    }
+
+    #[test]
     fn headers_of_the_request_itself() {
         let request = |pairs: &[(HeaderName, &'static str)]| {
             let mut map = HeaderMap::new();
@@ -362,13 +394,15 @@ mod tests {
                 (header::HOST, "h"),
                 (header::CONTENT_TYPE, "multipart/form-data; boundary=x"),
                 (header::IF_NONE_MATCH, "*"),
-                (header::IF_MATCH, "e"),
                 (header::RANGE, "bytes=0-1"),
             ]))
             .unwrap();
-        assert_eq!(kept.len(), 3);
-        assert_eq!(kept.get(header::IF_MATCH).unwrap(), "e");
+        assert_eq!(kept.len(), 2);
+        let signed = fields(&[("If-Match", "e")], None).unwrap();
+        let kept = signed.headers(&request(&[(header::IF_MATCH, "e")]));
+        assert_eq!(kept.unwrap().get(header::IF_MATCH).unwrap(), "e");
         for (name, value, code) in [
+            (header::IF_MATCH, "e", S3Code::NotImplemented),
             (header::IF_NONE_MATCH, "\"e\"", S3Code::InvalidRequest),
             (header::CONTENT_ENCODING, "gzip", S3Code::NotImplemented),
             (names::CONTENT_MD5, "x", S3Code::NotImplemented),

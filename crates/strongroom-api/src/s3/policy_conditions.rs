@@ -3,11 +3,11 @@
 //!
 //! A name is never made from what a client sent; only values are.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use strongroom_audit::RequestFacts;
 use strongroom_iam::AuthMethod;
 
-use super::names;
+use super::{copy_source, names};
 use crate::query::Query;
 
 /// The condition keys of a request. What it does not say is absent.
@@ -43,7 +43,6 @@ pub(crate) fn of(
             "s3:x-amz-content-sha256",
             HeaderName::from_static("x-amz-content-sha256"),
         ),
-        ("s3:x-amz-copy-source", names::COPY_SOURCE),
         (
             "s3:x-amz-metadata-directive",
             HeaderName::from_static("x-amz-metadata-directive"),
@@ -62,14 +61,28 @@ pub(crate) fn of(
             conditions.push((key, value.to_owned()));
         }
     }
+    if let Some(source) = headers.get(&names::COPY_SOURCE) {
+        conditions.push(("s3:x-amz-copy-source", copied(source)));
+    }
     let key_id = HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id");
-    if let Some(id) = header(&key_id) {
+    // An empty one is none: the key is the account's.
+    if let Some(id) = header(&key_id).filter(|id| !id.is_empty()) {
         conditions.push((
             "s3:x-amz-server-side-encryption-aws-kms-key-id",
             place.arn(id),
         ));
     }
     conditions
+}
+
+/// What a copy is of, as `BUCKET/KEY`: one spelling, whatever the client's. What cannot be read is
+/// shown as it came, and refused later.
+fn copied(header: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(header.as_bytes());
+    copy_source::parse(&text).map_or_else(
+        || text.clone().into_owned(),
+        |source| format!("{}/{}", source.bucket, source.object_key),
+    )
 }
 
 /// Where this server stands: the middle of the ARNs of keys.
@@ -80,17 +93,20 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// A key identifier as an ARN: policies compare with those. An alias stays one.
+    /// A key identifier as an ARN: policies compare with those. An alias stays one; an id is in
+    /// lower case, since the key service takes both.
     fn arn(self, key_id: &str) -> String {
+        if let Some((head, id)) = key_id.split_once(":key/") {
+            return format!("{head}:key/{}", id.to_ascii_lowercase());
+        }
         if key_id.starts_with("arn:") {
             return key_id.to_owned();
         }
-        let kind = if key_id.starts_with("alias/") {
-            ""
-        } else {
-            "key/"
-        };
         let Self { region, account_id } = self;
-        format!("arn:aws:kms:{region}:{account_id}:{kind}{key_id}")
+        if key_id.starts_with("alias/") {
+            return format!("arn:aws:kms:{region}:{account_id}:{key_id}");
+        }
+        let id = key_id.to_ascii_lowercase();
+        format!("arn:aws:kms:{region}:{account_id}:key/{id}")
     }
 }

@@ -2,6 +2,7 @@
 //! `PUT /bucket?versioning`: PutBucketVersioning.
 
 use http::StatusCode;
+use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_object::BucketVersioning;
 
@@ -20,7 +21,16 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     req.objects()
         .put_bucket_versioning(req.scope(receipt), bucket, status)
         .await?;
-    Ok(Answer::empty(StatusCode::OK))
+    let mut answer = Answer::empty(StatusCode::OK);
+    let shown = match status {
+        BucketVersioning::Enabled => "Enabled",
+        BucketVersioning::Suspended => "Suspended",
+    };
+    answer.audit.parameters.insert(
+        "VersioningConfiguration".to_owned(),
+        json!({ "Status": shown }),
+    );
+    Ok(answer)
 }
 
 /// The status. S3 takes a document without one for malformed, and nothing leads back to never

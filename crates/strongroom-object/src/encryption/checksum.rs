@@ -53,12 +53,7 @@ pub(crate) fn open_checksum(row: &VersionRow, oek: &ObjectKeys) -> Result<Option
     let Some(stored) = &row.checksum else {
         return Ok(None);
     };
-    let checksum = open(
-        stored,
-        oek,
-        &row.object_data_id(),
-        u8::from(stored.composite),
-    )?;
+    let checksum = open(row, stored, oek, u8::from(stored.composite))?;
     let parts = stored.composite.then(|| u32::from(row.parts));
     if checksum.value.len() == digest_len(checksum.algorithm) && checksum.parts == parts {
         Ok(Some(checksum))
@@ -69,26 +64,33 @@ pub(crate) fn open_checksum(row: &VersionRow, oek: &ObjectKeys) -> Result<Option
 
 /// The inverse of [`seal_part_checksums`].
 pub(crate) fn open_part_checksums(
-    row: &ChecksumRow,
+    version: &VersionRow,
+    stored: &ChecksumRow,
     oek: &ObjectKeys,
-    odi: &ObjectDataId,
 ) -> Result<Checksum, Error> {
-    open(row, oek, odi, PARTS)
+    open(version, stored, oek, PARTS)
 }
 
+/// Whether a checksum is sealed is for the mode to say, not for the row: one that is said to be
+/// clear would be believed.
 fn open(
-    row: &ChecksumRow,
+    version: &VersionRow,
+    stored: &ChecksumRow,
     oek: &ObjectKeys,
-    odi: &ObjectDataId,
     use_byte: u8,
 ) -> Result<Checksum, Error> {
-    if !row.sealed {
-        return row.with_value(row.value.clone());
+    let is_clear = version.key.mode()? == SseMode::S3;
+    if stored.sealed == is_clear {
+        return Err(damaged());
     }
+    if is_clear {
+        return stored.with_value(stored.value.clone());
+    }
+    let odi = version.object_data_id();
     let value = oek
-        .open_sum(odi, &row.value, &[row.algorithm, use_byte])
+        .open_sum(&odi, &stored.value, &[stored.algorithm, use_byte])
         .map_err(|_| damaged())?;
-    row.with_value(value)
+    stored.with_value(value)
 }
 
 fn damaged() -> Error {

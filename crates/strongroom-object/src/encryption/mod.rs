@@ -361,6 +361,12 @@ pub(crate) fn unwrap_upload(
     object_key: &str,
     upload: &UploadRow,
 ) -> Result<ObjectKeys, Error> {
+    check_caller_context(
+        bucket,
+        object_key,
+        &upload.key,
+        &upload.key.sealed_record()?,
+    )?;
     let bind = bind_upload(
         objects,
         bucket,

@@ -87,6 +87,8 @@ impl Objects {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let name = &input.object_key;
+        bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
         let mut upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         let mut key = KeyToComplete::NotAskedFor(input.customer_key.take());
@@ -98,10 +100,16 @@ impl Objects {
                 // A part came, or came again, while this was under way: what is named may be
                 // another one now, or the upload may be gone.
                 Err(Error::ConditionalConflict) => {
-                    upload =
+                    let now =
                         self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+                    // Wrapped again meanwhile: the older key is not to come back. There is no
+                    // customer key that this could be about.
+                    if now.row.key.record != upload.row.key.record {
+                        key = KeyToComplete::NotAskedFor(None);
+                    }
+                    upload = now;
                 }
-                done => return done,
+                done => return done.map_err(|error| bucket.hide(scope, error)),
             }
         }
         Err(Error::ConditionalConflict)

@@ -4,6 +4,7 @@
 use strongroom_format::SseMode;
 
 use crate::authorize::Action;
+use crate::encryption;
 use crate::error::Error;
 use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectName, Scope};
 use crate::objects::Objects;
@@ -55,10 +56,6 @@ pub struct ListPartsOutput {
 
 impl Objects {
     /// List the parts of an open upload.
-    #[expect(
-        clippy::unused_async,
-        reason = "remote tables will be asked over a network"
-    )]
     pub async fn list_parts(
         &self,
         scope: Scope<'_>,
@@ -75,6 +72,11 @@ impl Objects {
             && (checksum_algorithm.is_some() || input.customer_key.is_some())
         {
             upload.check_customer_key(input.customer_key.as_ref())?;
+        }
+        if matches!(upload.row.key.mode()?, SseMode::Kms | SseMode::Dsse)
+            && checksum_algorithm.is_some()
+        {
+            encryption::reopen(self, scope, &bucket, &upload.row.key, None).await?;
         }
         let after = u16::try_from(input.part_number_marker).unwrap_or(u16::MAX);
         let max = usize::try_from(input.max_parts).unwrap_or(usize::MAX);

@@ -180,12 +180,20 @@ impl Reader {
         };
         match source {
             SealedSource::Inline(mut sealed) => {
+                // Where a body lies is not bound: a long one that is said to lie here would be
+                // its first segment, whatever was asked for.
+                if span.first != 0 || span.count > 1 {
+                    return Err(damaged(span.first));
+                }
                 let plain = opener
                     .open_segment(0, &mut sealed)
                     .map_err(|_| damaged(0))?;
                 let (start, len) = (plain.start, plain.len());
                 self.ready
                     .extend(trim.take(&Bytes::from(sealed), start, len)?);
+                if trim.left > 0 {
+                    return Err(damaged(0));
+                }
             }
             SealedSource::Blob(location) => {
                 let reader = Arc::new(self.blobs.open(&location).await?);

@@ -722,3 +722,45 @@ async fn sec_a_layer_is_not_taken_away() {
         );
     }
 }
+
+/// Where a body lies is not bound. A long one that is said to lie in the table of small bodies must
+/// not pass for its first segment.
+#[tokio::test]
+async fn sec_a_long_body_said_to_be_a_small_one() {
+    for request in [dsse, kms] {
+        let house = house().await;
+        house.bucket("bucket").await;
+        let data = pattern(300_000);
+        house.put("bucket", "k", &data, request()).await.unwrap();
+        let (key, row) = rows(&house, VERSIONS).pop().unwrap();
+        let Entry::Object(version) = minicbor::decode(&row.value).unwrap();
+        let part = version.body.unwrap();
+        let first = part.segments(&house).await.remove(0);
+        put_row(&house, BODIES, &part.uid, &first).await;
+        // `[1, [location]]` becomes `[0, []]`.
+        let at = row
+            .value
+            .windows(3)
+            .position(|bytes| bytes == [0x82, 1, 0x81]);
+        let at = at.unwrap();
+        let mut location = minicbor::Decoder::new(&row.value[at..]);
+        location.skip().unwrap();
+        let rest = &row.value[at + location.position()..];
+        let moved = [&row.value[..at], &[0x82, 0, 0x80], rest].concat();
+        put_row(&house, VERSIONS, &key, &moved).await;
+        for (from, to) in [(0, 299_999), (0, 9), (70_000, 70_099), (299_000, 299_999)] {
+            let mut input = get_input("bucket", "k", None);
+            input.range = Some(ByteRange::FromTo(from, to));
+            let request = house.request();
+            let got = match house.objects.get_object(request.scope(), input).await {
+                Ok(got) => collect(got).await,
+                Err(error) => Err(error),
+            };
+            // The first segment is what it is wherever it lies.
+            match got {
+                Ok(bytes) => assert_eq!((from, &bytes[..]), (0, &data[..10]), "{to}"),
+                Err(error) => assert!(matches!(error, Error::Corrupted { .. }), "{from}-{to}"),
+            }
+        }
+    }
+}
