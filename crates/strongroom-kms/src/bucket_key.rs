@@ -206,10 +206,10 @@ impl Kms {
                 };
                 again.and_then(|found| {
                     event.parameter("keyId", found.row.arn(self.place()).into());
-                    let stored = self.stored_material(&found, found.row.current_version)?;
+                    let stored = self.stored_material(&found, found.row.current_version);
                     let made =
                         self.make_data_key(wish, &found, DataKeySpec::Aes256, context, &mut event)?;
-                    Ok((made, stored, found))
+                    Ok((made, stored?, found))
                 })
             }
         };
