@@ -5,7 +5,7 @@ import hashlib
 from urllib.parse import quote
 
 from bare_client import BareClient, Failed
-from world import BUCKET, Upload, part, stored
+from world import BUCKET, Upload, new_files, part, stored
 
 KMS = {"x-amz-server-side-encryption": "aws:kms"}
 
@@ -34,7 +34,9 @@ class Actor:
 
     def copy(self, source, name, headers=None):
         old = self.world.get("object", source)
-        new = old._replace(etag=None, files=int(old.size > 32 * 1024))
+        # In the mode of the source, with its key, a copy stands on the same bytes.
+        files = old.files if headers is None else new_files(old.size)
+        new = old._replace(etag=None, files=files)
         headers = {"x-amz-copy-source": f"/{BUCKET}/{quote(source)}"} | (headers or {})
         return self._change({("object", name): new}, "PUT", path(name), headers=headers)
 
@@ -84,7 +86,7 @@ class Actor:
         upload = self.world.get("upload", upload_id)
         sums = b"".join(hashlib.md5(bodies[n]).digest() for n in sorted(bodies))
         etag = f"{hashlib.md5(sums).hexdigest()}-{len(bodies)}"
-        files = sum(one.files for one in upload.parts.values())
+        files = frozenset().union(*(one.files for one in upload.parts.values()))
         whole = b"".join(bodies[n] for n in sorted(bodies))
         items = "".join(
             f"<Part><PartNumber>{n}</PartNumber><ETag>{upload.parts[n].etag}</ETag></Part>"

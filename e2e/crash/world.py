@@ -8,6 +8,7 @@ crash may leave open.
 """
 
 import hashlib
+import itertools
 import json
 import threading
 import time
@@ -23,7 +24,8 @@ BUCKET = "crash"
 INLINE_BYTES_MAX = 32 * 1024
 ORPHAN_SECONDS_MAX = 15
 
-# etag None: not known. files: blob files that it takes.
+# etag None: not known. files: the blob files that it stands on, each a number of ours; copies share
+# theirs with the source.
 Stored = namedtuple("Stored", "sha256 size meta etag files")
 # parts: number -> Part
 Upload = namedtuple("Upload", "object_key parts")
@@ -32,13 +34,21 @@ Part = namedtuple("Part", "size etag files")
 
 def stored(body, meta, etag=None, files=None):
     """What a single PUT of `body` makes."""
-    files = int(len(body) > INLINE_BYTES_MAX) if files is None else files
+    files = new_files(len(body)) if files is None else files
     return Stored(hashlib.sha256(body).hexdigest(), len(body), meta, etag, files)
 
 
 def part(body):
     etag = hashlib.md5(body).hexdigest()
-    return Part(len(body), etag, int(len(body) > INLINE_BYTES_MAX))
+    return Part(len(body), etag, new_files(len(body)))
+
+
+def new_files(size):
+    """The files that a new body takes."""
+    return frozenset([next(NUMBERS)] if size > INLINE_BYTES_MAX else [])
+
+
+NUMBERS = itertools.count()
 
 
 class World:
@@ -123,13 +133,13 @@ class World:
 
     def blob_files_due(self):
         """How many files the blobs of all objects and open parts take."""
-        count = 0
+        due = set()
         for (kind, _), value in self.facts.items():
             if kind == "object":
-                count += value.files
+                due |= value.files
             elif kind == "upload":
-                count += sum(one.files for one in value.parts.values())
-        return count
+                due = due.union(*(one.files for one in value.parts.values()))
+        return len(due)
 
     def check_files(self, server):
         """No orphans and nothing half written, once the collection is done."""
@@ -155,7 +165,7 @@ class World:
         files = server.blob_files()
         assert named <= files, f"inspect names files that are not there: {named - files}"
         uploads = [value for (kind, _), value in self.facts.items() if kind == "upload"]
-        open_parts = sum(one.files for upload in uploads for one in upload.parts.values())
+        open_parts = sum(len(one.files) for upload in uploads for one in upload.parts.values())
         assert len(files - named) == open_parts, f"files of nothing: {files - named}"
 
     def check_audit(self, chain):

@@ -45,6 +45,8 @@ impl Objects {
         if !source.held.parts.iter().any(is_blob) || !wrap_key.is_as_trusted_as(&source.row.key)? {
             return Ok(None);
         }
+        // Its rows are content, too: without end they would fill what is kept free for the tables.
+        self.blobs().check_room()?;
         let (etag, checksum) = self.digests_of_copy(new, wrap_key, source).await?;
         let (parts, batch) = self.shared_parts(source).await?;
         let (oek, odi) = (&source.oek, source.row.object_data_id());
