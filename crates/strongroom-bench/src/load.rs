@@ -204,11 +204,12 @@ fn build(endpoint: &Endpoint, work: &Work, path: &str) -> Outcome<Request<Full<B
         request = request.header(*name, *value);
     }
     if let Some(credential) = &endpoint.credential {
+        let (without_query, query) = path.split_once('?').unwrap_or((path, ""));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let signed = sign_request(&SigningInput {
             method: work.method.as_str(),
-            path,
-            query: "",
+            path: without_query,
+            query,
             headers: &headers,
             access_key_id: &credential.access_key_id,
             secret: &credential.secret,

@@ -273,6 +273,7 @@ impl Bench {
             Bytes::new(),
         )
         .await?;
+        allow_customer_keys(&endpoint, &format!("/bench-{transport}")).await?;
         let modes: &[&'static str] = if tls {
             &["SSE-S3", "SSE-KMS", "DSSE-KMS", "SSE-C"]
         } else {
@@ -573,6 +574,18 @@ fn measured(kind: &Kind, object_bytes: u64, done: Done, cpu: f64) -> Measured {
 )]
 fn float(count: u64) -> f64 {
     count as f64
+}
+
+/// New buckets refuse customer keys; this one is to measure them.
+async fn allow_customer_keys(endpoint: &Endpoint, bucket: &str) -> Outcome<()> {
+    let rule = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
+        <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>\
+        <BlockedEncryptionTypes><EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes>\
+        </Rule></ServerSideEncryptionConfiguration>";
+    let md5 = STANDARD.encode(Md5::digest(rule));
+    let headers = vec![("content-md5".to_owned(), md5)];
+    let path = format!("{bucket}?encryption");
+    load::once(endpoint, Method::PUT, &path, headers, Bytes::from(rule)).await
 }
 
 fn product_endpoint(product: &Product, tls: bool) -> Endpoint {
