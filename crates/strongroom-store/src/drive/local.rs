@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSliceMut};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -28,7 +28,7 @@ pub struct LocalDrive {
     /// Held while a folder is made.
     making: Mutex<()>,
     /// Holds the lock; released by the operating system when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl LocalDrive {
             top: dir.to_owned(),
             health,
             making: Mutex::new(()),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -93,6 +93,10 @@ impl LocalDrive {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Whoever finds the folder made by another waits until it is durable, too.
                 let _one = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+                // A drive that was taken away is not made anew, empty, in its old place.
+                if !self.is_present() {
+                    return Err(error);
+                }
                 small_file::create_private_dir(&folder).inspect_err(|error| {
                     // Making a folder ends with a flush, and which step failed is not known here.
                     if !is_full(error) {
@@ -225,6 +229,16 @@ impl Drive for LocalDrive {
             .saturating_mul(space.f_frsize)
             .min(KEPT_BACK_BYTES_MAX);
         Ok(space.f_bavail.saturating_mul(space.f_frsize) >= kept_back)
+    }
+
+    /// The lock is the file that this process locked: another directory in the same place has
+    /// another one, or none.
+    fn is_present(&self) -> bool {
+        let found = fs::metadata(self.top.join(LOCK_NAME));
+        match (found, self.lock.metadata()) {
+            (Ok(found), Ok(held)) => found.dev() == held.dev() && found.ino() == held.ino(),
+            _ => false,
+        }
     }
 
     fn index_dir(&self) -> Option<PathBuf> {

@@ -18,6 +18,7 @@
 mod health;
 mod local;
 mod path;
+mod set;
 pub mod small_file;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub use health::{Health, HealthEvent, HealthState};
 pub use local::LocalDrive;
 pub use path::{DrivePath, Folder};
+pub use set::{DriveNo, DriveSet, DriveState, SetMember, SetView, Standing};
 
 use crate::error::Error;
 
@@ -77,6 +79,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// log, the audit log and removals go on working on a drive that is full for everyone else.
     fn has_room(&self) -> Result<bool, Error> {
         Ok(true)
+    }
+
+    /// Whether the medium is still in its place: false when it was pulled out, or its directory
+    /// was taken away or replaced by another. Says nothing about what is on it.
+    fn is_present(&self) -> bool {
+        true
     }
 
     /// A directory of the operating system in which the table index may keep its files, or

@@ -14,6 +14,7 @@
 mod blob;
 mod crash;
 mod drive;
+mod drive_set;
 mod layout;
 mod opening;
 mod soak;
