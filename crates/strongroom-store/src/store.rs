@@ -93,8 +93,13 @@ impl Store {
             blobs,
             tables,
         } = options;
-        let reclaimer = BlobReclaimer::start(Arc::clone(&drive))?;
-        let opened = spawn_blocking({
+        let inline = blobs.inline;
+        let reclaimer = if inline {
+            BlobReclaimer::inline(Arc::clone(&drive))
+        } else {
+            BlobReclaimer::start(Arc::clone(&drive))?
+        };
+        let open = {
             let (drive, reclaimer) = (Arc::clone(&drive), reclaimer.clone());
             move || {
                 let superblock =
@@ -107,13 +112,24 @@ impl Store {
                 let tables = Tables::open(drive, at_rest, tables, released)?;
                 Ok::<_, Error>((superblock, tables))
             }
-        });
-        let (superblock, tables) = opened.await.map_err(|_| Error::WorkerGone)??;
+        };
+        let (superblock, tables) = if inline {
+            open()?
+        } else {
+            spawn_blocking(open)
+                .await
+                .map_err(|_| Error::WorkerGone)??
+        };
         let blobs = Blobs::new(Arc::clone(&drive), reclaimer, blobs);
         let stop_collecting = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stop_collecting);
-        let collecting = tokio::spawn(collect_orphans(blobs.clone(), tables.clone(), stop));
-        let orphans = tokio::sync::Mutex::new(Orphans::Collecting(collecting));
+        let collect = collect_orphans(blobs.clone(), tables.clone(), stop);
+        let orphans = if inline {
+            collect.await.map_or(Orphans::Failed, Orphans::Collected)
+        } else {
+            Orphans::Collecting(tokio::spawn(collect))
+        };
+        let orphans = tokio::sync::Mutex::new(orphans);
         let vault = Vault::new(Arc::clone(&drive));
         let inner = Inner {
             drive,

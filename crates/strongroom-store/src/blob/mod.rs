@@ -47,6 +47,9 @@ pub struct BlobOptions {
     pub read_workers: usize,
     /// Memory kept for the next buffers.
     pub pool_bytes_max: usize,
+    /// No threads at all: every job runs on the caller's thread, to its end, before the call
+    /// returns. For simulations, in which a seed has to tell the whole story.
+    pub inline: bool,
 }
 
 impl Default for BlobOptions {
@@ -56,6 +59,7 @@ impl Default for BlobOptions {
             write_workers: 32,
             read_workers: 16,
             pool_bytes_max: 64 << 20,
+            inline: false,
         }
     }
 }
@@ -77,6 +81,13 @@ impl Blobs {
         reclaimer: BlobReclaimer,
         options: BlobOptions,
     ) -> Self {
+        let workers = |count| {
+            if options.inline {
+                Workers::inline()
+            } else {
+                Workers::new(count)
+            }
+        };
         let inner = Inner {
             drive,
             layout: options.layout,
@@ -84,8 +95,8 @@ impl Blobs {
                 options.layout.wider().unwrap_or(options.layout),
                 options.pool_bytes_max,
             ),
-            writers: Workers::new(options.write_workers),
-            readers: Workers::new(options.read_workers),
+            writers: workers(options.write_workers),
+            readers: workers(options.read_workers),
             reclaimer,
         };
         Self {

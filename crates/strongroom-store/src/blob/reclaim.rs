@@ -51,6 +51,8 @@ type Pins = Arc<Mutex<HashMap<BlobId, Pinned>>>;
 struct Remover {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    /// Removes in the place of a thread, where jobs are handed over.
+    inline: Option<Arc<dyn Drive>>,
 }
 
 /// One blob between its first byte and its adoption.
@@ -116,12 +118,28 @@ impl BlobReclaimer {
         let remover = Remover {
             jobs: Some(jobs),
             thread: Some(thread),
+            inline: None,
         };
         Ok(Self {
             remover: Arc::new(remover),
             in_flight,
             pins,
         })
+    }
+
+    /// Removes without a thread: when something is handed over, before that call returns. For
+    /// simulations.
+    pub fn inline(drive: Arc<dyn Drive>) -> Self {
+        let remover = Remover {
+            jobs: None,
+            thread: None,
+            inline: Some(drive),
+        };
+        Self {
+            remover: Arc::new(remover),
+            in_flight: InFlight::default(),
+            pins: Pins::default(),
+        }
     }
 
     /// Removes, some time soon, the file of a blob whose last reference a durable commit
@@ -194,6 +212,9 @@ impl BlobReclaimer {
     }
 
     fn send(&self, job: Job) {
+        if let Some(drive) = &self.remover.inline {
+            return carry_out(drive.as_ref(), job, &self.in_flight, &self.pins);
+        }
         // The thread ends only after the last sender: a failure cannot happen, and what it would
         // leave behind is found at the next start.
         if let Some(jobs) = &self.remover.jobs {
@@ -281,21 +302,25 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &Flights, pins: &Pins) {
     for job in queue {
-        match job {
-            Job::Abandoned(blob, path) => {
-                remove(drive, &path);
-                in_flight.end(blob);
-            }
-            Job::Released(blob) => {
-                if let Some(pinned) = lock(pins).get_mut(&blob) {
-                    pinned.is_released = true;
-                    continue;
-                }
-                remove(drive, &DrivePath::blob(blob));
-            }
-            // Nobody waits any more: nothing to tell.
-            Job::Reached(reached) => drop(reached.send(())),
+        carry_out(drive, job, in_flight, pins);
+    }
+}
+
+fn carry_out(drive: &dyn Drive, job: Job, in_flight: &Flights, pins: &Pins) {
+    match job {
+        Job::Abandoned(blob, path) => {
+            remove(drive, &path);
+            in_flight.end(blob);
         }
+        Job::Released(blob) => {
+            if let Some(pinned) = lock(pins).get_mut(&blob) {
+                pinned.is_released = true;
+                return;
+            }
+            remove(drive, &DrivePath::blob(blob));
+        }
+        // Nobody waits any more: nothing to tell.
+        Job::Reached(reached) => drop(reached.send(())),
     }
 }
 

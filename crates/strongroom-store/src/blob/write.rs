@@ -13,12 +13,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
-
 use super::buffer::UnitBuffer;
 use super::reclaim::{Stage, Ticket};
 use super::shard::{ShardHeader, UnitSums, trailer};
-use super::workers::Workers;
+use super::workers::{Running, Workers};
 use crate::drive::{Drive, DriveFile, DrivePath};
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation, ShardIndex, UnitLayout};
@@ -53,7 +51,7 @@ pub struct BlobWriter<S> {
     workers: Workers,
     /// Empty while a write is on its way, and after one failed.
     writing: Option<Writing>,
-    pending: Option<JoinHandle<Result<Writing, Error>>>,
+    pending: Option<Running<Writing>>,
     /// Given up with the writer, unless there is a proof.
     ticket: Option<Arc<Ticket>>,
 }
@@ -178,7 +176,7 @@ impl<S: UnitSealer> BlobWriter<S> {
         if let Some(pending) = self.pending.as_mut() {
             let done = pending.await;
             self.pending = None;
-            self.writing = Some(done.map_err(|_| Error::WorkerGone)??);
+            self.writing = Some(done?);
         }
         Ok(())
     }

@@ -326,9 +326,13 @@ impl Committer {
                 let _ = pending.answer.send(Err(Error::Closed.into()));
             }
         }
+        let _ = closing.send(self.finish());
+    }
+
+    /// The last thing: everything is marked and durable.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
         self.idle();
-        let result = self.shared.check().and_then(|()| self.writer.sync());
-        let _ = closing.send(result);
+        self.shared.check().and_then(|()| self.writer.sync())
     }
 }
 

@@ -46,7 +46,7 @@ pub mod fuzzing;
 use std::fmt;
 use std::ops::{Bound, ControlFlow};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::{Sender, channel};
@@ -64,8 +64,9 @@ pub use reader::{RowsReport, ScannedRow};
 pub use recovery::RecoveryReport;
 pub use verify_log::LogReport;
 
+use self::batch::BatchCost;
 use self::checkpoint::Checkpointer;
-use self::committer::{Command, Pending};
+use self::committer::{Command, Committer, Pending};
 use self::limits::{QUEUE_COMMITS_MAX, QUEUE_KIB_MAX};
 use self::reader::Reader;
 use crate::at_rest::AtRest;
@@ -87,6 +88,10 @@ pub struct TableOptions {
     pub background_checkpoints: bool,
     /// Memory for the index's cache.
     pub index_cache_bytes: u64,
+    /// No threads at all: a commit is carried out on the caller's thread, as a group of its own,
+    /// and checkpoints are taken only when asked for. For simulations, in which a seed has to tell
+    /// the whole story.
+    pub inline: bool,
 }
 
 impl Default for TableOptions {
@@ -97,6 +102,7 @@ impl Default for TableOptions {
             retain_log_files: 2,
             background_checkpoints: true,
             index_cache_bytes: 32 << 20,
+            inline: false,
         }
     }
 }
@@ -113,6 +119,8 @@ struct Inner {
     queue: RwLock<Option<Sender<Command>>>,
     room: Arc<Semaphore>,
     threads: Mutex<Threads>,
+    /// In the place of the committer's thread, until it is closed.
+    inline: Option<Mutex<Option<Committer>>>,
     report: RecoveryReport,
 }
 
@@ -160,13 +168,20 @@ impl Tables {
             checkpointer,
             report,
         } = engine;
-        let (queue, commands) = channel(QUEUE_COMMITS_MAX);
-        let committer = spawn("strongroom-commit", move || committer.run(commands))?;
         let mut threads = Threads {
-            committer: Some(committer),
+            committer: None,
             checkpoints: None,
         };
-        if options.background_checkpoints {
+        let (mut queue, mut inline) = (None, None);
+        if options.inline {
+            inline = Some(Mutex::new(Some(committer)));
+        } else {
+            let (ask, commands) = channel(QUEUE_COMMITS_MAX);
+            let run = move || committer.run(commands);
+            threads.committer = Some(spawn("strongroom-commit", run)?);
+            queue = Some(ask);
+        }
+        if options.background_checkpoints && !options.inline {
             let (stop, stopped) = std::sync::mpsc::sync_channel(1);
             let background = Arc::clone(&checkpointer);
             let run = move || background.run_in_background(&stopped);
@@ -175,11 +190,12 @@ impl Tables {
         let inner = Inner {
             reader,
             checkpointer,
-            queue: RwLock::new(Some(queue)),
+            queue: RwLock::new(queue),
             room: Arc::new(Semaphore::new(
                 usize::try_from(QUEUE_KIB_MAX).unwrap_or(usize::MAX),
             )),
             threads: Mutex::new(threads),
+            inline,
             report,
         };
         Ok(Self {
@@ -192,6 +208,9 @@ impl Tables {
     pub async fn commit(&self, batch: Batch) -> Result<CommitSeq, CommitError> {
         let cost = batch.measure()?;
         self.inner.reader.shared.check()?;
+        if let Some(committer) = &self.inner.inline {
+            return commit_inline(committer, batch, cost);
+        }
         let kib = u32::try_from(cost.bytes >> 10)
             .unwrap_or(u32::MAX)
             .saturating_add(1);
@@ -288,6 +307,15 @@ impl Tables {
 
     /// Commits what waits, takes a checkpoint and ends. Later commits are refused; reads go on.
     pub async fn close(&self) -> Result<(), Error> {
+        if let Some(committer) = &self.inner.inline {
+            return match lock(committer).take() {
+                Some(mut committer) => {
+                    committer.finish()?;
+                    self.inner.checkpointer.run()
+                }
+                None => Ok(()),
+            };
+        }
         let Some(queue) = self.inner.take_queue() else {
             return Ok(());
         };
@@ -335,7 +363,7 @@ impl Inner {
     }
 
     fn join_threads(&self) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.threads);
         if let Some((stop, checkpoints)) = threads.checkpoints.take() {
             drop(stop);
             // A panic there was reported by its own thread.
@@ -354,6 +382,29 @@ impl Drop for Inner {
         drop(self.take_queue());
         self.join_threads();
     }
+}
+
+/// One commit, and then what the committer's thread does when nothing waits.
+fn commit_inline(
+    committer: &Mutex<Option<Committer>>,
+    batch: Batch,
+    cost: BatchCost,
+) -> Result<CommitSeq, CommitError> {
+    let (answer, mut outcome) = oneshot::channel();
+    let mut committer = lock(committer);
+    let committer = committer.as_mut().ok_or(Error::Closed)?;
+    committer.run_group(vec![Pending {
+        batch,
+        cost,
+        answer,
+        room: None,
+    }]);
+    committer.idle();
+    outcome.try_recv().unwrap_or(Err(CommitError::Unknown))
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

@@ -15,6 +15,7 @@ mod blob;
 mod crash;
 mod drive;
 mod drive_set;
+mod inline;
 mod layout;
 mod opening;
 mod soak;

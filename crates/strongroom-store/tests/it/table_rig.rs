@@ -27,6 +27,7 @@ pub(crate) fn small() -> TableOptions {
         retain_log_files: 1,
         background_checkpoints: false,
         index_cache_bytes: 1 << 20,
+        inline: false,
     }
 }
 
