@@ -3,10 +3,12 @@
 //!
 //! A blob is a sequence of *units*: equal runs of sealed bytes, the last one possibly shorter.
 //! On a drive each unit is followed by its checksum; unit and checksum together are a *slot*.
+//! Which units a shard holds is said by [`crate::erasure::StripeLayout`]; from there on each
+//! shard is a sequence of units itself, and what is said here of a blob's file holds of a shard's.
 //!
 //! ```text
-//!   0        64             64 + slot        64 + 2 slot                    file end
-//!   | header | unit 0 | sum | unit 1 | sum | ... | last unit (short) | sum | trailer |
+//!   0        64             64 + slot                                          file end
+//!   | header | unit 0 | sum | ... | last unit (short) | sum | manifest | trailer |
 //! ```
 //!
 //! Every function here is pure and total; [`UnitLayout::file_offset`] and
@@ -14,6 +16,7 @@
 //! `docs/spec/shard-format.md`.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Bytes of a unit in the product: one sealed segment of the object format.
 pub const UNIT_BYTES: u32 = 65_568;
@@ -22,7 +25,13 @@ pub const CHECKSUM_BYTES: u32 = 8;
 /// Bytes of the header of a shard file.
 pub const HEADER_BYTES: u32 = 64;
 /// Bytes of the trailer of a shard file.
-pub const TRAILER_BYTES: u32 = 48;
+pub const TRAILER_BYTES: u32 = 64;
+/// The longest manifest that a shard file carries in front of its trailer.
+pub const MANIFEST_BYTES_MAX: u32 = 16 << 10;
+/// The most data shards of a blob.
+pub const DATA_SHARDS_MAX: u8 = 16;
+/// The most parity shards of a blob.
+pub const PARITY_SHARDS_MAX: u8 = 8;
 /// How much longer than the store's units those of one blob may be: room for one more layer of
 /// sealing around each.
 pub const WIDER_BYTES: u32 = 32;
@@ -83,46 +92,182 @@ impl fmt::Debug for DriveUid {
     }
 }
 
-/// How many shards a stripe has, and how many of them may be lost.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How many shards a blob has, and how many of them may be lost: data + parity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Redundancy {
     data: u8,
     parity: u8,
 }
 
 impl Redundancy {
-    /// One drive, no parity: the only redundancy offered yet.
+    /// One drive, no parity.
     pub const SINGLE: Self = Self { data: 1, parity: 0 };
 
-    /// Accepts the redundancies that this version can keep its word on.
-    pub fn new(data: u8, parity: u8) -> Result<Self, UnsupportedRedundancy> {
-        let asked = Self { data, parity };
-        if asked == Self::SINGLE {
-            Ok(asked)
-        } else {
-            Err(UnsupportedRedundancy { data, parity })
+    /// A code of `data` + `parity` shards. Refused are codes beyond [`DATA_SHARDS_MAX`] and
+    /// [`PARITY_SHARDS_MAX`], and several data shards without parity, of which one lost drive
+    /// would take everything.
+    pub const fn new(data: u8, parity: u8) -> Result<Self, UnsupportedRedundancy> {
+        let protected = parity > 0 || data == 1;
+        if data == 0 || data > DATA_SHARDS_MAX || parity > PARITY_SHARDS_MAX || !protected {
+            return Err(UnsupportedRedundancy { data, parity });
         }
+        Ok(Self { data, parity })
+    }
+
+    /// What new blobs get where nothing else was asked for. From three drives on, any two may be
+    /// lost; from twelve on, any four.
+    #[must_use]
+    pub const fn for_drives(drives: usize) -> Self {
+        let (data, parity) = match drives {
+            0 | 1 => (1, 0),
+            2 => (1, 1),
+            3 => (1, 2),
+            4 => (2, 2),
+            5 => (3, 2),
+            6..=11 => (4, 2),
+            _ => (8, 4),
+        };
+        Self { data, parity }
+    }
+
+    /// What archived blobs get where nothing else was asked for: a code that spends less on
+    /// parity than [`Self::for_drives`] would, where there are drives enough for it.
+    #[must_use]
+    pub const fn archive_for_drives(drives: usize) -> Self {
+        let (data, parity) = match drives {
+            7 => (5, 2),
+            8 => (6, 2),
+            9 => (6, 3),
+            10 => (7, 3),
+            11.. => (8, 3),
+            few => return Self::for_drives(few),
+        };
+        Self { data, parity }
     }
 
     /// Shards that carry the sealed bytes.
-    pub fn data(self) -> u8 {
+    pub const fn data(self) -> u8 {
         self.data
     }
 
     /// Shards that can be lost.
-    pub fn parity(self) -> u8 {
+    pub const fn parity(self) -> u8 {
         self.parity
+    }
+
+    /// Data and parity shards together.
+    pub const fn shards(self) -> u8 {
+        self.data.saturating_add(self.parity)
+    }
+
+    /// Every shard, data shards first.
+    pub fn each_shard(self) -> impl Iterator<Item = ShardIndex> + Clone {
+        (0..self.shards()).map(ShardIndex)
+    }
+
+    /// Whether the code has such a shard.
+    pub const fn has(self, shard: ShardIndex) -> bool {
+        shard.0 < self.shards()
+    }
+
+    /// Whether a shard carries sealed bytes as they are.
+    pub const fn is_data(self, shard: ShardIndex) -> bool {
+        shard.0 < self.data
+    }
+
+    /// Whether drives spread over facilities like this have a place for every shard, such that
+    /// no two share a drive and, with three or more facilities, the loss of any one of them costs
+    /// no more shards than may be lost.
+    pub fn fits(self, drives_per_facility: &[usize]) -> bool {
+        let spread = drives_per_facility.iter().filter(|count| **count > 0);
+        let most = if spread.clone().count() >= 3 {
+            usize::from(self.parity)
+        } else {
+            usize::MAX
+        };
+        let places = spread.fold(0_usize, |sum, count| sum.saturating_add(most.min(*count)));
+        places >= usize::from(self.shards())
     }
 }
 
-/// A redundancy that this version does not offer.
+impl fmt::Display for Redundancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}", self.data, self.parity)
+    }
+}
+
+impl FromStr for Redundancy {
+    type Err = InvalidRedundancy;
+
+    /// Reads `4+2`.
+    fn from_str(text: &str) -> Result<Self, InvalidRedundancy> {
+        let (data, parity) = text.split_once('+').ok_or(InvalidRedundancy::Form)?;
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().unwrap_or(u8::MAX))
+        };
+        match (number(data), number(parity)) {
+            (Some(data), Some(parity)) => Ok(Self::new(data, parity)?),
+            _ => Err(InvalidRedundancy::Form),
+        }
+    }
+}
+
+/// A redundancy that is not offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("redundancy {data}+{parity} is not offered by this version: only 1+0 is")]
+#[error(
+    "redundancy {data}+{parity} is not offered: 1 to {DATA_SHARDS_MAX} data shards, \
+     1 to {PARITY_SHARDS_MAX} parity shards, or 1+0"
+)]
 pub struct UnsupportedRedundancy {
     /// Data shards asked for.
     pub data: u8,
     /// Parity shards asked for.
     pub parity: u8,
+}
+
+/// A text that names no redundancy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidRedundancy {
+    /// Not two numbers and a plus sign.
+    #[error("a redundancy is written as data shards + parity shards, like 4+2")]
+    Form,
+    /// Numbers that are not offered.
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedRedundancy),
+}
+
+/// What decides where the shards of a blob go and how many there are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum BlobPolicy {
+    /// Spread over all facilities.
+    #[default]
+    Standard,
+    /// All shards in one facility.
+    OneFacility,
+    /// Spread over all facilities under a code of its own, which costs less room.
+    Archive,
+}
+
+impl BlobPolicy {
+    /// The number that stands for the policy in stored bytes.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Standard => 0,
+            Self::OneFacility => 1,
+            Self::Archive => 2,
+        }
+    }
+
+    /// Inverse of [`Self::number`].
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Standard),
+            1 => Some(Self::OneFacility),
+            2 => Some(Self::Archive),
+            _ => None,
+        }
+    }
 }
 
 /// Where a blob is and how long it is: what a version row keeps.
@@ -158,6 +303,41 @@ impl<'b, C> minicbor::Decode<'b, C> for BlobId {
     }
 }
 
+impl<C> minicbor::Encode<C> for Redundancy {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u16(u16::from_be_bytes([self.data, self.parity]))?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for Redundancy {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let [data, parity] = d.u16()?.to_be_bytes();
+        Self::new(data, parity)
+            .map_err(|_| minicbor::decode::Error::message("the redundancy is not offered"))
+    }
+}
+
+impl<C> minicbor::Encode<C> for BlobPolicy {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u8(self.number())?.ok()
+    }
+}
+
+impl<'b, C> minicbor::Decode<'b, C> for BlobPolicy {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Self::from_number(d.u8()?)
+            .ok_or_else(|| minicbor::decode::Error::message("the policy is unknown"))
+    }
+}
+
 impl<C> minicbor::Encode<C> for UnitLayout {
     fn encode<W: minicbor::encode::Write>(
         &self,
@@ -176,7 +356,7 @@ impl<'b, C> minicbor::Decode<'b, C> for UnitLayout {
 }
 
 /// The arithmetic of one unit length.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct UnitLayout {
     unit_bytes: u32,
 }
@@ -262,14 +442,14 @@ impl UnitLayout {
             .checked_add(sealed_bytes)
     }
 
-    /// Length of the whole shard file.
+    /// Length of a whole shard file whose units have `sealed_bytes` together, without a manifest.
     pub fn file_bytes(self, sealed_bytes: u64) -> Option<u64> {
         self.slots_bytes(sealed_bytes)?
             .checked_add(u64::from(HEADER_BYTES))?
             .checked_add(u64::from(TRAILER_BYTES))
     }
 
-    /// Sealed bytes in a shard file of `file_bytes`: inverse of [`Self::file_bytes`]. `None` for
+    /// Bytes in all units of a shard file of `file_bytes`: inverse of [`Self::file_bytes`]. `None` for
     /// a length that no blob has.
     pub fn sealed_bytes(self, file_bytes: u64) -> Option<u64> {
         let slots = file_bytes

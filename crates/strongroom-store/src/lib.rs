@@ -28,6 +28,7 @@ pub mod blob;
 mod catalogue;
 pub mod drive;
 pub mod env;
+pub mod erasure;
 pub mod error;
 pub mod layout;
 mod store;

@@ -89,10 +89,15 @@ impl Store {
     ) -> Result<Self, Error> {
         let StoreOptions {
             facility,
-            redundancy: _,
+            redundancy,
             blobs,
             tables,
         } = options;
+        if redundancy != Redundancy::SINGLE {
+            return Err(Error::Misuse {
+                what: "more shards than the store has drives",
+            });
+        }
         let inline = blobs.inline;
         let reclaimer = if inline {
             BlobReclaimer::inline(Arc::clone(&drive))

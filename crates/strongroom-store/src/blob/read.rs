@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::buffer::UnitBuffer;
-use super::shard::{HEADER_LEN, ShardHeader, TRAILER_LEN, UnitSums, trailer};
+use super::shard::{HEADER_LEN, ShardHeader, ShardTrailer, TRAILER_LEN, UnitSums};
 use crate::drive::{Access, Drive, DriveFile, DrivePath};
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation, HEADER_BYTES, ShardIndex};
@@ -179,8 +179,8 @@ impl OpenShard {
             .ok_or_else(|| damaged("the length is impossible"))?;
         let mut bytes = [0; TRAILER_LEN];
         let read = self.file.read_at(offset, &mut bytes)?;
-        let expected = trailer(blob, sealed_bytes, layout.unit_count(sealed_bytes));
-        if read != TRAILER_LEN || bytes != expected {
+        let expected = ShardTrailer::new(blob, layout, sealed_bytes, &[]);
+        if read != TRAILER_LEN || Some(bytes) != expected.map(|trailer| trailer.to_bytes()) {
             return Err(damaged("the trailer does not hold"));
         }
         Ok(())

@@ -7,9 +7,11 @@
 
 use twox_hash::XxHash3_64;
 
+use crate::erasure::StripeLayout;
 use crate::error::Error;
 use crate::layout::{
-    BlobId, CHECKSUM_BYTES, HEADER_BYTES, Redundancy, ShardIndex, TRAILER_BYTES, UnitLayout,
+    BlobId, BlobPolicy, CHECKSUM_BYTES, HEADER_BYTES, MANIFEST_BYTES_MAX, Redundancy, ShardIndex,
+    TRAILER_BYTES, UnitLayout,
 };
 
 /// What stands at the start of a shard file.
@@ -17,12 +19,26 @@ use crate::layout::{
 pub struct ShardHeader {
     /// The blob.
     pub blob: BlobId,
-    /// Which shard of each stripe the file holds.
+    /// Which of the blob's shards the file holds.
     pub shard: ShardIndex,
-    /// The redundancy of the blob.
-    pub redundancy: Redundancy,
-    /// The unit length.
-    pub layout: UnitLayout,
+    /// How the blob is spread over its shards.
+    pub layout: StripeLayout,
+    /// What decided where the shards went.
+    pub policy: BlobPolicy,
+}
+
+/// What stands at the end of a finished shard file, behind the manifest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShardTrailer {
+    /// The blob.
+    pub blob: BlobId,
+    /// Sealed bytes of the whole blob.
+    pub sealed_bytes: u64,
+    /// Units of the whole blob.
+    pub units: u64,
+    /// Bytes of the manifest in front of the trailer.
+    pub manifest_bytes: u32,
+    manifest_sum: [u8; SUM_LEN],
 }
 
 /// The checksum seeds of one shard file.
@@ -38,24 +54,26 @@ impl ShardHeader {
         Self {
             blob,
             shard: ShardIndex(0),
-            redundancy: Redundancy::SINGLE,
-            layout,
+            layout: StripeLayout::single(layout),
+            policy: BlobPolicy::Standard,
         }
     }
 
     /// The header as it stands in the file.
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
+        let redundancy = self.layout.redundancy();
         let fields = MAGIC
             .into_iter()
             .chain([
                 VERSION,
-                self.redundancy.data(),
-                self.redundancy.parity(),
+                redundancy.data(),
+                redundancy.parity(),
                 self.shard.0,
             ])
-            .chain(self.layout.unit_bytes().to_le_bytes())
-            .chain(self.blob.0);
+            .chain(self.layout.unit().unit_bytes().to_le_bytes())
+            .chain(self.blob.0)
+            .chain([self.layout.cell_units(), self.policy.number()]);
         for (to, from) in bytes.iter_mut().zip(fields) {
             *to = from;
         }
@@ -65,32 +83,28 @@ impl ShardHeader {
 
     /// Reads a header. `Err` says which part did not hold; there is one legal encoding.
     pub fn parse(bytes: &[u8; HEADER_LEN]) -> Result<Self, &'static str> {
-        let (magic, rest) = bytes
-            .split_first_chunk::<8>()
-            .ok_or("the header is too short")?;
-        if *magic != MAGIC {
+        let mut rest = bytes.as_slice();
+        if take::<8>(&mut rest)? != MAGIC {
             return Err("the file is no shard file");
         }
-        let (plain, rest) = rest
-            .split_first_chunk::<4>()
-            .ok_or("the header is too short")?;
-        let (unit_bytes, rest) = rest
-            .split_first_chunk::<4>()
-            .ok_or("the header is too short")?;
-        let (blob, _) = rest
-            .split_first_chunk::<16>()
-            .ok_or("the header is too short")?;
-        let [version, data, parity, shard] = *plain;
+        let [version, data, parity, shard] = take(&mut rest)?;
         if version != VERSION {
             return Err("the format version is unknown");
         }
+        let unit_bytes = u32::from_le_bytes(take(&mut rest)?);
+        let blob = BlobId(take(&mut rest)?);
+        let [cell_units, policy] = take(&mut rest)?;
+        let redundancy =
+            Redundancy::new(data, parity).map_err(|_| "the redundancy is not offered")?;
+        let unit = UnitLayout::new(unit_bytes).ok_or("the unit length is not legal")?;
         let header = Self {
-            blob: BlobId(*blob),
-            shard: ShardIndex(shard),
-            redundancy: Redundancy::new(data, parity)
-                .map_err(|_| "the redundancy is not offered")?,
-            layout: UnitLayout::new(u32::from_le_bytes(*unit_bytes))
-                .ok_or("the unit length is not legal")?,
+            blob,
+            shard: Some(ShardIndex(shard))
+                .filter(|shard| redundancy.has(*shard))
+                .ok_or("the redundancy has no such shard")?,
+            layout: StripeLayout::new(unit, redundancy, cell_units)
+                .ok_or("the cell length is not legal")?,
+            policy: BlobPolicy::from_number(policy).ok_or("the policy is unknown")?,
         };
         // Covers the checksum and the bytes that must be zero.
         if header.to_bytes() != *bytes {
@@ -100,19 +114,78 @@ impl ShardHeader {
     }
 }
 
-/// The trailer of a finished shard file.
-pub(crate) fn trailer(blob: BlobId, sealed_bytes: u64, units: u64) -> [u8; TRAILER_LEN] {
-    let mut bytes = [0; TRAILER_LEN];
-    let fields = TRAILER_MAGIC
-        .into_iter()
-        .chain(blob.0)
-        .chain(sealed_bytes.to_le_bytes())
-        .chain(units.to_le_bytes());
-    for (to, from) in bytes.iter_mut().zip(fields) {
-        *to = from;
+impl ShardTrailer {
+    /// The trailer of a blob of `sealed_bytes`; `None` for a manifest beyond
+    /// [`MANIFEST_BYTES_MAX`].
+    pub fn new(blob: BlobId, unit: UnitLayout, sealed_bytes: u64, manifest: &[u8]) -> Option<Self> {
+        let manifest_bytes = u32::try_from(manifest.len())
+            .ok()
+            .filter(|bytes| *bytes <= MANIFEST_BYTES_MAX)?;
+        Some(Self {
+            blob,
+            sealed_bytes,
+            units: unit.unit_count(sealed_bytes),
+            manifest_bytes,
+            manifest_sum: manifest_sum(manifest),
+        })
     }
-    seal_fixed(&mut bytes, TRAILER_SEED);
-    bytes
+
+    /// The trailer as it stands in the file.
+    pub fn to_bytes(&self) -> [u8; TRAILER_LEN] {
+        let mut bytes = [0; TRAILER_LEN];
+        let fields = TRAILER_MAGIC
+            .into_iter()
+            .chain(self.blob.0)
+            .chain(self.sealed_bytes.to_le_bytes())
+            .chain(self.units.to_le_bytes())
+            .chain(self.manifest_bytes.to_le_bytes())
+            .chain([0; 4])
+            .chain(self.manifest_sum);
+        for (to, from) in bytes.iter_mut().zip(fields) {
+            *to = from;
+        }
+        seal_fixed(&mut bytes, TRAILER_SEED);
+        bytes
+    }
+
+    /// Reads a trailer of a blob with units of `unit`. `Err` says which part did not hold; there
+    /// is one legal encoding.
+    pub fn parse(bytes: &[u8; TRAILER_LEN], unit: UnitLayout) -> Result<Self, &'static str> {
+        let mut rest = bytes.as_slice();
+        if take::<8>(&mut rest)? != TRAILER_MAGIC {
+            return Err("the trailer is missing");
+        }
+        let trailer = Self {
+            blob: BlobId(take(&mut rest)?),
+            sealed_bytes: u64::from_le_bytes(take(&mut rest)?),
+            units: u64::from_le_bytes(take(&mut rest)?),
+            manifest_bytes: u32::from_le_bytes(take(&mut rest)?),
+            manifest_sum: {
+                let _zero: [u8; 4] = take(&mut rest)?;
+                take(&mut rest)?
+            },
+        };
+        // Covers the checksum and the bytes that must be zero.
+        if trailer.to_bytes() != *bytes {
+            return Err("the trailer does not match its checksum");
+        }
+        if trailer.units != unit.unit_count(trailer.sealed_bytes) {
+            return Err("the number of units is not that of the length");
+        }
+        if trailer.manifest_bytes > MANIFEST_BYTES_MAX {
+            return Err("the manifest is too long");
+        }
+        Ok(trailer)
+    }
+
+    /// Compares a manifest with what the trailer says of it.
+    pub fn check_manifest(&self, manifest: &[u8]) -> Result<(), &'static str> {
+        let is_long_so = u32::try_from(manifest.len()) == Ok(self.manifest_bytes);
+        if !is_long_so || manifest_sum(manifest) != self.manifest_sum {
+            return Err("the manifest does not match its checksum");
+        }
+        Ok(())
+    }
 }
 
 impl UnitSums {
@@ -174,15 +247,16 @@ impl UnitSums {
 /// Bytes of the header.
 pub(crate) const HEADER_LEN: usize = 64;
 /// Bytes of the trailer.
-pub(crate) const TRAILER_LEN: usize = 48;
+pub(crate) const TRAILER_LEN: usize = 64;
 /// Bytes of a checksum.
 pub(crate) const SUM_LEN: usize = 8;
 
 const MAGIC: [u8; 8] = *b"SR-SHARD";
 const TRAILER_MAGIC: [u8; 8] = *b"SR-TRAIL";
-const VERSION: u8 = 1;
-const HEADER_SEED: u64 = 0x5352_4844_5200_0001;
-const TRAILER_SEED: u64 = 0x5352_5452_4C00_0001;
+const VERSION: u8 = 2;
+const HEADER_SEED: u64 = 0x5352_4844_5200_0002;
+const TRAILER_SEED: u64 = 0x5352_5452_4C00_0002;
+const MANIFEST_SEED: u64 = 0x5352_4D41_4E00_0002;
 const UNIT_SEED: u64 = 0x5352_554E_4900_0001;
 const UNIT_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -203,6 +277,17 @@ pub(crate) fn slot_len(layout: UnitLayout) -> usize {
     usize::try_from(layout.slot_bytes()).unwrap_or(usize::MAX)
 }
 
+fn manifest_sum(manifest: &[u8]) -> [u8; SUM_LEN] {
+    XxHash3_64::oneshot_with_seed(MANIFEST_SEED, manifest).to_le_bytes()
+}
+
+/// Takes the next field of a fixed structure.
+fn take<const LEN: usize>(rest: &mut &[u8]) -> Result<[u8; LEN], &'static str> {
+    let (field, behind) = rest.split_first_chunk::<LEN>().ok_or("it is too short")?;
+    *rest = behind;
+    Ok(*field)
+}
+
 /// Puts the checksum of everything before into the last 8 bytes.
 fn seal_fixed(bytes: &mut [u8], seed: u64) {
     if let Some((fields, sum)) = bytes.split_last_chunk_mut::<SUM_LEN>() {
@@ -216,15 +301,39 @@ mod tests {
 
     const BLOB: BlobId = BlobId([0xA5; 16]);
 
+    fn header(data: u8, parity: u8, shard: u8, cell_units: u8, policy: BlobPolicy) -> ShardHeader {
+        let redundancy = Redundancy::new(data, parity).unwrap();
+        ShardHeader {
+            blob: BLOB,
+            shard: ShardIndex(shard),
+            layout: StripeLayout::new(UnitLayout::PRODUCT, redundancy, cell_units).unwrap(),
+            policy,
+        }
+    }
+
+    /// The bytes of `good` with some replaced, and a checksum that is right again.
+    fn forged<const LEN: usize>(good: [u8; LEN], at: usize, with: &[u8], seed: u64) -> [u8; LEN] {
+        let mut bad = good;
+        bad[at..at + with.len()].copy_from_slice(with);
+        seal_fixed(&mut bad, seed);
+        bad
+    }
+
     #[test]
-    fn header_comes_back() {
-        let header = ShardHeader::single(BLOB, UnitLayout::PRODUCT);
-        assert_eq!(ShardHeader::parse(&header.to_bytes()), Ok(header));
+    fn headers_come_back() {
+        for good in [
+            ShardHeader::single(BLOB, UnitLayout::PRODUCT),
+            header(1, 8, 8, 255, BlobPolicy::Standard),
+            header(4, 2, 5, 2, BlobPolicy::OneFacility),
+            header(16, 8, 0, 1, BlobPolicy::Archive),
+        ] {
+            assert_eq!(ShardHeader::parse(&good.to_bytes()), Ok(good));
+        }
     }
 
     #[test]
     fn header_any_bit_flipped() {
-        let good = ShardHeader::single(BLOB, UnitLayout::PRODUCT).to_bytes();
+        let good = header(4, 2, 5, 2, BlobPolicy::OneFacility).to_bytes();
         for bit in 0..good.len() * 8 {
             let mut bad = good;
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -233,24 +342,95 @@ mod tests {
     }
 
     #[test]
-    fn header_reserved_bytes_set_with_a_right_checksum() {
-        for at in 32..56 {
-            let mut bad = ShardHeader::single(BLOB, UnitLayout::PRODUCT).to_bytes();
-            bad[at] = 1;
-            seal_fixed(&mut bad, HEADER_SEED);
-            assert!(ShardHeader::parse(&bad).is_err(), "byte {at}");
+    fn header_that_means_nothing_with_a_right_checksum() {
+        let good = header(4, 2, 5, 2, BlobPolicy::Standard).to_bytes();
+        assert!(ShardHeader::parse(&forged(good, 8, &[2], HEADER_SEED)).is_ok());
+        let refused: &[(usize, &[u8], &str)] = &[
+            (0, b"SR-SHARE", "the file is no shard file"),
+            (8, &[1], "the format version is unknown"),
+            (8, &[3], "the format version is unknown"),
+            (9, &[0], "the redundancy is not offered"),
+            (9, &[17], "the redundancy is not offered"),
+            (9, &[4, 0], "the redundancy is not offered"),
+            (10, &[9], "the redundancy is not offered"),
+            (11, &[6], "the redundancy has no such shard"),
+            (11, &[255], "the redundancy has no such shard"),
+            (12, &[0; 4], "the unit length is not legal"),
+            (12, &[0x21, 0, 1, 0], "the unit length is not legal"),
+            (12, &[8, 0, 0, 1], "the unit length is not legal"),
+            (32, &[0], "the cell length is not legal"),
+            (33, &[3], "the policy is unknown"),
+            (33, &[255], "the policy is unknown"),
+        ];
+        for (at, with, reason) in refused {
+            let bad = forged(good, *at, with, HEADER_SEED);
+            assert_eq!(ShardHeader::parse(&bad), Err(*reason), "{with:?} at {at}");
         }
+        for at in 34..56 {
+            let bad = forged(good, at, &[1], HEADER_SEED);
+            assert!(ShardHeader::parse(&bad).is_err(), "reserved byte {at}");
+        }
+        let other_seed = forged(good, 0, &[], TRAILER_SEED);
+        assert!(ShardHeader::parse(&other_seed).is_err());
+    }
+
+    const UNIT: UnitLayout = UnitLayout::PRODUCT;
+
+    #[test]
+    fn trailers_come_back_with_their_manifests() {
+        let longest = vec![7; 16 << 10];
+        for (sealed, manifest) in [(0, &[][..]), (1, b"m"), (65_568 * 3 + 1, &longest)] {
+            let trailer = ShardTrailer::new(BLOB, UNIT, sealed, manifest).unwrap();
+            assert_eq!(ShardTrailer::parse(&trailer.to_bytes(), UNIT), Ok(trailer));
+            trailer.check_manifest(manifest).unwrap();
+        }
+        let too_long = vec![7; (16 << 10) + 1];
+        assert_eq!(ShardTrailer::new(BLOB, UNIT, 1, &too_long), None);
     }
 
     #[test]
-    fn header_redundancy_not_offered_with_a_right_checksum() {
-        for (data, parity) in [(0, 0), (1, 1), (2, 0), (4, 2), (255, 255)] {
-            let mut bad = ShardHeader::single(BLOB, UnitLayout::PRODUCT).to_bytes();
-            (bad[9], bad[10]) = (data, parity);
-            seal_fixed(&mut bad, HEADER_SEED);
+    fn trailer_any_bit_flipped() {
+        let trailer = ShardTrailer::new(BLOB, UNIT, 70_000, b"manifest").unwrap();
+        let good = trailer.to_bytes();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(ShardTrailer::parse(&bad, UNIT).is_err(), "bit {bit}");
+        }
+        for bit in 0..64 {
+            let mut bad = *b"manifest";
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(trailer.check_manifest(&bad).is_err(), "bit {bit}");
+        }
+        assert!(trailer.check_manifest(b"manifes").is_err());
+        assert!(trailer.check_manifest(b"manifest\0").is_err());
+        assert!(trailer.check_manifest(b"").is_err());
+    }
+
+    #[test]
+    fn trailer_that_means_nothing_with_a_right_checksum() {
+        let good = ShardTrailer::new(BLOB, UNIT, 70_000, b"manifest")
+            .unwrap()
+            .to_bytes();
+        let refused: &[(usize, &[u8], &str)] = &[
+            (0, b"SR-SHARD", "the trailer is missing"),
+            (
+                24,
+                &[0xFF; 8],
+                "the number of units is not that of the length",
+            ),
+            (32, &[3], "the number of units is not that of the length"),
+            (40, &[1, 0x40], "the manifest is too long"),
+            (43, &[1], "the manifest is too long"),
+            (44, &[1], "the trailer does not match its checksum"),
+            (47, &[1], "the trailer does not match its checksum"),
+        ];
+        for (at, with, reason) in refused {
+            let bad = forged(good, *at, with, TRAILER_SEED);
             assert_eq!(
-                ShardHeader::parse(&bad),
-                Err("the redundancy is not offered")
+                ShardTrailer::parse(&bad, UNIT),
+                Err(*reason),
+                "{with:?} at {at}"
             );
         }
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::buffer::UnitBuffer;
 use super::reclaim::{Stage, Ticket};
-use super::shard::{ShardHeader, UnitSums, trailer};
+use super::shard::{ShardHeader, ShardTrailer, UnitSums};
 use super::workers::{Running, Workers};
 use crate::drive::{Drive, DriveFile, DrivePath};
 use crate::error::Error;
@@ -275,7 +275,9 @@ impl Writing {
             .and_then(|slots| slots.checked_add(u64::from(crate::layout::HEADER_BYTES)))
             .ok_or(TOO_LONG)?;
         let file = self.file()?;
-        file.write_at(end, &trailer(blob, self.sealed_bytes, self.units))?;
+        let trailer =
+            ShardTrailer::new(blob, self.layout, self.sealed_bytes, &[]).ok_or(TOO_LONG)?;
+        file.write_at(end, &trailer.to_bytes())?;
         let published = DrivePath::blob(blob);
         self.drive
             .rename(&DrivePath::blob_in_writing(blob), &published)?;

@@ -130,7 +130,7 @@ async fn product_units_on_a_local_drive() {
     let path = dir.path().join(store.blobs().files(BLOB).first().unwrap());
     assert_eq!(
         path.metadata().unwrap().len(),
-        64 + 48 + 41 * 8 + location.sealed_bytes
+        64 + 64 + 41 * 8 + location.sealed_bytes
     );
 }
 
@@ -141,7 +141,7 @@ async fn any_bit_flipped_is_found_and_never_returned() {
     let location = stage::put(&store, BLOB, &bytes).await;
     let path = DrivePath::blob(BLOB);
     let file_bytes = drive.contents(&path).unwrap().len();
-    assert_eq!(file_bytes, 64 + 48 + 3 * 8 + bytes.len());
+    assert_eq!(file_bytes, 64 + 64 + 3 * 8 + bytes.len());
     for at in 0..file_bytes {
         for bit in 0..8 {
             assert!(drive.rot(&path, at, 1 << bit));
@@ -149,7 +149,7 @@ async fn any_bit_flipped_is_found_and_never_returned() {
             assert!(found.is_corruption(), "byte {at} bit {bit}: {found}");
             match stage::read_all(&store, &location).await {
                 // Only the trailer is not looked at by reads.
-                Ok(read) => assert!(read == bytes && at >= file_bytes - 48, "byte {at}"),
+                Ok(read) => assert!(read == bytes && at >= file_bytes - 64, "byte {at}"),
                 Err(error) => assert!(error.is_corruption()),
             }
             drive.rot(&path, at, 1 << bit);
@@ -303,7 +303,10 @@ async fn a_blob_with_wider_units_comes_back_and_survives_a_start() {
         assert_eq!(store.tables().blob(blob).unwrap(), Some(location));
         let report = store.blobs().verify(&location).await.unwrap();
         assert_eq!(report.units, wide.unit_count(location.sealed_bytes));
-        assert_eq!(store.blobs().header(blob).await.unwrap().layout, wide);
+        assert_eq!(
+            store.blobs().header(blob).await.unwrap().layout.unit(),
+            wide
+        );
     }
     store.close().await.unwrap();
     let again = stage::open(Arc::new(drive.clone())).await.unwrap();
@@ -611,7 +614,7 @@ async fn no_space_leaves_nothing() {
         .iter()
         .map(|path| drive.contents(path).unwrap().len())
         .sum();
-    for room in 0..64 + 48 + 3 * (UNIT + 8) {
+    for room in 0..64 + 64 + 3 * (UNIT + 8) {
         let capacity = u64::try_from(used + room).unwrap();
         drive.set_plan(plan(Fault::Capacity(capacity)));
         let full = stage::write(&store, BLOB, &stage::bytes(2, 3 * UNIT), 1)

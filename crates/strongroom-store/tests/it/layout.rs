@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 use strongroom_store::layout::{
-    CHECKSUM_BYTES, HEADER_BYTES, Redundancy, TRAILER_BYTES, UNIT_BYTES, UNIT_BYTES_MAX, UnitLayout,
+    BlobPolicy, CHECKSUM_BYTES, HEADER_BYTES, InvalidRedundancy, Redundancy, TRAILER_BYTES,
+    UNIT_BYTES, UNIT_BYTES_MAX, UnitLayout,
 };
 
 proptest! {
@@ -93,12 +94,141 @@ fn illegal_unit_lengths_are_refused() {
 }
 
 #[test]
-fn only_one_plus_zero_is_offered() {
-    assert_eq!(Redundancy::new(1, 0), Ok(Redundancy::SINGLE));
-    for (data, parity) in [(0, 0), (0, 1), (1, 1), (2, 1), (4, 2), (255, 255)] {
-        let refused = Redundancy::new(data, parity).unwrap_err();
-        let expected =
-            format!("redundancy {data}+{parity} is not offered by this version: only 1+0 is");
-        assert_eq!(refused.to_string(), expected);
+fn redundancies_within_the_bounds_are_offered_and_no_others() {
+    for data in 0..=u8::MAX {
+        for parity in 0..=u8::MAX {
+            let offered =
+                (1..=16).contains(&data) && (1..=8).contains(&parity) || (data, parity) == (1, 0);
+            let answer = Redundancy::new(data, parity);
+            assert_eq!(answer.is_ok(), offered, "{data}+{parity}");
+            let text = format!("{data}+{parity}");
+            assert_eq!(text.parse::<Redundancy>().is_ok(), offered, "{text}");
+            if let Ok(redundancy) = answer {
+                assert_eq!(redundancy.to_string(), text);
+                assert_eq!(redundancy.shards(), data + parity);
+            }
+        }
+    }
+    let refused = Redundancy::new(4, 0).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "redundancy 4+0 is not offered: 1 to 16 data shards, 1 to 8 parity shards, or 1+0"
+    );
+}
+
+#[test]
+fn texts_that_are_no_redundancy() {
+    for text in [
+        "",
+        "+",
+        "4",
+        "4+",
+        "+2",
+        "4+2+1",
+        "4 + 2",
+        "-4+2",
+        "++4+2",
+        "4+-2",
+        "4,2",
+        "x+y",
+        "4+2 ",
+        "4+\u{662}",
+    ] {
+        assert_eq!(
+            text.parse::<Redundancy>(),
+            Err(InvalidRedundancy::Form),
+            "{text}"
+        );
+    }
+    let huge = "4".repeat(100) + "+2";
+    assert!(matches!(
+        huge.parse::<Redundancy>(),
+        Err(InvalidRedundancy::Unsupported(_))
+    ));
+}
+
+#[test]
+fn redundancies_by_number_of_drives() {
+    let standard = |drives| Redundancy::for_drives(drives).to_string();
+    let by_drives: Vec<String> = (1..=13).map(standard).collect();
+    assert_eq!(
+        by_drives.join(" "),
+        "1+0 1+1 1+2 2+2 3+2 4+2 4+2 4+2 4+2 4+2 4+2 8+4 8+4"
+    );
+    let archive = |drives| Redundancy::archive_for_drives(drives).to_string();
+    let by_drives: Vec<String> = (1..=13).map(archive).collect();
+    assert_eq!(
+        by_drives.join(" "),
+        "1+0 1+1 1+2 2+2 3+2 4+2 5+2 6+2 6+3 7+3 8+3 8+3 8+3"
+    );
+    for drives in 1..100 {
+        for chosen in [
+            Redundancy::for_drives(drives),
+            Redundancy::archive_for_drives(drives),
+        ] {
+            let legal = Redundancy::new(chosen.data(), chosen.parity());
+            assert_eq!(legal, Ok(chosen));
+            assert!(chosen.fits(&[drives]));
+        }
+    }
+}
+
+#[test]
+fn a_code_fits_where_the_loss_of_one_facility_of_three_can_be_borne() {
+    let fits = |data, parity, drives: &[usize]| Redundancy::new(data, parity).unwrap().fits(drives);
+    assert!(fits(4, 2, &[6]));
+    assert!(!fits(4, 2, &[5]));
+    assert!(
+        fits(4, 2, &[3, 3]),
+        "two facilities: nothing is promised of one"
+    );
+    assert!(fits(4, 2, &[2, 2, 2]));
+    assert!(fits(4, 2, &[2, 2, 2, 0]));
+    assert!(
+        !fits(4, 2, &[4, 1, 1]),
+        "four in one facility, two can be lost"
+    );
+    assert!(
+        !fits(8, 3, &[4, 4, 4]),
+        "eleven shards put four in one facility"
+    );
+    assert!(fits(8, 4, &[4, 4, 4]));
+    assert!(fits(1, 2, &[1, 1, 1]));
+    assert!(!fits(1, 1, &[]));
+    assert!(fits(1, 0, &[1]));
+    assert!(
+        !fits(1, 0, &[1, 1, 1]),
+        "one shard does not survive its facility"
+    );
+}
+
+#[test]
+fn redundancies_and_policies_are_stored_in_one_way() {
+    for (redundancy, bytes) in [
+        (Redundancy::SINGLE, &[0x19, 1, 0][..]),
+        (Redundancy::new(4, 2).unwrap(), &[0x19, 4, 2]),
+    ] {
+        assert_eq!(minicbor::to_vec(redundancy).unwrap(), bytes);
+        assert_eq!(minicbor::decode::<Redundancy>(bytes).unwrap(), redundancy);
+    }
+    for bad in [
+        &[0x19, 0, 0][..],
+        &[0x19, 4, 0],
+        &[0x19, 17, 2],
+        &[0x19, 4, 9],
+        &[0x18, 42],
+    ] {
+        assert!(minicbor::decode::<Redundancy>(bad).is_err(), "{bad:?}");
+    }
+    for (number, policy) in [
+        (0, BlobPolicy::Standard),
+        (1, BlobPolicy::OneFacility),
+        (2, BlobPolicy::Archive),
+    ] {
+        assert_eq!(minicbor::to_vec(policy).unwrap(), [number]);
+        assert_eq!(minicbor::decode::<BlobPolicy>(&[number]).unwrap(), policy);
+    }
+    for bad in 3..=u8::MAX {
+        assert_eq!(BlobPolicy::from_number(bad), None);
     }
 }

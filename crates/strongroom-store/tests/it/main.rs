@@ -20,6 +20,7 @@ mod layout;
 mod opening;
 mod soak;
 mod stage;
+mod stripe;
 mod table_commit;
 mod table_crash;
 mod table_damage;
