@@ -18,6 +18,7 @@
 mod health;
 mod local;
 mod path;
+mod place;
 mod set;
 pub mod small_file;
 
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub use health::{Health, HealthEvent, HealthState};
 pub use local::LocalDrive;
 pub use path::{DrivePath, Folder};
+pub use place::{Placed, check_wish, default_redundancy, place, place_shard, redundancy_for};
 pub use set::{DriveNo, DriveSet, DriveState, SetMember, SetView, Standing};
 
 use crate::error::Error;

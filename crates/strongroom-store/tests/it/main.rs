@@ -18,6 +18,7 @@ mod drive_set;
 mod inline;
 mod layout;
 mod opening;
+mod place;
 mod soak;
 mod stage;
 mod stripe;
