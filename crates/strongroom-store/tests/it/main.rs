@@ -12,6 +12,7 @@
 )]
 
 mod blob;
+mod codec;
 mod crash;
 mod drive;
 mod drive_set;
