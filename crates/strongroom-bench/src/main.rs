@@ -12,6 +12,7 @@
 //! figures depend on the machine and on its neighbours: compare within one run.
 
 mod bare;
+mod erasure;
 mod kms;
 mod kms_load;
 mod limits;
@@ -67,6 +68,9 @@ struct Options {
     /// Only the rows of one layer and of two.
     #[arg(long)]
     layers: bool,
+    /// Only the rows of the erasure code and of the checksums of units.
+    #[arg(long)]
+    erasure: bool,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Method;
 use md5::{Digest as _, Md5};
 
+use crate::erasure;
 use crate::kms::{self, Operation};
 use crate::kms_load;
 use crate::limits;
@@ -50,6 +51,16 @@ struct Row<'a> {
 
 pub(crate) async fn all(options: &Options) -> Outcome<()> {
     let time = Duration::from_secs_f64(if options.smoke { 0.3 } else { options.seconds });
+    if options.erasure {
+        let report = Report {
+            limits: Vec::new(),
+            rows: Vec::new(),
+            ratios: erasure::rows()?,
+            resident_bytes_max: 0,
+        };
+        report.print();
+        return Ok(());
+    }
     let sizes = if options.smoke {
         vec![KIB4, MIB1]
     } else {
@@ -99,6 +110,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     bench.durable(&on_drive).await?;
     let mut ratios = bench.ratios();
     ratios.extend(policy::rows()?);
+    ratios.extend(erasure::rows()?);
     let report = Report {
         limits,
         rows: bench.rows,

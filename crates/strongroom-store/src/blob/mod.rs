@@ -21,7 +21,7 @@ pub use catalog::CatalogRow;
 pub use orphans::OrphanReport;
 pub use read::{BlobReader, VerifyReport};
 pub use reclaim::{BlobPin, BlobReclaimer};
-pub use shard::{ShardHeader, ShardTrailer};
+pub use shard::{ShardHeader, ShardTrailer, UnitSums};
 pub use write::{BlobProof, BlobWriter, UnitNotSealed, UnitSealer};
 
 use self::buffer::UnitPool;

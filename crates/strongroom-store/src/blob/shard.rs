@@ -43,7 +43,7 @@ pub struct ShardTrailer {
 
 /// The checksum seeds of one shard file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct UnitSums {
+pub struct UnitSums {
     blob: BlobId,
     base: u64,
 }
@@ -189,7 +189,8 @@ impl ShardTrailer {
 }
 
 impl UnitSums {
-    pub(crate) fn new(blob: BlobId, shard: ShardIndex) -> Self {
+    /// Those of one shard of a blob.
+    pub fn new(blob: BlobId, shard: ShardIndex) -> Self {
         let mut place = [0; 17];
         let fields = blob.0.into_iter().chain([shard.0]);
         for (to, from) in place.iter_mut().zip(fields) {
@@ -209,7 +210,7 @@ impl UnitSums {
 
     /// Writes the checksum of each unit behind it. `slots` holds the units and their room for
     /// checksums as they will stand in the file, the last unit possibly short.
-    pub(crate) fn write(&self, layout: UnitLayout, first_unit: u64, slots: &mut [u8]) {
+    pub fn write(&self, layout: UnitLayout, first_unit: u64, slots: &mut [u8]) {
         let mut unit = first_unit;
         for slot in slots.chunks_mut(slot_len(layout)) {
             if let Some((bytes, sum)) = slot.split_last_chunk_mut::<SUM_LEN>() {
@@ -220,12 +221,7 @@ impl UnitSums {
     }
 
     /// Compares every unit of `slots` with its checksum.
-    pub(crate) fn check(
-        &self,
-        layout: UnitLayout,
-        first_unit: u64,
-        slots: &[u8],
-    ) -> Result<(), Error> {
+    pub fn check(&self, layout: UnitLayout, first_unit: u64, slots: &[u8]) -> Result<(), Error> {
         let mut unit = first_unit;
         for slot in slots.chunks(slot_len(layout)) {
             let intact = slot

@@ -240,12 +240,12 @@ mod tests {
                 return false;
             };
             part.swap(at, pivot);
-            let scale = field::inverse(part[at][at]);
-            for row in at + 1..part.len() {
-                let factor = times(part[row][at], scale);
-                for column in at..part.len() {
-                    let above = part[at][column];
-                    part[row][column] ^= times(factor, above);
+            let above = part[at].clone();
+            let scale = field::inverse(above[at]);
+            for row in part.iter_mut().skip(at + 1) {
+                let factor = times(row[at], scale);
+                for (number, above) in row.iter_mut().zip(&above) {
+                    *number ^= times(factor, *above);
                 }
             }
         }
