@@ -3,6 +3,7 @@
 //!
 //! - [`SimDrive`]: a drive in memory that loses, tears, refuses and rots by a seeded plan, and
 //!   crashes at any operation. [`conformance::check`] holds it and the real drive to one contract.
+//! - [`linear`]: whether a history of concurrent requests is one that a single copy could give.
 //! - [`SimClock`]: time that stands still until it is moved.
 //! - [`SimRng`]: random numbers that come again with the same seed.
 //! - [`TestSealer`]: a sealer for rows with a fixed key.
@@ -12,6 +13,7 @@
 //! A dev-dependency of any crate; never part of the program.
 
 pub mod conformance;
+pub mod linear;
 mod local_drive;
 pub mod secret_type;
 mod sim_clock;
