@@ -6,6 +6,7 @@ mod check;
 mod e2e;
 mod install;
 mod policy;
+mod sim;
 mod step;
 mod tidy;
 mod vectors;
@@ -23,9 +24,11 @@ cargo xtask COMMAND
   test [ARGS]    all Rust tests; ARGS go to cargo test, e.g. `-p strongroom-format`
   vectors        recomputes the test vectors from the specification, without the Rust code
   policy [COUNT [SEED]]  compares decisions of policies with an independent simulator of IAM
+  sim            1,000 stories of simulated stores against a model; `sim SEED` tells one again,
+                 `sim --seeds N` the first N, `sim --soak N` as many new ones
   e2e [ARGS]     builds the server and drives it with real clients; ARGS go to pytest
   bench [ARGS]   builds the server and prints the table of measurements
-  ci             all that CI runs, in this order: check, test, vectors, policy, e2e, a short bench
+  ci             all that CI runs, in this order: check, test, vectors, policy, sim, e2e, a short bench
 
 `test`, `vectors`, `policy`, `e2e` and `ci` install what they need: Debian packages when run as root or with
 sudo, a Python environment under e2e/.venv, and packages of npm under e2e/policy.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "e2e" => e2e::run(&rest),
         "vectors" => vectors::run(),
         "policy" => policy::run(&rest),
+        "sim" => sim::run(&rest),
         "bench" => bench::run(&rest),
         "ci" => ci(),
         "" | "help" | "--help" | "-h" => {
@@ -76,6 +80,7 @@ fn ci() -> Outcome {
     step::timed("test", || test(&[]))?;
     step::timed("vectors", vectors::run)?;
     step::timed("policy", || policy::run(&[]))?;
+    step::timed("sim", || sim::run(&[]))?;
     step::timed("e2e", || e2e::run(&[]))?;
     step::timed("bench", || bench::run(&["--smoke".to_owned()]))?;
     step::say("\nci: all steps passed");

@@ -197,10 +197,10 @@ fn check_key<K: Clone>(key: &K, operations: &[Operation<K>]) -> Verdict<K> {
             return Verdict::Undecided { key: key.clone() };
         }
     }
-    let stuck = candidates(operations, &furthest);
+    let next = candidates(operations, &furthest);
     Verdict::Violated {
         key: key.clone(),
-        stuck: stuck.into_iter().map(|(_, one)| one.clone()).collect(),
+        stuck: next.into_iter().map(|(_, one)| one.clone()).collect(),
         value: furthest.value,
     }
 }

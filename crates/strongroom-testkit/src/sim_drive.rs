@@ -15,6 +15,7 @@ use strongroom_store::drive::{
     Access, Drive, DriveFile, DrivePath, Folder, Health, HealthEvent, HealthState,
 };
 
+use crate::sim_clock::SimClock;
 use crate::sim_image::Image;
 use crate::sim_rng::SimRng;
 
@@ -28,6 +29,9 @@ pub enum Fault {
     FailAt(u64),
     /// This operation, when it is a flush, reports success and does nothing.
     LoseFlushAt(u64),
+    /// This operation, when it is a write into a file, goes to another place of the drive: another
+    /// file, or another position of the same one. It reports success.
+    MisdirectAt(u64),
     /// This read fails with an I/O error.
     FailReadAt(u64),
     /// Files take no more than this many bytes together.
@@ -56,6 +60,11 @@ struct State {
     operations: u64,
     reads: u64,
     crashed: bool,
+    /// Nothing answers, but the power is there.
+    is_dead: bool,
+    pace: Option<(Arc<SimClock>, u64)>,
+    /// A sum over everything that was asked for.
+    trace: u64,
 }
 
 #[derive(Debug)]
@@ -74,6 +83,8 @@ enum Fate {
     Crashes,
     /// A flush that does nothing.
     Lost,
+    /// A write that goes elsewhere.
+    Misdirected,
 }
 
 impl Default for FaultPlan {
@@ -139,6 +150,36 @@ impl SimDrive {
         self.state().crashed
     }
 
+    /// A number that two drives have in common when they were asked for the same, in the same
+    /// order: names, positions and lengths, not the bytes.
+    pub fn trace(&self) -> u64 {
+        self.state().trace
+    }
+
+    /// From now on every operation fails with an I/O error, until [`Self::revive`]. A flush that
+    /// fails so takes the drive out of service, as any other.
+    pub fn die(&self) {
+        self.state().is_dead = true;
+    }
+
+    /// The drive answers again; if a flush failed meanwhile it stays out of service.
+    pub fn revive(&self) {
+        self.state().is_dead = false;
+    }
+
+    /// Every operation takes this long by `clock`; 0 for no time at all.
+    pub fn set_pace(&self, clock: &Arc<SimClock>, ms_each: u64) {
+        self.state().pace = (ms_each > 0).then(|| (Arc::clone(clock), ms_each));
+    }
+
+    /// A drive of its own with what this one holds now, durable or not: the copy that somebody
+    /// puts back later.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        Self::with_image(state.image.clone(), state.rng.clone())
+    }
+
     /// The power loss: this drive answers nothing any more, and the drive that the next process
     /// finds is returned. Of what was not synced, each piece is there or not by seeded choice.
     #[must_use]
@@ -193,6 +234,9 @@ impl SimDrive {
             operations: 0,
             reads: 0,
             crashed: false,
+            is_dead: false,
+            pace: None,
+            trace: 0,
         };
         let health = Arc::new(Health::new("simulated".to_owned()));
         Self {
@@ -213,8 +257,15 @@ impl SimDrive {
     ) -> Result<(MutexGuard<'_, State>, Fate), Error> {
         self.health.serving()?;
         let mut state = self.state();
+        state.note(action, path, 0);
         if state.crashed {
             return Err(power_loss(action, path));
+        }
+        if state.is_dead {
+            if action == FLUSH || action == REPLACE {
+                self.health.record(HealthEvent::FlushFailed);
+            }
+            return Err(io_failure(action, path));
         }
         if !(state.plan.counts)(path.folder()) {
             return Ok((state, Fate::Goes));
@@ -232,6 +283,8 @@ impl SimDrive {
             Fate::Crashes
         } else if action == FLUSH && state.plan.has(Fault::LoseFlushAt(at)) {
             Fate::Lost
+        } else if action == WRITE && state.plan.has(Fault::MisdirectAt(at)) {
+            Fate::Misdirected
         } else {
             Fate::Goes
         };
@@ -242,8 +295,12 @@ impl SimDrive {
     fn look(&self, action: &'static str, path: &DrivePath) -> Result<MutexGuard<'_, State>, Error> {
         self.health.serving()?;
         let mut state = self.state();
+        state.note(action, path, 0);
         if state.crashed {
             return Err(power_loss(action, path));
+        }
+        if state.is_dead {
+            return Err(io_failure(action, path));
         }
         if !(state.plan.counts)(path.folder()) {
             return Ok(state);
@@ -329,7 +386,7 @@ impl Drive for SimDrive {
         let path = DrivePath::fixed(folder, "");
         let (mut state, fate) = self.change(FLUSH, &path)?;
         match fate {
-            Fate::Goes => state.image.sync_folder(folder),
+            Fate::Goes | Fate::Misdirected => state.image.sync_folder(folder),
             Fate::Lost => {}
             Fate::Crashes => return Err(power_loss(FLUSH, &path)),
         }
@@ -377,15 +434,18 @@ impl DriveFile for SimFile {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.writable()?;
-        let (mut state, fate) = self.drive.change("write", &self.path)?;
+        let (mut state, fate) = self.drive.change(WRITE, &self.path)?;
+        state.note(WRITE, &self.path, offset);
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let before = state.image.bytes(self.file).len();
         let growth = start.saturating_add(bytes.len()).saturating_sub(before);
-        let used = state.image.used_bytes(state.plan.counts);
         let limit = state.plan.capacity();
         let room = limit
             .filter(|_| (state.plan.counts)(self.path.folder()))
-            .map(|capacity| capacity.saturating_sub(used));
+            .map(|capacity| {
+                let used = state.image.used_bytes(state.plan.counts);
+                capacity.saturating_sub(used)
+            });
         if let Some(room) = room.filter(|room| u64::try_from(growth).is_ok_and(|by| by > *room)) {
             // As the kernel does it: what fits is written.
             let fits = bytes.len().saturating_sub(growth);
@@ -396,7 +456,15 @@ impl DriveFile for SimFile {
             let full = io::Error::from(io::ErrorKind::StorageFull);
             return Err(Error::from_io("write", &self.path, full));
         }
-        state.image.write(self.file, start, bytes);
+        let State {
+            image, rng, plan, ..
+        } = &mut *state;
+        if fate == Fate::Misdirected {
+            let (file, start) = image.elsewhere(self.file, start, plan.counts, rng);
+            image.write(file, start, bytes);
+            return Ok(());
+        }
+        image.write(self.file, start, bytes);
         if fate == Fate::Crashes {
             return Err(power_loss("write", &self.path));
         }
@@ -418,7 +486,7 @@ impl DriveFile for SimFile {
     fn sync(&self) -> Result<(), Error> {
         let (mut state, fate) = self.drive.change(FLUSH, &self.path)?;
         match fate {
-            Fate::Goes => state.image.sync(self.file),
+            Fate::Goes | Fate::Misdirected => state.image.sync(self.file),
             Fate::Lost => {}
             Fate::Crashes => return Err(power_loss(FLUSH, &self.path)),
         }
@@ -428,6 +496,21 @@ impl DriveFile for SimFile {
     fn len(&self) -> Result<u64, Error> {
         let state = self.drive.look("measure", &self.path)?;
         Ok(u64::try_from(state.image.bytes(self.file).len()).unwrap_or(u64::MAX))
+    }
+}
+
+impl State {
+    /// One operation: time passes, and it becomes part of the trace.
+    fn note(&mut self, action: &'static str, path: &DrivePath, number: u64) {
+        if let Some((clock, ms_each)) = &self.pace {
+            clock.advance_ms(*ms_each);
+        }
+        let words = [action, "/", path.name()];
+        let bytes = words.into_iter().flat_map(str::bytes);
+        for byte in bytes.chain(number.to_le_bytes()) {
+            // FNV-1a.
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
     }
 }
 
@@ -441,6 +524,7 @@ impl SimFile {
     }
 }
 
+const WRITE: &str = "write";
 const FLUSH: &str = "flush";
 const RENAME: &str = "rename";
 const REPLACE: &str = "replace";

@@ -82,6 +82,24 @@ impl Image {
         u64::try_from(sum).unwrap_or(u64::MAX)
     }
 
+    /// A place for a write to `file` at `start` to go astray to, in folders that `counts` selects.
+    pub(crate) fn elsewhere(
+        &self,
+        file: u64,
+        start: usize,
+        counts: fn(Folder) -> bool,
+        rng: &mut SimRng,
+    ) -> (u64, usize) {
+        let counted = self.names.iter().filter(|(path, _)| counts(path.folder()));
+        let files: Vec<u64> = counted.map(|(_, file)| *file).collect();
+        let other = files.get(rng.index(files.len())).copied().unwrap_or(file);
+        let at = rng.index(self.bytes(other).len());
+        if (other, at) == (file, start) {
+            return (file, start.saturating_add(1));
+        }
+        (other, at)
+    }
+
     pub(crate) fn create(&mut self, path: &DrivePath) -> u64 {
         let file = self.new_file(Content::default());
         self.names.insert(path.clone(), file);

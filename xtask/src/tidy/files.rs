@@ -36,6 +36,7 @@ impl Source {
             || path.starts_with("fuzz/")
             || path.starts_with("crates/strongroom-testkit/")
             || path.starts_with("crates/strongroom-bench/")
+            || path.starts_with("crates/strongroom-sim/")
     }
 
     /// Lines with their numbers up to the test module at the end.

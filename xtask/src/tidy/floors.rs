@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Product crates and what each may use. Tests may use the test kit besides.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("strongroom-format", &[]),
     ("strongroom-memory", &[]),
     ("strongroom-wire", &["memory"]),
@@ -31,6 +31,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         ],
     ),
     ("strongroom-testkit", &["store"]),
+    ("strongroom-sim", &["store", "testkit"]),
     (
         "strongroom-bench",
         &[

@@ -1,0 +1,828 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One story: random operations, faults, restarts, and after each restart the look at everything.
+//!
+//! The rule is short. Without a fault that explains it nothing may fail. What was answered is
+//! there, byte for byte; what was on its way when the power failed is there as a whole or not at
+//! all; what was refused left nothing. With a fault an operation may fail, and then with an error,
+//! never with other bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Bound;
+
+use strongroom_store::drive::{DrivePath, Folder};
+use strongroom_store::{Batch, BlobId, CommitError, Error, Precondition, Store, Write};
+use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimRng};
+
+use crate::model::{Blob, Change, Model, ROWS, Row, bytes};
+use crate::world::{self, Shape, UNIT};
+
+/// What a story came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Told {
+    operations: u64,
+    restarts: u64,
+    crashes: u64,
+    faults: u64,
+    /// Over everything that the drives were asked for.
+    trace: u64,
+}
+
+/// A story in the telling.
+pub(crate) struct Story {
+    rng: SimRng,
+    aloud: bool,
+    shape: Shape,
+    weights: Vec<u64>,
+    keys: u64,
+    drive: SimDrive,
+    store: Option<Store>,
+    model: Model,
+    /// What may be there after the next start besides the model.
+    doubt: Option<Model>,
+    /// A fault is planned: errors are explained.
+    is_faulty: bool,
+    /// Drives that report flushes which they did not make: no store survives that, and a story in
+    /// which none goes wrong looks at nothing.
+    lies: bool,
+    told: Told,
+}
+
+/// What a story can do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Put,
+    PutRow,
+    Delete,
+    Copy,
+    Several,
+    GiveUp,
+    Read,
+    Scan,
+    Verify,
+    Checkpoint,
+    Close,
+    Kill,
+    PowerLoss,
+    CrashSoon,
+    FailSoon,
+    FailReadSoon,
+    FullDrive,
+    Rot,
+    Misdirect,
+}
+
+const STEPS: [(Step, u64); 19] = [
+    (Step::Put, 20),
+    (Step::PutRow, 20),
+    (Step::Delete, 14),
+    (Step::Copy, 8),
+    (Step::Several, 6),
+    (Step::GiveUp, 3),
+    (Step::Read, 30),
+    (Step::Scan, 4),
+    (Step::Verify, 3),
+    (Step::Checkpoint, 2),
+    (Step::Close, 1),
+    (Step::Kill, 1),
+    (Step::PowerLoss, 1),
+    (Step::CrashSoon, 3),
+    (Step::FailSoon, 2),
+    (Step::FailReadSoon, 2),
+    (Step::FullDrive, 1),
+    (Step::Rot, 2),
+    (Step::Misdirect, 1),
+];
+
+type Done = Result<(), String>;
+/// Rows by their keys: value and commit.
+type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
+impl Story {
+    pub(crate) fn new(seed: u64, aloud: bool) -> Self {
+        let mut rng = SimRng::new(seed);
+        let shape = Shape::draw(&mut rng);
+        // Each story has its own taste: some steps often, some never.
+        let weights = STEPS.map(|(_, weight)| match rng.below(4) {
+            0 => 0,
+            1 => weight * 3,
+            _ => weight,
+        });
+        let keys = 2 + rng.below(20);
+        let drive = SimDrive::new(rng.next_u64());
+        Self {
+            rng,
+            aloud,
+            shape,
+            weights: weights.to_vec(),
+            keys,
+            drive,
+            store: None,
+            model: Model::default(),
+            doubt: None,
+            is_faulty: false,
+            lies: false,
+            told: Told::default(),
+        }
+    }
+
+    /// The same with drives that lie.
+    #[cfg(test)]
+    pub(crate) fn with_lies(seed: u64) -> Self {
+        let lies = true;
+        Self {
+            lies,
+            ..Self::new(seed, false)
+        }
+    }
+
+    /// Tells it to the end.
+    pub(crate) async fn tell(mut self, operations: u64) -> Result<Told, String> {
+        self.restart().await?;
+        while self.told.operations < operations {
+            let step = self.next_step();
+            self.say(&format!("{step:?}"));
+            self.step(step).await?;
+            if self.doubt.is_some() || !self.serves() {
+                // The process ends here: there is nothing else to do after a failed flush.
+                self.drive = self.drive.kill();
+                self.restart().await?;
+            }
+        }
+        self.close().await?;
+        self.restart().await?;
+        self.told.trace ^= self.drive.trace();
+        Ok(self.told)
+    }
+
+    fn say(&self, what: &str) {
+        if self.aloud {
+            println!("{:6} {what}", self.told.operations);
+        }
+    }
+
+    fn next_step(&mut self) -> Step {
+        let sum: u64 = self.weights.iter().sum();
+        let mut at = self.rng.below(sum);
+        for ((step, _), weight) in STEPS.iter().zip(&self.weights) {
+            if at < *weight {
+                return *step;
+            }
+            at -= weight;
+        }
+        Step::Read
+    }
+
+    async fn step(&mut self, step: Step) -> Done {
+        match step {
+            Step::Put => self.put().await,
+            Step::PutRow => self.put_row().await,
+            Step::Delete => self.delete().await,
+            Step::Copy => self.copy().await,
+            Step::Several => self.several().await,
+            Step::GiveUp => self.give_up().await,
+            Step::Read => self.read().await,
+            Step::Scan => self.scan(),
+            Step::Verify => self.verify().await,
+            Step::Checkpoint => self.checkpoint(),
+            Step::Close => {
+                self.close().await?;
+                self.restart().await
+            }
+            Step::Kill => {
+                self.drive = self.drive.kill();
+                self.restart().await
+            }
+            Step::PowerLoss => {
+                self.drive = self.drive.crash();
+                self.restart().await
+            }
+            Step::CrashSoon => self.crash_soon().await,
+            Step::FailSoon => {
+                let faults = [Fault::FailAt(self.rng.below(20))];
+                self.under(FaultPlan::new(faults)).await
+            }
+            Step::FailReadSoon => {
+                let faults = [Fault::FailReadAt(self.rng.below(20))];
+                self.under(FaultPlan::new(faults)).await
+            }
+            Step::FullDrive => {
+                let used = self.used_bytes() + self.rng.below(3_000);
+                self.under(FaultPlan::new([Fault::Capacity(used)])).await
+            }
+            Step::Rot => self.rot().await,
+            Step::Misdirect => self.misdirect().await,
+        }
+    }
+
+    // ---- operations -------------------------------------------------------------------
+
+    async fn put(&mut self) -> Done {
+        let Some((blob, len, proof, adopt)) = self.new_blob().await? else {
+            return Ok(());
+        };
+        let key = self.any_key();
+        self.say(&format!("  {} = {blob}, {len} bytes", name(&key)));
+        let value = bytes(self.rng.next_u64(), 24);
+        let (mut changes, mut writes) = (vec![adopt], vec![Write::AdoptBlob(proof)]);
+        self.put_over(key.clone(), value, Some(blob), &mut changes, &mut writes);
+        let preconditions = self.any_preconditions(&key);
+        self.commit(preconditions, changes, writes).await
+    }
+
+    async fn put_row(&mut self) -> Done {
+        let (key, seed) = (self.any_key(), self.rng.next_u64());
+        let len = self.rng.index(300);
+        let (mut changes, mut writes) = (Vec::new(), Vec::new());
+        self.put_over(
+            key.clone(),
+            bytes(seed, len),
+            None,
+            &mut changes,
+            &mut writes,
+        );
+        let preconditions = self.any_preconditions(&key);
+        self.commit(preconditions, changes, writes).await
+    }
+
+    async fn delete(&mut self) -> Done {
+        let key = self.any_key();
+        let (mut changes, mut writes) = (Vec::new(), Vec::new());
+        self.release_of(&key, &mut changes, &mut writes);
+        changes.push(Change::Delete { key: key.clone() });
+        writes.push(Write::Delete {
+            table: ROWS,
+            key: key.clone(),
+        });
+        let preconditions = self.any_preconditions(&key);
+        self.commit(preconditions, changes, writes).await
+    }
+
+    /// Another row that stands on the same blob.
+    async fn copy(&mut self) -> Done {
+        let (from, to) = (self.any_key(), self.any_key());
+        let Some(Row { seq, blob, .. }) = self.model.rows.get(&from).cloned() else {
+            return Ok(());
+        };
+        let Some(blob) = blob.filter(|_| from != to) else {
+            return Ok(());
+        };
+        let (mut changes, mut writes) = (vec![Change::Share(blob)], vec![Write::ShareBlob(blob)]);
+        let value = bytes(self.rng.next_u64(), 24);
+        self.put_over(to, value, Some(blob), &mut changes, &mut writes);
+        let known = Precondition::SeqIs {
+            table: ROWS,
+            key: from,
+            seq,
+        };
+        self.commit(vec![known], changes, writes).await
+    }
+
+    /// One commit of many rows and two blobs.
+    async fn several(&mut self) -> Done {
+        let (mut changes, mut writes) = (Vec::new(), Vec::new());
+        let mut keys = BTreeSet::new();
+        for _ in 0..2 {
+            let Some((blob, _, proof, adopt)) = self.new_blob().await? else {
+                return Ok(());
+            };
+            changes.push(adopt);
+            writes.push(Write::AdoptBlob(proof));
+            let key = self.any_key();
+            if keys.insert(key.clone()) {
+                let value = bytes(self.rng.next_u64(), 24);
+                self.put_over(key, value, Some(blob), &mut changes, &mut writes);
+            } else {
+                // Adopted and released at once: it never counts.
+                changes.push(Change::Release(blob));
+                writes.push(Write::ReleaseBlob(blob));
+            }
+        }
+        for _ in 0..self.rng.below(8) {
+            let key = self.any_key();
+            if keys.insert(key.clone()) {
+                let value = bytes(self.rng.next_u64(), 40);
+                self.put_over(key, value, None, &mut changes, &mut writes);
+            }
+        }
+        self.commit(Vec::new(), changes, writes).await
+    }
+
+    /// An upload that ends in the middle, or whose commit never comes.
+    async fn give_up(&mut self) -> Done {
+        let (blob, seed) = (BlobId(self.rng.id()), self.rng.next_u64());
+        let body = bytes(seed, 1 + self.rng.index(12 * UNIT));
+        let at = (!self.rng.one_in(3)).then(|| self.rng.index(4));
+        let store = self.store();
+        let written = world::write(&store, blob, &body, 2, at).await;
+        self.told.operations += 1;
+        if let Err(error) = written {
+            return self.explained("giving up an upload", &error);
+        }
+        drop(written);
+        let left = |path: &DrivePath| path.name() == DrivePath::blob(blob).name();
+        if !self.is_faulty && self.drive.files().iter().any(left) {
+            return Err(format!(
+                "the upload {blob} was given up, and its file is there"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Done {
+        let key = self.any_key();
+        let expected = self.model.rows.get(&key).cloned();
+        self.told.operations += 1;
+        let found = match self.store().tables().get(ROWS, &key) {
+            Ok(found) => found,
+            Err(error) => return self.explained("reading a row", &error),
+        };
+        let same = match (&expected, &found) {
+            (Some(expected), Some(found)) => {
+                expected.value == found.value && expected.seq == found.seq
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            return Err(format!("{}: found {found:?}, not {expected:?}", name(&key)));
+        }
+        let Some(blob) = expected.and_then(|row| row.blob) else {
+            return Ok(());
+        };
+        let of = self.model.blobs[&blob];
+        let units = of.len.div_ceil(UNIT);
+        let first = self.rng.index(units);
+        let count = 1 + self.rng.index(units - first);
+        self.read_units(blob, of, first, count).await
+    }
+
+    async fn read_units(&mut self, blob: BlobId, of: Blob, first: usize, count: usize) -> Done {
+        let at = u64::try_from(first).unwrap();
+        let units = u32::try_from(count).unwrap();
+        let location = world::location(blob, of.len);
+        self.told.operations += 1;
+        match world::read(&self.store(), &location, at, units).await {
+            Ok(found) => {
+                let end = of.len.min((first + count) * UNIT);
+                if found == of.bytes()[first * UNIT..end] {
+                    Ok(())
+                } else {
+                    Err(format!("{blob}: other bytes in units {first}+{count}"))
+                }
+            }
+            Err(error) => self.explained(&format!("reading {blob}"), &error),
+        }
+    }
+
+    fn scan(&mut self) -> Done {
+        let reverse = self.rng.one_in(2);
+        let limit = 1 + self.rng.index(40);
+        let start = self.any_key();
+        self.told.operations += 1;
+        let bound = Bound::Included(start.as_slice());
+        let (from, to) = if reverse {
+            (Bound::Unbounded, bound)
+        } else {
+            (bound, Bound::Unbounded)
+        };
+        let found = match self.store().tables().scan(ROWS, from, to, limit, reverse) {
+            Ok(found) => found,
+            Err(error) => return self.explained("scanning", &error),
+        };
+        let inside = self.model.rows.range::<[u8], _>((from, to));
+        let mut expected: Vec<_> = inside
+            .map(|(key, row)| (key.clone(), row.value.clone(), row.seq))
+            .collect();
+        if reverse {
+            expected.reverse();
+        }
+        expected.truncate(limit);
+        let found = found
+            .into_iter()
+            .map(|(key, row)| (key, row.value, row.seq));
+        if found.collect::<Vec<_>>() == expected {
+            Ok(())
+        } else {
+            Err("a scan shows other rows".to_owned())
+        }
+    }
+
+    async fn verify(&mut self) -> Done {
+        let Some((blob, of)) = self.any_blob() else {
+            return Ok(());
+        };
+        self.told.operations += 1;
+        let location = world::location(blob, of.len);
+        match self.store().blobs().verify(&location).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.explained(&format!("verifying {blob}"), &error),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Done {
+        self.told.operations += 1;
+        match self.store().tables().checkpoint() {
+            Ok(()) => Ok(()),
+            Err(error) => self.explained("a checkpoint", &error),
+        }
+    }
+
+    async fn close(&mut self) -> Done {
+        let store = self.store.take().unwrap();
+        self.told.operations += 1;
+        match store.close().await {
+            Ok(()) => Ok(()),
+            Err(error) => self.explained("closing", &error),
+        }
+    }
+
+    // ---- faults -----------------------------------------------------------------------
+
+    /// Goes on for a while under a plan of faults, then without.
+    async fn under(&mut self, plan: FaultPlan) -> Done {
+        self.told.faults += 1;
+        self.drive.set_plan(plan);
+        self.is_faulty = true;
+        for _ in 0..=self.rng.below(6) {
+            self.ordinary_step().await?;
+            if self.doubt.is_some() || !self.serves() {
+                break;
+            }
+        }
+        self.drive.set_plan(FaultPlan::default());
+        self.is_faulty = false;
+        Ok(())
+    }
+
+    /// The power fails within the next operations, in the middle of one.
+    async fn crash_soon(&mut self) -> Done {
+        self.told.crashes += 1;
+        let at = self.rng.below(40);
+        let mut faults = vec![Fault::CrashAt(at)];
+        if self.lies {
+            faults.extend((0..at).map(Fault::LoseFlushAt));
+        }
+        self.drive.set_plan(FaultPlan::new(faults));
+        self.is_faulty = true;
+        for _ in 0..12 {
+            self.ordinary_step().await?;
+            if self.drive.has_crashed() {
+                break;
+            }
+        }
+        self.is_faulty = false;
+        self.drive = match self.rng.below(4) {
+            0 => self.drive.kill(),
+            _ => self.drive.crash(),
+        };
+        self.restart().await
+    }
+
+    async fn ordinary_step(&mut self) -> Done {
+        let steps = [
+            Step::Put,
+            Step::PutRow,
+            Step::Delete,
+            Step::Copy,
+            Step::Several,
+            Step::GiveUp,
+            Step::Read,
+            Step::Scan,
+            Step::Checkpoint,
+        ];
+        let step = steps[self.rng.index(steps.len())];
+        self.say(&format!("  {step:?}"));
+        // Boxed: a step that makes a fault goes through here.
+        Box::pin(self.step(step)).await
+    }
+
+    /// A byte changes on the medium: it is found, never handed out, and it is only that blob.
+    async fn rot(&mut self) -> Done {
+        let Some((blob, of)) = self.any_blob() else {
+            return Ok(());
+        };
+        self.told.faults += 1;
+        let path = DrivePath::blob(blob);
+        let len = self.drive.contents(&path).map_or(0, |file| file.len());
+        let at = self.rng.index(len);
+        let mask = 1 << self.rng.below(8);
+        if !self.drive.rot(&path, at, mask) {
+            return Err(format!("no file of {blob}"));
+        }
+        self.say(&format!("  {path} at {at}"));
+        let location = world::location(blob, of.len);
+        match self.store().blobs().verify(&location).await {
+            Ok(_) => return Err(format!("{blob}: byte {at} changed, and nobody noticed")),
+            Err(error) if error.is_corruption() => {}
+            Err(error) => return Err(format!("{blob}: byte {at} changed: {error}")),
+        }
+        self.is_faulty = true;
+        self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
+        self.is_faulty = false;
+        self.drive.rot(&path, at, mask);
+        self.verify().await
+    }
+
+    /// A write goes to another place among the blobs and reports success: what it hit is found,
+    /// and so is what is missing; the rest stays. What is damaged is deleted afterwards.
+    async fn misdirect(&mut self) -> Done {
+        self.told.faults += 1;
+        let blobs = |folder| matches!(folder, Folder::Blobs(_) | Folder::Temporary);
+        let fault = Fault::MisdirectAt(self.rng.below(12));
+        self.drive.set_plan(FaultPlan::new([fault]).within(blobs));
+        self.is_faulty = true;
+        for step in [Step::Put, Step::Put, Step::Several] {
+            Box::pin(self.step(step)).await?;
+        }
+        self.drive.set_plan(FaultPlan::default());
+        let mut damaged = BTreeSet::new();
+        for (blob, of) in self.model.blobs.clone() {
+            let location = world::location(blob, of.len);
+            if let Err(error) = self.store().blobs().verify(&location).await {
+                if !error.is_corruption() {
+                    return Err(format!("{blob}: {error}"));
+                }
+                damaged.insert(blob);
+            }
+            self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
+        }
+        self.is_faulty = false;
+        if damaged.len() > 2 {
+            return Err(format!("one write astray damaged {damaged:?}"));
+        }
+        let rows = self.model.rows.clone();
+        for (key, row) in rows {
+            if row.blob.is_some_and(|blob| damaged.contains(&blob)) {
+                let (mut changes, mut writes) = (Vec::new(), Vec::new());
+                self.release_of(&key, &mut changes, &mut writes);
+                changes.push(Change::Delete { key: key.clone() });
+                writes.push(Write::Delete { table: ROWS, key });
+                self.commit(Vec::new(), changes, writes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- restarts and the look at everything --------------------------------------------
+
+    async fn restart(&mut self) -> Done {
+        self.told.restarts += 1;
+        self.told.operations += 1;
+        self.store = None;
+        self.told.trace = self.told.trace.rotate_left(1) ^ self.drive.trace();
+        let opened = self.shape.open(&self.drive).await;
+        let store = opened.map_err(|error| format!("the store does not open: {error}"))?;
+        self.store = Some(store);
+        self.look_at_everything().await
+    }
+
+    /// Everything answered is there, and nothing else.
+    async fn look_at_everything(&mut self) -> Done {
+        let store = self.store();
+        let found = self.found()?;
+        let agrees = |model: &Model| {
+            let rows = model.rows.iter();
+            let rows = rows.map(|(key, row)| (key.clone(), (row.value.clone(), row.seq)));
+            model.seq == store.tables().last_commit().0 && rows.collect::<BTreeMap<_, _>>() == found
+        };
+        let models = std::iter::once(&self.model).chain(&self.doubt);
+        let Some(model) = models.into_iter().find(|model| agrees(model)).cloned() else {
+            return Err(format!(
+                "{} rows at commit {}: neither what was answered nor that and the last commit",
+                found.len(),
+                store.tables().last_commit().0
+            ));
+        };
+        self.model = model;
+        self.doubt = None;
+        let entries = store
+            .catalogue(None, usize::MAX)
+            .map_err(|error| error.to_string())?;
+        let listed: BTreeMap<BlobId, (u64, u32)> = entries
+            .iter()
+            .map(|entry| {
+                let location = entry.location;
+                (location.blob, (location.sealed_bytes, entry.refs))
+            })
+            .collect();
+        let blobs = self.model.blobs.iter();
+        let blobs = blobs.map(|(blob, of)| (*blob, (u64::try_from(of.len).unwrap(), of.refs)));
+        if listed != blobs.collect() {
+            return Err("the catalogue is not that of the blobs".to_owned());
+        }
+        self.files_are_those_of_the_catalogue()?;
+        for (blob, of) in self.model.blobs.clone() {
+            self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
+            let location = world::location(blob, of.len);
+            let verified = store.blobs().verify(&location).await;
+            verified.map_err(|error| format!("{blob}: {error}"))?;
+            self.told.operations += 1;
+        }
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Rows, String> {
+        let all = Bound::Unbounded;
+        let rows = self
+            .store()
+            .tables()
+            .scan(ROWS, all, all, usize::MAX, false);
+        let rows = rows.map_err(|error| error.to_string())?;
+        self.told.operations += 1;
+        let pairs = rows
+            .into_iter()
+            .map(|(key, row)| (key, (row.value, row.seq)));
+        Ok(pairs.collect())
+    }
+
+    fn files_are_those_of_the_catalogue(&self) -> Done {
+        let of_blobs =
+            |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
+        let files: BTreeSet<_> = self.drive.files().into_iter().filter(of_blobs).collect();
+        let due: BTreeSet<_> = self
+            .model
+            .blobs
+            .keys()
+            .map(|blob| DrivePath::blob(*blob))
+            .collect();
+        if files == due {
+            return Ok(());
+        }
+        let shown = |paths: Vec<&DrivePath>| {
+            let names: Vec<String> = paths.into_iter().map(ToString::to_string).collect();
+            names.join(", ")
+        };
+        Err(format!(
+            "files without a row: {}; missing: {}",
+            shown(files.difference(&due).collect()),
+            shown(due.difference(&files).collect())
+        ))
+    }
+
+    // ---- pieces -----------------------------------------------------------------------
+
+    fn store(&self) -> Store {
+        self.store.clone().unwrap()
+    }
+
+    fn serves(&self) -> bool {
+        let status = self.store().status();
+        let online = status.health == strongroom_store::drive::HealthState::Online;
+        self.store().tables().is_in_service() && online
+    }
+
+    /// An error that a fault explains is right; without a fault it is not.
+    fn explained(&self, doing: &str, error: &Error) -> Done {
+        self.say(&format!("  {doing}: {error}"));
+        if self.is_faulty {
+            return Ok(());
+        }
+        Err(format!("{doing}: {error}"))
+    }
+
+    /// A new blob that is durable: its id, length, proof and the change that adopts it.
+    async fn new_blob(
+        &mut self,
+    ) -> Result<Option<(BlobId, usize, strongroom_store::BlobProof, Change)>, String> {
+        let (blob, seed) = (BlobId(self.rng.id()), self.rng.next_u64());
+        let len = match self.rng.below(4) {
+            0 => 1 + self.rng.index(UNIT),
+            1 => UNIT * (1 + self.rng.index(4)),
+            _ => 1 + self.rng.index(14 * UNIT),
+        };
+        let units = 1 + self.rng.index(5);
+        self.told.operations += 1;
+        let written = world::write(&self.store(), blob, &bytes(seed, len), units, None).await;
+        match written {
+            Ok(Some(proof)) => Ok(Some((blob, len, proof, Change::Adopt { blob, seed, len }))),
+            Ok(None) => Err("a writer was given up by nobody".to_owned()),
+            Err(error) => self.explained("writing a blob", &error).map(|()| None),
+        }
+    }
+
+    /// A row in the place of what is there, whose blob loses a reference.
+    fn put_over(
+        &mut self,
+        key: Vec<u8>,
+        value: Vec<u8>,
+        blob: Option<BlobId>,
+        changes: &mut Vec<Change>,
+        writes: &mut Vec<Write>,
+    ) {
+        self.release_of(&key, changes, writes);
+        writes.push(Write::Put {
+            table: ROWS,
+            key: key.clone(),
+            value: value.clone(),
+        });
+        changes.push(Change::Put { key, value, blob });
+    }
+
+    fn release_of(&self, key: &[u8], changes: &mut Vec<Change>, writes: &mut Vec<Write>) {
+        if let Some(old) = self.model.rows.get(key).and_then(|row| row.blob) {
+            changes.push(Change::Release(old));
+            writes.push(Write::ReleaseBlob(old));
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        preconditions: Vec<Precondition>,
+        changes: Vec<Change>,
+        writes: Vec<Write>,
+    ) -> Done {
+        let refused = self.model.refuses(&preconditions);
+        let after = self.model.after(&changes);
+        self.told.operations += 1;
+        let batch = Batch {
+            preconditions,
+            writes,
+        };
+        match (self.store().tables().commit(batch).await, refused) {
+            (Ok(seq), None) if seq.0 == after.seq => {
+                self.model = after;
+                Ok(())
+            }
+            (Ok(seq), _) => Err(format!("commit {} where {refused:?}, {}", seq.0, after.seq)),
+            (Err(CommitError::Precondition { index, .. }), Some(expected)) if index == expected => {
+                Ok(())
+            }
+            (Err(CommitError::Precondition { index, .. }), _) => {
+                Err(format!("precondition {index} failed, not {refused:?}"))
+            }
+            (Err(CommitError::Unknown), None) if self.is_faulty => {
+                self.say("  outcome unknown");
+                self.doubt = Some(after);
+                Ok(())
+            }
+            (Err(CommitError::Unknown), _) => Err("an outcome unknown without a fault".to_owned()),
+            (Err(CommitError::Store(error)), _) => self.explained("committing", &error),
+        }
+    }
+
+    fn any_key(&mut self) -> Vec<u8> {
+        format!("key-{:02}", self.rng.below(self.keys)).into_bytes()
+    }
+
+    fn any_blob(&mut self) -> Option<(BlobId, Blob)> {
+        let at = self.rng.index(self.model.blobs.len());
+        let found = self.model.blobs.iter().nth(at);
+        found.map(|(blob, of)| (*blob, *of))
+    }
+
+    /// Sometimes conditions, sometimes such as do not hold.
+    fn any_preconditions(&mut self, key: &[u8]) -> Vec<Precondition> {
+        let (table, key) = (ROWS, key.to_vec());
+        let present = self.model.rows.get(&key).map(|row| row.seq);
+        let one = match (self.rng.below(8), present) {
+            (0, Some(seq)) => Precondition::SeqIs { table, key, seq },
+            (1, Some(seq)) => {
+                let seq = seq - 1;
+                Precondition::SeqIs { table, key, seq }
+            }
+            (2, Some(_)) => Precondition::Present { table, key },
+            (3, _) => Precondition::Absent { table, key },
+            (4, _) => {
+                let end = self.any_key();
+                Precondition::RangeEmpty {
+                    table,
+                    start: key,
+                    end,
+                }
+            }
+            _ => return Vec::new(),
+        };
+        vec![one]
+    }
+
+    fn used_bytes(&self) -> u64 {
+        let files = self.drive.files();
+        let lens = files.iter().filter_map(|path| self.drive.contents(path));
+        lens.map(|file| u64::try_from(file.len()).unwrap()).sum()
+    }
+}
+
+impl Told {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.operations += other.operations;
+        self.restarts += other.restarts;
+        self.crashes += other.crashes;
+        self.faults += other.faults;
+        self.trace ^= other.trace;
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} operations, {} restarts, {} crashes, {} other faults, trace {:016x}",
+            self.operations, self.restarts, self.crashes, self.faults, self.trace
+        )
+    }
+}
+
+fn name(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}
