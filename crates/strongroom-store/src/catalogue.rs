@@ -4,6 +4,7 @@
 use std::ops::Bound;
 
 use crate::blob::CatalogRow;
+use crate::drive::DriveNo;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
 use crate::store::Store;
@@ -43,6 +44,23 @@ impl Store {
         rows.into_iter()
             .map(|(key, row)| entry(&key, &row))
             .collect()
+    }
+
+    /// How many shards are on a drive, by the catalogue. Goes through all of it: for operators and
+    /// for drives that go.
+    pub(crate) fn shards_on(&self, number: DriveNo) -> Result<u64, Error> {
+        if number != DriveNo::FIRST {
+            return Ok(0);
+        }
+        let (mut count, mut after) = (0_u64, None);
+        loop {
+            let entries = self.catalogue(after, 1000)?;
+            let Some(last) = entries.last() else {
+                return Ok(count);
+            };
+            after = Some(last.location.blob);
+            count = count.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        }
     }
 
     /// The catalogue's entry of one blob.

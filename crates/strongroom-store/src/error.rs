@@ -69,6 +69,23 @@ pub enum Error {
         /// What was found.
         reason: &'static str,
     },
+    /// A place does not hold the drive that it should, or one that the cluster could take.
+    #[error("the drive `{place}` is refused: {reason}")]
+    DriveUnfit {
+        /// Where.
+        place: String,
+        /// What was found, and what to do.
+        reason: String,
+    },
+    /// Too few drives are there, or can be written, to know or to keep what was decided.
+    #[error("no majority of the drives with a copy of the tables keeps the change")]
+    NoMajority,
+    /// Something that cannot be done with the drives as they are.
+    #[error("{reason}")]
+    DrivesRefuse {
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// The drive is full.
     #[error("no space left on the drive while trying to {action} `{path}`")]
     NoSpace {

@@ -26,7 +26,9 @@
 mod at_rest;
 pub mod blob;
 mod catalogue;
+mod cluster;
 pub mod drive;
+mod drives;
 pub mod env;
 pub mod erasure;
 pub mod error;
@@ -41,6 +43,10 @@ pub use blob::{
     BlobPin, BlobProof, BlobReader, BlobWriter, Blobs, UnitBuffer, UnitNotSealed, UnitSealer,
 };
 pub use catalogue::CatalogueEntry;
+pub use cluster::{
+    AtPlace, CopyDrive, DriveOpener, DriveStatus, GivenDrive, LocalOpener, StoreDrives, Wish,
+};
+pub use drives::Protection;
 pub use error::Error;
 pub use layout::{BlobId, BlobLocation};
 pub use store::{Store, StoreOptions, StoreStatus};

@@ -2,15 +2,17 @@
 //! Opening and closing: drive, superblock, tables, blobs, orphans.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::at_rest::AtRest;
 use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport};
 use crate::catalogue;
-use crate::drive::{Drive, HealthState};
+use crate::cluster::{Cluster, CopyDrive, StoreDrives};
+use crate::drive::{Drive, DriveSet, HealthState};
+use crate::drives;
 use crate::error::Error;
 use crate::layout::{DriveUid, Redundancy};
 use crate::superblock::Superblock;
@@ -51,9 +53,21 @@ pub struct StoreStatus {
     pub pooled_bytes: usize,
 }
 
-struct Inner {
+/// What a store stands on, found and identified.
+struct Ground {
+    /// Where the tables, the vault and the audit log lie.
+    home: Arc<dyn Drive>,
+    superblock: Superblock,
+    set: DriveSet,
+    cluster: Option<Cluster>,
+}
+
+pub(crate) struct Inner {
     drive: Arc<dyn Drive>,
     superblock: Superblock,
+    set: DriveSet,
+    cluster: Option<Cluster>,
+    inline: bool,
     tables: Tables,
     blobs: Blobs,
     vault: Vault,
@@ -87,17 +101,74 @@ impl Store {
         at_rest: Arc<dyn AtRest>,
         options: StoreOptions,
     ) -> Result<Self, Error> {
-        let StoreOptions {
-            facility,
-            redundancy,
-            blobs,
-            tables,
-        } = options;
-        if redundancy != Redundancy::SINGLE {
+        if options.redundancy != Redundancy::SINGLE {
             return Err(Error::Misuse {
                 what: "more shards than the store has drives",
             });
         }
+        let make = {
+            let (layout, facility) = (options.blobs.layout, options.facility.clone());
+            move || {
+                let superblock = Superblock::open_or_create(drive.as_ref(), layout, &facility)?;
+                let removed = blob::clear_temporary(drive.as_ref())?;
+                if removed > 0 {
+                    tracing::info!(removed, "unfinished uploads of the last process removed");
+                }
+                Ok(Ground {
+                    set: DriveSet::single(Arc::clone(&drive)),
+                    home: drive,
+                    superblock,
+                    cluster: None,
+                })
+            }
+        };
+        let ground = blocking(options.blobs.inline, make).await?;
+        Self::open_on(ground, at_rest, options).await
+    }
+
+    /// Opens the store of all drives of a cluster, founding it where there is none. Goes on
+    /// without drives that are not there as long as the rules allow, and takes them when they
+    /// come back.
+    pub async fn open_set(
+        drives: StoreDrives,
+        at_rest: Arc<dyn AtRest>,
+        options: StoreOptions,
+    ) -> Result<Self, Error> {
+        let inline = options.blobs.inline;
+        let make = {
+            let (at_rest, layout) = (Arc::clone(&at_rest), options.blobs.layout);
+            move || {
+                let cluster = Cluster::open(drives, &at_rest, layout)?;
+                let home = home_of(&cluster.copies())?;
+                let superblock = Superblock::read(home.as_ref(), layout)?;
+                Ok(Ground {
+                    set: cluster.set().clone(),
+                    superblock: superblock.ok_or(Error::NoMajority)?,
+                    home,
+                    cluster: Some(cluster),
+                })
+            }
+        };
+        let ground = blocking(inline, make).await?;
+        let store = Self::open_on(ground, at_rest, options).await?;
+        if !inline {
+            tokio::spawn(drives::look_after(store.watched()));
+        }
+        Ok(store)
+    }
+
+    async fn open_on(
+        ground: Ground,
+        at_rest: Arc<dyn AtRest>,
+        options: StoreOptions,
+    ) -> Result<Self, Error> {
+        let Ground {
+            home: drive,
+            superblock,
+            set,
+            cluster,
+        } = ground;
+        let StoreOptions { blobs, tables, .. } = options;
         let inline = blobs.inline;
         let reclaimer = if inline {
             BlobReclaimer::inline(Arc::clone(&drive))
@@ -107,24 +178,11 @@ impl Store {
         let open = {
             let (drive, reclaimer) = (Arc::clone(&drive), reclaimer.clone());
             move || {
-                let superblock =
-                    Superblock::open_or_create(drive.as_ref(), blobs.layout, &facility)?;
-                let removed = blob::clear_temporary(drive.as_ref())?;
-                if removed > 0 {
-                    tracing::info!(removed, "unfinished uploads of the last process removed");
-                }
                 let released = Arc::new(move |blob| reclaimer.released(blob));
-                let tables = Tables::open(drive, at_rest, tables, released)?;
-                Ok::<_, Error>((superblock, tables))
+                Tables::open(drive, at_rest, tables, released)
             }
         };
-        let (superblock, tables) = if inline {
-            open()?
-        } else {
-            spawn_blocking(open)
-                .await
-                .map_err(|_| Error::WorkerGone)??
-        };
+        let tables = blocking(inline, open).await?;
         let blobs = Blobs::new(Arc::clone(&drive), reclaimer, blobs);
         let stop_collecting = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stop_collecting);
@@ -139,6 +197,9 @@ impl Store {
         let inner = Inner {
             drive,
             superblock,
+            set,
+            cluster,
+            inline,
             tables,
             blobs,
             vault,
@@ -148,6 +209,35 @@ impl Store {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The drives.
+    pub fn drives(&self) -> &DriveSet {
+        &self.inner.set
+    }
+
+    /// Where the tables, the vault and the audit log lie: one drive to whoever uses it, whatever
+    /// copies there are.
+    pub fn home(&self) -> Arc<dyn Drive> {
+        Arc::clone(&self.inner.drive)
+    }
+
+    /// Whether everything runs on the caller's thread.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.inner.inline
+    }
+
+    pub(crate) fn cluster(&self) -> Option<&Cluster> {
+        self.inner.cluster.as_ref()
+    }
+
+    pub(crate) fn watched(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.inner)
+    }
+
+    pub(crate) fn of_watched(inner: &Weak<Inner>) -> Option<Self> {
+        let inner = inner.upgrade()?;
+        (!inner.stop_collecting.load(Ordering::Acquire)).then_some(Self { inner })
     }
 
     /// The tables.
@@ -227,6 +317,28 @@ impl fmt::Debug for Store {
             .field("drive", &self.inner.drive)
             .finish_non_exhaustive()
     }
+}
+
+/// Where the tables are, given the drives that have a copy of them.
+///
+/// The one place that knows how many copies are written: today the first that is whole.
+fn home_of(copies: &[CopyDrive]) -> Result<Arc<dyn Drive>, Error> {
+    let mut whole = copies.iter().filter(|copy| copy.is_live);
+    let drive = whole.find_map(|copy| copy.drive.clone());
+    drive.ok_or_else(|| Error::DrivesRefuse {
+        reason: "no drive with a whole copy of the tables is there".to_owned(),
+    })
+}
+
+/// Runs what may block, on this thread when everything runs here.
+pub(crate) async fn blocking<T: Send + 'static>(
+    inline: bool,
+    job: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    if inline {
+        return job();
+    }
+    spawn_blocking(job).await.map_err(|_| Error::WorkerGone)?
 }
 
 async fn collect_orphans(

@@ -40,18 +40,11 @@ impl Superblock {
             drive: drive.label(),
             reason,
         };
-        if let Some(bytes) = drive.read_small(&path())? {
-            let found = Self::parse(&bytes).map_err(refused)?;
-            if found.layout != layout {
-                return Err(refused("its blobs have another unit length"));
-            }
+        if let Some(found) = Self::read(drive, layout)? {
             return Ok(found);
         }
         if !is_facility_name(facility) {
             return Err(refused("a facility name has 1 to 64 of a-z, 0-9 and `-`"));
-        }
-        if !is_empty(drive)? {
-            return Err(refused("it holds data but no superblock"));
         }
         let new = Self {
             cluster_id: random_id()?,
@@ -59,8 +52,40 @@ impl Superblock {
             layout,
             facility: facility.to_owned(),
         };
-        drive.replace(&path(), &new.to_bytes())?;
+        new.write_to_empty(drive)?;
         Ok(new)
+    }
+
+    /// Reads the identity of a drive; `None` when it has none.
+    pub(crate) fn read(drive: &dyn Drive, layout: UnitLayout) -> Result<Option<Self>, Error> {
+        let refused = |reason| Error::DriveRefused {
+            drive: drive.label(),
+            reason,
+        };
+        let Some(bytes) = drive.read_small(&Self::path())? else {
+            return Ok(None);
+        };
+        let found = Self::parse(&bytes).map_err(refused)?;
+        if found.layout != layout {
+            return Err(refused("its blobs have another unit length"));
+        }
+        Ok(Some(found))
+    }
+
+    /// Gives this identity to a drive that has none and holds nothing.
+    pub(crate) fn write_to_empty(&self, drive: &dyn Drive) -> Result<(), Error> {
+        if drive.read_small(&Self::path())?.is_some() || !is_empty(drive)? {
+            return Err(Error::DriveRefused {
+                drive: drive.label(),
+                reason: "it holds data but no superblock",
+            });
+        }
+        drive.replace(&Self::path(), &self.to_bytes())
+    }
+
+    /// Where it lies.
+    pub(crate) fn path() -> DrivePath {
+        DrivePath::fixed(Folder::Top, "superblock")
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -120,11 +145,7 @@ const MAGIC: [u8; 8] = *b"SR-SUPER";
 const VERSION: u32 = 1;
 const SEED: u64 = 0x5352_5355_5000_0001;
 
-fn path() -> DrivePath {
-    DrivePath::fixed(Folder::Top, "superblock")
-}
-
-fn is_facility_name(name: &str) -> bool {
+pub(crate) fn is_facility_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=64).contains(&name.len()) && name.bytes().all(legal)
 }
@@ -140,7 +161,7 @@ fn is_empty(drive: &dyn Drive) -> Result<bool, Error> {
     Ok(true)
 }
 
-fn random_id() -> Result<[u8; 16], Error> {
+pub(crate) fn random_id() -> Result<[u8; 16], Error> {
     let mut id = [0; 16];
     rand::fill(&mut id).map_err(|_| Error::Random)?;
     Ok(id)

@@ -97,6 +97,18 @@ pub fn finish_dir(new: &Path, path: &Path) -> io::Result<()> {
     sync_dir(folder_of(path))
 }
 
+/// The names in a folder, in unspecified order, with a sign in the place of what is no text; `None` when it is not
+/// there.
+pub fn names_in(dir: &Path) -> io::Result<Option<Vec<String>>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect::<io::Result<Vec<_>>>().map(Some)
+}
+
 /// The folders in a folder, in unspecified order; none when it is not there.
 pub fn folders_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {

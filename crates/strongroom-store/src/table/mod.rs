@@ -64,6 +64,8 @@ pub use reader::{RowsReport, ScannedRow};
 pub use recovery::RecoveryReport;
 pub use verify_log::LogReport;
 
+pub(crate) use self::stream::members as members_stream;
+
 use self::batch::BatchCost;
 use self::checkpoint::Checkpointer;
 use self::committer::{Command, Committer, Pending};

@@ -10,6 +10,7 @@
 //! | row | `1 << 60`, sequence >> 7 | 128 commits that seal at most 4,096 rows: 2^19 |
 //! | log record | `2 << 60`, first sequence >> 19 | each record has at least one commit: 2^19 |
 //! | anchor | `3 << 60`, sequence >> 10 | see below |
+//! | members file | `4 << 60`, epoch >> 10 | see below |
 //!
 //! The other half of the bound is left for sequence numbers that are used again: a commit whose
 //! append failed is not acknowledged, and after the store opened again its numbers go to other
@@ -17,7 +18,8 @@
 //!
 //! An anchor is written by a checkpoint, and a checkpoint that finds the sequence unchanged
 //! writes none; 1,024 sequence numbers therefore see at most 1,024 anchors and the repeats of
-//! failed openings.
+//! failed openings. A members file is sealed when its epoch is made and once more for each drive
+//! that comes back without it.
 
 use super::limits::ROWS_PER_COMMIT_MAX;
 
@@ -36,12 +38,19 @@ pub(crate) fn anchor(seq: u64) -> u64 {
     ANCHOR | (seq >> ANCHOR_SHIFT)
 }
 
+/// The stream of a members file of `epoch`.
+pub(crate) fn members(epoch: u64) -> u64 {
+    MEMBERS | (epoch >> MEMBERS_SHIFT)
+}
+
 const ROW: u64 = 1 << 60;
 const RECORD: u64 = 2 << 60;
 const ANCHOR: u64 = 3 << 60;
 const ROW_SHIFT: u32 = 7;
 const RECORD_SHIFT: u32 = 19;
+const MEMBERS: u64 = 4 << 60;
 const ANCHOR_SHIFT: u32 = 10;
+const MEMBERS_SHIFT: u32 = 10;
 
 /// Seals that one stream may see, as promised to the sealer.
 const SEALS_PER_STREAM_MAX: u64 = 1 << 20;
@@ -58,7 +67,7 @@ mod tests {
     #[test]
     fn kinds_never_share_a_stream() {
         for seq in [0, 1, 127, 128, 1 << 40, (1 << 56) - 1] {
-            let streams = [row(seq), record(seq), anchor(seq)];
+            let streams = [row(seq), record(seq), anchor(seq), members(seq)];
             for (at, stream) in streams.iter().enumerate() {
                 assert_eq!(stream >> 60, u64::try_from(at).unwrap() + 1);
             }

@@ -15,6 +15,7 @@ mod blob;
 mod codec;
 mod crash;
 mod drive;
+mod drive_members;
 mod drive_set;
 mod inline;
 mod layout;

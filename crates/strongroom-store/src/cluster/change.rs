@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Drives that come and go while the store serves.
+//!
+//! ```text
+//!   standing    act                        next       when
+//!   -           add                        Member     an empty folder
+//!   Member      drain                      Draining   the redundancy can be kept without it
+//!   Draining    cancel                     Member
+//!   Draining    remove                     Removed    no shard is on it, no copy
+//!   Member      replace                    Lost       not there, or out of service; a new drive takes its place
+//!   Lost        (heal has finished)        Removed    no shard is on it
+//! ```
+//!
+//! Each is one change of the members, and counts before this process acts on it.
+
+use std::sync::Arc;
+
+use super::members::{Members, StoredCopy, StoredStanding, path};
+use super::opener::AtPlace;
+use super::survey::{check_standing, unfit};
+use super::{Cluster, GivenDrive, copies, in_set, new_row};
+use crate::drive::{Drive, DriveNo, DriveSet, DriveState, SetView, Standing, redundancy_for};
+use crate::error::Error;
+use crate::layout::BlobPolicy;
+use crate::superblock::{Superblock, is_facility_name, random_id};
+
+impl Cluster {
+    /// Takes a new drive in, or takes back a known one that has moved. Blocks.
+    pub(crate) fn add(&self, given: &GivenDrive) -> Result<DriveNo, Error> {
+        let _one = self.changing();
+        if !is_facility_name(&given.facility) {
+            let reason = "a facility name has 1 to 64 of a-z, 0-9 and `-`";
+            return Err(unfit(&given.place, reason));
+        }
+        match self.inner.opener.look(&given.place)? {
+            AtPlace::Foreign => Err(foreign(&given.place)),
+            AtPlace::Drive => self.take_back(given),
+            AtPlace::Nothing | AtPlace::Empty => {
+                let members = self.inner.roster.members();
+                let at_place =
+                    |row: &&super::MemberRow| row.is_expected() && row.place == given.place;
+                if let Some(row) = members.drives.iter().find(at_place) {
+                    return Err(unfit(&given.place, &super::survey::empty_in_place_of(row)));
+                }
+                self.take_new(given, |_, _| Ok(()))
+            }
+        }
+    }
+
+    /// Takes a new drive in the place of one that is lost: `lost`, or the one whose place it is,
+    /// or the only one that is missing in its facility. Returns both. Blocks.
+    pub(crate) fn replace(
+        &self,
+        given: &GivenDrive,
+        lost: Option<DriveNo>,
+    ) -> Result<(DriveNo, DriveNo), Error> {
+        let _one = self.changing();
+        let lost = self.which_is_lost(given, lost)?;
+        match self.inner.opener.look(&given.place)? {
+            AtPlace::Foreign => return Err(foreign(&given.place)),
+            AtPlace::Drive => {
+                return Err(unfit(
+                    &given.place,
+                    "the folder is a drive already; the new drive has to be an empty folder",
+                ));
+            }
+            AtPlace::Nothing | AtPlace::Empty => {}
+        }
+        let number = self.take_new(given, |members, number| {
+            copies::release(members, lost)?;
+            if let Some(row) = members.row_mut(lost) {
+                row.standing = StoredStanding::Lost;
+                row.replaced_by = Some(number);
+            }
+            Ok(())
+        })?;
+        self.note(lost, None);
+        self.inner.set.set_drive(lost, None);
+        self.inner.set.set_standing(lost, Standing::Lost);
+        tracing::info!(drive = %number, replaces = %lost, place = given.place, "a drive was replaced");
+        Ok((lost, number))
+    }
+
+    /// Begins to empty a drive. Blocks.
+    pub(crate) fn drain(&self, number: DriveNo) -> Result<(), Error> {
+        let _one = self.changing();
+        self.expect(number, &[DriveState::Online, DriveState::Missing])?;
+        let without = without(&self.inner.set.view(), number)?;
+        let left = without.members().iter();
+        if !left
+            .clone()
+            .any(|member| member.standing == Standing::Member)
+        {
+            return Err(refuse("it is the only drive of the cluster"));
+        }
+        if let Some(wished) = self.wished() {
+            let reach = redundancy_for(&without, BlobPolicy::Standard, wished);
+            if reach != wished {
+                return Err(refuse(&format!(
+                    "without drive {number} the drives do not suffice for {}+{}; add a drive first, or serve \
+                     with `--redundancy {}+{}`",
+                    wished.data(),
+                    wished.parity(),
+                    reach.data(),
+                    reach.parity()
+                )));
+            }
+        }
+        self.stand(number, StoredStanding::Draining, Standing::Draining)
+    }
+
+    /// Gives up emptying a drive. Blocks.
+    pub(crate) fn cancel_drain(&self, number: DriveNo) -> Result<(), Error> {
+        let _one = self.changing();
+        let members = self.inner.roster.members();
+        let row = members.row(number);
+        if row.is_none_or(|row| row.standing != StoredStanding::Draining) {
+            return Err(refuse(&format!("drive {number} is not being drained")));
+        }
+        self.stand(number, StoredStanding::Member, Standing::Member)
+    }
+
+    /// Lets a drive go that is drained. `shards` are those that are on it. Blocks.
+    pub(crate) fn remove(&self, number: DriveNo, shards: u64) -> Result<(), Error> {
+        let _one = self.changing();
+        let members = self.inner.roster.members();
+        let row = members.row(number).ok_or_else(|| unknown(number))?;
+        match row.standing {
+            StoredStanding::Removed => {
+                return Err(refuse(&format!("drive {number} was removed already")));
+            }
+            StoredStanding::Member => {
+                return Err(refuse(&format!(
+                    "drive {number} is in use: `strongroom drive drain {number}` first; if it is lost, \
+                     `strongroom drive replace`"
+                )));
+            }
+            StoredStanding::Draining | StoredStanding::Lost => {}
+        }
+        if shards > 0 {
+            return Err(refuse(&format!(
+                "{shards} shards are still on drive {number}; `strongroom status` shows how far it is"
+            )));
+        }
+        if row.copy.is_some() {
+            return Err(refuse(&format!(
+                "the copy of the tables on drive {number} is still needed; wait until another has caught up"
+            )));
+        }
+        self.stand(number, StoredStanding::Removed, Standing::Removed)?;
+        self.note(number, None);
+        self.inner.set.set_drive(number, None);
+        Ok(())
+    }
+
+    /// Takes the copy of the tables off drives that are drained, as soon as it is whole on
+    /// others, and gives copies that are missing to drives. True if the copies changed. Blocks.
+    pub(crate) fn tend_copies(&self) -> Result<bool, Error> {
+        let _one = self.changing();
+        self.inner.roster.change(|members| {
+            let mut changed = copies::assign(members);
+            let is_leaving = |row: &&super::MemberRow| {
+                row.copy.is_some() && row.standing == StoredStanding::Draining
+            };
+            let leaving = members.drives.iter().find(is_leaving).map(|row| row.number);
+            let all_whole = members
+                .copies()
+                .filter(|row| Some(row.number) != leaving)
+                .all(|row| row.copy == Some(StoredCopy::Live));
+            if let Some(leaving) = leaving
+                && all_whole
+                && members.copies().count() > 1
+            {
+                copies::release(members, leaving)?;
+                changed = true;
+            }
+            Ok(changed)
+        })
+    }
+
+    /// A known drive that was not there, in another place.
+    fn take_back(&self, given: &GivenDrive) -> Result<DriveNo, Error> {
+        let members = self.inner.roster.members();
+        let place = given.place.as_str();
+        let drive = self.inner.opener.open(place);
+        let drive = drive.map_err(|error| match error {
+            Error::DriveInUse { .. } => unfit(place, "it is in use, by this store or another"),
+            other => other,
+        })?;
+        let superblock = Superblock::read(drive.as_ref(), self.inner.layout)?
+            .ok_or_else(|| unfit(place, "it has no identity"))?;
+        if superblock.cluster_id != members.cluster_id {
+            return Err(unfit(place, "it belongs to another cluster"));
+        }
+        let row = members
+            .by_uid(superblock.drive_uid)
+            .ok_or_else(|| unfit(place, "the cluster does not know it"))?;
+        check_standing(row, place)?;
+        if row.facility != given.facility {
+            let reason = format!(
+                "it is in facility `{}`, not `{}`",
+                row.facility, given.facility
+            );
+            return Err(unfit(place, &reason));
+        }
+        if self.inner.set.suspect(row.number) != DriveState::Missing {
+            let reason = format!(
+                "it has the uid of drive {}, which is at `{}`: one is a copy of the other",
+                row.number, row.place
+            );
+            return Err(unfit(place, &reason));
+        }
+        super::prepare(drive.as_ref())?;
+        let number = row.number;
+        self.inner.roster.change(|members| {
+            if let Some(row) = members.row_mut(number) {
+                place.clone_into(&mut row.place);
+            }
+            Ok(())
+        })?;
+        self.welcome(number, &drive);
+        Ok(number)
+    }
+
+    /// A new drive: first its identity, then the members, then this process.
+    fn take_new(
+        &self,
+        given: &GivenDrive,
+        and: impl FnOnce(&mut Members, DriveNo) -> Result<(), Error>,
+    ) -> Result<DriveNo, Error> {
+        let super::Inner {
+            set,
+            roster,
+            opener,
+            layout,
+            ..
+        } = self.inner.as_ref();
+        let uid = random_id()?;
+        let row = new_row(&roster.members(), given, uid)?;
+        let drive: Arc<dyn Drive> = opener.open(&given.place)?;
+        let superblock = Superblock {
+            cluster_id: self.id(),
+            drive_uid: row.drive_uid(),
+            layout: *layout,
+            facility: given.facility.clone(),
+        };
+        superblock.write_to_empty(drive.as_ref())?;
+        let number = row.number;
+        let joined = roster.change(|members| {
+            members.drives.push(row.clone());
+            and(members, number)?;
+            copies::assign(members);
+            Ok(())
+        });
+        if let Err(error) = joined {
+            // The folder is to be empty again for the next try. The first error is told.
+            let _ = drive.remove(&path());
+            let _ = drive.remove(&Superblock::path());
+            return Err(error);
+        }
+        set.add(in_set(&row, Some(Arc::clone(&drive))))?;
+        if let Err(error) = roster.bring_up_to_date(drive.as_ref()) {
+            tracing::warn!(%error, drive = drive.label(), "the members file cannot be written");
+        }
+        tracing::info!(drive = %number, place = given.place, facility = given.facility, "a drive was added");
+        Ok(number)
+    }
+
+    fn which_is_lost(&self, given: &GivenDrive, lost: Option<DriveNo>) -> Result<DriveNo, Error> {
+        let gone = [DriveState::Missing, DriveState::OutOfService];
+        let members = self.inner.roster.members();
+        if let Some(lost) = lost {
+            let row = members.row(lost).ok_or_else(|| unknown(lost))?;
+            if row.facility != given.facility {
+                return Err(refuse(&format!(
+                    "drive {lost} is in facility `{}`, not `{}`",
+                    row.facility, given.facility
+                )));
+            }
+            self.expect(lost, &gone)?;
+            return Ok(lost);
+        }
+        let is_gone = |number| gone.contains(&self.inner.set.suspect(number));
+        let rows = members.drives.iter();
+        let in_facility = rows.filter(|row| row.is_expected() && row.facility == given.facility);
+        let missing: Vec<_> = in_facility.filter(|row| is_gone(row.number)).collect();
+        if let Some(row) = missing.iter().find(|row| row.place == given.place) {
+            return Ok(row.number);
+        }
+        match missing.as_slice() {
+            [row] => Ok(row.number),
+            [] => Err(refuse(&format!(
+                "no drive of facility `{}` is missing: a new drive is taken in by `strongroom drive add`",
+                given.facility
+            ))),
+            several => {
+                let numbers: Vec<_> = several.iter().map(|row| row.number.to_string()).collect();
+                Err(refuse(&format!(
+                    "drives {} of facility `{}` are missing: say which with `--drive NUMBER`",
+                    numbers.join(", "),
+                    given.facility
+                )))
+            }
+        }
+    }
+
+    fn expect(&self, number: DriveNo, states: &[DriveState]) -> Result<(), Error> {
+        self.inner
+            .roster
+            .members()
+            .row(number)
+            .ok_or_else(|| unknown(number))?;
+        let state = self.inner.set.suspect(number);
+        if states.contains(&state) {
+            return Ok(());
+        }
+        let is = state.as_str();
+        Err(refuse(&format!("drive {number} is {is}")))
+    }
+
+    fn stand(
+        &self,
+        number: DriveNo,
+        stored: StoredStanding,
+        standing: Standing,
+    ) -> Result<(), Error> {
+        self.inner.roster.change(|members| {
+            if let Some(row) = members.row_mut(number) {
+                row.standing = stored;
+            }
+            copies::assign(members);
+            Ok(())
+        })?;
+        self.inner.set.set_standing(number, standing);
+        tracing::info!(drive = %number, standing = ?standing, "a drive has another standing");
+        Ok(())
+    }
+
+    fn changing(&self) -> std::sync::MutexGuard<'_, ()> {
+        let changing = self.inner.changing.lock();
+        changing.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The drives as they would be without one.
+fn without(view: &SetView, number: DriveNo) -> Result<Arc<SetView>, Error> {
+    let mut members = view.members().to_vec();
+    members.retain(|member| member.number != number);
+    Ok(DriveSet::new(members)?.view())
+}
+
+fn foreign(place: &str) -> Error {
+    unfit(
+        place,
+        "the folder holds files and is no drive of Strongroom",
+    )
+}
+
+fn refuse(reason: &str) -> Error {
+    Error::DrivesRefuse {
+        reason: reason.to_owned(),
+    }
+}
+
+fn unknown(number: DriveNo) -> Error {
+    refuse(&format!("there is no drive {number}"))
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which drives have a copy of the tables.
+//!
+//! One of each facility, up to three; with fewer facilities further drives of the same, so that
+//! there are as many copies as drives, up to three. A copy that is there stays where it is: only
+//! what is missing is given to other drives, as a copy that has to catch up first.
+
+use std::sync::Arc;
+
+use super::Cluster;
+use super::members::{MemberRow, Members, StoredCopy, StoredStanding};
+use crate::drive::{Drive, DriveNo};
+use crate::error::Error;
+
+/// A drive with a copy of the tables, as the members know it.
+#[derive(Clone, Debug)]
+pub struct CopyDrive {
+    /// The drive.
+    pub number: DriveNo,
+    /// Whether the copy has every commit that was acknowledged.
+    pub is_live: bool,
+    /// The drive, if it is there.
+    pub drive: Option<Arc<dyn Drive>>,
+}
+
+impl Cluster {
+    /// The drives with copies, live ones first.
+    pub(crate) fn copies(&self) -> Vec<CopyDrive> {
+        let view = self.set().view();
+        let members = self.roster().members();
+        let mut copies: Vec<_> = members
+            .copies()
+            .map(|row| CopyDrive {
+                number: row.number,
+                is_live: row.copy == Some(StoredCopy::Live),
+                drive: view
+                    .member(row.number)
+                    .and_then(|of| of.serving())
+                    .map(Arc::clone),
+            })
+            .collect();
+        copies.sort_by_key(|copy| !copy.is_live);
+        copies
+    }
+}
+
+impl Cluster {
+    /// How many copies of the tables there should be.
+    pub(crate) fn copies_wanted(&self) -> usize {
+        let members = self.roster().members();
+        let settled = members.drives.iter().filter(|row| stays(row.standing));
+        settled.count().min(COPIES_MAX)
+    }
+}
+
+/// Gives the copies that are missing to drives. True if any was given.
+pub(super) fn assign(members: &mut Members) -> bool {
+    let mut assigned = false;
+    loop {
+        let settled = members.drives.iter().filter(|row| stays(row.standing));
+        let with_copy = || {
+            let rows = members.drives.iter().filter(|row| stays(row.standing));
+            rows.filter(|row| row.copy.is_some())
+        };
+        if with_copy().count() >= COPIES_MAX {
+            return assigned;
+        }
+        let in_facility = |facility: &str| {
+            let rows = with_copy().filter(|row| row.facility == facility);
+            rows.count()
+        };
+        let next = settled
+            .filter(|row| row.copy.is_none())
+            .min_by_key(|row| (in_facility(&row.facility), row.number))
+            .map(|row| row.number);
+        let Some(row) = next.and_then(|number| members.row_mut(number)) else {
+            return assigned;
+        };
+        row.copy = Some(StoredCopy::Fenced);
+        assigned = true;
+    }
+}
+
+/// Takes the copy off a drive that goes. Refused when no other copy is whole.
+pub(super) fn release(members: &mut Members, number: DriveNo) -> Result<(), Error> {
+    let is_whole = |row: &MemberRow| row.copy == Some(StoredCopy::Live);
+    let has_whole = members
+        .copies()
+        .any(|row| row.number != number && is_whole(row));
+    let Some(row) = members.row_mut(number) else {
+        return Ok(());
+    };
+    if row.copy.is_none() {
+        return Ok(());
+    }
+    if !has_whole {
+        return Err(Error::DrivesRefuse {
+            reason: format!(
+                "drive {number} has the only whole copy of the tables; wait until another copy \
+                 has caught up (see `strongroom status`)"
+            ),
+        });
+    }
+    row.copy = None;
+    Ok(())
+}
+
+fn stays(standing: StoredStanding) -> bool {
+    standing == StoredStanding::Member
+}
+
+/// More copies would make every commit slower and survive no more than the promise says.
+const COPIES_MAX: usize = 1;

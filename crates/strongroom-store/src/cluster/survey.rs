@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A start: from places to the drives of one cluster, or a refusal that says what to do.
+//!
+//! What was named by the operator and is wrong ends the start: another cluster's drive, two drives
+//! with one uid, a folder full of something else. What was not named, or is only not there, is
+//! noted, and the start goes on as long as the newest members are known for sure.
+//!
+//! A new cluster is founded in this order: the members, with the uids that drives will have, in
+//! the data directory; then each drive's superblock and members. A start that was cut short goes
+//! on where it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::members::{self, MemberRow, Members, StoredCopy, StoredStanding};
+use super::opener::{AtPlace, DriveOpener};
+use super::{GivenDrive, copies, new_row, roster};
+use crate::at_rest::AtRest;
+use crate::drive::{Drive, DriveNo};
+use crate::error::Error;
+use crate::layout::UnitLayout;
+use crate::superblock::{Superblock, is_facility_name, random_id};
+
+/// Does the looking.
+pub(super) struct Surveyor<'a> {
+    pub(super) at_rest: &'a dyn AtRest,
+    pub(super) opener: &'a dyn DriveOpener,
+    pub(super) witness: Option<&'a dyn Drive>,
+    pub(super) layout: UnitLayout,
+}
+
+/// What a start has to go on.
+pub(super) struct Surveyed {
+    pub(super) members: Members,
+    pub(super) found: BTreeMap<DriveNo, Found>,
+    pub(super) notes: BTreeMap<DriveNo, String>,
+}
+
+/// A drive of the cluster, where it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) place: String,
+    pub(super) drive: Arc<dyn Drive>,
+}
+
+/// A drive with an identity, whosever it is.
+struct Candidate {
+    place: String,
+    /// As the operator says.
+    facility: Option<String>,
+    drive: Arc<dyn Drive>,
+    superblock: Superblock,
+    members: Option<Members>,
+}
+
+/// Everything that was looked at.
+#[derive(Default)]
+struct Looked {
+    places: BTreeSet<String>,
+    candidates: Vec<Candidate>,
+    /// Places where a drive could be made; and whether there is a folder.
+    free: Vec<(String, Option<String>, AtPlace)>,
+    /// Places that were not named and cannot be used.
+    trouble: BTreeMap<String, String>,
+}
+
+impl Surveyor<'_> {
+    pub(super) fn survey(
+        &self,
+        given: Vec<GivenDrive>,
+        otherwise: Option<GivenDrive>,
+    ) -> Result<Surveyed, Error> {
+        let remembered = self.remembered()?;
+        let mut looked = Looked::default();
+        let given = match (given.is_empty(), &remembered, otherwise) {
+            (true, None, otherwise) => otherwise.into_iter().collect(),
+            (true, Some(_), Some(otherwise)) => {
+                // Known already, or moved together with the data directory.
+                self.look_at(&mut looked, &otherwise.place, None)?;
+                given
+            }
+            _ => given,
+        };
+        for drive in &given {
+            if !is_facility_name(&drive.facility) {
+                return Err(unfit(
+                    &drive.place,
+                    "a facility name has 1 to 64 of a-z, 0-9 and `-`",
+                ));
+            }
+            if looked.places.contains(&drive.place) {
+                return Err(unfit(&drive.place, "it is named twice"));
+            }
+            self.look_at(&mut looked, &drive.place, Some(&drive.facility))?;
+        }
+        // Members found on a drive may name places of further drives, and those newer members.
+        let mut newest = newest_of(&looked, remembered.as_ref());
+        while let Some(members) = &newest {
+            let mut has_more = false;
+            for row in members.drives.iter().filter(|row| row.is_expected()) {
+                let is_here = looked.candidates.iter().any(|of| of.is(row));
+                if !is_here && !looked.places.contains(&row.place) {
+                    self.look_at(&mut looked, &row.place, None)?;
+                    has_more = true;
+                }
+            }
+            if !has_more {
+                break;
+            }
+            newest = newest_of(&looked, remembered.as_ref());
+        }
+        let has_witness = remembered.is_some();
+        match newest {
+            None => self.first_members(looked, &given),
+            Some(members) => {
+                let members = if members.is_founding {
+                    self.found_the_rest(&mut looked, members)?
+                } else {
+                    check_quorum(&members, &looked, has_witness)?;
+                    members
+                };
+                identify(members, looked)
+            }
+        }
+    }
+
+    /// The members that the data directory remembers. A file that does not open is as none: the
+    /// drives know better, or the quorum is missed.
+    fn remembered(&self) -> Result<Option<Members>, Error> {
+        let Some(witness) = self.witness else {
+            return Ok(None);
+        };
+        let bytes = witness.read_small(&members::path())?;
+        let found = bytes.and_then(|bytes| {
+            let opened = Members::open(self.at_rest, &bytes);
+            if opened.is_none() {
+                tracing::error!("the members file in the data directory does not open");
+            }
+            opened
+        });
+        Ok(found)
+    }
+
+    fn look_at(
+        &self,
+        looked: &mut Looked,
+        place: &str,
+        facility: Option<&String>,
+    ) -> Result<(), Error> {
+        looked.places.insert(place.to_owned());
+        let candidate = self.opener.look(place).and_then(|at_place| match at_place {
+            AtPlace::Nothing | AtPlace::Empty => {
+                looked
+                    .free
+                    .push((place.to_owned(), facility.cloned(), at_place));
+                Ok(None)
+            }
+            AtPlace::Foreign => Err(unfit(
+                place,
+                "the folder holds files and is no drive of Strongroom",
+            )),
+            AtPlace::Drive => self.candidate(place, facility).map(Some),
+        });
+        match candidate {
+            Ok(candidate) => looked.candidates.extend(candidate),
+            Err(error) if facility.is_some() => return Err(error),
+            Err(error) => {
+                looked.trouble.insert(place.to_owned(), error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn candidate(&self, place: &str, facility: Option<&String>) -> Result<Candidate, Error> {
+        let drive = self.opener.open(place)?;
+        let superblock = Superblock::read(drive.as_ref(), self.layout)?
+            .ok_or_else(|| unfit(place, "it has no identity"))?;
+        let bytes = drive.read_small(&members::path())?;
+        let members = bytes.and_then(|bytes| Members::open(self.at_rest, &bytes));
+        let members = members.filter(|found| found.cluster_id == superblock.cluster_id);
+        Ok(Candidate {
+            place: place.to_owned(),
+            facility: facility.cloned(),
+            drive,
+            superblock,
+            members,
+        })
+    }
+
+    /// Nobody knows any members: a new cluster, or a store from before there were members.
+    fn first_members(&self, mut looked: Looked, given: &[GivenDrive]) -> Result<Surveyed, Error> {
+        let members = match (looked.candidates.as_slice(), given) {
+            (_, []) => {
+                return Err(Error::DrivesRefuse {
+                    reason: "no drive was named, and none is remembered".to_owned(),
+                });
+            }
+            ([], given) => {
+                let members = founded(given)?;
+                self.remember(&members)?;
+                self.found_the_rest(&mut looked, members)?
+            }
+            ([one], [given]) if one.holds_no_members()? => adopted(one, given),
+            ([one, ..], _) if !one.holds_no_members()? => {
+                return Err(unfit(
+                    &one.place,
+                    "its members file does not open: it belongs to a store with other keys (another data \
+                     directory), or it is damaged",
+                ));
+            }
+            ([one, ..], _) => {
+                return Err(unfit(
+                    &one.place,
+                    "it is the drive of a store already: serve with it alone, then `strongroom drive add` the \
+                     others",
+                ));
+            }
+        };
+        identify(members, looked)
+    }
+
+    /// Puts the members into the data directory, before anything is written to a drive.
+    fn remember(&self, members: &Members) -> Result<(), Error> {
+        match self.witness {
+            Some(witness) => witness.replace(&members::path(), &members.seal(self.at_rest)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the drives of a new cluster their identities, as far as they have none.
+    fn found_the_rest(&self, looked: &mut Looked, members: Members) -> Result<Members, Error> {
+        let bytes = members.seal(self.at_rest)?;
+        for row in &members.drives {
+            if looked.candidates.iter().any(|of| of.is(row)) {
+                continue;
+            }
+            let is_free = looked.free.iter().any(|(place, ..)| *place == row.place);
+            if !is_free {
+                return Err(unfit(
+                    &row.place,
+                    "a new store was to have a drive there, and now there is something else",
+                ));
+            }
+            let drive = self.opener.open(&row.place)?;
+            let superblock = Superblock {
+                cluster_id: members.cluster_id,
+                drive_uid: row.drive_uid(),
+                layout: self.layout,
+                facility: row.facility.clone(),
+            };
+            superblock.write_to_empty(drive.as_ref())?;
+            drive.replace(&members::path(), &bytes)?;
+            looked.free.retain(|(place, ..)| *place != row.place);
+            looked.candidates.push(Candidate {
+                place: row.place.clone(),
+                facility: Some(row.facility.clone()),
+                drive,
+                superblock,
+                members: Some(members.clone()),
+            });
+        }
+        Ok(members)
+    }
+}
+
+impl Candidate {
+    fn is(&self, row: &MemberRow) -> bool {
+        self.superblock.drive_uid == row.drive_uid()
+    }
+
+    fn holds_no_members(&self) -> Result<bool, Error> {
+        Ok(self.drive.read_small(&members::path())?.is_none())
+    }
+}
+
+/// The members with the highest epoch. What the data directory remembers says which cluster
+/// this is; without it, drives of two clusters are sorted out later, by being refused.
+fn newest_of(looked: &Looked, remembered: Option<&Members>) -> Option<Members> {
+    let found = looked
+        .candidates
+        .iter()
+        .filter_map(|of| of.members.as_ref());
+    let of_cluster = |found: &&Members| {
+        remembered.is_none_or(|remembered| remembered.cluster_id == found.cluster_id)
+    };
+    found
+        .filter(of_cluster)
+        .chain(remembered)
+        .max_by_key(|members| members.epoch)
+        .cloned()
+}
+
+/// Sorts what was found by the members.
+fn identify(members: Members, looked: Looked) -> Result<Surveyed, Error> {
+    let mut found = BTreeMap::<DriveNo, Found>::new();
+    let mut trouble = looked.trouble;
+    for candidate in looked.candidates {
+        let is_named = candidate.facility.is_some();
+        match identify_one(&members, &candidate) {
+            Ok(number) => {
+                let Candidate { place, drive, .. } = candidate;
+                if let Some(other) = found.get(&number) {
+                    return Err(unfit(
+                        &place,
+                        &format!(
+                            "it has the uid of the drive at `{}`: one is a copy of the other; take one away",
+                            other.place
+                        ),
+                    ));
+                }
+                found.insert(number, Found { place, drive });
+            }
+            Err(error) if is_named => return Err(error),
+            Err(error) => {
+                trouble.insert(candidate.place, error.to_string());
+            }
+        }
+    }
+    let mut notes = BTreeMap::new();
+    let missing = |row: &&MemberRow| row.is_expected() && !found.contains_key(&row.number);
+    for (place, facility, at_place) in looked.free {
+        let mut known = members.drives.iter().filter(missing);
+        match known.rfind(|row| row.place == place) {
+            Some(row) if at_place == AtPlace::Empty => {
+                notes.insert(row.number, empty_in_place_of(row));
+            }
+            None if facility.is_some() => {
+                return Err(unfit(
+                    &place,
+                    "no drive of this store is there; a new drive is taken in by `strongroom drive add`, one in \
+                     the place of a lost drive by `strongroom drive replace`",
+                ));
+            }
+            Some(_) | None => {}
+        }
+    }
+    for row in members.drives.iter().filter(missing) {
+        if let Some(reason) = trouble.remove(&row.place) {
+            notes.insert(row.number, reason);
+        }
+        let note = notes.get(&row.number).map_or("not there", String::as_str);
+        tracing::error!(drive = %row.number, place = %row.place, note, "a drive is missing");
+    }
+    Ok(Surveyed {
+        members,
+        found,
+        notes,
+    })
+}
+
+/// What to say of an empty folder where a drive should be.
+pub(super) fn empty_in_place_of(row: &MemberRow) -> String {
+    format!(
+        "the folder `{}` is empty, where drive {} was; mount the drive, or if it is lost: `strongroom drive replace \
+         {}:{}`",
+        row.place, row.number, row.facility, row.place
+    )
+}
+
+/// The number of a drive, if it is one of the cluster that may serve.
+fn identify_one(members: &Members, candidate: &Candidate) -> Result<DriveNo, Error> {
+    let Candidate {
+        place,
+        facility,
+        superblock,
+        ..
+    } = candidate;
+    if superblock.cluster_id != members.cluster_id {
+        return Err(unfit(place, "it belongs to another cluster"));
+    }
+    let row = members
+        .by_uid(superblock.drive_uid)
+        .ok_or_else(|| unfit(place, "the cluster does not know it"))?;
+    check_standing(row, place)?;
+    if let Some(facility) = facility
+        && *facility != row.facility
+    {
+        let reason = format!("it is in facility `{}`, not `{facility}`", row.facility);
+        return Err(unfit(place, &reason));
+    }
+    Ok(row.number)
+}
+
+/// Refuses a drive that was given up.
+pub(super) fn check_standing(row: &MemberRow, place: &str) -> Result<(), Error> {
+    match (row.standing, row.replaced_by) {
+        (StoredStanding::Member | StoredStanding::Draining, _) => Ok(()),
+        (_, Some(other)) => {
+            let reason = format!(
+                "it is drive {}, which drive {other} has replaced; empty it to use it again",
+                row.number
+            );
+            Err(unfit(place, &reason))
+        }
+        (StoredStanding::Lost | StoredStanding::Removed, None) => {
+            let reason = format!(
+                "it is drive {}, which was removed from the cluster; empty it to use it again",
+                row.number
+            );
+            Err(unfit(place, &reason))
+        }
+    }
+}
+
+pub(super) fn unfit(place: &str, reason: &str) -> Error {
+    Error::DriveUnfit {
+        place: place.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn check_quorum(members: &Members, looked: &Looked, has_witness: bool) -> Result<(), Error> {
+    let knows = |row: &&MemberRow| {
+        let mut candidates = looked.candidates.iter();
+        candidates.any(|of| of.is(row) && of.members.is_some())
+    };
+    let present: Vec<_> = members
+        .drives
+        .iter()
+        .filter(knows)
+        .map(|row| row.number)
+        .collect();
+    if roster::is_quorate(members, &present, has_witness) {
+        return Ok(());
+    }
+    let missing = members
+        .copies()
+        .filter(|row| !present.contains(&row.number));
+    let missing: Vec<_> = missing
+        .map(|row| {
+            let seen = looked.trouble.get(&row.place);
+            let seen = seen.map_or(String::new(), |seen| format!(" ({seen})"));
+            format!(
+                "drive {} of facility {}, last at `{}`{seen}",
+                row.number, row.facility, row.place
+            )
+        })
+        .collect();
+    Err(Error::DrivesRefuse {
+        reason: format!(
+            "no majority of the drives with a copy of the tables is there; missing: {}",
+            missing.join("; ")
+        ),
+    })
+}
+
+/// The members of a cluster that has yet to be made.
+fn founded(given: &[GivenDrive]) -> Result<Members, Error> {
+    let mut members = Members {
+        epoch: 1,
+        cluster_id: random_id()?,
+        is_founding: true,
+        wished: None,
+        drives: Vec::with_capacity(given.len()),
+    };
+    for drive in given {
+        let row = new_row(&members, drive, random_id()?)?;
+        members.drives.push(row);
+    }
+    copies::assign(&mut members);
+    for row in &mut members.drives {
+        // Nothing was committed yet: every copy has all of it.
+        row.copy = row.copy.map(|_| StoredCopy::Live);
+    }
+    Ok(members)
+}
+
+/// The members of a store of one drive from before there were members.
+fn adopted(candidate: &Candidate, given: &GivenDrive) -> Members {
+    let Superblock {
+        cluster_id,
+        drive_uid,
+        facility,
+        ..
+    } = &candidate.superblock;
+    Members {
+        epoch: 1,
+        cluster_id: *cluster_id,
+        is_founding: false,
+        wished: None,
+        drives: vec![MemberRow {
+            number: DriveNo::FIRST,
+            uid: drive_uid.0,
+            facility: facility.clone(),
+            standing: StoredStanding::Member,
+            place: given.place.clone(),
+            copy: Some(StoredCopy::Live),
+            replaced_by: None,
+        }],
+    }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The drives of a store, as operators act on them and as they are watched.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, DriveStatus, GivenDrive};
+use crate::drive::{DriveNo, DriveState};
+use crate::error::Error;
+use crate::layout::Redundancy;
+use crate::store::{Inner, Store, blocking};
+
+/// How well the store is protected, for operators.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// Every drive that ever was.
+    pub drives: Vec<DriveStatus>,
+    /// What new blobs get.
+    pub redundancy: Redundancy,
+    /// What was asked for; `None`: what suits the number of drives.
+    pub wished: Option<Redundancy>,
+    /// Shards on drives that are lost, to be made again elsewhere.
+    pub lost_shards: u64,
+    /// Shards on drives that are being drained, to be moved.
+    pub leaving_shards: u64,
+    /// Shards that were never written, or were found damaged.
+    pub owed_shards: u64,
+    /// Copies of the tables that there should be.
+    pub copies_wanted: usize,
+}
+
+impl Protection {
+    /// Whether nothing is owed: every drive is there, no shard is missing or about to be, and
+    /// every copy of the tables is whole.
+    pub fn is_full(&self) -> bool {
+        self.shortcomings().is_empty()
+    }
+
+    /// What is owed, in words; nothing when nothing is.
+    pub fn shortcomings(&self) -> Vec<String> {
+        let mut owed = Vec::new();
+        for drive in &self.drives {
+            let DriveStatus {
+                number,
+                facility,
+                place,
+                ..
+            } = drive;
+            match drive.state {
+                DriveState::Missing => {
+                    owed.push(format!(
+                        "drive {number} of facility {facility} is missing (last at {place})"
+                    ));
+                }
+                DriveState::OutOfService => owed.push(format!(
+                    "drive {number} of facility {facility} failed a flush and is out of service (at {place})"
+                )),
+                DriveState::Online
+                | DriveState::Draining
+                | DriveState::Lost
+                | DriveState::Removed => {}
+            }
+        }
+        let counted = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        owed.extend(counted(
+            self.owed_shards,
+            "shards are missing or damaged and are to be made again",
+        ));
+        owed.extend(counted(
+            self.lost_shards,
+            "shards were on lost drives and are to be made again",
+        ));
+        owed.extend(counted(
+            self.leaving_shards,
+            "shards are still on drives that are being drained",
+        ));
+        let copies = self.drives.iter().filter_map(|drive| drive.copy_is_live);
+        let whole = copies.filter(|is_live| *is_live).count();
+        if whole < self.copies_wanted {
+            owed.push(format!(
+                "{whole} of {} copies of the tables are whole; the others are catching up or away",
+                self.copies_wanted
+            ));
+        }
+        owed
+    }
+}
+
+impl Store {
+    /// How well the store is protected. `None` for a store that was opened on one drive without
+    /// members.
+    pub async fn protection(&self) -> Result<Option<Protection>, Error> {
+        let store = self.clone();
+        let look = move || {
+            let Some(cluster) = store.cluster() else {
+                return Ok(None);
+            };
+            let drives = cluster.status();
+            let shards_on = |state| {
+                let of_state = drives.iter().filter(|drive| drive.state == state);
+                let mut of_state = of_state.map(|drive| store.shards_on(drive.number));
+                of_state.try_fold(0_u64, |sum, shards| {
+                    Ok::<_, Error>(sum.saturating_add(shards?))
+                })
+            };
+            let (lost_shards, leaving_shards) = (
+                shards_on(DriveState::Lost)?,
+                shards_on(DriveState::Draining)?,
+            );
+            Ok(Some(Protection {
+                redundancy: cluster.redundancy(),
+                wished: cluster.wished(),
+                lost_shards,
+                leaving_shards,
+                owed_shards: 0,
+                copies_wanted: cluster.copies_wanted(),
+                drives,
+            }))
+        };
+        blocking(self.is_inline(), look).await
+    }
+
+    /// Takes a new drive in, or takes back a known one that has moved.
+    pub async fn add_drive(&self, given: GivenDrive) -> Result<DriveNo, Error> {
+        self.with_cluster(move |_, cluster| cluster.add(&given))
+            .await
+    }
+
+    /// Takes an empty place in exchange for a drive that is lost: `lost`, or the one that was at
+    /// that place, or the only one missing in that facility. Returns the lost and the new one.
+    pub async fn replace_drive(
+        &self,
+        given: GivenDrive,
+        lost: Option<DriveNo>,
+    ) -> Result<(DriveNo, DriveNo), Error> {
+        let replaced = move |_: &Self, cluster: &Cluster| cluster.replace(&given, lost);
+        self.with_cluster(replaced).await
+    }
+
+    /// Begins to empty a drive.
+    pub async fn drain_drive(&self, number: DriveNo) -> Result<(), Error> {
+        self.with_cluster(move |_, cluster| cluster.drain(number))
+            .await
+    }
+
+    /// Gives up emptying a drive.
+    pub async fn keep_drive(&self, number: DriveNo) -> Result<(), Error> {
+        self.with_cluster(move |_, cluster| cluster.cancel_drain(number))
+            .await
+    }
+
+    /// Lets a drive go that has nothing of the store any more.
+    pub async fn remove_drive(&self, number: DriveNo) -> Result<(), Error> {
+        self.with_cluster(move |store, cluster| cluster.remove(number, store.shards_on(number)?))
+            .await
+    }
+
+    /// Looks after the drives once; returns how many came back. The product does it every few
+    /// seconds, a simulation when it likes.
+    pub async fn look_for_drives(&self) -> Result<usize, Error> {
+        let look = |store: &Self, cluster: &Cluster| {
+            let returned = cluster.look_for_drives();
+            if let Err(error) = cluster.tend_copies() {
+                tracing::warn!(%error, "the copies of the tables cannot be given to other drives");
+            }
+            store.forget_lost_drives(cluster)?;
+            Ok(returned)
+        };
+        self.with_cluster(look).await
+    }
+
+    /// A lost drive of which nothing is owed any more is removed.
+    fn forget_lost_drives(&self, cluster: &Cluster) -> Result<(), Error> {
+        for member in self.drives().view().members() {
+            if member.state() == DriveState::Lost && self.shards_on(member.number)? == 0 {
+                cluster.remove(member.number, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn with_cluster<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Self, &Cluster) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.clone();
+        let act = move || {
+            let cluster = store.cluster().ok_or(Error::Misuse {
+                what: "the store was opened on one drive",
+            })?;
+            act(&store, cluster)
+        };
+        blocking(self.is_inline(), act).await
+    }
+}
+
+/// Looks after the drives of a store for as long as it is open.
+pub(crate) async fn look_after(store: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(store) = Store::of_watched(&store) else {
+            return;
+        };
+        if let Err(error) = store.look_for_drives().await {
+            tracing::warn!(%error, "the drives cannot be looked after");
+        }
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);

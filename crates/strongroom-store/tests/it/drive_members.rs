@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which drives a store takes, which it refuses, and what it remembers of them. On directories.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use strongroom_store::blob::BlobOptions;
+use strongroom_store::drive::{DriveNo, DriveState, LocalDrive, SetMember, Standing};
+use strongroom_store::layout::Redundancy;
+use strongroom_store::table::TableOptions;
+use strongroom_store::{
+    AtRest, Error, GivenDrive, LocalOpener, Protection, Store, StoreDrives, StoreOptions, Wish,
+};
+use strongroom_testkit::TestSealer;
+
+use crate::stage;
+
+/// Directories for drives, and one for the witness.
+struct Yard {
+    dir: tempfile::TempDir,
+    key: u8,
+}
+
+impl Yard {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, key: 1 }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn given(&self, named: &[&str]) -> Vec<GivenDrive> {
+        let named = named.iter().map(|named| {
+            let (facility, name) = named.split_once(':').unwrap();
+            GivenDrive {
+                facility: facility.to_owned(),
+                place: self.path(name).display().to_string(),
+            }
+        });
+        named.collect()
+    }
+
+    /// Threads of the store before may still hold its drives: they are waited for.
+    async fn open_with(&self, named: &[&str], wish: Wish) -> Result<Store, Error> {
+        let mut tries = 0;
+        loop {
+            match self.try_to_open(named, wish).await {
+                Err(error) if error.to_string().contains("in use by") && tries < 1000 => {
+                    tries += 1;
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_to_open(&self, named: &[&str], wish: Wish) -> Result<Store, Error> {
+        let witness = LocalDrive::open(&self.path("witness"))?;
+        let drives = StoreDrives {
+            given: self.given(named),
+            otherwise: self.given(&["main:drive"]).pop(),
+            wish,
+            witness: Some(Arc::new(witness)),
+            opener: Arc::new(LocalOpener),
+        };
+        let at_rest: Arc<dyn AtRest> = Arc::new(TestSealer::new(self.key));
+        let options = StoreOptions {
+            blobs: BlobOptions {
+                layout: stage::layout(),
+                inline: true,
+                ..BlobOptions::default()
+            },
+            tables: TableOptions {
+                inline: true,
+                ..TableOptions::default()
+            },
+            ..StoreOptions::default()
+        };
+        Store::open_set(drives, at_rest, options).await
+    }
+
+    async fn open(&self, named: &[&str]) -> Result<Store, Error> {
+        self.open_with(named, Wish::AsBefore).await
+    }
+
+    /// A store that was made and closed again.
+    async fn made(named: &[&str]) -> Self {
+        let yard = Self::new();
+        yard.open(named).await.unwrap().close().await.unwrap();
+        yard
+    }
+
+    async fn refused(&self, named: &[&str]) -> String {
+        self.open(named).await.unwrap_err().to_string()
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+}
+
+const SIX: [&str; 6] = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"];
+
+async fn protection(store: &Store) -> Protection {
+    store.protection().await.unwrap().unwrap()
+}
+
+fn states(store: &Store) -> Vec<DriveState> {
+    let view = store.drives().view();
+    view.members().iter().map(SetMember::state).collect()
+}
+
+fn tree(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_store_remembers_its_drives() {
+    let yard = Yard::new();
+    let store = yard.open(&SIX).await.unwrap();
+    let cluster = store.cluster_id();
+    assert_eq!(states(&store), [DriveState::Online; 6]);
+    let found = protection(&store).await;
+    assert_eq!(found.redundancy, Redundancy::new(4, 2).unwrap());
+    assert_eq!(found.drives[5].facility, "c");
+    store.close().await.unwrap();
+    drop(store);
+    // By their places in the data directory's memory, or by the one that is named.
+    for named in [&[][..], &["c:c2"], &SIX] {
+        let store = yard.open(named).await.unwrap();
+        assert_eq!(store.cluster_id(), cluster);
+        assert_eq!(states(&store), [DriveState::Online; 6]);
+        store.close().await.unwrap();
+    }
+    // Without that memory the drives that are named know the others.
+    fs::remove_dir_all(yard.path("witness")).unwrap();
+    let store = yard.open(&["b:b2"]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 6]);
+    assert_eq!(store.cluster_id(), cluster);
+}
+
+#[tokio::test]
+async fn one_drive_is_as_it_always_was() {
+    let yard = Yard::made(&[]).await;
+    let names = tree(&yard.path("drive"));
+    assert!(names.contains(&"superblock".to_owned()), "{names:?}");
+    let store = yard.open(&[]).await.unwrap();
+    let found = protection(&store).await;
+    assert_eq!(found.redundancy, Redundancy::SINGLE);
+    assert_eq!(found.drives.len(), 1);
+    assert_eq!(found.shortcomings(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_store_from_before_there_were_members_is_taken_over() {
+    let yard = Yard::new();
+    let drive = Arc::new(LocalDrive::open(&yard.path("drive")).unwrap());
+    let store = stage::open(drive).await.unwrap();
+    let cluster = store.cluster_id();
+    store.close().await.unwrap();
+    drop(store);
+    let text = yard.refused(&["a:a1", "main:drive"]).await;
+    assert!(text.contains("strongroom drive add"), "{text}");
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(store.cluster_id(), cluster);
+    assert_eq!(states(&store), [DriveState::Online]);
+}
+
+#[tokio::test]
+async fn dur_d9_a_drive_is_known_in_another_place() {
+    let yard = Yard::made(&SIX).await;
+    yard.rename("a1", "moved");
+    yard.rename("b1", "a1");
+    let store = yard.open(&["a:moved", "b:a1", "c:c1"]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 6]);
+    let places: Vec<_> = protection(&store).await.drives;
+    assert!(places[0].place.ends_with("moved"));
+    assert!(places[2].place.ends_with("a1"));
+    store.close().await.unwrap();
+    drop(store);
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 6]);
+}
+
+#[tokio::test]
+async fn dur_d9_a_drive_of_another_cluster_is_refused() {
+    let yard = Yard::made(&SIX).await;
+    let mut other = Yard::made(&["a:x1"]).await;
+    fs::rename(other.path("x1"), yard.path("x1")).unwrap();
+    let before = fs::read(yard.path("x1/superblock")).unwrap();
+    let text = yard.refused(&["a:x1"]).await;
+    assert!(text.contains("another cluster"), "{text}");
+    assert_eq!(fs::read(yard.path("x1/superblock")).unwrap(), before);
+    // In the place of a drive that is known and not named it is no reason not to start.
+    yard.rename("c2", "away");
+    yard.rename("x1", "c2");
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Missing);
+    let note = protection(&store).await.drives[5].note.clone().unwrap();
+    assert!(note.contains("another cluster"), "{note}");
+    let text = store.add_drive(yard.given(&["c:c2"]).pop().unwrap()).await;
+    assert!(text.unwrap_err().to_string().contains("another cluster"));
+    drop(store);
+    // Drives of a store with other keys, without its data directory.
+    other.key = 2;
+    fs::rename(yard.path("a1"), other.path("a1")).unwrap();
+    fs::remove_dir_all(other.path("witness")).unwrap();
+    let text = other.refused(&["a:a1"]).await;
+    assert!(text.contains("does not open"), "{text}");
+}
+
+#[tokio::test]
+async fn dur_d9_two_drives_with_one_uid_are_refused() {
+    let yard = Yard::made(&SIX).await;
+    fs::create_dir(yard.path("twin")).unwrap();
+    for name in ["superblock", "members"] {
+        fs::copy(yard.path("c2").join(name), yard.path("twin").join(name)).unwrap();
+    }
+    let text = yard.refused(&["c:c2", "c:twin"]).await;
+    assert!(text.contains("one is a copy of the other"), "{text}");
+    let store = yard.open(&SIX).await.unwrap();
+    let added = store
+        .add_drive(yard.given(&["c:twin"]).pop().unwrap())
+        .await;
+    let text = added.unwrap_err().to_string();
+    assert!(text.contains("one is a copy of the other"), "{text}");
+}
+
+#[tokio::test]
+async fn dur_d9_a_folder_of_something_else_is_refused_and_left_alone() {
+    let yard = Yard::new();
+    fs::create_dir(yard.path("photos")).unwrap();
+    fs::write(yard.path("photos/cat.jpg"), b"cat").unwrap();
+    let text = yard.refused(&["a:photos"]).await;
+    assert!(text.contains("no drive of Strongroom"), "{text}");
+    assert_eq!(tree(&yard.path("photos")), ["cat.jpg"]);
+    let yard = Yard::made(&SIX).await;
+    fs::create_dir(yard.path("photos")).unwrap();
+    fs::write(yard.path("photos/cat.jpg"), b"cat").unwrap();
+    let store = yard.open(&[]).await.unwrap();
+    for refused in [
+        store
+            .add_drive(yard.given(&["a:photos"]).pop().unwrap())
+            .await
+            .err(),
+        store
+            .replace_drive(yard.given(&["a:photos"]).pop().unwrap(), None)
+            .await
+            .err(),
+    ] {
+        assert!(refused.is_some());
+    }
+    assert_eq!(tree(&yard.path("photos")), ["cat.jpg"]);
+    // Blobs without a superblock are somebody's, too.
+    fs::create_dir_all(yard.path("bare/blobs")).unwrap();
+    let added = store
+        .add_drive(yard.given(&["a:bare"]).pop().unwrap())
+        .await;
+    assert!(
+        added
+            .unwrap_err()
+            .to_string()
+            .contains("no drive of Strongroom")
+    );
+}
+
+#[tokio::test]
+async fn dur_d9_an_empty_folder_in_the_place_of_a_drive_is_not_taken_for_it() {
+    let yard = Yard::made(&SIX).await;
+    yard.rename("c2", "away");
+    fs::create_dir(yard.path("c2")).unwrap();
+    let store = yard.open(&SIX).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Missing);
+    let found = protection(&store).await;
+    assert!(!found.is_full());
+    let note = found.drives[5].note.clone().unwrap();
+    assert!(note.contains("strongroom drive replace"), "{note}");
+    assert!(tree(&yard.path("c2")).is_empty(), "and is left alone");
+    let added = store.add_drive(yard.given(&["c:c2"]).pop().unwrap()).await;
+    let text = added.unwrap_err().to_string();
+    assert!(text.contains("strongroom drive replace"), "{text}");
+    drop(store);
+    let text = yard.refused(&["c:elsewhere"]).await;
+    assert!(text.contains("strongroom drive add"), "{text}");
+    assert!(!yard.path("elsewhere").exists());
+}
+
+#[tokio::test]
+async fn dur_d9_a_drive_that_was_away_is_brought_up_to_date() {
+    let yard = Yard::made(&SIX).await;
+    yard.rename("c2", "away");
+    let store = yard.open(&[]).await.unwrap();
+    let number = store.add_drive(yard.given(&["c:c3"]).pop().unwrap()).await;
+    assert_eq!(number.unwrap(), DriveNo(6));
+    assert_eq!(store.look_for_drives().await.unwrap(), 0);
+    let stale = fs::read(yard.path("away/members")).unwrap();
+    yard.rename("away", "c2");
+    assert_eq!(store.look_for_drives().await.unwrap(), 1);
+    assert_eq!(states(&store), [DriveState::Online; 7]);
+    assert_ne!(fs::read(yard.path("c2/members")).unwrap(), stale);
+    store.close().await.unwrap();
+    drop(store);
+    // An older members file on a drive takes nothing back, at a start neither.
+    fs::write(yard.path("c2/members"), stale).unwrap();
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 7]);
+}
+
+#[tokio::test]
+async fn dur_d9_without_a_majority_of_the_copies_nothing_is_served() {
+    let yard = Yard::made(&SIX).await;
+    for name in ["a1", "b1"] {
+        yard.rename(name, &format!("{name}-away"));
+    }
+    let text = yard.refused(&["a:a2", "b:b2", "c:c1"]).await;
+    assert!(text.contains("no majority"), "{text}");
+    assert!(text.contains("drive 0 of facility a"), "{text}");
+    yard.rename("a1-away", "a1");
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store)[2], DriveState::Missing);
+}
+
+#[tokio::test]
+async fn a_drive_in_another_facility_than_before_is_refused() {
+    let yard = Yard::made(&SIX).await;
+    let text = yard.refused(&["b:a1"]).await;
+    assert!(text.contains("in facility `a`, not `b`"), "{text}");
+    for bad in ["A:a1", ":a1", "a b:a1"] {
+        let text = yard.refused(&[bad]).await;
+        assert!(text.contains("a-z, 0-9"), "{text}");
+    }
+    let text = yard.refused(&["a:a1", "a:a1"]).await;
+    assert!(text.contains("named twice"), "{text}");
+}
+
+#[tokio::test]
+async fn damaged_members_files_are_written_again() {
+    let yard = Yard::made(&SIX).await;
+    for name in ["a2/members", "b2/members", "witness/members"] {
+        fs::write(yard.path(name), b"SRMEMB01 nonsense").unwrap();
+    }
+    let store = yard.open(&["a:a1"]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 6]);
+    let good = fs::read(yard.path("a1/members")).unwrap();
+    assert_eq!(
+        fs::read(yard.path("witness/members")).unwrap().len(),
+        good.len()
+    );
+    store.close().await.unwrap();
+    drop(store);
+    for name in ["a1", "a2", "b1", "b2", "c1", "c2", "witness"] {
+        fs::write(yard.path(name).join("members"), b"SRMEMB01 nonsense").unwrap();
+    }
+    let text = yard.refused(&SIX).await;
+    assert!(text.contains("does not open"), "{text}");
+}
+
+#[tokio::test]
+async fn a_founding_that_was_cut_short_goes_on() {
+    let yard = Yard::made(&SIX).await;
+    let founded = fs::read(yard.path("b1/superblock")).unwrap();
+    drop(yard);
+    let yard = Yard::new();
+    // The third place cannot be made, so the founding ends in the middle.
+    std::os::unix::fs::symlink("later", yard.path("file")).unwrap();
+    yard.open(&["a:a1", "b:b1", "c:file/c1"]).await.unwrap_err();
+    let first = fs::read(yard.path("a1/superblock")).unwrap();
+    assert_ne!(first, founded);
+    fs::create_dir(yard.path("later")).unwrap();
+    let store = yard.open(&["a:a1", "b:b1", "c:file/c1"]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 3]);
+    assert_eq!(fs::read(yard.path("a1/superblock")).unwrap(), first);
+    store.close().await.unwrap();
+    drop(store);
+    // Founded once, an empty folder gets no identity any more.
+    fs::remove_dir_all(yard.path("b1")).unwrap();
+    fs::create_dir(yard.path("b1")).unwrap();
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store)[1], DriveState::Missing);
+}
+
+#[tokio::test]
+async fn wishes_are_kept_and_impossible_ones_refused() {
+    let yard = Yard::made(&SIX).await;
+    let wish = |data, parity| Wish::Exactly(Redundancy::new(data, parity).unwrap());
+    let refused = yard.open_with(&[], wish(8, 4)).await.unwrap_err();
+    assert!(refused.to_string().contains("needs 12 drives"), "{refused}");
+    let refused = yard.open_with(&[], wish(5, 1)).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("loss of a facility"),
+        "{refused}"
+    );
+    let redundancy = async |wish| {
+        let store = yard.open_with(&[], wish).await.unwrap();
+        let found = protection(&store).await.redundancy;
+        store.close().await.unwrap();
+        (found.data(), found.parity())
+    };
+    assert_eq!(redundancy(wish(2, 2)).await, (2, 2));
+    assert_eq!(redundancy(Wish::AsBefore).await, (2, 2));
+    assert_eq!(redundancy(Wish::Usual).await, (4, 2));
+    assert_eq!(redundancy(Wish::AsBefore).await, (4, 2));
+}
+
+#[tokio::test]
+async fn dur_d12_a_lost_drive_is_replaced_by_an_empty_folder() {
+    let yard = Yard::made(&SIX).await;
+    let store = yard.open(&[]).await.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    let refused = store.replace_drive(given("c:c2"), None).await.unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("no drive of facility `c` is missing")
+    );
+    yard.rename("c2", "away");
+    assert_eq!(store.look_for_drives().await.unwrap(), 0);
+    assert_eq!(states(&store)[5], DriveState::Missing);
+    let refused = store
+        .replace_drive(given("c:c2"), Some(DriveNo(0)))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("facility `a`, not `c`"),
+        "{refused}"
+    );
+    let refused = store
+        .replace_drive(given("c:c9"), Some(DriveNo(4)))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("drive 4 is online"),
+        "{refused}"
+    );
+    assert!(!yard.path("c9").exists());
+    let replaced = store.replace_drive(given("c:c2"), None).await.unwrap();
+    assert_eq!(replaced, (DriveNo(5), DriveNo(6)));
+    assert_eq!(states(&store)[5], DriveState::Lost);
+    assert_eq!(states(&store)[6], DriveState::Online);
+    // Nothing was on it: it is forgotten at the next look.
+    store.look_for_drives().await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Removed);
+    let refused = store.add_drive(given("c:away")).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("drive 6 has replaced"),
+        "{refused}"
+    );
+    store.close().await.unwrap();
+    drop(store);
+    let text = yard.refused(&["c:away"]).await;
+    assert!(text.contains("drive 6 has replaced"), "{text}");
+    let store = yard.open(&[]).await.unwrap();
+    assert!(protection(&store).await.drives[6].place.ends_with("c2"));
+}
+
+#[tokio::test]
+async fn with_two_drives_missing_it_has_to_be_said_which_is_replaced() {
+    let yard = Yard::made(&SIX).await;
+    yard.rename("c1", "away1");
+    yard.rename("c2", "away2");
+    let store = yard.open(&[]).await.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    let refused = store.replace_drive(given("c:c3"), None).await.unwrap_err();
+    assert!(refused.to_string().contains("drives 4, 5"), "{refused}");
+    let replaced = store.replace_drive(given("c:c3"), Some(DriveNo(5))).await;
+    assert_eq!(replaced.unwrap(), (DriveNo(5), DriveNo(6)));
+}
+
+#[tokio::test]
+async fn drives_are_added_drained_and_removed() {
+    let yard = Yard::made(&SIX).await;
+    let store = yard
+        .open_with(&[], Wish::Exactly(Redundancy::new(4, 2).unwrap()))
+        .await;
+    let store = store.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    let refused = store.drain_drive(DriveNo(5)).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("do not suffice for 4+2"),
+        "{refused}"
+    );
+    assert_eq!(store.add_drive(given("c:c3")).await.unwrap(), DriveNo(6));
+    let refused = store.remove_drive(DriveNo(5)).await.unwrap_err();
+    assert!(refused.to_string().contains("drive drain 5"), "{refused}");
+    for unknown in [DriveNo(7), DriveNo::NOWHERE] {
+        assert!(store.drain_drive(unknown).await.is_err());
+        assert!(store.remove_drive(unknown).await.is_err());
+        assert!(store.keep_drive(unknown).await.is_err());
+    }
+    store.drain_drive(DriveNo(5)).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Draining);
+    assert!(
+        store.drain_drive(DriveNo(5)).await.is_err(),
+        "is draining already"
+    );
+    store.keep_drive(DriveNo(5)).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Online);
+    assert!(store.keep_drive(DriveNo(5)).await.is_err());
+    store.drain_drive(DriveNo(5)).await.unwrap();
+    store.remove_drive(DriveNo(5)).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Removed);
+    assert!(store.remove_drive(DriveNo(5)).await.is_err());
+    assert_eq!(
+        store.drives().view().members()[5].standing,
+        Standing::Removed
+    );
+    store.close().await.unwrap();
+    drop(store);
+    let text = yard.refused(&["c:c2"]).await;
+    assert!(text.contains("was removed"), "{text}");
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Removed);
+    assert_eq!(states(&store)[6], DriveState::Online);
+}
+
+#[tokio::test]
+async fn dur_d8_a_drive_that_is_taken_away_and_put_back_is_missed_and_found() {
+    let yard = Yard::made(&SIX).await;
+    let store = yard.open(&[]).await.unwrap();
+    assert!(protection(&store).await.is_full());
+    yard.rename("b2", "away");
+    store.look_for_drives().await.unwrap();
+    assert_eq!(states(&store)[3], DriveState::Missing);
+    let owed = protection(&store).await.shortcomings();
+    assert!(
+        owed[0].contains("drive 3 of facility b is missing"),
+        "{owed:?}"
+    );
+    // Moved to another place meanwhile, it is taken back by naming it.
+    let given = yard.given(&["b:away"]).pop().unwrap();
+    assert_eq!(store.add_drive(given).await.unwrap(), DriveNo(3));
+    assert_eq!(states(&store), [DriveState::Online; 6]);
+    assert!(protection(&store).await.is_full());
+}
