@@ -14,6 +14,15 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         "strongroom-server",
     ];
     step::run("build", &mut step::cargo(&build))?;
+    // The judge of histories.
+    let judge = [
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "strongroom-sim",
+    ];
+    step::run("build", &mut step::cargo(&judge))?;
     let mut pytest = step::command(&python, &["-m", "pytest", "-q", "--color=no"]);
     if !args.iter().any(|arg| arg.starts_with("e2e/")) {
         pytest.arg("e2e");
