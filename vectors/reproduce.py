@@ -7,18 +7,18 @@
 
 generate.py beside it writes the files; their inputs are deterministic.
 
-Specification: docs/spec/object-format.md, docs/spec/kms-ciphertext.md and docs/spec/keyring.md.
+Specification: docs/spec/object-format.md, docs/spec/kms-ciphertext.md and docs/spec/keyring.md; for shard
+files docs/spec/shard-format.md, in shard.py.
 """
 import hashlib, hmac, json, pathlib, struct, sys
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+import shard
+from shard import Refused, need
+
 HERE = pathlib.Path(__file__).resolve().parent
 GIB5, EK_REF_MAX, BLOB_MAX = 5 << 30, 6144, 6144
-
-
-class Refused(Exception):
-    """Carries the class of refusal: parse, wrong_key, open or error (not encodable)."""
 
 
 def u(width, number):
@@ -27,11 +27,6 @@ def u(width, number):
 
 def sha384(data):
     return hashlib.sha384(data).digest()
-
-
-def need(condition, refusal):
-    if not condition:
-        raise Refused(refusal)
 
 
 # Primitives.
@@ -556,6 +551,7 @@ FILES = {
     "kms-blob.json": {"blobs": blob_open},
     "keyring.json": {"keyrings": keyring_open},
     "material.json": {"materials": material_open, "imported_ids": imported_id},
+    **shard.FILES,
 }
 
 

@@ -21,6 +21,7 @@
 //! - [`blob`]: immutable sequences of sealed units with checksums.
 //! - [`drive`]: the trait, the local directory, and health.
 //! - [`Vault`]: small secrets in files of their own, so that they can be destroyed.
+//! - [`erasure`]: which unit lies in which shard, and how lost units are computed from others.
 //! - [`layout`]: ids, redundancy and the arithmetic between units and files.
 
 mod at_rest;
@@ -50,7 +51,12 @@ pub use drives::Protection;
 pub use error::Error;
 pub use layout::{BlobId, BlobLocation};
 pub use store::{Store, StoreOptions, StoreStatus};
-#[cfg(any(test, feature = "fuzzing"))]
-pub use table::fuzzing;
 pub use table::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Tables, Write};
 pub use vault::{Vault, VaultEntry};
+
+/// Entry points for fuzzing: any bytes may be given.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing {
+    pub use crate::blob::fuzzing::shard_ends;
+    pub use crate::table::fuzzing::journal_replay;
+}

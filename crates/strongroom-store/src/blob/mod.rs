@@ -6,10 +6,13 @@
 
 mod buffer;
 mod catalog;
+mod ends;
 mod orphans;
 mod read;
 mod reclaim;
 mod shard;
+#[cfg(test)]
+mod vectors;
 mod workers;
 mod write;
 
@@ -18,6 +21,9 @@ use std::sync::atomic::AtomicBool;
 
 pub use buffer::UnitBuffer;
 pub use catalog::CatalogRow;
+pub use ends::ShardEnds;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use ends::fuzzing;
 pub use orphans::OrphanReport;
 pub use read::{BlobReader, VerifyReport};
 pub use reclaim::{BlobPin, BlobReclaimer};

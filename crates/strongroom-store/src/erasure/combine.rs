@@ -39,62 +39,62 @@ impl Combination {
     /// Fills `out` with the sum. Inputs that are shorter, or are not there, count as zeros; of
     /// longer ones the rest is not used.
     pub fn apply(&self, inputs: &[&[u8]], out: &mut [u8]) {
-        let mut at = 0;
-        for block in out.chunks_mut(BLOCK_BYTES) {
-            let sum = self.block(inputs, at);
-            for (to, from) in block.chunks_mut(8).zip(sum) {
-                if let Some(to) = to.first_chunk_mut::<8>() {
-                    *to = from.to_le_bytes();
-                } else {
-                    for (to, from) in to.iter_mut().zip(from.to_le_bytes()) {
-                        *to = from;
-                    }
+        let mut blocks = [&ZEROS; INPUTS_MAX];
+        let mut ends = [ZEROS; INPUTS_MAX];
+        let mut whole: [&[Block]; INPUTS_MAX] = [&[]; INPUTS_MAX];
+        for ((input, whole), end) in inputs.iter().zip(&mut whole).zip(&mut ends) {
+            let (blocks, rest) = input.as_chunks();
+            *whole = blocks;
+            for (to, from) in end.iter_mut().zip(rest) {
+                *to = *from;
+            }
+        }
+        for (number, out) in out.chunks_mut(BLOCK_BYTES).enumerate() {
+            for ((block, whole), end) in blocks.iter_mut().zip(&whole).zip(&ends) {
+                *block = match whole.get(number) {
+                    Some(block) => block,
+                    None if whole.len() == number => end,
+                    None => &ZEROS,
+                };
+            }
+            let sum = self.sum(&blocks);
+            if let Some(out) = out.first_chunk_mut() {
+                *out = sum;
+            } else {
+                for (to, from) in out.iter_mut().zip(sum) {
+                    *to = from;
                 }
             }
-            at = at.saturating_add(BLOCK_BYTES);
         }
     }
 
-    fn block(&self, inputs: &[&[u8]], at: usize) -> [u64; BLOCK_WORDS] {
-        let mut sum = [0; BLOCK_WORDS];
-        let mut is_begun = false;
-        for having in self.having.iter().rev() {
-            if is_begun {
-                for word in &mut sum {
-                    *word = double_each_byte(*word);
-                }
+    fn sum(&self, blocks: &[&Block; INPUTS_MAX]) -> Block {
+        // Doubling a sum that has not begun is no work worth avoiding, but that of the many
+        // coefficients that are one is.
+        let unused = self.having.iter().rev().take_while(|having| **having == 0);
+        let mut sum = [0_u64; BLOCK_BYTES / 8];
+        for having in self.having.iter().rev().skip(unused.count()) {
+            for word in &mut sum {
+                *word = double_each_byte(*word);
             }
             let mut left = *having;
             while left > 0 {
-                is_begun = true;
                 let input = usize::try_from(left.trailing_zeros()).unwrap_or(usize::MAX);
-                if let Some(input) = inputs.get(input) {
-                    add(&mut sum, input.get(at..).unwrap_or_default());
+                if let Some(block) = blocks.get(input) {
+                    let (words, _) = block.as_chunks();
+                    for (sum, word) in sum.iter_mut().zip(words) {
+                        *sum ^= u64::from_le_bytes(*word);
+                    }
                 }
                 left &= left.wrapping_sub(1);
             }
         }
-        sum
-    }
-}
-
-/// Adds the next block of an input.
-fn add(sum: &mut [u64; BLOCK_WORDS], input: &[u8]) {
-    if let Some(block) = input.first_chunk::<BLOCK_BYTES>() {
-        add_block(sum, block);
-    } else if !input.is_empty() {
-        let mut padded = [0; BLOCK_BYTES];
-        for (to, from) in padded.iter_mut().zip(input) {
-            *to = *from;
+        let mut block = ZEROS;
+        let (words, _) = block.as_chunks_mut();
+        for (to, from) in words.iter_mut().zip(sum) {
+            *to = from.to_le_bytes();
         }
-        add_block(sum, &padded);
-    }
-}
-
-fn add_block(sum: &mut [u64; BLOCK_WORDS], block: &[u8; BLOCK_BYTES]) {
-    let (words, _) = block.as_chunks::<8>();
-    for (sum, word) in sum.iter_mut().zip(words) {
-        *sum ^= u64::from_le_bytes(*word);
+        block
     }
 }
 
@@ -110,7 +110,16 @@ const HIGHEST_BITS: u64 = u64::from_le_bytes([0x80; 8]);
 const FOLDS: u64 = u64::from_le_bytes([FOLD; 8]);
 /// Bytes worked on at once: as many as stay in registers.
 const BLOCK_BYTES: usize = 128;
-const BLOCK_WORDS: usize = BLOCK_BYTES / 8;
+type Block = [u8; BLOCK_BYTES];
+const ZEROS: Block = [0; BLOCK_BYTES];
+/// The most inputs: data shards of a code.
+const INPUTS_MAX: usize = 16;
+
+#[expect(
+    clippy::as_conversions,
+    reason = "compile-time comparison of two widths of one number"
+)]
+const _: () = assert!(INPUTS_MAX == DATA_SHARDS_MAX as usize);
 
 #[cfg(test)]
 mod tests {
