@@ -12,7 +12,7 @@ mod read;
 mod reclaim;
 mod shard;
 #[cfg(test)]
-mod vectors;
+mod tests;
 mod workers;
 mod write;
 
