@@ -11,6 +11,7 @@ mod orphans;
 mod read;
 mod reclaim;
 mod shard;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -28,6 +29,7 @@ pub use orphans::OrphanReport;
 pub use read::{BlobReader, VerifyReport};
 pub use reclaim::{BlobPin, BlobReclaimer};
 pub use shard::{ShardHeader, ShardTrailer, UnitSums};
+pub use survey::{SurveyDamage, SurveyReport, SurveyedBlob, survey};
 pub use write::{BlobProof, BlobWriter, UnitNotSealed, UnitSealer};
 
 use self::buffer::UnitPool;

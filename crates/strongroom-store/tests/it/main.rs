@@ -24,6 +24,7 @@ mod place;
 mod soak;
 mod stage;
 mod stripe;
+mod survey;
 mod table_commit;
 mod table_crash;
 mod table_damage;
