@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use crate::blob::CatalogRow;
+use crate::blob::{CatalogRow, Keeping, parse_owed_key};
 use crate::drive::DriveNo;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
@@ -19,8 +19,21 @@ pub struct CatalogueEntry {
     pub refs: u32,
     /// The commit that adopted it.
     pub created_seq: u64,
-    /// The commit that last changed the number of references.
+    /// The commit that last changed the row.
     pub changed_seq: u64,
+    /// How it is kept.
+    pub keeping: Keeping,
+}
+
+/// A blob that has not all of its shards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwedEntry {
+    /// Its place in the list.
+    pub key: Vec<u8>,
+    /// How many more shards it can lose, as far as the catalogue knows.
+    pub spare_shards: u8,
+    /// The blob.
+    pub blob: BlobId,
 }
 
 impl Store {
@@ -49,9 +62,6 @@ impl Store {
     /// How many shards are on a drive, by the catalogue. Goes through all of it: for operators and
     /// for drives that go.
     pub(crate) fn shards_on(&self, number: DriveNo) -> Result<u64, Error> {
-        if number != DriveNo::FIRST {
-            return Ok(0);
-        }
         let (mut count, mut after) = (0_u64, None);
         loop {
             let entries = self.catalogue(after, 1000)?;
@@ -59,8 +69,52 @@ impl Store {
                 return Ok(count);
             };
             after = Some(last.location.blob);
-            count = count.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+            let is_there = |entry: &&CatalogueEntry| {
+                let shard = entry.keeping.placement.shard_on(number);
+                shard.is_some_and(|shard| !entry.keeping.owed.has(shard))
+            };
+            let there = entries.iter().filter(is_there).count();
+            count = count.saturating_add(u64::try_from(there).unwrap_or(u64::MAX));
         }
+    }
+
+    /// How many shards blobs are owed, by the catalogue.
+    pub(crate) fn owed_shards(&self) -> Result<u64, Error> {
+        let (mut count, mut after) = (0_u64, None::<Vec<u8>>);
+        loop {
+            let page = self.owed(after.as_deref(), 1000)?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            for entry in &page {
+                let owed = self.catalogued(entry.blob)?;
+                let owed = owed.map_or(0, |entry| entry.keeping.owed.len());
+                count = count.saturating_add(u64::from(owed));
+            }
+            after = Some(last.key.clone());
+        }
+    }
+
+    /// Up to `limit` blobs that are owed shards, behind the key `after` of an earlier answer: those
+    /// that can lose the fewest more first. An empty answer is the end.
+    pub fn owed(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<OwedEntry>, Error> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows =
+            self.tables()
+                .scan(TableId::OWED_SHARDS, start, Bound::Unbounded, limit, false)?;
+        rows.into_iter()
+            .map(|(key, _)| {
+                let (spare_shards, blob) = parse_owed_key(&key).ok_or(Error::Corrupted {
+                    place: "table of owed shards".to_owned(),
+                    reason: "a row's key names no blob",
+                })?;
+                Ok(OwedEntry {
+                    key,
+                    spare_shards,
+                    blob,
+                })
+            })
+            .collect()
     }
 
     /// The catalogue's entry of one blob.
@@ -70,9 +124,11 @@ impl Store {
     }
 }
 
-/// Whether the catalogue has a row for the blob.
-pub(crate) fn contains(tables: &Tables, blob: BlobId) -> Result<bool, Error> {
-    Ok(tables.get(TableId::BLOB_CATALOGUE, &blob.0)?.is_some())
+/// The catalogue's row of a blob.
+pub(crate) fn row(tables: &Tables, blob: BlobId) -> Result<Option<CatalogRow>, Error> {
+    let row = tables.get(TableId::BLOB_CATALOGUE, &blob.0)?;
+    row.map(|row| CatalogRow::decode(blob, &row.value))
+        .transpose()
 }
 
 fn entry(key: &[u8], stored: &Row) -> Result<CatalogueEntry, Error> {
@@ -83,9 +139,13 @@ fn entry(key: &[u8], stored: &Row) -> Result<CatalogueEntry, Error> {
             reason: "a row's key is no blob id",
         })?;
     let row = CatalogRow::decode(blob, &stored.value)?;
-    let location = row.location(blob);
+    let keeping = row.keeping().ok_or_else(|| Error::Corrupted {
+        place: format!("blob catalogue row {blob}"),
+        reason: "the row's shards do not fit its redundancy",
+    })?;
     Ok(CatalogueEntry {
-        location,
+        location: row.location(blob),
+        keeping,
         refs: row.refs,
         created_seq: row.created_seq,
         changed_seq: stored.seq,

@@ -5,7 +5,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use crate::cluster::{Cluster, DriveStatus, GivenDrive};
-use crate::drive::{DriveNo, DriveState};
+use crate::drive::{DriveNo, DriveState, SetView};
 use crate::error::Error;
 use crate::layout::Redundancy;
 use crate::store::{Inner, Store, blocking};
@@ -112,7 +112,7 @@ impl Store {
                 wished: cluster.wished(),
                 lost_shards,
                 leaving_shards,
-                owed_shards: 0,
+                owed_shards: store.owed_shards()?,
                 copies_wanted: cluster.copies_wanted(),
                 drives,
             }))
@@ -122,8 +122,11 @@ impl Store {
 
     /// Takes a new drive in, or takes back a known one that has moved.
     pub async fn add_drive(&self, given: GivenDrive) -> Result<DriveNo, Error> {
-        self.with_cluster(move |_, cluster| cluster.add(&given))
-            .await
+        let before = self.drives().view();
+        let add = move |_: &Self, cluster: &Cluster| cluster.add(&given);
+        let added = self.with_cluster(add).await;
+        self.tidy_returned(&before).await;
+        added
     }
 
     /// Takes an empty place in exchange for a drive that is lost: `lost`, or the one that was at
@@ -166,7 +169,34 @@ impl Store {
             store.forget_lost_drives(cluster)?;
             Ok(returned)
         };
-        self.with_cluster(look).await
+        let before = self.drives().view();
+        let looked = self.with_cluster(look).await;
+        self.tidy_returned(&before).await;
+        looked
+    }
+
+    /// Drives that came back lose what was released, or made again elsewhere, while they were
+    /// away.
+    async fn tidy_returned(&self, before: &SetView) {
+        for member in self.drives().view().members() {
+            let was_there = before
+                .member(member.number)
+                .is_some_and(|of| of.drive.is_some());
+            if was_there || member.serving().is_none() {
+                continue;
+            }
+            let (blobs, number) = (self.blobs().clone(), member.number);
+            let tidy = async move {
+                if let Err(error) = blobs.drive_returned(number).await {
+                    tracing::warn!(drive = %number, %error, "files that do not count stay on a drive");
+                }
+            };
+            if self.is_inline() {
+                tidy.await;
+            } else {
+                tokio::spawn(tidy);
+            }
+        }
     }
 
     /// A lost drive of which nothing is owed any more is removed.

@@ -31,6 +31,12 @@ pub enum Error {
         /// The blob asked for.
         blob: BlobId,
     },
+    /// Shards of a blob were to be moved that lie elsewhere meanwhile.
+    #[error("the shards of the blob {blob} were moved by another")]
+    ShardsChanged {
+        /// The blob.
+        blob: BlobId,
+    },
     /// A value that is larger than the store accepts.
     #[error("{what} is too large for the store")]
     TooLarge {
@@ -93,6 +99,24 @@ pub enum Error {
         action: &'static str,
         /// The file's name on the drive.
         path: String,
+    },
+    /// So few drives serve that a blob would not be as safe as was promised.
+    #[error("{there} drives serve, too few to store new content: {needed} are needed")]
+    TooFewDrives {
+        /// Drives that took the blob's shards.
+        there: u8,
+        /// Shards that must be durable.
+        needed: u8,
+    },
+    /// Too many shards of a blob are away or damaged to read it.
+    #[error("the blob {blob} cannot be read now: {there} of its shards are there, {needed} needed")]
+    TooFewShards {
+        /// The blob.
+        blob: BlobId,
+        /// Shards that could be read.
+        there: u8,
+        /// Shards that are needed.
+        needed: u8,
     },
     /// The operating system refused.
     #[error("cannot {action} `{path}`")]

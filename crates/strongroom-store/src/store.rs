@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::at_rest::AtRest;
-use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport};
+use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport, RowOf};
 use crate::catalogue;
 use crate::cluster::{Cluster, CopyDrive, StoreDrives};
 use crate::drive::{Drive, DriveSet, HealthState};
@@ -157,6 +157,44 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a store whose blobs are spread over the drives of a set that keeps no members: tables
+    /// and vault lie on the first one, which must be there. For simulations and tests.
+    pub async fn open_over(
+        set: DriveSet,
+        at_rest: Arc<dyn AtRest>,
+        options: StoreOptions,
+    ) -> Result<Self, Error> {
+        let view = set.view();
+        let first = view.members().first().and_then(|of| of.drive.clone());
+        let home = first.ok_or(Error::Misuse {
+            what: "a store without its first drive",
+        })?;
+        if usize::from(options.redundancy.shards()) > view.members().len() {
+            return Err(Error::Misuse {
+                what: "more shards than the store has drives",
+            });
+        }
+        let make = {
+            let (layout, facility) = (options.blobs.layout, options.facility.clone());
+            move || {
+                let superblock = Superblock::open_or_create(home.as_ref(), layout, &facility)?;
+                for member in view.members() {
+                    if let Some(drive) = member.serving() {
+                        blob::clear_temporary(drive.as_ref())?;
+                    }
+                }
+                Ok(Ground {
+                    set,
+                    home,
+                    superblock,
+                    cluster: None,
+                })
+            }
+        };
+        let ground = blocking(options.blobs.inline, make).await?;
+        Self::open_on(ground, at_rest, options).await
+    }
+
     async fn open_on(
         ground: Ground,
         at_rest: Arc<dyn AtRest>,
@@ -168,25 +206,34 @@ impl Store {
             set,
             cluster,
         } = ground;
-        let StoreOptions { blobs, tables, .. } = options;
+        let StoreOptions {
+            redundancy,
+            blobs,
+            tables,
+            ..
+        } = options;
         let inline = blobs.inline;
-        let reclaimer = if inline {
-            BlobReclaimer::inline(Arc::clone(&drive))
-        } else {
-            BlobReclaimer::start(Arc::clone(&drive))?
-        };
+        let reclaimer = BlobReclaimer::new(set.clone(), inline);
         let open = {
             let (drive, reclaimer) = (Arc::clone(&drive), reclaimer.clone());
             move || {
-                let released = Arc::new(move |blob| reclaimer.released(blob));
+                let released = Arc::new(move |release| reclaimer.release(release));
                 Tables::open(drive, at_rest, tables, released)
             }
         };
         let tables = blocking(inline, open).await?;
-        let blobs = Blobs::new(Arc::clone(&drive), reclaimer, blobs);
+        let of_blobs = tables.clone();
+        let row_of: RowOf = Arc::new(move |blob| catalogue::row(&of_blobs, blob));
+        let of_placer = cluster.clone();
+        let wished = move || {
+            let of_cluster = of_placer.as_ref().map(Cluster::redundancy);
+            of_cluster.unwrap_or(redundancy)
+        };
+        let placer = blob::placer(set.clone(), wished);
+        let blobs = Blobs::new(set.clone(), placer, row_of, reclaimer, blobs);
         let stop_collecting = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stop_collecting);
-        let collect = collect_orphans(blobs.clone(), tables.clone(), stop);
+        let collect = collect_orphans(blobs.clone(), stop);
         let orphans = if inline {
             collect.await.map_or(Orphans::Failed, Orphans::Collected)
         } else {
@@ -341,14 +388,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     spawn_blocking(job).await.map_err(|_| Error::WorkerGone)?
 }
 
-async fn collect_orphans(
-    blobs: Blobs,
-    tables: Tables,
-    stop: Arc<AtomicBool>,
-) -> Result<OrphanReport, Error> {
-    let collected = blobs
-        .collect_orphans(move |blob| catalogue::contains(&tables, blob), stop)
-        .await;
+async fn collect_orphans(blobs: Blobs, stop: Arc<AtomicBool>) -> Result<OrphanReport, Error> {
+    let collected = blobs.collect_orphans(stop).await;
     match &collected {
         Ok(report) if report.removed > 0 => {
             tracing::info!(

@@ -15,8 +15,6 @@ use crate::model::{Body, BodyLength, ChecksumAlgorithm};
 
 /// Sealed bodies up to this size live in the tables, bytes under one layer.
 pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
-/// Segments written with one call.
-const UNITS_PER_WRITE: usize = 8;
 const SEGMENT_PLAIN: usize = 65_536;
 /// Plaintext of the longest body that lives in the tables.
 const INLINE_PLAIN_BYTES_MAX: u64 = INLINE_SEALED_BYTES_MAX - 32;
@@ -236,7 +234,7 @@ impl<S: BodySealer> Segments<'_, S> {
     async fn room(&mut self) -> Result<Filling, Error> {
         match self.buffer.take() {
             Some(filling) if filling.filled < SEGMENT_PLAIN => return Ok(filling),
-            Some(filling) if filling.slot + 1 < UNITS_PER_WRITE => {
+            Some(filling) if filling.slot + 1 < self.writer.units_per_write() => {
                 return Ok(Filling {
                     slot: filling.slot + 1,
                     filled: 0,
@@ -247,7 +245,9 @@ impl<S: BodySealer> Segments<'_, S> {
             None => {}
         }
         Ok(Filling {
-            buffer: self.blobs.buffer(self.layout, UNITS_PER_WRITE),
+            buffer: self
+                .blobs
+                .buffer(self.layout, self.writer.units_per_write()),
             slot: 0,
             filled: 0,
         })

@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -107,6 +108,17 @@ impl UnitBuffer {
     pub(crate) fn file_bytes_mut(&mut self) -> &mut [u8] {
         let len = self.file_len();
         self.memory.get_mut(..len).unwrap_or_default()
+    }
+
+    /// Where some of the units and their checksums lie in the bytes of this buffer.
+    pub(crate) fn slots_range(&self, slots: Range<usize>) -> Range<usize> {
+        let len = self.file_len();
+        self.slot_offset(slots.start).min(len)..self.slot_offset(slots.end).min(len)
+    }
+
+    /// A range of the bytes of this buffer; empty outside.
+    pub(crate) fn range_mut(&mut self, bytes: Range<usize>) -> &mut [u8] {
+        self.file_bytes_mut().get_mut(bytes).unwrap_or_default()
     }
 
     fn file_len(&self) -> usize {

@@ -1,42 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Blobs: sequences of sealed units, each blob a shard file of its own.
+//! Blobs: sequences of sealed units, each blob spread over shard files on as many drives.
 //!
 //! Never sees plaintext, keys or protocols: a unit is bytes with a checksum. See
 //! `docs/spec/shard-format.md` for the file and [`BlobWriter`] for its life.
+//!
+//! ```text
+//!   BlobWriter -> stripe_writer -> shard_writer, one for each drive
+//!                      |  quorum: what must be durable, how long the rest is waited for
+//!   BlobReader -> open_shard: a range of one shard, compared with its checksums
+//!                      |  gather: other shards, when one is missing, damaged or late
+//!                      +--> damage: for whoever heals
+//!   reclaim, orphans: files that do not count go
+//! ```
 
 mod buffer;
 mod catalog;
+mod damage;
 mod ends;
+mod gather;
+mod open_shard;
 mod orphans;
+mod placement;
+mod quorum;
 mod read;
 mod reclaim;
 mod shard;
+mod shard_writer;
+mod stripe_writer;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod workers;
 mod write;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use buffer::UnitBuffer;
-pub use catalog::CatalogRow;
+pub use catalog::{CatalogRow, Keeping, parse_owed_key};
+pub use damage::{Damage, DamageKind, DamageQueue};
 pub use ends::ShardEnds;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use ends::fuzzing;
+pub use open_shard::OpenShard;
 pub use orphans::OrphanReport;
-pub use read::{BlobReader, VerifyReport};
-pub use reclaim::{BlobPin, BlobReclaimer};
+pub use placement::{Placement, SHARDS_MAX, ShardSet};
+pub use quorum::{Patience, write_quorum};
+pub use read::BlobReader;
+pub use reclaim::{BlobPin, BlobReclaimer, Departure, Release};
 pub use shard::{ShardHeader, ShardTrailer, UnitSums};
+pub use shard_writer::ShardWriter;
 pub use survey::{SurveyDamage, SurveyReport, SurveyedBlob, survey};
+pub use verify::VerifyReport;
 pub use write::{BlobProof, BlobWriter, UnitNotSealed, UnitSealer};
 
 use self::buffer::UnitPool;
-use self::workers::Workers;
-use crate::drive::Drive;
+use self::quorum::SlowDrives;
+use self::stripe_writer::StripeWriter;
+use self::workers::{DriveWorkers, Workers};
+use crate::drive::{Drive, DriveNo, DrivePath, DriveSet, Placed, Standing, place, redundancy_for};
+use crate::erasure::StripeLayout;
 use crate::error::Error;
-use crate::layout::{BlobId, BlobLocation, UnitLayout};
+use crate::layout::{BlobId, BlobLocation, BlobPolicy, Redundancy, ShardIndex, UnitLayout};
 
 /// The blobs of a store. Clones share everything.
 #[derive(Clone, Debug)]
@@ -49,12 +76,14 @@ pub struct Blobs {
 pub struct BlobOptions {
     /// The unit length of most blobs.
     pub layout: UnitLayout,
-    /// Threads that may be writing or flushing at once.
+    /// Threads that may be writing to, or flushing, one drive at once.
     pub write_workers: usize,
-    /// Threads that may be reading at once.
+    /// Threads that may be reading from one drive at once.
     pub read_workers: usize,
     /// Memory kept for the next buffers.
     pub pool_bytes_max: usize,
+    /// How long slow drives are waited for.
+    pub patience: Patience,
     /// No threads at all: every job runs on the caller's thread, to its end, before the call
     /// returns. For simulations, in which a seed has to tell the whole story.
     pub inline: bool,
@@ -67,45 +96,62 @@ impl Default for BlobOptions {
             write_workers: 32,
             read_workers: 16,
             pool_bytes_max: 64 << 20,
+            patience: Patience::default(),
             inline: false,
         }
     }
 }
 
-#[derive(Debug)]
+/// Chooses drives for a new blob.
+pub type Placer = Arc<dyn Fn(BlobPolicy, BlobId) -> Result<Placed, Error> + Send + Sync>;
+
+/// Looks up the catalogue's row of a blob.
+pub type RowOf = Arc<dyn Fn(BlobId) -> Result<Option<CatalogRow>, Error> + Send + Sync>;
+
 struct Inner {
-    drive: Arc<dyn Drive>,
-    layout: UnitLayout,
+    drives: DriveSet,
+    options: BlobOptions,
+    placer: Placer,
+    row_of: RowOf,
     pool: Arc<UnitPool>,
-    writers: Workers,
-    readers: Workers,
+    /// Jobs that touch no drive.
+    coders: Workers,
+    writers: DriveWorkers,
+    readers: DriveWorkers,
+    slow_writes: SlowDrives,
+    slow_reads: SlowDrives,
+    damage: DamageQueue,
     reclaimer: BlobReclaimer,
 }
 
 impl Blobs {
-    /// The blobs of a drive whose temporary folder is empty.
+    /// The blobs of drives whose temporary folders are empty.
     pub(crate) fn new(
-        drive: Arc<dyn Drive>,
+        drives: DriveSet,
+        placer: Placer,
+        row_of: RowOf,
         reclaimer: BlobReclaimer,
         options: BlobOptions,
     ) -> Self {
-        let workers = |count| {
-            if options.inline {
+        let inline = options.inline;
+        let longest = options.layout.wider().unwrap_or(options.layout);
+        let inner = Inner {
+            drives,
+            placer,
+            row_of,
+            pool: UnitPool::new(longest, options.pool_bytes_max),
+            coders: if inline {
                 Workers::inline()
             } else {
-                Workers::new(count)
-            }
-        };
-        let inner = Inner {
-            drive,
-            layout: options.layout,
-            pool: UnitPool::new(
-                options.layout.wider().unwrap_or(options.layout),
-                options.pool_bytes_max,
-            ),
-            writers: workers(options.write_workers),
-            readers: workers(options.read_workers),
+                Workers::new(options.write_workers)
+            },
+            writers: DriveWorkers::new(options.write_workers, inline),
+            readers: DriveWorkers::new(options.read_workers, inline),
+            slow_writes: SlowDrives::default(),
+            slow_reads: SlowDrives::default(),
+            damage: DamageQueue::default(),
             reclaimer,
+            options,
         };
         Self {
             inner: Arc::new(inner),
@@ -114,7 +160,7 @@ impl Blobs {
 
     /// The unit length of this store; blobs may also have units of [`UnitLayout::wider`].
     pub fn layout(&self) -> UnitLayout {
-        self.inner.layout
+        self.inner.options.layout
     }
 
     /// A buffer of `units` units. It holds what its last user left: fill what you use.
@@ -122,43 +168,86 @@ impl Blobs {
         self.inner.pool.take(layout, units)
     }
 
-    /// Refuses when the drive has no room for new content, wherever it would lie. Blobs ask again
-    /// as they grow; what is to lie in the tables has to be asked for here.
+    /// Refuses when the drives have no room for new content, wherever it would lie. Blobs ask
+    /// again as they grow; what is to lie in the tables has to be asked for here.
     pub fn check_room(&self) -> Result<(), Error> {
-        room_on(self.inner.drive.as_ref())
+        let view = self.inner.drives.view();
+        let mut full = Err(Error::TooFewDrives {
+            there: 0,
+            needed: 1,
+        });
+        for member in view.members() {
+            let (Some(drive), Standing::Member) = (&member.drive, member.standing) else {
+                continue;
+            };
+            match room_on(drive.as_ref()) {
+                Ok(()) => return Ok(()),
+                Err(error) => full = Err(error),
+            }
+        }
+        full
     }
 
-    /// Begins a blob whose units `sealer` will seal. Touches the drive only with the first write.
+    /// Begins a blob whose units `sealer` will seal. Touches the drives only with the first write.
     /// Refuses unit lengths other than this store's and [`UnitLayout::wider`].
-    #[expect(
-        clippy::unused_async,
-        reason = "choosing drives for a blob will have to wait"
-    )]
     pub async fn create<S: UnitSealer>(
         &self,
         blob: BlobId,
         layout: UnitLayout,
         sealer: S,
     ) -> Result<BlobWriter<S>, Error> {
-        let Inner {
-            drive,
-            writers,
-            reclaimer,
-            ..
-        } = self.inner.as_ref();
-        if !self.inner.allows(layout) {
+        self.create_with(blob, layout, BlobPolicy::Standard, sealer)
+            .await
+    }
+
+    /// The same where another redundancy is wished for.
+    #[expect(
+        clippy::unused_async,
+        reason = "choosing drives over a network will have to wait"
+    )]
+    pub async fn create_with<S: UnitSealer>(
+        &self,
+        blob: BlobId,
+        layout: UnitLayout,
+        policy: BlobPolicy,
+        sealer: S,
+    ) -> Result<BlobWriter<S>, Error> {
+        let inner = &self.inner;
+        if !inner.allows(layout) {
             return Err(Error::Misuse {
                 what: "a unit length that the store does not have",
             });
         }
-        let ticket = reclaimer.admit(blob)?;
-        Ok(BlobWriter::new(
-            sealer,
-            Arc::clone(drive),
-            layout,
-            writers.clone(),
-            ticket,
-        ))
+        let Placed { redundancy, drives } = (inner.placer)(policy, blob)?;
+        let placement = Placement::new(&drives).ok_or(Error::Misuse {
+            what: "shards placed where they cannot be",
+        })?;
+        let stripes = StripeLayout::for_new_blobs(layout, redundancy);
+        let ticket = inner.reclaimer.admit(blob)?;
+        let mut shards = Vec::with_capacity(usize::from(redundancy.shards()));
+        for shard in redundancy.each_shard() {
+            let header = ShardHeader {
+                blob,
+                shard,
+                layout: stripes,
+                policy,
+            };
+            let ticket = Some(Arc::clone(&ticket));
+            let writer = placement.drive(shard).and_then(|number| {
+                let drive = inner.drive(number)?;
+                let ticket = inner.reclaimer.admit_shard(blob, number, ticket)?;
+                Some(ShardWriter::new(drive, number, header, false, ticket))
+            });
+            shards.push(writer);
+        }
+        let there = shards.iter().flatten().count();
+        let there = u8::try_from(there).unwrap_or(u8::MAX);
+        let needed = write_quorum(redundancy);
+        if there < needed {
+            return Err(Error::TooFewDrives { there, needed });
+        }
+        let writing = StripeWriter::new(inner, stripes, policy, placement, shards, ticket);
+        Ok(BlobWriter::new(sealer, Arc::clone(inner), writing))
     }
 
     /// Opens a blob for reading; the reader outlives a release of the blob.
@@ -182,24 +271,99 @@ impl Blobs {
         self.open(location).await?.read(first_unit, units).await
     }
 
-    /// Reads a whole blob and compares every byte of its file with a checksum.
+    /// Reads every shard of a blob that is there, compares every byte of its file with a checksum,
+    /// and parity with the data.
     pub async fn verify(&self, location: &BlobLocation) -> Result<VerifyReport, Error> {
-        read::verify(&self.inner, *location).await
+        verify::verify(&self.inner, *location).await
     }
 
-    /// Compares the end of a blob's file, which no reading of units touches, with what was written.
+    /// Compares what no reading of units touches, the ends of a blob's files, with what was
+    /// written.
     pub async fn verify_trailer(&self, location: &BlobLocation) -> Result<(), Error> {
-        read::verify_trailer(&self.inner, *location).await
+        verify::verify_trailers(&self.inner, *location).await
     }
 
-    /// What the header of a blob's file says.
+    /// What the header of a blob's first shard that is there says.
     pub async fn header(&self, blob: BlobId) -> Result<ShardHeader, Error> {
-        read::header(&self.inner, blob).await
+        verify::header(&self.inner, blob).await
     }
 
-    /// The files that hold a blob, by their names on the drive.
+    /// The files that hold a blob: by their names on the drive where there is one drive, else
+    /// with the drive before and the shard behind.
     pub fn files(&self, blob: BlobId) -> Vec<String> {
-        vec![crate::drive::DrivePath::blob(blob).to_string()]
+        let path = DrivePath::blob(blob).to_string();
+        let Ok(Some(row)) = self.inner.row(blob) else {
+            return vec![path];
+        };
+        let view = self.inner.drives.view();
+        if view.members().len() <= 1 {
+            return vec![path];
+        }
+        let owed = ShardSet::from_bits(row.owed);
+        let shards = row.redundancy.each_shard().map(|shard| {
+            let what = if row.redundancy.is_data(shard) {
+                "data"
+            } else {
+                "parity"
+            };
+            let what = format!("shard {} of {}, {what}", shard.0, row.redundancy);
+            let number = row.placement.drive(shard);
+            let place = number.map(|number| (number, view.member(number)));
+            match place {
+                _ if owed.has(shard) => format!("nowhere ({what}, owed)"),
+                None => format!("nowhere ({what}, owed)"),
+                Some((number, None)) => format!("drive {number}: {path} ({what})"),
+                Some((number, Some(member))) => {
+                    let place = member.drive.as_ref().map_or_else(
+                        || format!("drive {number}, not there:"),
+                        |drive| drive.label(),
+                    );
+                    let facility = &member.facility;
+                    format!("{facility}:{place} {path} ({what})")
+                }
+            }
+        });
+        shards.collect()
+    }
+
+    /// Damage that reads came across.
+    pub fn damage(&self) -> &DamageQueue {
+        &self.inner.damage
+    }
+
+    /// Opens one shard of a blob, to be read as it is: for scrub and heal. Blocks.
+    pub fn open_shard(
+        &self,
+        location: BlobLocation,
+        keeping: &Keeping,
+        shard: ShardIndex,
+    ) -> Result<OpenShard, Error> {
+        let BlobLocation { blob, .. } = location;
+        let drive = keeping.placement.drive(shard);
+        let drive = drive.and_then(|number| self.inner.drive(number));
+        let drive = drive.ok_or(Error::BlobNotFound { blob })?;
+        OpenShard::open(drive.as_ref(), location, keeping, shard)
+    }
+
+    /// Begins to write one shard of a blob of the catalogue anew, for heal and drain. `None` when
+    /// the drive is not there, or while another write of that shard to it is not over. The shard
+    /// counts by [`crate::Write::MoveShards`]; after that: [`ShardWriter::keep`].
+    pub fn rewrite_shard(
+        &self,
+        blob: BlobId,
+        keeping: &Keeping,
+        shard: ShardIndex,
+        to: DriveNo,
+    ) -> Option<ShardWriter> {
+        let drive = self.inner.drive(to)?;
+        let ticket = self.inner.reclaimer.admit_shard(blob, to, None)?;
+        let header = ShardHeader {
+            blob,
+            shard,
+            layout: keeping.stripes,
+            policy: keeping.policy,
+        };
+        Some(ShardWriter::new(drive, to, header, true, ticket))
     }
 
     /// Bytes of memory kept for the next buffers.
@@ -214,26 +378,100 @@ impl Blobs {
             reclaimer.wait();
             Ok(())
         };
-        self.inner.writers.run(wait).await
+        self.inner.coders.run(wait).await
     }
 
-    /// Removes the files that no row of the catalogue stands for, until told to `stop`.
+    /// Removes the files that no row of the catalogue stands for, on every drive that is there,
+    /// until told to `stop`.
     pub(crate) async fn collect_orphans(
         &self,
-        is_adopted: impl Fn(BlobId) -> Result<bool, Error> + Send + 'static,
         stop: Arc<AtomicBool>,
     ) -> Result<OrphanReport, Error> {
+        let view = self.inner.drives.view();
+        let mut report = OrphanReport::default();
+        let mut failed = Ok(());
+        for member in view.members() {
+            if member.serving().is_some() {
+                match self.collect_orphans_of(member.number, &stop).await {
+                    Ok(found) => report = report.and(found),
+                    Err(Error::Closed) => return Err(Error::Closed),
+                    Err(error) => failed = Err(error),
+                }
+            }
+        }
+        failed.map(|()| report)
+    }
+
+    /// Removes what is left on one drive: all of a drive that came back.
+    pub(crate) async fn collect_orphans_of(
+        &self,
+        number: DriveNo,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<OrphanReport, Error> {
         let inner = Arc::clone(&self.inner);
-        let collect =
-            move || orphans::collect(inner.drive.as_ref(), &inner.reclaimer, is_adopted, &stop);
-        self.inner.readers.run(collect).await
+        let stop = Arc::clone(stop);
+        let collect = move || {
+            let Some(drive) = inner.drives.get(number) else {
+                return Ok(OrphanReport::default());
+            };
+            let row = |blob| (inner.row_of)(blob);
+            orphans::collect(number, drive.as_ref(), &inner.reclaimer, row, &stop)
+        };
+        self.inner.readers.on(number).run(collect).await
+    }
+
+    /// Makes a drive that came back ready: unfinished uploads and files without a row go. To be
+    /// called after it is part of the set; blocks no one.
+    pub async fn drive_returned(&self, number: DriveNo) -> Result<OrphanReport, Error> {
+        let inner = Arc::clone(&self.inner);
+        let clear = move || match inner.drives.get(number) {
+            Some(drive) => orphans::clear_temporary(drive.as_ref(), |blob| {
+                inner.reclaimer.is_in_flight(blob, number)
+            }),
+            None => Ok(0),
+        };
+        self.inner.readers.on(number).run(clear).await?;
+        self.collect_orphans_of(number, &Arc::default()).await
     }
 }
 
 impl Inner {
     /// Whether blobs may have units of this length.
     fn allows(&self, layout: UnitLayout) -> bool {
-        layout == self.layout || Some(layout) == self.layout.wider()
+        layout == self.options.layout || Some(layout) == self.options.layout.wider()
+    }
+
+    /// A drive, if there is one: it may be out of service, and then says so itself.
+    fn drive(&self, number: DriveNo) -> Option<Arc<dyn Drive>> {
+        let view = self.drives.view();
+        let member = view.member(number)?;
+        let may_serve = matches!(member.standing, Standing::Member | Standing::Draining);
+        member.drive.clone().filter(|_| may_serve)
+    }
+
+    /// The catalogue's row of a blob, or its last one while an answer is read from it.
+    fn row(&self, blob: BlobId) -> Result<Option<CatalogRow>, Error> {
+        match (self.row_of)(blob)? {
+            Some(row) => Ok(Some(row)),
+            None => Ok(self.reclaimer.released_row(blob)),
+        }
+    }
+
+    /// A drive failed an operation.
+    fn drive_failed(&self, number: DriveNo, error: &Error) {
+        if matches!(error, Error::NoSpace { .. }) {
+            self.drives.set_room(number, false);
+        } else {
+            self.drives.suspect(number);
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blobs")
+            .field("drives", &self.drives)
+            .finish_non_exhaustive()
     }
 }
 
@@ -249,5 +487,28 @@ fn room_on(drive: &dyn Drive) -> Result<(), Error> {
 
 /// Empties the temporary folder: first step of opening a store, before any writer exists.
 pub(crate) fn clear_temporary(drive: &dyn Drive) -> Result<u64, Error> {
-    orphans::clear_temporary(drive)
+    orphans::clear_temporary(drive, |_| false)
+}
+
+/// Places the shards of new blobs on these drives: as is `wished` at that moment, where nothing
+/// else is asked for.
+pub(crate) fn placer(
+    drives: DriveSet,
+    wished: impl Fn() -> Redundancy + Send + Sync + 'static,
+) -> Placer {
+    Arc::new(move |policy, blob| {
+        let view = drives.view();
+        if let [only] = view.members() {
+            // What is wrong with it, it says itself.
+            return Ok(Placed {
+                redundancy: Redundancy::SINGLE,
+                drives: vec![only.number],
+            });
+        }
+        let wished = redundancy_for(&view, policy, wished());
+        place(&view, policy, wished, blob).ok_or(Error::TooFewDrives {
+            there: 0,
+            needed: write_quorum(wished),
+        })
+    })
 }

@@ -1,27 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Removing the files of blobs that do not count: abandoned uploads, released blobs, orphans.
+//! Removing the files of blobs that do not count: abandoned uploads, released blobs, shards that
+//! lie elsewhere by now.
 //!
-//! Every blob being written holds a `Ticket`. The ticket is dropped with the writer or with the
-//! proof; unless the blob was adopted by then, its file goes. One thread does all removals, so
-//! that neither a request nor a destructor waits for the drive. What it cannot remove (a crash, a
-//! drive out of service) is found by the orphan collection of the next start.
+//! Every blob being written holds a `Ticket`, and every shard of it a `ShardTicket`. A shard's
+//! ticket is dropped with its writer or with the proof; unless the blob was adopted with that
+//! shard by then, the file goes. One thread for each drive does the removals, so that neither a
+//! request nor a destructor waits for a drive, and no drive for another. What it cannot remove (a
+//! crash, a drive that is away) is found by the orphan collection of the next start, or of the
+//! drive's return.
 //!
 //! A reader that found blobs by a row pins them before it reads: the files of pinned blobs stay
 //! until the last pin is dropped, so an overwrite or a delete never takes bytes away from an
-//! answer that has begun.
+//! answer that has begun. The catalogue forgets a released blob at once; where its files are is
+//! kept here as long as somebody may ask.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::drive::{Drive, DrivePath};
+use super::catalog::CatalogRow;
+use crate::drive::{Drive, DriveNo, DrivePath, DriveSet};
 use crate::error::Error;
 use crate::layout::BlobId;
 
-/// Hands files to the removing thread. Clones share the thread, which ends with the last clone.
+/// Files that rows stop standing for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Departure {
+    /// Nothing refers to the blob any more.
+    Blob {
+        /// The blob.
+        blob: BlobId,
+        /// Its last catalogue row.
+        row: CatalogRow,
+    },
+    /// Shards of the blob lie elsewhere.
+    Shards {
+        /// The blob.
+        blob: BlobId,
+        /// The drives that have none any more.
+        drives: Vec<DriveNo>,
+    },
+}
+
+/// What the committer tells of a departure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Release {
+    /// The commit is on its way. Told before readers can see it.
+    Planned(Departure),
+    /// The commit is on stable storage.
+    Durable(Departure),
+}
+
+/// Hands files to the removing threads. Clones share the threads, which end with the last clone.
 #[derive(Clone, Debug)]
 pub struct BlobReclaimer {
     remover: Arc<Remover>,
@@ -36,104 +70,107 @@ pub struct BlobPin {
     reclaimer: BlobReclaimer,
 }
 
+type Pins = Arc<Mutex<PinTable>>;
+
+#[derive(Debug, Default)]
+struct PinTable {
+    pinned: HashMap<BlobId, Pinned>,
+    /// Blobs whose release is planned and not carried out: the catalogue may have forgotten them.
+    leaving: HashMap<BlobId, CatalogRow>,
+}
+
 /// Pins of one blob.
 #[derive(Debug, Default)]
 struct Pinned {
     count: usize,
-    /// The blob was released meanwhile: its file goes with the last pin.
-    is_released: bool,
+    /// The blob was released meanwhile: its files, which go with the last pin.
+    released: Option<CatalogRow>,
 }
 
-type Pins = Arc<Mutex<HashMap<BlobId, Pinned>>>;
-
-/// The removing thread. Dropping it waits for the thread, so that the drive is let go by then.
-#[derive(Debug)]
+/// The removing threads. Dropping it waits for them, so that the drives are let go by then.
 struct Remover {
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
-    /// Removes in the place of a thread, where jobs are handed over.
-    inline: Option<Arc<dyn Drive>>,
+    drives: DriveSet,
+    inline: bool,
+    threads: Mutex<HashMap<DriveNo, RemovingThread>>,
 }
 
-/// One blob between its first byte and its adoption.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    blob: BlobId,
-    stage: AtomicU8,
-    reclaimer: BlobReclaimer,
+struct RemovingThread {
+    jobs: Sender<Job>,
+    thread: JoinHandle<()>,
+    /// Nothing is sent; closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
-/// How far a blob came after it was written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stage {
-    /// Under its final name, not adopted.
-    Published,
-    /// In the catalogue: not ours to remove any more.
-    Adopted,
-    /// The commit's outcome is unknown: the next start decides by the log.
-    Undecided,
-}
-
-type InFlight = Arc<Flights>;
-
-/// The blobs between their first byte and their adoption.
-#[derive(Debug, Default)]
-struct Flights {
-    /// `true` for those whose writer was dropped while a write was on its way: that write keeps
-    /// the ticket until it ends.
-    blobs: Mutex<HashMap<BlobId, bool>>,
-    /// One of them is gone.
-    landed: Condvar,
-}
-
-impl Flights {
-    fn end(&self, blob: BlobId) {
-        lock(&self.blobs).remove(&blob);
-        self.landed.notify_all();
-    }
-}
-
-#[derive(Debug)]
 enum Job {
-    /// Remove the file; then the blob is no longer in flight.
-    Abandoned(BlobId, DrivePath),
-    /// Remove the file of a blob that left the catalogue.
-    Released(BlobId),
+    /// Remove the file; then its shard is no longer in flight.
+    Remove(DrivePath, Option<FlightEnd>),
     /// Answer when everything before was done.
     Reached(SyncSender<()>),
 }
 
-impl BlobReclaimer {
-    /// Starts the removing thread.
-    pub fn start(drive: Arc<dyn Drive>) -> Result<Self, Error> {
-        let (jobs, queue) = channel();
-        let in_flight = InFlight::default();
-        let pins = Pins::default();
-        let shared = Arc::clone(&in_flight);
-        let keep = Arc::clone(&pins);
-        let thread = thread::Builder::new()
-            .name("strongroom-reclaim".to_owned())
-            .spawn(move || remove_all(drive.as_ref(), &queue, &shared, &keep))
-            .map_err(|source| Error::from_io("start the thread of", "reclaim", source))?;
-        let remover = Remover {
-            jobs: Some(jobs),
-            thread: Some(thread),
-            inline: None,
-        };
-        Ok(Self {
-            remover: Arc::new(remover),
-            in_flight,
-            pins,
-        })
-    }
+type InFlight = Arc<Flights>;
 
-    /// Removes without a thread: when something is handed over, before that call returns. For
-    /// simulations.
-    pub fn inline(drive: Arc<dyn Drive>) -> Self {
+/// The blobs between their first byte and their adoption, and the shards that are being written.
+#[derive(Debug, Default)]
+struct Flights {
+    now: Mutex<InAir>,
+    /// One of them is gone.
+    landed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct InAir {
+    /// `true` for those whose writer was dropped while a write was on its way: that write keeps
+    /// the ticket until it ends.
+    blobs: HashMap<BlobId, bool>,
+    shards: HashSet<(BlobId, DriveNo)>,
+}
+
+/// One blob between its first byte and its adoption. Shared by its shards.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    blob: BlobId,
+    /// Stays in flight for the life of the process.
+    is_undecided: AtomicBool,
+    in_flight: InFlight,
+}
+
+/// One shard's file between its first byte and the commit that counts it. Unless that comes, the
+/// file goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ShardTicket {
+    stage: AtomicU8,
+    reclaimer: BlobReclaimer,
+    /// Taken when this is dropped.
+    flight: Option<FlightEnd>,
+}
+
+/// Ends the flight of a shard when it is dropped.
+#[derive(Debug)]
+struct FlightEnd {
+    blob: BlobId,
+    drive: DriveNo,
+    in_flight: InFlight,
+    /// The blob's flight ends after that of its last shard. None for shards of old blobs.
+    _ticket: Option<Arc<Ticket>>,
+}
+
+/// How far a shard came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Under its final name, not adopted.
+    Published,
+    /// Not ours to remove any more.
+    Kept,
+}
+
+impl BlobReclaimer {
+    /// Removes files of these drives; `inline` on the thread that hands them over.
+    pub fn new(drives: DriveSet, inline: bool) -> Self {
         let remover = Remover {
-            jobs: None,
-            thread: None,
-            inline: Some(drive),
+            drives,
+            inline,
+            threads: Mutex::default(),
         };
         Self {
             remover: Arc::new(remover),
@@ -142,11 +179,45 @@ impl BlobReclaimer {
         }
     }
 
-    /// Removes, some time soon, the file of a blob whose last reference a durable commit
-    /// released. Obligation of the committer: call it only after that commit is on stable
-    /// storage.
-    pub fn released(&self, blob: BlobId) {
-        self.send(Job::Released(blob));
+    /// What the committer says of files that rows stop standing for. Files go some time soon
+    /// after they were said to be released durably.
+    pub fn release(&self, release: Release) {
+        match release {
+            Release::Planned(Departure::Blob { blob, row }) => {
+                lock(&self.pins).leaving.insert(blob, row);
+            }
+            Release::Planned(Departure::Shards { .. }) => {}
+            Release::Durable(Departure::Blob { blob, row }) => {
+                let mut pins = lock(&self.pins);
+                pins.leaving.remove(&blob);
+                if let Some(pinned) = pins.pinned.get_mut(&blob) {
+                    pinned.released = Some(row);
+                    return;
+                }
+                drop(pins);
+                self.remove_blob(blob, &row);
+            }
+            Release::Durable(Departure::Shards { blob, drives }) => {
+                // Readers that have the files open go on; others see the new row.
+                for drive in drives {
+                    self.remove(drive, DrivePath::blob(blob), None);
+                }
+            }
+        }
+    }
+
+    /// The last row of a blob that the catalogue has forgotten while an answer is read from it.
+    /// To be asked after the catalogue.
+    pub(crate) fn released_row(&self, blob: BlobId) -> Option<CatalogRow> {
+        let pins = lock(&self.pins);
+        let of_pin = pins.pinned.get(&blob).and_then(|pinned| pinned.released);
+        of_pin.or_else(|| pins.leaving.get(&blob).copied())
+    }
+
+    /// Whether an answer is read from the blob. For orphan collection, after the catalogue was
+    /// asked: whoever pins a blob after the catalogue has forgotten it does not use it.
+    pub(crate) fn is_pinned(&self, blob: BlobId) -> bool {
+        lock(&self.pins).pinned.contains_key(&blob)
     }
 
     /// Keeps the files of `blobs` as long as the answer lives. The obligation of the caller: look
@@ -154,7 +225,7 @@ impl BlobReclaimer {
     pub(crate) fn pin(&self, blobs: Vec<BlobId>) -> BlobPin {
         let mut pins = lock(&self.pins);
         for blob in &blobs {
-            let pinned = pins.entry(*blob).or_default();
+            let pinned = pins.pinned.entry(*blob).or_default();
             pinned.count = pinned.count.saturating_add(1);
         }
         drop(pins);
@@ -165,71 +236,171 @@ impl BlobReclaimer {
     }
 
     /// Waits until everything handed over so far was done, and what writers gave up is gone.
-    /// Blocks.
+    /// Blocks; a drive that does not answer is waited for only so long.
     pub fn wait(&self) {
-        let mut blobs = lock(&self.in_flight.blobs);
+        let until = Instant::now().checked_add(WAIT_MAX);
+        let left = || {
+            until.map_or(WAIT_MAX, |until| {
+                until.saturating_duration_since(Instant::now())
+            })
+        };
+        let mut now = lock(&self.in_flight.now);
         let given_up = |(blob, given_up): (&BlobId, &bool)| given_up.then_some(*blob);
-        let awaited: Vec<BlobId> = blobs.iter().filter_map(given_up).collect();
-        while awaited.iter().any(|blob| blobs.get(blob) == Some(&true)) && !self.has_ended() {
+        let awaited: Vec<BlobId> = now.blobs.iter().filter_map(given_up).collect();
+        while awaited
+            .iter()
+            .any(|blob| now.blobs.get(blob) == Some(&true))
+            && !left().is_zero()
+        {
             let landed = &self.in_flight.landed;
-            blobs = landed
-                .wait_timeout(blobs, LOOK_AGAIN_AFTER)
+            now = landed
+                .wait_timeout(now, left())
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        drop(blobs);
-        let (reached, wait) = sync_channel(1);
-        self.send(Job::Reached(reached));
-        // An error means that the thread is gone, and the wait over.
-        let _ = wait.recv();
+        drop(now);
+        let threads = lock(&self.remover.threads);
+        let jobs: Vec<_> = threads.values().map(|thread| thread.jobs.clone()).collect();
+        drop(threads);
+        let reached = jobs.into_iter().map(|jobs| {
+            let (reached, wait) = sync_channel(1);
+            // An error means that the thread is gone, and the wait over.
+            let _ = jobs.send(Job::Reached(reached));
+            wait
+        });
+        // First to all of them, then the waits.
+        for wait in reached.collect::<Vec<_>>() {
+            if wait.recv_timeout(left()) == Err(RecvTimeoutError::Timeout) {
+                tracing::warn!("a drive does not answer; files on it are left to the next start");
+            }
+        }
     }
 
-    /// Whether the removing thread is gone, though nobody let go of it.
-    fn has_ended(&self) -> bool {
-        let thread = self.remover.thread.as_ref();
-        thread.is_none_or(JoinHandle::is_finished)
-    }
-
-    /// Whether a writer or a proof of this process still holds the blob.
-    pub(crate) fn is_in_flight(&self, blob: BlobId) -> bool {
-        lock(&self.in_flight.blobs).contains_key(&blob)
+    /// Whether a writer or a proof of this process still holds the blob, or a shard of it is on
+    /// its way to the drive.
+    pub(crate) fn is_in_flight(&self, blob: BlobId, drive: DriveNo) -> bool {
+        let now = lock(&self.in_flight.now);
+        now.blobs.contains_key(&blob) || now.shards.contains(&(blob, drive))
     }
 
     /// Registers a blob that is about to be written.
     pub(crate) fn admit(&self, blob: BlobId) -> Result<Arc<Ticket>, Error> {
-        let mut blobs = lock(&self.in_flight.blobs);
-        if blobs.contains_key(&blob) {
+        let mut now = lock(&self.in_flight.now);
+        if now.blobs.contains_key(&blob) {
             return Err(Error::BlobExists { blob });
         }
-        blobs.insert(blob, false);
-        drop(blobs);
-        let stage = AtomicU8::new(STAGE_WRITING);
+        now.blobs.insert(blob, false);
+        drop(now);
         Ok(Arc::new(Ticket {
             blob,
-            stage,
-            reclaimer: self.clone(),
+            is_undecided: AtomicBool::new(false),
+            in_flight: Arc::clone(&self.in_flight),
         }))
     }
 
-    fn send(&self, job: Job) {
-        if let Some(drive) = &self.remover.inline {
-            return carry_out(drive.as_ref(), job, &self.in_flight, &self.pins);
+    /// Registers a shard that is about to be written: of a new blob with its `ticket`, without one
+    /// of a blob that is there. `None` while another write of it to that drive is not over.
+    pub(crate) fn admit_shard(
+        &self,
+        blob: BlobId,
+        drive: DriveNo,
+        ticket: Option<Arc<Ticket>>,
+    ) -> Option<ShardTicket> {
+        if !lock(&self.in_flight.now).shards.insert((blob, drive)) {
+            return None;
         }
-        // The thread ends only after the last sender: a failure cannot happen, and what it would
-        // leave behind is found at the next start.
-        if let Some(jobs) = &self.remover.jobs {
-            let _ = jobs.send(job);
+        let flight = FlightEnd {
+            blob,
+            drive,
+            in_flight: Arc::clone(&self.in_flight),
+            _ticket: ticket,
+        };
+        Some(ShardTicket {
+            stage: AtomicU8::new(STAGE_WRITING),
+            reclaimer: self.clone(),
+            flight: Some(flight),
+        })
+    }
+
+    fn remove_blob(&self, blob: BlobId, row: &CatalogRow) {
+        for (_, drive) in row.placement.each() {
+            self.remove(drive, DrivePath::blob(blob), None);
+        }
+    }
+
+    fn remove(&self, drive: DriveNo, path: DrivePath, flight: Option<FlightEnd>) {
+        let Remover {
+            drives,
+            inline,
+            threads,
+        } = self.remover.as_ref();
+        if *inline {
+            return carry_out(drives, drive, Job::Remove(path, flight));
+        }
+        let mut threads = lock(threads);
+        let thread = match threads.entry(drive) {
+            std::collections::hash_map::Entry::Occupied(there) => Some(there.into_mut()),
+            std::collections::hash_map::Entry::Vacant(free) => {
+                let started = RemovingThread::start(drives.clone(), drive);
+                started.map(|thread| free.insert(thread))
+            }
+        };
+        // Without a thread, what stays behind is found at the next start.
+        if let Some(thread) = thread {
+            let _ = thread.jobs.send(Job::Remove(path, flight));
+        }
+    }
+}
+
+impl RemovingThread {
+    fn start(drives: DriveSet, drive: DriveNo) -> Option<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let (end, ended) = channel();
+        let run = move || {
+            for job in queue {
+                carry_out(&drives, drive, job);
+            }
+            drop(end);
+        };
+        let builder = thread::Builder::new().name(format!("strongroom-reclaim-{drive}"));
+        match builder.spawn(run) {
+            Ok(thread) => Some(Self {
+                jobs,
+                thread,
+                ended,
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "no thread for removals; the next start removes");
+                None
+            }
         }
     }
 }
 
 impl Drop for Remover {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic there was reported by its own thread.
-            let _ = thread.join();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        let until = Instant::now().checked_add(WAIT_MAX);
+        for RemovingThread {
+            jobs,
+            thread,
+            ended,
+        } in threads.into_values()
+        {
+            drop(jobs);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            // A drive that does not answer keeps its thread; the others are let go.
+            if ended.recv_timeout(left.unwrap_or(WAIT_MAX)) != Err(RecvTimeoutError::Timeout) {
+                // A panic there was reported by its own thread.
+                let _ = thread.join();
+            }
         }
+    }
+}
+
+impl fmt::Debug for Remover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remover").finish_non_exhaustive()
     }
 }
 
@@ -238,20 +409,18 @@ impl Drop for BlobPin {
         let mut free = Vec::new();
         let mut pins = lock(&self.reclaimer.pins);
         for blob in &self.blobs {
-            let Some(pinned) = pins.get_mut(blob) else {
+            let Some(pinned) = pins.pinned.get_mut(blob) else {
                 continue;
             };
             pinned.count = pinned.count.saturating_sub(1);
             if pinned.count == 0 {
-                if pinned.is_released {
-                    free.push(*blob);
-                }
-                pins.remove(blob);
+                free.extend(pinned.released.map(|row| (*blob, row)));
+                pins.pinned.remove(blob);
             }
         }
         drop(pins);
-        for blob in free {
-            self.reclaimer.released(blob);
+        for (blob, row) in free {
+            self.reclaimer.remove_blob(blob, &row);
         }
     }
 }
@@ -263,61 +432,73 @@ impl Ticket {
 
     /// The writer is gone; a write on its way may still hold the ticket.
     pub(crate) fn give_up(&self) {
-        if let Some(given_up) = lock(&self.reclaimer.in_flight.blobs).get_mut(&self.blob) {
+        if let Some(given_up) = lock(&self.in_flight.now).blobs.get_mut(&self.blob) {
             *given_up = true;
         }
     }
 
-    pub(crate) fn reached(&self, stage: Stage) {
-        let stage = match stage {
-            Stage::Published => STAGE_PUBLISHED,
-            Stage::Adopted => STAGE_ADOPTED,
-            Stage::Undecided => STAGE_UNDECIDED,
-        };
-        self.stage.store(stage, Ordering::Release);
+    /// The commit's outcome is unknown: the next start decides by the log, and the orphan
+    /// collection of this process keeps away.
+    pub(crate) fn undecided(&self) {
+        self.is_undecided.store(true, Ordering::Release);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if !self.is_undecided.load(Ordering::Acquire) {
+            lock(&self.in_flight.now).blobs.remove(&self.blob);
+        }
+        self.in_flight.landed.notify_all();
+    }
+}
+
+impl ShardTicket {
+    pub(crate) fn reached(&self, stage: Stage) {
+        let stage = match stage {
+            Stage::Published => STAGE_PUBLISHED,
+            Stage::Kept => STAGE_KEPT,
+        };
+        self.stage.store(stage, Ordering::Release);
+    }
+}
+
+impl Drop for ShardTicket {
+    fn drop(&mut self) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
         let path = match self.stage.load(Ordering::Acquire) {
-            STAGE_WRITING => DrivePath::blob_in_writing(self.blob),
-            STAGE_PUBLISHED => DrivePath::blob(self.blob),
-            STAGE_ADOPTED => {
-                self.reclaimer.in_flight.end(self.blob);
-                return;
-            }
-            // Stays in flight, so that the orphan collection of this process keeps away.
+            STAGE_WRITING => DrivePath::blob_in_writing(flight.blob),
+            STAGE_PUBLISHED => DrivePath::blob(flight.blob),
             _ => return,
         };
-        self.reclaimer.send(Job::Abandoned(self.blob, path));
+        let drive = flight.drive;
+        self.reclaimer.remove(drive, path, Some(flight));
+    }
+}
+
+impl Drop for FlightEnd {
+    fn drop(&mut self) {
+        let key = (self.blob, self.drive);
+        lock(&self.in_flight.now).shards.remove(&key);
     }
 }
 
 const STAGE_WRITING: u8 = 0;
 const STAGE_PUBLISHED: u8 = 1;
-const STAGE_ADOPTED: u8 = 2;
-const STAGE_UNDECIDED: u8 = 3;
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const STAGE_KEPT: u8 = 2;
+/// How long a drive that does not answer is waited for.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
-fn remove_all(drive: &dyn Drive, queue: &Receiver<Job>, in_flight: &Flights, pins: &Pins) {
-    for job in queue {
-        carry_out(drive, job, in_flight, pins);
-    }
-}
-
-fn carry_out(drive: &dyn Drive, job: Job, in_flight: &Flights, pins: &Pins) {
+fn carry_out(drives: &DriveSet, number: DriveNo, job: Job) {
     match job {
-        Job::Abandoned(blob, path) => {
-            remove(drive, &path);
-            in_flight.end(blob);
-        }
-        Job::Released(blob) => {
-            if let Some(pinned) = lock(pins).get_mut(&blob) {
-                pinned.is_released = true;
-                return;
+        Job::Remove(path, flight) => {
+            // What is on a drive that is away is found when it returns.
+            if let Some(drive) = drives.get(number) {
+                remove(drive.as_ref(), &path);
             }
-            remove(drive, &DrivePath::blob(blob));
+            drop(flight);
         }
         // Nobody waits any more: nothing to tell.
         Job::Reached(reached) => drop(reached.send(())),

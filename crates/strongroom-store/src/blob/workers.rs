@@ -8,13 +8,16 @@
 //! Without threads ([`Workers::inline`]) every job runs where it is handed over, to its end: so
 //! a simulation sees the operations of its drives in one order.
 
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::spawn;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 
+use crate::drive::DriveNo;
 use crate::error::Error;
 
 /// A share of the runtime's blocking threads.
@@ -36,6 +39,34 @@ enum Job<T> {
     OnThread(JoinHandle<Result<T, Error>>),
     /// Taken by the one who waits.
     Done(Option<Result<T, Error>>),
+}
+
+/// Workers for each drive, so that no drive waits for another. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct DriveWorkers {
+    /// `None` without threads.
+    pools: Option<Arc<Mutex<HashMap<DriveNo, Workers>>>>,
+    count: usize,
+}
+
+impl DriveWorkers {
+    /// `count` workers for each drive; without threads when `inline`.
+    pub(crate) fn new(count: usize, inline: bool) -> Self {
+        Self {
+            pools: (!inline).then(Arc::default),
+            count,
+        }
+    }
+
+    /// The workers of one drive.
+    pub(crate) fn on(&self, drive: DriveNo) -> Workers {
+        let Some(pools) = &self.pools else {
+            return Workers::inline();
+        };
+        let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = pools.entry(drive);
+        pool.or_insert_with(|| Workers::new(self.count)).clone()
+    }
 }
 
 impl Workers {
@@ -77,6 +108,48 @@ impl Workers {
             done
         }));
         Ok(Running { job })
+    }
+
+    /// Starts `job` as soon as a worker is free, and does not wait for that. What comes back
+    /// takes a job back that still waits for a worker.
+    pub(crate) fn launch(&self, job: impl FnOnce() + Send + 'static) -> Option<AbortHandle> {
+        let Some(free) = &self.free else {
+            job();
+            return None;
+        };
+        let run = |permit: OwnedSemaphorePermit| {
+            spawn_blocking(move || {
+                job();
+                drop(permit);
+            })
+        };
+        if let Ok(permit) = Arc::clone(free).try_acquire_owned() {
+            run(permit);
+            return None;
+        }
+        let free = Arc::clone(free);
+        let waiting = spawn(async move {
+            if let Ok(permit) = free.acquire_owned().await {
+                run(permit);
+            }
+        });
+        Some(waiting.abort_handle())
+    }
+}
+
+impl<T: Send + 'static> Running<T> {
+    /// A job that waits for others: on its own while the caller does something else, or to its end
+    /// when `inline`.
+    pub(crate) async fn task(
+        job: impl Future<Output = Result<T, Error>> + Send + 'static,
+        inline: bool,
+    ) -> Self {
+        let job = if inline {
+            Job::Done(Some(job.await))
+        } else {
+            Job::OnThread(spawn(job))
+        };
+        Self { job }
     }
 }
 

@@ -4,22 +4,25 @@
 //! ```text
 //!   create -> write* -> finish -> BlobProof -> Write::AdoptBlob
 //!     |         |          |          |
-//!     +---------+----------+----------+---- dropped: the file goes
+//!     +---------+----------+----------+---- dropped: the files go
 //! ```
 //!
-//! The checksums are computed and the bytes written on a thread that may block, one buffer behind
-//! the caller: while a buffer is on its way to the drive the caller fills the next one.
+//! Checksums and parity are computed and the bytes written on threads that may block, one buffer
+//! behind the caller: while a buffer is on its way to the drives the caller fills the next one.
+//! What becomes of it there is told in [`super::stripe_writer`].
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::Inner;
 use super::buffer::UnitBuffer;
-use super::reclaim::{Stage, Ticket};
-use super::shard::{ShardHeader, ShardTrailer, UnitSums};
-use super::workers::{Running, Workers};
-use crate::drive::{Drive, DriveFile, DrivePath};
+use super::catalog::Keeping;
+use super::reclaim::Ticket;
+use super::shard_writer::ShardWriter;
+use super::stripe_writer::StripeWriter;
+use super::workers::Running;
 use crate::error::Error;
-use crate::layout::{BlobId, BlobLocation, ShardIndex, UnitLayout};
+use crate::layout::{BlobId, BlobLocation, UnitLayout};
 
 /// Seals the units of one blob in place, before they go to a drive.
 ///
@@ -46,62 +49,45 @@ impl<S: UnitSealer + ?Sized> UnitSealer for &S {
 pub struct BlobWriter<S> {
     sealer: S,
     layout: UnitLayout,
+    units_per_write: usize,
     /// Index of the next unit; `None` behind the last.
     next: Option<u64>,
-    workers: Workers,
+    blobs: Arc<Inner>,
     /// Empty while a write is on its way, and after one failed.
-    writing: Option<Writing>,
-    pending: Option<Running<Writing>>,
+    writing: Option<Box<StripeWriter>>,
+    pending: Option<Running<Box<StripeWriter>>>,
     /// Given up with the writer, unless there is a proof.
     ticket: Option<Arc<Ticket>>,
 }
 
-/// Proof that every byte of a blob is durable under its final name. To be consumed by the commit
-/// that adopts the blob; dropped instead, the file is removed.
+/// Proof that every byte of a blob is durable under its final name, on as many drives as the
+/// write quorum asks for. To be consumed by the commit that adopts the blob; dropped instead, the
+/// files are removed.
 pub struct BlobProof {
     location: BlobLocation,
-    ticket: Arc<Ticket>,
-}
-
-/// The file so far. Moves between the writer and the blocking thread.
-struct Writing {
-    drive: Arc<dyn Drive>,
-    layout: UnitLayout,
-    sums: UnitSums,
-    file: Option<Arc<dyn DriveFile>>,
-    units: u64,
-    sealed_bytes: u64,
-    /// INVARIANT: dropped after the last write ended, since its drop removes the file.
+    keeping: Keeping,
+    shards: Vec<ShardWriter>,
     ticket: Arc<Ticket>,
 }
 
 impl<S: UnitSealer> BlobWriter<S> {
-    pub(crate) fn new(
-        sealer: S,
-        drive: Arc<dyn Drive>,
-        layout: UnitLayout,
-        workers: Workers,
-        ticket: Arc<Ticket>,
-    ) -> Self {
-        let of_writer = Arc::clone(&ticket);
-        let writing = Writing {
-            drive,
-            layout,
-            sums: UnitSums::new(ticket.blob(), ShardIndex(0)),
-            file: None,
-            units: 0,
-            sealed_bytes: 0,
-            ticket,
-        };
+    pub(super) fn new(sealer: S, blobs: Arc<Inner>, writing: StripeWriter) -> Self {
         Self {
             sealer,
-            layout,
+            layout: writing.layout(),
+            units_per_write: usize::try_from(writing.stripes().stripe_units()).unwrap_or(1),
             next: Some(0),
-            workers,
-            writing: Some(writing),
+            blobs,
+            ticket: Some(Arc::clone(writing.ticket())),
+            writing: Some(Box::new(writing)),
             pending: None,
-            ticket: Some(of_writer),
         }
+    }
+
+    /// How many units are best handed over at once: whole stripes are written from where they were
+    /// sealed, others are gathered first.
+    pub fn units_per_write(&self) -> usize {
+        self.units_per_write
     }
 
     /// Seals and appends the first `used_units` units of `buffer`, all of them full, and more will
@@ -152,21 +138,17 @@ impl<S: UnitSealer> BlobWriter<S> {
         if used_units == 0 {
             return Ok(());
         }
-        let mut writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        let started = self.workers.start(move || {
-            writing.append(buffer)?;
-            Ok(writing)
-        });
-        self.pending = Some(started.await?);
+        let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
+        self.pending = Some(writing.append(&self.blobs, buffer).await?);
         Ok(())
     }
 
     /// Makes the blob durable under its final name: trailer, rename, flush of the file, flush of
-    /// the folder.
+    /// the folder, on every drive that has a shard of it.
     pub async fn finish(mut self) -> Result<BlobProof, Error> {
         self.settle().await?;
         let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        let proof = self.workers.run(move || writing.finish()).await?;
+        let proof = writing.finish(&self.blobs).await?;
         self.ticket = None;
         Ok(proof)
     }
@@ -191,6 +173,20 @@ impl<S> Drop for BlobWriter<S> {
 }
 
 impl BlobProof {
+    pub(super) fn new(
+        location: BlobLocation,
+        keeping: Keeping,
+        shards: Vec<ShardWriter>,
+        ticket: Arc<Ticket>,
+    ) -> Self {
+        Self {
+            location,
+            keeping,
+            shards,
+            ticket,
+        }
+    }
+
     /// Where the blob is: what a version row keeps.
     pub fn location(&self) -> BlobLocation {
         self.location
@@ -201,101 +197,22 @@ impl BlobProof {
         self.location.blob
     }
 
-    /// The commit with the blob's catalogue row is durable and visible to readers: the file
-    /// stays.
-    pub fn adopted(self) {
-        self.ticket.reached(Stage::Adopted);
+    /// How it is kept: what the catalogue says of it.
+    pub fn keeping(&self) -> Keeping {
+        self.keeping
     }
 
-    /// Whether the commit is durable is not known (its flush failed): the file stays until the
+    /// The commit with the blob's catalogue row is durable and visible to readers: the files
+    /// stay.
+    pub fn adopted(self) {
+        self.shards.into_iter().for_each(ShardWriter::keep);
+    }
+
+    /// Whether the commit is durable is not known (its flush failed): the files stay until the
     /// next start, which has the log to decide by.
     pub fn undecided(self) {
-        self.ticket.reached(Stage::Undecided);
-    }
-}
-
-impl Writing {
-    fn blob(&self) -> BlobId {
-        self.ticket.blob()
-    }
-
-    fn file(&mut self) -> Result<Arc<dyn DriveFile>, Error> {
-        if let Some(file) = &self.file {
-            return Ok(Arc::clone(file));
-        }
-        let file = self
-            .drive
-            .create(&DrivePath::blob_in_writing(self.blob()))?;
-        file.write_at(0, &ShardHeader::single(self.blob(), self.layout).to_bytes())?;
-        Ok(Arc::clone(self.file.insert(file)))
-    }
-
-    fn append(&mut self, mut buffer: UnitBuffer) -> Result<(), Error> {
-        let full_units = self.layout.unit_count(self.sealed_bytes) == self.units
-            && self
-                .sealed_bytes
-                .is_multiple_of(u64::from(self.layout.unit_bytes()));
-        if !full_units {
-            return Err(Error::Misuse {
-                what: "a unit written behind a short one",
-            });
-        }
-        if buffer.last_len() == 0 {
-            return Err(Error::Misuse {
-                what: "an empty unit",
-            });
-        }
-        let offset = self.layout.file_offset(self.units).ok_or(TOO_LONG)?;
-        let units = u64::try_from(buffer.capacity_units()).map_err(|_| TOO_LONG)?;
-        let sealed = units
-            .checked_sub(1)
-            .and_then(|full| full.checked_mul(u64::from(self.layout.unit_bytes())))
-            .zip(u64::try_from(buffer.last_len()).ok())
-            .and_then(|(full, last)| full.checked_add(last));
-        let sealed_bytes = sealed
-            .and_then(|sealed| self.sealed_bytes.checked_add(sealed))
-            .ok_or(TOO_LONG)?;
-
-        let bytes = buffer.file_bytes_mut();
-        self.sums.write(self.layout, self.units, bytes);
-        super::room_on(self.drive.as_ref())?;
-        self.file()?.write_at(offset, bytes)?;
-        metrics::counter!("strongroom_blob_bytes_written_total")
-            .increment(u64::try_from(bytes.len()).unwrap_or(0));
-        self.units = self.units.checked_add(units).ok_or(TOO_LONG)?;
-        self.sealed_bytes = sealed_bytes;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<BlobProof, Error> {
-        let blob = self.blob();
-        let end = self
-            .layout
-            .slots_bytes(self.sealed_bytes)
-            .and_then(|slots| slots.checked_add(u64::from(crate::layout::HEADER_BYTES)))
-            .ok_or(TOO_LONG)?;
-        let file = self.file()?;
-        let trailer =
-            ShardTrailer::new(blob, self.layout, self.sealed_bytes, &[]).ok_or(TOO_LONG)?;
-        file.write_at(end, &trailer.to_bytes())?;
-        let published = DrivePath::blob(blob);
-        self.drive
-            .rename(&DrivePath::blob_in_writing(blob), &published)?;
-        self.ticket.reached(Stage::Published);
-        // The name first, then both flushes: a journaling file system commits bytes and name with
-        // the first one, and has nothing left to do for the second. A crash in between leaves a
-        // file without a catalogue row, which the next start removes.
-        file.sync()?;
-        self.drive.sync_folder(published.folder())?;
-        let location = BlobLocation {
-            blob,
-            sealed_bytes: self.sealed_bytes,
-            layout: self.layout,
-        };
-        Ok(BlobProof {
-            location,
-            ticket: self.ticket,
-        })
+        self.ticket.undecided();
+        self.shards.into_iter().for_each(ShardWriter::keep);
     }
 }
 

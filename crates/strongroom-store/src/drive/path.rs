@@ -101,6 +101,15 @@ impl DrivePath {
         (*self == Self::blob(id)).then_some(id)
     }
 
+    /// The blob of a shard file that is being written, if this is the name of one.
+    pub fn blob_in_writing_id(&self) -> Option<BlobId> {
+        if self.name.len() != 32 {
+            return None;
+        }
+        let id = BlobId(u128::from_str_radix(&self.name, 16).ok()?.to_be_bytes());
+        (*self == Self::blob_in_writing(id)).then_some(id)
+    }
+
     /// A file of the vault.
     pub fn vault(id: [u8; 16]) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::limits::{COMMIT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, WRITES_PER_COMMIT_MAX};
 use super::row::INDEX_TABLE;
-use crate::blob::BlobProof;
+use crate::blob::{BlobProof, Placement, ShardSet};
 use crate::error::Error;
 use crate::layout::BlobId;
 
@@ -15,8 +15,11 @@ pub struct TableId(pub u16);
 
 impl TableId {
     /// The blobs that rows refer to; written only through [`Write::AdoptBlob`],
-    /// [`Write::ShareBlob`] and [`Write::ReleaseBlob`].
+    /// [`Write::ShareBlob`], [`Write::ReleaseBlob`] and [`Write::MoveShards`].
     pub const BLOB_CATALOGUE: Self = Self(30);
+    /// The blobs that have not all of their shards, by how many more they can lose; written along
+    /// with the catalogue.
+    pub const OWED_SHARDS: Self = Self(26);
 }
 
 /// The place of a commit in the one order of all commits.
@@ -115,6 +118,18 @@ pub enum Write {
     ShareBlob(BlobId),
     /// The blob loses a reference; without any it is removed after the commit is durable.
     ReleaseBlob(BlobId),
+    /// Shards of the blob lie elsewhere now, or are owed. Refused with [`Error::ShardsChanged`]
+    /// when they do not lie as `expected` any more. Obligation of the caller: the shards that are
+    /// not owed are durable where they are said to be. Files on drives that the blob leaves are
+    /// removed after the commit is durable.
+    MoveShards {
+        /// The blob.
+        blob: BlobId,
+        /// Where its shards lie, and which are owed.
+        expected: (Placement, ShardSet),
+        /// Where they lie from now on, and which are owed.
+        to: (Placement, ShardSet),
+    },
 }
 
 impl fmt::Debug for Write {
@@ -128,6 +143,7 @@ impl fmt::Debug for Write {
             Self::AdoptBlob(proof) => write!(f, "AdoptBlob({})", proof.location().blob),
             Self::ShareBlob(blob) => write!(f, "ShareBlob({blob})"),
             Self::ReleaseBlob(blob) => write!(f, "ReleaseBlob({blob})"),
+            Self::MoveShards { blob, .. } => write!(f, "MoveShards({blob})"),
         }
     }
 }
@@ -193,12 +209,15 @@ impl Batch {
                     prefix,
                     value,
                 } => (*table, prefix.len().saturating_add(8), value.len()),
-                Write::AdoptBlob(_) | Write::ShareBlob(_) | Write::ReleaseBlob(_) => {
-                    bytes = bytes.saturating_add(64);
+                Write::AdoptBlob(_)
+                | Write::ShareBlob(_)
+                | Write::ReleaseBlob(_)
+                | Write::MoveShards { .. } => {
+                    bytes = bytes.saturating_add(CATALOGUE_BYTES_MAX);
                     continue;
                 }
             };
-            if table == TableId::BLOB_CATALOGUE {
+            if table == TableId::BLOB_CATALOGUE || table == TableId::OWED_SHARDS {
                 return Err(Error::InvalidBatch {
                     reason: "the blob catalogue is not written directly",
                 });
@@ -218,6 +237,9 @@ impl Batch {
         Ok(BatchCost { rows, bytes })
     }
 }
+
+/// Bytes of a catalogue row and of what lists the blob as owed shards, at most.
+const CATALOGUE_BYTES_MAX: usize = 192;
 
 fn check_key(table: TableId, len: usize) -> Result<(), Error> {
     if table == INDEX_TABLE {

@@ -30,9 +30,8 @@ use super::log::{ChainHash, RecordHeader, encode_record};
 use super::recovery::{Recovered, applied_op};
 use super::stream;
 use crate::at_rest::AtRest;
-use crate::blob::BlobProof;
+use crate::blob::{BlobProof, Release};
 use crate::error::Error;
-use crate::layout::BlobId;
 
 /// What becomes of a commit.
 pub(crate) type Outcome = Result<CommitSeq, CommitError>;
@@ -56,8 +55,8 @@ pub(crate) enum Command {
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
-/// Called with the blobs that nothing refers to any more, after that is durable.
-pub type ReleasedBlobs = Arc<dyn Fn(BlobId) + Send + Sync>;
+/// Told of every file that rows stop standing for: before readers see so, and after it is durable.
+pub type ReleasedBlobs = Arc<dyn Fn(Release) + Send + Sync>;
 
 /// What the committer, the readers and the checkpointer have in common.
 #[derive(Debug)]
@@ -272,6 +271,9 @@ impl Committer {
             first_seq: self.last_seq.saturating_add(1),
             prev_hash: self.chain,
         };
+        for departure in &released {
+            (self.released)(Release::Planned(departure.clone()));
+        }
         let done = self.write(&header, &body).and_then(|chain| {
             self.last_seq = header.last_seq();
             self.chain = chain;
@@ -286,8 +288,8 @@ impl Committer {
         self.shared
             .set_applied(self.writer.position(self.last_seq, self.chain));
         adopted.succeed();
-        for blob in released {
-            (self.released)(blob);
+        for departure in released {
+            (self.released)(Release::Durable(departure));
         }
         metrics::counter!("strongroom_table_commits_total").increment(u64::from(count));
         Ok(())

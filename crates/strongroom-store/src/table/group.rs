@@ -16,7 +16,7 @@ use super::index::Index;
 use super::limits::{ROWS_PER_COMMIT_MAX, SEQ_MAX};
 use super::row::{index_key, open_row, seal_row};
 use crate::at_rest::AtRest;
-use crate::blob::{BlobProof, CatalogRow};
+use crate::blob::{BlobProof, CatalogRow, Departure};
 use crate::error::Error;
 use crate::layout::BlobId;
 
@@ -31,8 +31,8 @@ pub(crate) struct Group {
     pub(crate) ops: Vec<IndexOp>,
     /// Blobs that belong to the store once the group is durable.
     pub(crate) adopted: Vec<BlobProof>,
-    /// Blobs that nothing refers to once the group is durable.
-    pub(crate) released: Vec<BlobId>,
+    /// Files that nothing refers to once the group is durable.
+    pub(crate) released: Vec<Departure>,
 }
 
 /// Takes the commits of one group in order.
@@ -56,7 +56,7 @@ enum Change {
 struct Changes {
     by_key: BTreeMap<Vec<u8>, Change>,
     adopted: Vec<BlobProof>,
-    released: Vec<BlobId>,
+    released: Vec<Departure>,
 }
 
 impl<'a> Planner<'a> {
@@ -222,61 +222,98 @@ impl<'a> Planner<'a> {
                 }
                 Write::AdoptBlob(proof) => {
                     let location = proof.location();
-                    let key = index_key(TableId::BLOB_CATALOGUE, &location.blob.0);
-                    if self.catalogued(&changes, &key, location.blob)?.is_some() {
-                        return Err(Error::BlobExists {
-                            blob: location.blob,
-                        });
+                    let blob = location.blob;
+                    if self.catalogued(&changes, blob)?.is_some() {
+                        return Err(Error::BlobExists { blob });
                     }
-                    let row = CatalogRow::adopted(location, seq);
-                    changes.by_key.insert(key, Change::Value(row.encode()));
+                    let row = CatalogRow::adopted(location, proof.keeping(), seq);
+                    changes.catalogue(blob, None, Some(&row));
                     changes.adopted.push(proof);
                 }
                 Write::ShareBlob(blob) => {
-                    let key = index_key(TableId::BLOB_CATALOGUE, &blob.0);
-                    let row = self
-                        .catalogued(&changes, &key, blob)?
-                        .ok_or(Error::BlobNotFound { blob })?;
-                    let row = row.shared().ok_or(Error::TooLarge {
+                    let row = self.known(&changes, blob)?;
+                    let shared = row.shared().ok_or(Error::TooLarge {
                         what: "the number of references to a blob",
                     })?;
-                    changes.by_key.insert(key, Change::Value(row.encode()));
+                    changes.catalogue(blob, Some(&row), Some(&shared));
                 }
                 Write::ReleaseBlob(blob) => {
-                    let key = index_key(TableId::BLOB_CATALOGUE, &blob.0);
-                    let row = self
-                        .catalogued(&changes, &key, blob)?
-                        .ok_or(Error::BlobNotFound { blob })?;
-                    let change = if let Some(row) = row.released() {
-                        Change::Value(row.encode())
-                    } else {
-                        changes.released.push(blob);
-                        Change::Gone
-                    };
-                    changes.by_key.insert(key, change);
+                    let row = self.known(&changes, blob)?;
+                    let after = row.released();
+                    changes.catalogue(blob, Some(&row), after.as_ref());
+                    if after.is_none() {
+                        changes.released.push(Departure::Blob { blob, row });
+                    }
+                }
+                Write::MoveShards { blob, expected, to } => {
+                    let row = self.known(&changes, blob)?;
+                    if (row.placement, row.owed) != (expected.0, expected.1.bits()) {
+                        return Err(Error::ShardsChanged { blob });
+                    }
+                    let moved = row.moved(to.0, to.1);
+                    if moved.keeping().is_none() {
+                        return Err(Error::InvalidBatch {
+                            reason: "shards moved that do not fit the blob's redundancy",
+                        });
+                    }
+                    changes.catalogue(blob, Some(&row), Some(&moved));
+                    let left = |(_, drive)| to.0.shard_on(drive).is_none().then_some(drive);
+                    let drives: Vec<_> = row.placement.each().filter_map(left).collect();
+                    if !drives.is_empty() {
+                        changes.released.push(Departure::Shards { blob, drives });
+                    }
                 }
             }
         }
         Ok(changes)
     }
 
+    /// The catalogue row of a blob that must be there.
+    fn known(&self, changes: &Changes, blob: BlobId) -> Result<CatalogRow, Error> {
+        self.catalogued(changes, blob)?
+            .ok_or(Error::BlobNotFound { blob })
+    }
+
     /// The catalogue row of a blob as the batch sees it.
-    fn catalogued(
-        &self,
-        changes: &Changes,
-        key: &[u8],
-        blob: BlobId,
-    ) -> Result<Option<CatalogRow>, Error> {
-        match changes.by_key.get(key) {
+    fn catalogued(&self, changes: &Changes, blob: BlobId) -> Result<Option<CatalogRow>, Error> {
+        let key = index_key(TableId::BLOB_CATALOGUE, &blob.0);
+        match changes.by_key.get(&key) {
             Some(Change::Value(value)) => CatalogRow::decode(blob, value).map(Some),
             Some(Change::Gone) => Ok(None),
             None => {
-                let Some(stored) = self.stored(key)? else {
+                let Some(stored) = self.stored(&key)? else {
                     return Ok(None);
                 };
-                let row = open_row(self.at_rest, key, &stored)?;
+                let row = open_row(self.at_rest, &key, &stored)?;
                 CatalogRow::decode(blob, &row.value).map(Some)
             }
         }
     }
 }
+
+impl Changes {
+    /// Puts a blob's catalogue row in the place of the one before, and its place in the list of
+    /// owed shards.
+    ///
+    /// INVARIANT: the only place where the two are written, so they never differ.
+    fn catalogue(&mut self, blob: BlobId, before: Option<&CatalogRow>, after: Option<&CatalogRow>) {
+        let owed = |row: Option<&CatalogRow>| row.and_then(|row| row.owed_key(blob));
+        let (listed, list) = (owed(before), owed(after));
+        if listed != list {
+            if let Some(key) = listed {
+                let key = index_key(TableId::OWED_SHARDS, &key);
+                self.by_key.insert(key, Change::Gone);
+            }
+            if let Some(key) = list {
+                let key = index_key(TableId::OWED_SHARDS, &key);
+                self.by_key.insert(key, Change::Value(OWED_ROW.to_vec()));
+            }
+        }
+        let change = after.map_or(Change::Gone, |row| Change::Value(row.encode()));
+        let key = index_key(TableId::BLOB_CATALOGUE, &blob.0);
+        self.by_key.insert(key, change);
+    }
+}
+
+/// A row of the table of owed shards says everything with its key.
+const OWED_ROW: [u8; 1] = [1];

@@ -10,6 +10,7 @@ use strongroom_store::drive::{Drive, DrivePath, Folder};
 use strongroom_store::{Batch, BlobId, BlobLocation, Error, Store, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
+use crate::blob_drives::{Cluster, code};
 use crate::stage::{self, UNIT};
 
 const OLD: BlobId = BlobId([0x01; 16]);
@@ -237,6 +238,74 @@ async fn a_lying_flush_never_gives_wrong_bytes() {
         damaged > 10 && missing > 10 && intact > 10,
         "{damaged} {missing} {intact}"
     );
+}
+
+/// Blobs over several drives: one drive, some, or all of them lose their power at an operation of
+/// an upload; then the machine goes, too. All or nothing, and no file that no row stands for.
+#[tokio::test(flavor = "multi_thread")]
+async fn dur_d1_power_loss_at_every_operation_over_several_drives() {
+    for (count, data, parity) in [(3_usize, 2, 1), (4, 2, 2), (6, 4, 2)] {
+        let redundancy = code(data, parity);
+        let bytes = stage::bytes(77, 17 * UNIT + 3);
+        let begin = |seed: u64| {
+            let base = seed * 100;
+            let drives = (base..).take(count).map(SimDrive::new).collect::<Vec<_>>();
+            async move { Cluster::on(drives, redundancy, false).await.unwrap() }
+        };
+        let upload = |cluster: &Cluster| {
+            let (store, bytes) = (cluster.store.clone(), bytes.clone());
+            async move {
+                let Ok(proof) = stage::write(&store, NEW, &bytes, 8).await else {
+                    return Fact::No;
+                };
+                let batch = Batch {
+                    preconditions: Vec::new(),
+                    writes: vec![Write::AdoptBlob(proof)],
+                };
+                match store.tables().commit(batch).await {
+                    Ok(_) => Fact::Yes,
+                    Err(_) => Fact::Unknown,
+                }
+            }
+        };
+        let cluster = begin(0).await;
+        for drive in &cluster.drives {
+            drive.set_plan(FaultPlan::default());
+        }
+        assert_eq!(upload(&cluster).await, Fact::Yes);
+        let longest = cluster.drives.iter().map(SimDrive::operations).max();
+        let (mut there, mut gone) = (0, 0);
+        for at in 0..=longest.unwrap() {
+            for hit in [1, parity.into(), count] {
+                let note = format!("{redundancy}, {hit} drives at operation {at}");
+                let seed = at * 7 + u64::try_from(hit).unwrap() + 1;
+                let cluster = begin(seed).await;
+                // The last ones; the first one has the tables, too.
+                for drive in cluster.drives.iter().rev().take(hit) {
+                    drive.set_plan(FaultPlan::new([Fault::CrashAt(at)]));
+                }
+                let fact = upload(&cluster).await;
+                let after: Vec<SimDrive> = cluster.drives.iter().map(SimDrive::crash).collect();
+                drop(cluster);
+                let cluster = Cluster::on(after, redundancy, false).await.unwrap();
+                let found = cluster.store.catalogued(NEW).unwrap();
+                assert!(
+                    fact == Fact::Unknown || found.is_some() == (fact == Fact::Yes),
+                    "{note}"
+                );
+                if let Some(entry) = found {
+                    let read = stage::read_all(&cluster.store, &entry.location).await;
+                    assert!(read.unwrap() == bytes, "{note}");
+                    cluster.store.blobs().verify(&entry.location).await.unwrap();
+                    there += 1;
+                } else {
+                    gone += 1;
+                }
+                assert_eq!(cluster.files(), cluster.catalogued_files(), "{note}");
+            }
+        }
+        assert!(there > 0 && gone > 0, "{there} {gone}");
+    }
 }
 
 /// Files of other programs in our folders are none of our business.

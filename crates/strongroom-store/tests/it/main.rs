@@ -12,6 +12,8 @@
 )]
 
 mod blob;
+mod blob_drives;
+mod blob_slow;
 mod codec;
 mod crash;
 mod drive;

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use strongroom_store::blob::BlobOptions;
-use strongroom_store::drive::Drive;
-use strongroom_store::layout::UnitLayout;
+use strongroom_store::blob::{BlobOptions, Patience};
+use strongroom_store::drive::{Drive, DriveNo, DriveSet, SetMember};
+use strongroom_store::layout::{DriveUid, Redundancy, UnitLayout};
+use strongroom_store::table::TableOptions;
 use strongroom_store::{
     AtRest, Batch, BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions, Write,
 };
@@ -33,6 +34,47 @@ pub(crate) async fn open(drive: Arc<dyn Drive>) -> Result<Store, Error> {
         },
     )
     .await
+}
+
+/// Drives of one cluster, in facilities of `per_facility` drives each.
+pub(crate) fn set_of(drives: &[Arc<dyn Drive>], per_facility: usize) -> DriveSet {
+    let members = drives.iter().zip(0_u8..).map(|(drive, number)| {
+        let facility = usize::from(number) / per_facility;
+        SetMember::online(
+            DriveNo(u16::from(number)),
+            DriveUid([number; 16]),
+            format!("f{facility}"),
+            Arc::clone(drive),
+        )
+    });
+    DriveSet::new(members.collect()).unwrap()
+}
+
+/// Opens a store whose blobs are spread over a set.
+pub(crate) async fn open_on(
+    set: DriveSet,
+    redundancy: Redundancy,
+    patience: Patience,
+    inline: bool,
+) -> Result<Store, Error> {
+    let at_rest: Arc<dyn AtRest> = Arc::new(TestSealer::new(1));
+    let blobs = BlobOptions {
+        layout: layout(),
+        patience,
+        inline,
+        ..BlobOptions::default()
+    };
+    let tables = TableOptions {
+        inline,
+        ..TableOptions::default()
+    };
+    let options = StoreOptions {
+        redundancy,
+        blobs,
+        tables,
+        ..StoreOptions::default()
+    };
+    Store::open_over(set, at_rest, options).await
 }
 
 pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {

@@ -410,6 +410,7 @@ async fn shared_blob_goes_with_its_last_reference() {
 
 #[test]
 fn released_blobs_are_told_only_after_the_flush() {
+    use strongroom_store::blob::Release;
     use strongroom_testkit::{Fault, FaultPlan};
     let drive = SimDrive::new(1);
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -421,7 +422,11 @@ fn released_blobs_are_told_only_after_the_flush() {
         sealer(),
         index,
         small(),
-        Arc::new(move |blob: BlobId| hear.lock().unwrap().push(blob)),
+        Arc::new(move |release| {
+            if let Release::Durable(departure) = release {
+                hear.lock().unwrap().push(departure);
+            }
+        }),
     )
     .unwrap();
     let outcome = commit(

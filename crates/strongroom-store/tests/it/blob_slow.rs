@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A drive that stops answering: writes go on without it, and reads around it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use strongroom_store::blob::{Patience, ShardSet};
+use strongroom_store::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
+use strongroom_store::layout::{Redundancy, ShardIndex};
+use strongroom_store::{BlobId, Error, Store, Write};
+use strongroom_testkit::SimDrive;
+
+use crate::stage::{self, UNIT};
+
+const BLOB: BlobId = BlobId([0xB0; 16]);
+
+/// Short, and far longer than any drive of these tests takes that answers.
+const PATIENCE: Patience = Patience {
+    write: Duration::from_millis(400),
+    quorum: Duration::from_mins(1),
+    read: Duration::from_millis(200),
+    avoid: Duration::from_mins(10),
+};
+
+/// A drive that hangs in operations on blobs while the gate is shut.
+#[derive(Clone, Debug)]
+struct Hanging {
+    drive: SimDrive,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct HangingFile {
+    file: Arc<dyn DriveFile>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn set(&self, shut: bool) {
+        *self.is_shut.lock().unwrap() = shut;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.is_shut.lock().unwrap();
+        drop(self.moved.wait_while(shut, |shut| *shut).unwrap());
+    }
+
+    fn pass_blobs(&self, folder: Folder) {
+        if matches!(folder, Folder::Blobs(_) | Folder::Temporary) {
+            self.pass();
+        }
+    }
+}
+
+impl Hanging {
+    fn new(seed: u64) -> Self {
+        Self {
+            drive: SimDrive::new(seed),
+            gate: Arc::default(),
+        }
+    }
+
+    fn wrap(&self, file: Arc<dyn DriveFile>, folder: Folder) -> Arc<dyn DriveFile> {
+        if matches!(folder, Folder::Blobs(_) | Folder::Temporary) {
+            let gate = Arc::clone(&self.gate);
+            return Arc::new(HangingFile { file, gate });
+        }
+        file
+    }
+
+    fn has_files(&self) -> bool {
+        let of_blobs =
+            |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
+        self.drive.files().iter().any(of_blobs)
+    }
+}
+
+impl Drive for Hanging {
+    fn label(&self) -> String {
+        self.drive.label()
+    }
+
+    fn health(&self) -> HealthState {
+        self.drive.health()
+    }
+
+    fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+        self.gate.pass_blobs(path.folder());
+        Ok(self.wrap(self.drive.create(path)?, path.folder()))
+    }
+
+    fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+        self.gate.pass_blobs(path.folder());
+        let file = self.drive.open(path, access)?;
+        Ok(file.map(|file| self.wrap(file, path.folder())))
+    }
+
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.gate.pass_blobs(to.folder());
+        self.drive.rename(from, to)
+    }
+
+    fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
+        self.gate.pass_blobs(path.folder());
+        self.drive.remove(path)
+    }
+
+    fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
+        self.drive.list(folder)
+    }
+
+    fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
+        self.gate.pass_blobs(folder);
+        self.drive.sync_folder(folder)
+    }
+
+    fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+        self.drive.read_small(path)
+    }
+
+    fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+        self.drive.replace(path, bytes)
+    }
+
+    fn index_dir(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+impl DriveFile for HangingFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        self.gate.pass();
+        self.file.read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.gate.pass();
+        self.file.write_at(offset, bytes)
+    }
+
+    fn truncate(&self, len: u64) -> Result<(), Error> {
+        self.file.truncate(len)
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        self.gate.pass();
+        self.file.sync()
+    }
+
+    fn len(&self) -> Result<u64, Error> {
+        self.gate.pass();
+        self.file.len()
+    }
+}
+
+async fn open(drives: &[Hanging], redundancy: Redundancy) -> Store {
+    let shared: Vec<Arc<dyn Drive>> = drives
+        .iter()
+        .map(|drive| Arc::new(drive.clone()) as Arc<dyn Drive>)
+        .collect();
+    let set = stage::set_of(&shared, shared.len());
+    let store = stage::open_on(set, redundancy, PATIENCE, false)
+        .await
+        .unwrap();
+    store.orphans_collected().await.unwrap();
+    store
+}
+
+fn code(data: u8, parity: u8) -> Redundancy {
+    Redundancy::new(data, parity).unwrap()
+}
+
+/// A write does not end before the hanging drive would have: it ends at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn dur_d10_a_hanging_drive_stops_no_write_and_its_shard_is_owed() {
+    for (data, parity) in [(1, 1), (2, 2), (4, 2)] {
+        let redundancy = code(data, parity);
+        let drives: Vec<_> = (0..u64::from(redundancy.shards()))
+            .map(Hanging::new)
+            .collect();
+        let store = open(&drives, redundancy).await;
+        let slow = &drives[1];
+        slow.gate.set(true);
+        let bytes = stage::bytes(1, 40 * UNIT + 3);
+        for number in 0..20_u8 {
+            let blob = BlobId([number; 16]);
+            let proof = stage::write(&store, blob, &bytes, 8).await.unwrap();
+            let shard = proof.keeping().placement.shard_on(DriveNo(1)).unwrap();
+            assert_eq!(
+                proof.keeping().owed,
+                ShardSet::EMPTY.with(shard),
+                "{redundancy}"
+            );
+            let location = proof.location();
+            stage::commit(&store, Write::AdoptBlob(proof)).await;
+            assert_eq!(stage::read_all(&store, &location).await.unwrap(), bytes);
+        }
+        assert_eq!(store.owed(None, 100).unwrap().len(), 20);
+        // It answers again: what it was about to write goes, some time soon.
+        slow.gate.set(false);
+        for _ in 0..3_000 {
+            if !slow.has_files() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(!slow.has_files(), "{:?}", slow.drive.files());
+        for number in 0..20 {
+            let entry = store.catalogued(BlobId([number; 16])).unwrap().unwrap();
+            let read = stage::read_all(&store, &entry.location).await.unwrap();
+            assert_eq!(read, bytes);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dur_d10_a_hanging_drive_stops_no_read() {
+    for (data, parity) in [(1, 1), (2, 1), (4, 2)] {
+        let redundancy = code(data, parity);
+        let drives: Vec<_> = (0..u64::from(redundancy.shards()))
+            .map(Hanging::new)
+            .collect();
+        let store = open(&drives, redundancy).await;
+        let bytes = stage::bytes(1, 40 * UNIT + 3);
+        let location = stage::put(&store, BLOB, &bytes).await;
+        let keeping = store.catalogued(BLOB).unwrap().unwrap().keeping;
+        // Opened before; one file of it, too.
+        let reader = store.blobs().open(&location).await.unwrap();
+        reader.read(0, 1).await.unwrap();
+        let first = keeping.placement.drive(ShardIndex(0)).unwrap();
+        let slow = &drives[usize::from(first.0)];
+        slow.gate.set(true);
+        for unit in 0..40 {
+            let read = reader.read(u64::try_from(unit).unwrap(), 1).await.unwrap();
+            assert_eq!(read.slot(0), &bytes[unit * UNIT..(unit + 1) * UNIT]);
+        }
+        assert_eq!(stage::read_all(&store, &location).await.unwrap(), bytes);
+        assert!(store.blobs().damage().is_empty(), "late is no damage");
+        slow.gate.set(false);
+        assert_eq!(stage::read_all(&store, &location).await.unwrap(), bytes);
+    }
+}
+
+/// Without a shard to spare the answer comes when the drive answers, and is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_shard_is_waited_for_when_there_is_no_other() {
+    let drives: Vec<_> = (0..3).map(Hanging::new).collect();
+    let store = open(&drives, code(2, 1)).await;
+    let bytes = stage::bytes(1, 20 * UNIT);
+    let location = stage::put(&store, BLOB, &bytes).await;
+    let placement = store.catalogued(BLOB).unwrap().unwrap().keeping.placement;
+    let of = |shard| &drives[usize::from(placement.drive(ShardIndex(shard)).unwrap().0)];
+    assert!(of(2).drive.rot(&DrivePath::blob(BLOB), 64 + 5, 1));
+    of(0).gate.set(true);
+    let blobs = store.blobs().clone();
+    let mut read = tokio::spawn(async move { blobs.read(&location, 0, 1).await });
+    let early = tokio::time::timeout(Duration::from_millis(900), &mut read).await;
+    assert!(early.is_err(), "there was nothing to answer with");
+    of(0).gate.set(false);
+    assert_eq!(read.await.unwrap().unwrap().slot(0), &bytes[..UNIT]);
+}
