@@ -18,7 +18,7 @@ use crate::response::{Answer, AuditFacts};
 use crate::s3::Operation;
 
 /// Request headers that hold no secret and decide something.
-const REQUEST_HEADERS: [&str; 31] = [
+const REQUEST_HEADERS: [&str; 36] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-context",
@@ -33,7 +33,12 @@ const REQUEST_HEADERS: [&str; 31] = [
     "x-amz-copy-source-if-unmodified-since",
     "x-amz-copy-source-server-side-encryption-customer-algorithm",
     "x-amz-copy-source-server-side-encryption-customer-key-md5",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-max-parts",
     "x-amz-metadata-directive",
+    "x-amz-object-attributes",
+    "x-amz-part-number-marker",
     "x-amz-tagging-directive",
     "x-amz-storage-class",
     "x-amz-acl",
@@ -53,7 +58,8 @@ const REQUEST_HEADERS: [&str; 31] = [
 ];
 
 /// Query parameters that may be recorded; all others are credentials or unknown.
-const REQUEST_PARAMETERS: [&str; 25] = [
+const REQUEST_PARAMETERS: [&str; 32] = [
+    "attributes",
     "continuation-token",
     "delete",
     "delimiter",
@@ -71,18 +77,25 @@ const REQUEST_PARAMETERS: [&str; 25] = [
     "part-number-marker",
     "partNumber",
     "prefix",
+    "response-cache-control",
     "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
     "response-content-type",
     "start-after",
     "upload-id-marker",
     "uploadId",
     "uploads",
+    "version-id-marker",
     "versionId",
+    "versioning",
+    "versions",
     "response-expires",
 ];
 
 /// Answer headers that tell what a write did.
-const RESPONSE_HEADERS: [&str; 8] = [
+const RESPONSE_HEADERS: [&str; 9] = [
+    "x-amz-delete-marker",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-context",

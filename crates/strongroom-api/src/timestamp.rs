@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! HTTP dates in headers (RFC 9110, 5.6.7).
+//! HTTP dates in headers (RFC 9110, 5.6.7), and times that clients write in documents.
 
 use jiff::Timestamp;
 
@@ -26,6 +26,12 @@ pub(crate) fn parse_http_date(text: &str) -> Option<u64> {
             .ok()
     })?;
     u64::try_from(time.timestamp().as_second()).ok()
+}
+
+/// A time as documents have it (ISO 8601, with its offset from UTC) as whole Unix seconds.
+pub(crate) fn parse_iso8601(text: &str) -> Option<u64> {
+    let time: Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_second()).ok()
 }
 
 fn at(unix_ms: u64) -> Timestamp {

@@ -64,36 +64,66 @@ pub(crate) fn check_read(
     Ok(())
 }
 
+/// What conditions of writes and deletes compare with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Current<'r> {
+    pub etag: &'r str,
+    pub size: u64,
+    pub last_modified_ms: u64,
+}
+
 /// Decide whether a write with `conditions` may replace what is there (`None`: nothing).
 pub(crate) fn check_write(
     conditions: &WriteConditions,
-    current_etag: Option<&str>,
+    current: Option<Current<'_>>,
     object_key: &str,
 ) -> Result<(), Error> {
-    match (&conditions.if_match, current_etag) {
-        (Some(_), None) => {
-            return Err(Error::NoSuchKey {
+    let failed = |condition| Err(Error::PreconditionFailed { condition });
+    let Some(current) = current else {
+        // A size and a time are compared with what is there; only an ETag asks for something.
+        return match conditions.if_match {
+            Some(_) => Err(Error::NoSuchKey {
                 object_key: object_key.to_owned(),
-            });
-        }
-        (Some(wanted), Some(etag)) if wanted != "*" && wanted != etag => {
-            return Err(Error::PreconditionFailed {
-                condition: "If-Match",
-            });
-        }
+            }),
+            None => Ok(()),
+        };
+    };
+    match &conditions.if_match {
+        Some(wanted) if wanted != "*" && wanted != current.etag => return failed("If-Match"),
         _ => {}
     }
-    if conditions.if_none_match_any && current_etag.is_some() {
-        return Err(Error::PreconditionFailed {
-            condition: "If-None-Match",
-        });
+    if conditions.if_none_match_any {
+        return failed("If-None-Match");
+    }
+    // Clients are shown whole seconds.
+    if conditions
+        .if_last_modified
+        .is_some_and(|wanted| wanted != current.last_modified_ms / 1000)
+    {
+        return failed("x-amz-if-match-last-modified-time");
+    }
+    if conditions
+        .if_size
+        .is_some_and(|wanted| wanted != current.size)
+    {
+        return failed("x-amz-if-match-size");
     }
     Ok(())
 }
 
 /// Whether a write is conditional at all.
 pub(crate) fn is_conditional(conditions: &WriteConditions) -> bool {
-    conditions.if_match.is_some() || conditions.if_none_match_any
+    conditions.if_none_match_any || conditions.if_match.is_some() || tells_of_object(conditions)
+}
+
+/// Whether the outcome tells something about an object beyond that there is one.
+pub(crate) fn tells_of_object(conditions: &WriteConditions) -> bool {
+    conditions
+        .if_match
+        .as_deref()
+        .is_some_and(|etag| etag != "*")
+        || conditions.if_last_modified.is_some()
+        || conditions.if_size.is_some()
 }
 
 fn any_matches(list: &[String], etag: &str) -> bool {
@@ -246,29 +276,98 @@ mod tests {
 
     #[test]
     fn write_table() {
-        let if_match = |v: &str| WriteConditions {
-            if_match: Some(v.to_owned()),
-            if_none_match_any: false,
+        let none = WriteConditions::default();
+        let if_match = |etag: &str| WriteConditions {
+            if_match: Some(etag.to_owned()),
+            ..Default::default()
         };
         let none_match = WriteConditions {
-            if_match: None,
             if_none_match_any: true,
+            ..Default::default()
         };
-        assert!(check_write(&WriteConditions::default(), Some("e"), "k").is_ok());
-        assert!(check_write(&if_match("e"), Some("e"), "k").is_ok());
-        assert!(check_write(&if_match("*"), Some("e"), "k").is_ok());
-        assert!(check_write(&none_match, None, "k").is_ok());
-        assert!(matches!(
-            check_write(&if_match("x"), Some("e"), "k"),
-            Err(Error::PreconditionFailed { .. })
-        ));
-        assert!(matches!(
-            check_write(&if_match("*"), None, "k"),
-            Err(Error::NoSuchKey { .. })
-        ));
-        assert!(matches!(
-            check_write(&none_match, Some("e"), "k"),
-            Err(Error::PreconditionFailed { .. })
-        ));
+        let at = |seconds| WriteConditions {
+            if_last_modified: Some(seconds),
+            ..Default::default()
+        };
+        let size = |bytes| WriteConditions {
+            if_size: Some(bytes),
+            ..Default::default()
+        };
+        let current = Current {
+            etag: "e",
+            size: 7,
+            last_modified_ms: 10_999,
+        };
+        for (conditions, there, not_there) in [
+            (none, "ok", "ok"),
+            (if_match("e"), "ok", "404"),
+            (if_match("*"), "ok", "404"),
+            (if_match("x"), "If-Match", "404"),
+            (if_match(""), "If-Match", "404"),
+            (none_match, "If-None-Match", "ok"),
+            (at(10), "ok", "ok"),
+            (at(9), "x-amz-if-match-last-modified-time", "ok"),
+            (at(11), "x-amz-if-match-last-modified-time", "ok"),
+            (at(u64::MAX), "x-amz-if-match-last-modified-time", "ok"),
+            (size(7), "ok", "ok"),
+            (size(0), "x-amz-if-match-size", "ok"),
+            (size(8), "x-amz-if-match-size", "ok"),
+            (
+                WriteConditions {
+                    if_size: Some(8),
+                    if_last_modified: Some(10),
+                    ..if_match("e")
+                },
+                "x-amz-if-match-size",
+                "404",
+            ),
+            (
+                WriteConditions {
+                    if_size: Some(7),
+                    if_last_modified: Some(10),
+                    ..if_match("x")
+                },
+                "If-Match",
+                "404",
+            ),
+        ] {
+            let word = |result| match result {
+                Ok(()) => "ok",
+                Err(Error::PreconditionFailed { condition }) => condition,
+                Err(Error::NoSuchKey { .. }) => "404",
+                Err(other) => panic!("{other}"),
+            };
+            let got = word(check_write(&conditions, Some(current), "k"));
+            assert_eq!(got, there, "{conditions:?}");
+            let got = word(check_write(&conditions, None, "k"));
+            assert_eq!(got, not_there, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn who_compares_reads() {
+        let default = WriteConditions::default;
+        let any = WriteConditions {
+            if_match: Some("*".to_owned()),
+            ..default()
+        };
+        assert!(is_conditional(&any) && !tells_of_object(&any));
+        assert!(!is_conditional(&default()) && !tells_of_object(&default()));
+        for conditions in [
+            WriteConditions {
+                if_match: Some("e".to_owned()),
+                ..default()
+            },
+            WriteConditions {
+                if_size: Some(0),
+                ..any.clone()
+            },
+            WriteConditions {
+                if_last_modified: Some(0),
+                ..default()
+            },
+        ] {
+            assert!(is_conditional(&conditions) && tells_of_object(&conditions));
+        }
     }
 }

@@ -167,8 +167,8 @@ impl Objects {
                 max_size: PUT_BYTES_MAX,
             });
         }
-        let etag = current.as_ref().and_then(Found::etag);
-        check_write(&input.conditions, etag, &input.object_key)
+        let current = current.as_ref().and_then(Found::current);
+        check_write(&input.conditions, current, &input.object_key)
             .map_err(|error| bucket.hide(scope, error))?;
         let oek = self.unlock_source(scope, &opened, request).await?;
         let wrap_key =

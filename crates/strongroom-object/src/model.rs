@@ -272,13 +272,17 @@ pub trait BodySource: Send {
 /// A boxed request body.
 pub type Body = Pin<Box<dyn BodySource>>;
 
-/// Conditions of a write.
+/// Conditions of a write or a delete.
 #[derive(Debug, Clone, Default)]
 pub struct WriteConditions {
     /// The current ETag must be this one (without quotes; `*`: any object must exist).
     pub if_match: Option<String>,
     /// No object may exist.
     pub if_none_match_any: bool,
+    /// What is there, if anything, must be of this time, Unix seconds. Deletes only.
+    pub if_last_modified: Option<u64>,
+    /// What is there, if anything, must have this many plaintext bytes. Deletes only.
+    pub if_size: Option<u64>,
 }
 
 /// Conditions of a read or of a copy source. ETags without quotes, `*` for any.

@@ -9,6 +9,7 @@ use strongroom_store::{Blobs, Store, Tables};
 
 use crate::authorize::{Action, Permit, Resource, authorize};
 use crate::compat::Compat;
+use crate::conditions::tells_of_object;
 use crate::error::Error;
 use crate::model::{ObjectName, Scope, WriteConditions};
 use crate::rows::{self, BucketRow};
@@ -206,8 +207,8 @@ impl Bucket {
         authorize(scope.caller, action, resource, owner, conditions)
     }
 
-    /// Ask whether a write may be made to depend on what is there: who compares with an ETag reads
-    /// from the object.
+    /// Ask whether a write may be made to depend on what is there: who compares with an ETag, a
+    /// size or a time reads from the object.
     pub(crate) fn may_compare(
         &self,
         scope: Scope<'_>,
@@ -215,9 +216,10 @@ impl Bucket {
         object_key: &str,
         conditions: &WriteConditions,
     ) -> Result<(), Error> {
-        match conditions.if_match.as_deref() {
-            None | Some("*") => Ok(()),
-            Some(_) => self.authorize_object(scope, action, object_key).map(drop),
+        if tells_of_object(conditions) {
+            self.authorize_object(scope, action, object_key).map(drop)
+        } else {
+            Ok(())
         }
     }
 

@@ -100,8 +100,8 @@ impl Objects {
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let content_length = input.content_length.within_one_put()?;
         let current = self.find_version(&bucket, &input.object_key)?;
-        let etag = current.as_ref().and_then(Found::etag);
-        check_write(&input.conditions, etag, &input.object_key)
+        let current = current.as_ref().and_then(Found::current);
+        check_write(&input.conditions, current, &input.object_key)
             .map_err(|error| bucket.hide(scope, error))?;
         let wrap_key =
             encryption::begin(self, scope, &bucket, &input.object_key, encryption).await?;

@@ -18,7 +18,7 @@ use std::ops::Bound;
 use strongroom_store::{Batch, BlobId, BlobPin, CommitError, Precondition, Row, Write};
 
 use crate::authorize::{Action, Permit};
-use crate::conditions::{check_write, is_conditional};
+use crate::conditions::{Current, check_write, is_conditional};
 use crate::error::Error;
 use crate::model::WriteConditions;
 use crate::objects::{Bucket, Objects, random_uid};
@@ -65,9 +65,13 @@ impl Found {
         self.entry.id(self.stamp)
     }
 
-    /// The ETag of the object; a delete marker has none.
-    pub(crate) fn etag(&self) -> Option<&str> {
-        self.entry.object().map(|row| row.etag.as_str())
+    /// What conditions compare with; a delete marker has nothing of it.
+    pub(crate) fn current(&self) -> Option<Current<'_>> {
+        self.entry.object().map(|row| Current {
+            etag: row.etag.as_str(),
+            size: row.size,
+            last_modified_ms: row.created_ms,
+        })
     }
 }
 
@@ -402,7 +406,7 @@ impl Objects {
             let newest = self.find_version(&bucket, object_key)?;
             check_write(
                 conditions,
-                newest.as_ref().and_then(Found::etag),
+                newest.as_ref().and_then(Found::current),
                 object_key,
             )?;
             let mut null_at = None;
@@ -496,7 +500,11 @@ impl Objects {
         permit.covers(&[Action::DeleteObjectVersion], &bucket.name, object_key)?;
         for _ in 0..COMMIT_TRIES_MAX {
             let found = self.find_by_id(bucket, object_key, id)?;
-            check_write(conditions, found.as_ref().and_then(Found::etag), object_key)?;
+            check_write(
+                conditions,
+                found.as_ref().and_then(Found::current),
+                object_key,
+            )?;
             let Some(found) = found else {
                 return Ok(None);
             };

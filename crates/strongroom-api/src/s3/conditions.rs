@@ -7,7 +7,7 @@ use strongroom_object::{ReadConditions, WriteConditions};
 use super::S3Request;
 use super::names;
 use crate::error::S3Error;
-use crate::timestamp::parse_http_date;
+use crate::timestamp::{parse_http_date, parse_iso8601};
 
 /// Conditions of GetObject and HeadObject.
 pub(crate) fn read(req: &S3Request) -> Result<ReadConditions, S3Error> {
@@ -65,7 +65,54 @@ pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
     Ok(WriteConditions {
         if_match,
         if_none_match_any,
+        ..WriteConditions::default()
     })
+}
+
+/// Conditions of DeleteObject.
+pub(crate) fn delete(req: &S3Request) -> Result<WriteConditions, S3Error> {
+    let (time, size) = (names::IF_MATCH_LAST_MODIFIED_TIME, names::IF_MATCH_SIZE);
+    Ok(WriteConditions {
+        if_match: if_match(req)?,
+        if_last_modified: req
+            .header(&time)?
+            .map(|text| last_modified(time.as_str(), text))
+            .transpose()?,
+        if_size: req
+            .header(&size)?
+            .map(|text| object_size(size.as_str(), text))
+            .transpose()?,
+        ..WriteConditions::default()
+    })
+}
+
+/// A time that an object must be of, Unix seconds: as headers have it, or as documents do.
+pub(crate) fn last_modified(argument: &str, text: &str) -> Result<u64, S3Error> {
+    parse_http_date(text)
+        .or_else(|| parse_iso8601(text))
+        .ok_or_else(|| S3Error::invalid_argument("The time is not valid.", argument, text))
+}
+
+/// A size that an object must have.
+pub(crate) fn object_size(argument: &str, text: &str) -> Result<u64, S3Error> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| S3Error::invalid_argument("The size is not valid.", argument, text))
+}
+
+/// One ETag of a document, or `*`. A weak one and a list match nothing that is stored, and are
+/// refused: a condition that cannot be kept must not look kept.
+pub(crate) fn one_etag(argument: &str, text: &str) -> Result<String, S3Error> {
+    match strong(parse_etags(text)).as_slice() {
+        [one] if !one.is_empty() => Ok(one.clone()),
+        _ => Err(S3Error::invalid_argument(
+            "The ETag is not valid.",
+            argument,
+            text,
+        )),
+    }
 }
 
 /// `If-Match` of a write or a delete: one ETag, or any.
@@ -172,6 +219,52 @@ mod tests {
         assert_eq!(parse("\"open"), [tag(false, "open")]);
         assert!(parse(" , ,").is_empty());
         assert!(parse("").is_empty());
+    }
+
+    #[test]
+    fn sec_n74_what_a_delete_compares_with_is_one_thing() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "1994-11-06T08:49:37Z",
+            "1994-11-06T08:49:37.999Z",
+            "1994-11-06T09:49:37+01:00",
+        ] {
+            assert_eq!(last_modified("a", text).unwrap(), 784_111_777, "{text}");
+        }
+        for bad in [
+            "",
+            "0",
+            "784111777",
+            "yesterday",
+            "1994-11-06",
+            "1994-11-06T08:49:37",
+            "1994-13-06T08:49:37Z",
+            "1960-01-01T00:00:00Z",
+            "Sun, 06 Nov 1994",
+        ] {
+            assert!(last_modified("a", bad).is_err(), "{bad}");
+        }
+        assert_eq!(object_size("a", "0").unwrap(), 0);
+        assert_eq!(object_size("a", "18446744073709551615").unwrap(), u64::MAX);
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.0",
+            "0x1",
+            " 1",
+            "1 ",
+            "18446744073709551616",
+            "one",
+        ] {
+            assert!(object_size("a", bad).is_err(), "{bad}");
+        }
+        for (text, etag) in [("e", "e"), ("\"e\"", "e"), ("*", "*"), (" \"a,b\" ", "a,b")] {
+            assert_eq!(one_etag("a", text).unwrap(), etag);
+        }
+        for bad in ["", " ", "\"\"", "W/\"e\"", "a,b", "\"a\",\"b\"", ","] {
+            assert!(one_etag("a", bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

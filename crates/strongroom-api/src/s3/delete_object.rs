@@ -3,20 +3,18 @@
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{DeleteObject, WriteConditions};
+use strongroom_object::DeleteObject;
 
 use super::{S3Request, conditions, names, upload};
 use crate::error::{S3Code, S3Error};
 use crate::response::Answer;
 
 /// Conditions and permissions that this server cannot honour on a delete.
-const REFUSED: [HeaderName; 7] = [
+const REFUSED: [HeaderName; 5] = [
     header::IF_NONE_MATCH,
     header::IF_MODIFIED_SINCE,
     header::IF_UNMODIFIED_SINCE,
     names::MFA,
-    HeaderName::from_static("x-amz-if-match-last-modified-time"),
-    HeaderName::from_static("x-amz-if-match-size"),
     HeaderName::from_static("x-amz-bypass-governance-retention"),
 ];
 
@@ -28,10 +26,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
         version_id: req.version_id()?,
-        conditions: WriteConditions {
-            if_match: conditions::if_match(req)?,
-            if_none_match_any: false,
-        },
+        conditions: conditions::delete(req)?,
     };
     let output = req
         .objects()

@@ -6,12 +6,13 @@
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use strongroom_audit::{
     Category, Durability, EventDetail, EventError, EventSource, Receipt, Resource,
 };
 use strongroom_object::{DeleteObject, DeleteObjectOutput, WriteConditions};
 
+use super::conditions::{last_modified, object_size, one_etag};
 use super::request::version_id;
 use super::{S3Request, checksum_headers, names};
 use crate::error::{S3Code, S3Error};
@@ -109,23 +110,44 @@ fn refuse_for_the_bucket(deletions: &mut Vec<Deletion<'_>>) -> Result<(), S3Erro
 struct ObjectToDelete {
     object_key: String,
     version_id: Option<String>,
-    /// Whether it names an ETag, a size or a time that must hold.
-    conditional: bool,
+    /// What it must be, as it was written.
+    etag: Option<String>,
+    last_modified: Option<String>,
+    size: Option<String>,
 }
 
 impl ObjectToDelete {
     /// The request as the conductor takes it.
     fn input(&self, bucket: &str) -> Result<DeleteObject, S3Error> {
-        if self.conditional {
-            return Err(S3Error::not_implemented("A condition on a deletion"));
-        }
         let id = self.version_id.as_deref();
+        let etag = self.etag.as_deref();
+        let time = self.last_modified.as_deref();
+        let size = self.size.as_deref();
         Ok(DeleteObject {
             bucket: bucket.to_owned(),
             object_key: self.object_key.clone(),
             version_id: id.map(|id| version_id("VersionId", id)).transpose()?,
-            conditions: WriteConditions::default(),
+            conditions: WriteConditions {
+                if_match: etag.map(|e| one_etag("ETag", e)).transpose()?,
+                if_last_modified: time
+                    .map(|time| last_modified("LastModifiedTime", time))
+                    .transpose()?,
+                if_size: size.map(|size| object_size("Size", size)).transpose()?,
+                ..WriteConditions::default()
+            },
         })
+    }
+
+    /// The elements of the document besides the key, as they were written.
+    fn elements(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("VersionId", &self.version_id),
+            ("ETag", &self.etag),
+            ("LastModifiedTime", &self.last_modified),
+            ("Size", &self.size),
+        ]
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text.as_deref()?)))
     }
 }
 
@@ -196,16 +218,13 @@ impl Asked {
                     &["Key", "VersionId", "ETag", "LastModifiedTime", "Size"],
                     &[],
                 )?;
-                let conditional = ["ETag", "LastModifiedTime", "Size"]
-                    .iter()
-                    .any(|name| object.child(name).is_some());
+                let text = |name| Ok::<_, Malformed>(object.text_of(name)?.map(str::to_owned));
                 Ok(ObjectToDelete {
                     object_key: object.required("Key")?.to_owned(),
-                    version_id: object
-                        .text_of("VersionId")?
-                        .filter(|id| !id.is_empty())
-                        .map(str::to_owned),
-                    conditional,
+                    version_id: text("VersionId")?.filter(|id| !id.is_empty()),
+                    etag: text("ETag")?,
+                    last_modified: text("LastModifiedTime")?,
+                    size: text("Size")?,
                 })
             })
             .collect::<Result<Vec<_>, Malformed>>()?;
@@ -232,7 +251,9 @@ pub(crate) fn fuzz(body: &[u8]) {
     for object in &asked.objects {
         xml.open("Object");
         xml.text("Key", &object.object_key);
-        xml.optional("VersionId", object.version_id.as_deref());
+        for (name, text) in object.elements() {
+            xml.text(name, text);
+        }
         xml.close();
     }
     // Escaping may make the document longer than a request may be.
@@ -303,10 +324,23 @@ fn document<'o>(outcomes: impl Iterator<Item = &'o Outcome>, quiet: bool) -> Byt
 fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
     let object = &outcome.object;
     let mut detail = EventDetail::new(EventSource::S3, "DeleteObject", Category::Data, false);
-    detail.request_parameters = match &object.version_id {
-        Some(id) => json!({"bucketName": bucket, "key": object.object_key, "versionId": id}),
-        None => json!({"bucketName": bucket, "key": object.object_key}),
-    };
+    let mut parameters = Map::new();
+    parameters.insert("bucketName".to_owned(), bucket.into());
+    parameters.insert("key".to_owned(), object.object_key.as_str().into());
+    for (name, text) in object.elements() {
+        let name = match name {
+            "VersionId" => "versionId",
+            "ETag" => "if-match",
+            "LastModifiedTime" => "x-amz-if-match-last-modified-time",
+            "Size" => "x-amz-if-match-size",
+            other => other,
+        };
+        parameters.insert(name.to_owned(), text.into());
+    }
+    detail.request_parameters = Value::Object(parameters);
+    if let Some(Ok(deleted)) = &outcome.result {
+        detail.response_elements = response_elements(deleted);
+    }
     detail.resources = vec![
         Resource {
             type_name: "AWS::S3::Object",
@@ -329,6 +363,23 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
         }),
     };
     detail
+}
+
+/// What came of it, in the words of DeleteObject's own event: bytes went for good unless there is a
+/// marker, and its id is what came.
+fn response_elements(deleted: &DeleteObjectOutput) -> Value {
+    let mut elements = Map::new();
+    if deleted.delete_marker {
+        elements.insert(names::DELETE_MARKER.to_string(), "true".into());
+    }
+    if let Some(id) = deleted.version_id {
+        elements.insert(names::VERSION_ID.to_string(), id.to_string().into());
+    }
+    if elements.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(elements)
+    }
 }
 
 const OBJECTS_MAX: usize = 1_000;
@@ -361,9 +412,18 @@ mod tests {
         assert_eq!(asked.objects[0].object_key, " a ");
         assert_eq!(asked.objects[1].object_key, "b\r");
         assert_eq!(asked.objects[1].version_id.as_deref(), Some("null"));
-        assert!(asked.objects.iter().all(|object| !object.conditional));
-        let asked = parse("<Delete><Object><Key>a</Key><ETag>e</ETag></Object></Delete>").unwrap();
-        assert!(asked.objects[0].conditional && !asked.quiet);
+        assert!(asked.objects.iter().all(|object| object.etag.is_none()));
+        let asked = parse(
+            "<Delete><Object><Key>a</Key><ETag>\"e\"</ETag><Size>7</Size><LastModifiedTime>Sun, \
+             06 Nov 1994 08:49:37 GMT</LastModifiedTime></Object></Delete>",
+        )
+        .unwrap();
+        assert!(!asked.quiet);
+        let conditions = asked.objects[0].input("b").unwrap().conditions;
+        assert_eq!(conditions.if_match.as_deref(), Some("e"));
+        assert_eq!(conditions.if_size, Some(7));
+        assert_eq!(conditions.if_last_modified, Some(784_111_777));
+        assert!(!conditions.if_none_match_any);
     }
 
     #[test]
@@ -437,7 +497,9 @@ mod tests {
             object: ObjectToDelete {
                 object_key: object_key.to_owned(),
                 version_id: None,
-                conditional: false,
+                etag: None,
+                last_modified: None,
+                size: None,
             },
             result: Some(result),
         };

@@ -36,6 +36,8 @@ names! {
     OBJECT_LOCK_LEGAL_HOLD = "x-amz-object-lock-legal-hold";
     WRITE_OFFSET = "x-amz-write-offset-bytes";
     MFA = "x-amz-mfa";
+    IF_MATCH_LAST_MODIFIED_TIME = "x-amz-if-match-last-modified-time";
+    IF_MATCH_SIZE = "x-amz-if-match-size";
     VERSION_ID = "x-amz-version-id";
     COPY_SOURCE_VERSION_ID = "x-amz-copy-source-version-id";
     DELETE_MARKER = "x-amz-delete-marker";

@@ -107,7 +107,7 @@ async fn sec_n45_each_name_is_refused_by_itself() {
         .text();
     assert!(!text.contains("<Deleted>"), "{text}");
     assert_eq!(text.matches("<Error>").count(), 4, "{text}");
-    for code in ["KeyTooLongError", "NotImplemented", "InvalidArgument"] {
+    for code in ["KeyTooLongError", "PreconditionFailed", "InvalidArgument"] {
         assert!(
             text.contains(&format!("<Code>{code}</Code>")),
             "{code}: {text}"
@@ -205,4 +205,231 @@ async fn sec_n45_a_thousand_names_and_no_more() {
     let mut call = delete(&house, &list(&["a"]));
     call.path = "/none".to_owned();
     call.send().await.refused(404, "NoSuchBucket");
+}
+
+/// One entry, and the code it is answered with.
+async fn entry(house: &House, name: &str, elements: &str) -> String {
+    let body = format!("<Delete><Object><Key>{name}</Key>{elements}</Object></Delete>");
+    let reply = delete(house, &body).send().await;
+    let text = reply.expect(StatusCode::OK).text();
+    match text
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"))
+    {
+        Some((code, _)) => code.to_owned(),
+        None => "Deleted".to_owned(),
+    }
+}
+
+async fn put(house: &House, name: &str) -> String {
+    let call = house.call("PUT", &format!("/bucket/{name}"));
+    let reply = call.body("seven b").send().await;
+    let reply = reply.expect(StatusCode::OK);
+    reply.headers["etag"].to_str().unwrap().to_owned()
+}
+
+const AT: &str = "Mon, 21 Sep 2026 14:13:20 GMT";
+
+#[tokio::test]
+async fn sec_n74_entries_keep_their_conditions() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let etag = put(&house, "a").await;
+    let bare = etag.trim_matches('"').to_owned();
+    let refused = "PreconditionFailed";
+    let failing = [
+        "<ETag>another</ETag>".to_owned(),
+        "<ETag>\"another\"</ETag>".to_owned(),
+        "<Size>0</Size>".to_owned(),
+        "<Size>8</Size>".to_owned(),
+        "<Size>18446744073709551615</Size>".to_owned(),
+        "<LastModifiedTime>Mon, 21 Sep 2026 14:13:19 GMT</LastModifiedTime>".to_owned(),
+        "<LastModifiedTime>2026-09-21T14:13:21Z</LastModifiedTime>".to_owned(),
+        format!("<ETag>{bare}</ETag><Size>6</Size>"),
+        format!("<ETag>x</ETag><Size>7</Size><LastModifiedTime>{AT}</LastModifiedTime>"),
+    ];
+    for elements in &failing {
+        assert_eq!(entry(&house, "a", elements).await, refused, "{elements}");
+    }
+    for elements in [
+        "<ETag></ETag>",
+        "<ETag>W/\"x\"</ETag>",
+        "<ETag>a,b</ETag>",
+        "<Size></Size>",
+        "<Size>-7</Size>",
+        "<Size>7.0</Size>",
+        "<LastModifiedTime></LastModifiedTime>",
+        "<LastModifiedTime>yesterday</LastModifiedTime>",
+        "<LastModifiedTime>1790000000</LastModifiedTime>",
+    ] {
+        let code = entry(&house, "a", elements).await;
+        assert_eq!(code, "InvalidArgument", "{elements}");
+    }
+    let twice = "<Delete><Object><Key>a</Key><Size>7</Size><Size>7</Size></Object></Delete>";
+    delete(&house, twice)
+        .send()
+        .await
+        .refused(400, "MalformedXML");
+    house
+        .call("GET", "/bucket/a")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+
+    for elements in [
+        format!("<ETag>{bare}</ETag>"),
+        format!("<ETag>{}</ETag>", etag.replace('"', "&quot;")),
+        "<ETag>*</ETag>".to_owned(),
+        "<Size>7</Size>".to_owned(),
+        format!("<LastModifiedTime>{AT}</LastModifiedTime>"),
+        "<LastModifiedTime>2026-09-21T14:13:20.000Z</LastModifiedTime>".to_owned(),
+        format!("<Size>7</Size><ETag>{bare}</ETag><LastModifiedTime>{AT}</LastModifiedTime>"),
+    ] {
+        put(&house, "b").await;
+        assert_eq!(entry(&house, "b", &elements).await, "Deleted", "{elements}");
+        let gone = house.call("GET", "/bucket/b").send().await;
+        gone.refused(404, "NoSuchKey");
+    }
+    // Nothing is there: a size and a time are compared with nothing, an ETag asks for something.
+    for (elements, code) in [
+        ("<Size>7</Size>", "Deleted"),
+        (
+            "<LastModifiedTime>2026-09-21T14:13:20Z</LastModifiedTime>",
+            "Deleted",
+        ),
+        ("<ETag>*</ETag>", refused),
+        ("<ETag>x</ETag>", refused),
+        ("<ETag>x</ETag><Size>7</Size>", refused),
+    ] {
+        assert_eq!(entry(&house, "never", elements).await, code, "{elements}");
+    }
+}
+
+#[tokio::test]
+async fn sec_n74_one_entry_that_fails_leaves_the_others() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    for name in ["a", "b", "c"] {
+        put(&house, name).await;
+    }
+    let body = "<Delete><Object><Key>a</Key><ETag>x</ETag></Object><Object><Key>b</Key><Size>7</Size>\
+                </Object><Object><Key>c</Key><Size>8</Size></Object></Delete>";
+    let text = delete(&house, body)
+        .send()
+        .await
+        .expect(StatusCode::OK)
+        .text();
+    assert_eq!(text.matches("<Deleted>").count(), 1, "{text}");
+    assert_eq!(
+        text.matches("<Code>PreconditionFailed</Code>").count(),
+        2,
+        "{text}"
+    );
+    for (name, there) in [("a", true), ("b", false), ("c", true)] {
+        let reply = house.call("HEAD", &format!("/bucket/{name}")).send().await;
+        assert_eq!(reply.status == StatusCode::OK, there, "{name}");
+    }
+    let events = house.events().await;
+    let deletes: Vec<_> = events
+        .iter()
+        .filter(|event| event["eventName"] == "DeleteObject")
+        .collect();
+    assert_eq!(deletes[0]["requestParameters"]["if-match"], "x");
+    assert_eq!(deletes[0]["errorCode"], "PreconditionFailed");
+    assert_eq!(deletes[1]["requestParameters"]["x-amz-if-match-size"], "7");
+    assert!(deletes[1]["errorCode"].is_null());
+    assert_eq!(deletes[2]["requestParameters"]["x-amz-if-match-size"], "8");
+}
+
+#[tokio::test]
+async fn sec_n74_the_headers_of_one_delete_mean_the_same() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    put(&house, "a").await;
+    let call = |name: &str, value: &str| house.call("DELETE", "/bucket/a").header(name, value);
+    let (time, size) = ("x-amz-if-match-last-modified-time", "x-amz-if-match-size");
+    for (name, value) in [
+        (size, "6"),
+        (size, "70"),
+        (time, "Mon, 21 Sep 2026 14:13:21 GMT"),
+    ] {
+        call(name, value)
+            .send()
+            .await
+            .refused(412, "PreconditionFailed");
+    }
+    for (name, value) in [
+        (size, ""),
+        (size, "x"),
+        (size, "-1"),
+        (time, ""),
+        (time, "now"),
+    ] {
+        call(name, value)
+            .send()
+            .await
+            .refused(400, "InvalidArgument");
+    }
+    call(size, "7").header(time, "Mon, 21 Sep 2026 14:13:21 GMT");
+    house
+        .call("GET", "/bucket/a")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    let both = call(size, "7").header(time, AT).send().await;
+    both.expect(StatusCode::NO_CONTENT);
+    house
+        .call("GET", "/bucket/a")
+        .send()
+        .await
+        .refused(404, "NoSuchKey");
+}
+
+#[tokio::test]
+async fn events_tell_a_marker_from_a_deletion() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    put(&house, "a").await;
+    delete(&house, &list(&["a"]))
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let call = house.call("PUT", "/bucket?versioning").body(enabled);
+    call.send().await.expect(StatusCode::OK);
+    put(&house, "a").await;
+    let text = delete(&house, &list(&["a"]))
+        .send()
+        .await
+        .expect(StatusCode::OK)
+        .text();
+    let (_, id) = text.split_once("<DeleteMarkerVersionId>").unwrap();
+    let (id, _) = id.split_once('<').unwrap();
+    let named =
+        format!("<Delete><Object><Key>a</Key><VersionId>{id}</VersionId></Object></Delete>");
+    delete(&house, &named).send().await.expect(StatusCode::OK);
+    house
+        .call("DELETE", "/bucket/a")
+        .send()
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let events = house.events().await;
+    let deletes: Vec<_> = events
+        .iter()
+        .filter(|event| event["eventName"] == "DeleteObject")
+        .collect();
+    assert!(deletes[0]["responseElements"].is_null());
+    assert_eq!(
+        deletes[1]["responseElements"]["x-amz-delete-marker"],
+        "true"
+    );
+    assert_eq!(deletes[1]["responseElements"]["x-amz-version-id"], id);
+    assert!(deletes[1]["requestParameters"]["versionId"].is_null());
+    // The marker itself went: it is named by what was asked.
+    assert_eq!(deletes[2]["requestParameters"]["versionId"], id);
+    assert_eq!(deletes[2]["responseElements"]["x-amz-version-id"], id);
+    assert_eq!(
+        deletes[3]["responseElements"]["x-amz-delete-marker"],
+        "true"
+    );
 }

@@ -130,8 +130,8 @@ impl Objects {
         let size = chosen_size(input, &chosen)?;
         let checksum = object_checksum(input, upload, &chosen)?;
         let current = self.find_version(bucket, name)?;
-        let etag = current.as_ref().and_then(Found::etag);
-        check_write(&input.conditions, etag, name)?;
+        let current = current.as_ref().and_then(Found::current);
+        check_write(&input.conditions, current, name)?;
 
         if let KeyToComplete::NotAskedFor(customer) = key {
             let customer = customer.take();

@@ -20,8 +20,8 @@ async fn sec_n74_fifty_writers_if_none_match_any_one_wins() {
             let bytes = vec![number as u8; 40_000];
             let mut input = put_input("bucket", "k", &bytes, EncryptionRequest::S3);
             input.conditions = WriteConditions {
-                if_match: None,
                 if_none_match_any: true,
+                ..WriteConditions::default()
             };
             house
                 .objects

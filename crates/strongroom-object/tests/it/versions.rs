@@ -290,7 +290,7 @@ async fn sec_n74_deletes_keep_their_conditions() {
         let input = DeleteObject {
             conditions: WriteConditions {
                 if_match: Some(if_match.to_owned()),
-                if_none_match_any: false,
+                ..WriteConditions::default()
             },
             ..delete_input("bucket", "k")
         };
