@@ -4,6 +4,8 @@
 //! What is recorded of headers and parameters is a list of what may be, never of what may not: a
 //! customer key has no way into it.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use strongroom_audit::{
@@ -106,9 +108,27 @@ const RESPONSE_HEADERS: [&str; 9] = [
     "x-amz-copy-source-version-id",
 ];
 
+/// What the document of a request asked for. The handler that reads it says so at once: the event
+/// tells it whatever becomes of the request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said(Arc<Mutex<Map<String, Value>>>);
+
+impl Said {
+    /// One more of `requestParameters`.
+    pub(crate) fn insert(&self, name: &str, value: Value) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.insert(name.to_owned(), value);
+    }
+
+    fn take(&self) -> Map<String, Value> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// What a request asked for, as far as it is known yet.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    said: Said,
     parameters: Map<String, Value>,
     additional: Map<String, Value>,
     resources: Vec<Resource>,
@@ -122,6 +142,7 @@ impl Asked {
         let mut parameters = Map::new();
         parameters.insert("Host".to_owned(), host.into());
         Self {
+            said: Said::default(),
             parameters,
             additional: Map::new(),
             resources: Vec::new(),
@@ -191,6 +212,11 @@ impl Asked {
             .insert("SignatureVersion".to_owned(), "SigV4".into());
         self.additional
             .insert("AuthenticationMethod".to_owned(), method.into());
+    }
+
+    /// Where the handler puts what a document says.
+    pub(crate) fn said(&self) -> Said {
+        self.said.clone()
     }
 
     /// The operation's name for events and metrics.
@@ -276,6 +302,7 @@ impl Asked {
             self.read_only(),
         );
         let mut parameters = std::mem::take(&mut self.parameters);
+        parameters.extend(self.said.take());
         let mut additional = std::mem::take(&mut self.additional);
         additional.insert("bytesTransferredIn".to_owned(), json!(bytes_in));
         additional.insert("bytesTransferredOut".to_owned(), json!(bytes_out));

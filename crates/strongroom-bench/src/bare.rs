@@ -25,7 +25,7 @@ use strongroom_object::BodyLength;
 use strongroom_object::pipeline::read::{SealedPart, SealedSource, open_body};
 use strongroom_object::pipeline::write::{SealedBody, seal_body};
 use strongroom_object::pipeline::{SegmentOpener, SegmentSealer};
-use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm};
+use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm, WantedDigests};
 use strongroom_store::drive::LocalDrive;
 use strongroom_store::{BlobId, Store, StoreOptions};
 use strongroom_testkit::TestSealer;
@@ -155,13 +155,17 @@ impl Server {
         let sealer = SegmentSealer::One(Box::new(Sealer::new(&payload_key, &context, iv)));
         let mut body: Body = Box::pin(Frames(request.into_body()));
         let blobs = self.store.blobs();
-        let crc = Some(ChecksumAlgorithm::Crc64Nvme);
+        let wanted = WantedDigests {
+            md5,
+            checksum: Some(ChecksumAlgorithm::Crc64Nvme),
+            crc64: false,
+        };
         let blob = BlobId(uid);
         let length = BodyLength::Exactly(plain_len);
         let written = if self.plain {
-            seal_body(blobs, blob, &PlainSealer, &mut body, length, md5, crc).await?
+            seal_body(blobs, blob, &PlainSealer, &mut body, length, wanted).await?
         } else {
-            seal_body(blobs, blob, &sealer, &mut body, length, md5, crc).await?
+            seal_body(blobs, blob, &sealer, &mut body, length, wanted).await?
         };
         let stored = Stored {
             plain_len,

@@ -147,7 +147,7 @@ impl Objects {
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
             && matches!(input.directive, PropertiesDirective::Copy)
-            && !self.has_encryption_rule(&bucket)?;
+            && !self.has_default_encryption(&bucket)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let changes_nothing = changes_nothing && encryption.is_s3();
@@ -160,13 +160,7 @@ impl Objects {
         if onto_itself && is_current && changes_nothing && same_mode {
             return Err(Error::CopyOntoItself);
         }
-        if opened.row.size > PUT_BYTES_MAX {
-            let proposed_size = opened.row.size;
-            return Err(Error::EntityTooLarge {
-                proposed_size,
-                max_size: PUT_BYTES_MAX,
-            });
-        }
+        within_one_copy(opened.row.size)?;
         let current = current.as_ref().and_then(Found::current);
         check_write(&input.conditions, current, &input.object_key)
             .map_err(|error| bucket.hide(scope, error))?;
@@ -271,6 +265,16 @@ impl Objects {
     }
 }
 
+/// Refuses what is more than one request may copy.
+pub(crate) fn within_one_copy(bytes: u64) -> Result<(), Error> {
+    if bytes > PUT_BYTES_MAX {
+        return Err(Error::CopySourceTooLarge {
+            max_size: PUT_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
+
 fn properties_of(directive: PropertiesDirective, source: &PropertiesRow) -> PropertiesRow {
     let redirecting = |website_redirect_location| PropertiesRow {
         website_redirect_location,
@@ -302,5 +306,26 @@ impl BodySource for CopyBody {
 
     fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_copies_five_gib_and_no_more() {
+        for bytes in [0, 1, 5_368_709_119, 5_368_709_120] {
+            within_one_copy(bytes).unwrap();
+        }
+        for bytes in [5_368_709_121, 53_687_091_200_000, u64::MAX] {
+            let refused = within_one_copy(bytes);
+            assert!(matches!(
+                refused,
+                Err(Error::CopySourceTooLarge {
+                    max_size: 5_368_709_120
+                })
+            ));
+        }
     }
 }

@@ -17,6 +17,17 @@ use crate::model::ChecksumAlgorithm;
 /// Batches smaller than this are digested in line, bytes.
 const OFFLOAD_BYTES_MIN: usize = 128 * 1024;
 
+/// Which digests of a body are computed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WantedDigests {
+    /// MD5.
+    pub md5: bool,
+    /// A checksum.
+    pub checksum: Option<ChecksumAlgorithm>,
+    /// CRC-64/NVME, besides another checksum.
+    pub crc64: bool,
+}
+
 /// The digests of a body.
 #[derive(Debug)]
 pub struct Digests {
@@ -24,11 +35,14 @@ pub struct Digests {
     pub md5: Option<[u8; 16]>,
     /// The checksum, big-endian, where one was asked for.
     pub checksum: Option<(ChecksumAlgorithm, Vec<u8>)>,
+    /// CRC-64/NVME, where it was asked for besides another checksum.
+    pub crc64: Option<Vec<u8>>,
 }
 
 /// Digests a body piece by piece.
 pub(crate) struct Digester {
     crc: Option<(ChecksumAlgorithm, Crc)>,
+    crc64: Option<Crc>,
     slow: Slow,
     pending: Vec<Bytes>,
     pending_bytes: usize,
@@ -57,8 +71,13 @@ impl SlowState {
 }
 
 impl Digester {
-    /// A digester for MD5 if `md5`, and for `checksum` if there is one.
-    pub(crate) fn new(md5: bool, checksum: Option<ChecksumAlgorithm>) -> Self {
+    /// A digester for what is wanted.
+    pub(crate) fn new(wanted: WantedDigests) -> Self {
+        let WantedDigests {
+            md5,
+            checksum,
+            crc64,
+        } = wanted;
         let crc = checksum.and_then(|a| crc_algorithm(a).map(|crc| (a, Crc::new(crc))));
         let sha = checksum.and_then(|a| sha_algorithm(a).map(|s| (a, sha::Context::new(s))));
         let slow = if md5 || sha.is_some() {
@@ -71,6 +90,7 @@ impl Digester {
         };
         Self {
             crc,
+            crc64: crc64.then(|| Crc::new(CrcAlgorithm::Crc64Nvme)),
             slow,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -80,6 +100,9 @@ impl Digester {
     /// Take in the next piece of the body.
     pub(crate) async fn update(&mut self, piece: &Bytes) -> Result<(), Error> {
         if let Some((_, crc)) = &mut self.crc {
+            crc.update(piece);
+        }
+        if let Some(crc) = &mut self.crc64 {
             crc.update(piece);
         }
         if matches!(self.slow, Slow::None) {
@@ -131,6 +154,9 @@ impl Digester {
         let mut digests = Digests {
             md5: None,
             checksum: None,
+            crc64: self
+                .crc64
+                .map(|crc| crc_bytes(ChecksumAlgorithm::Crc64Nvme, crc.finalize())),
         };
         if let Some(state) = slow {
             digests.md5 = state.md5.map(|md5| md5.finalize().into());
@@ -249,7 +275,11 @@ mod tests {
         let body: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
         for algorithm in [ChecksumAlgorithm::Crc64Nvme, ChecksumAlgorithm::Sha256] {
             for piece in [1_000_000, 65_536, 99_991] {
-                let mut digester = Digester::new(true, Some(algorithm));
+                let mut digester = Digester::new(WantedDigests {
+                    md5: true,
+                    checksum: Some(algorithm),
+                    crc64: true,
+                });
                 for part in body.chunks(piece) {
                     digester
                         .update(&Bytes::copy_from_slice(part))
@@ -262,6 +292,8 @@ mod tests {
                     Some((algorithm, digest(algorithm, &body)))
                 );
                 assert_eq!(digests.md5, Some(Md5::digest(&body).into()));
+                let crc64 = digest(ChecksumAlgorithm::Crc64Nvme, &body);
+                assert_eq!(digests.crc64, Some(crc64));
             }
         }
     }

@@ -172,6 +172,12 @@ pub enum Error {
         /// The maximum, bytes.
         max_size: u64,
     },
+    /// What is to be copied with one request is larger than S3 allows.
+    #[error("the source of the copy is larger than {max_size} bytes")]
+    CopySourceTooLarge {
+        /// The maximum, bytes.
+        max_size: u64,
+    },
     /// `x-amz-mp-object-size` differs from the sum of the parts.
     #[error("the parts hold {actual} bytes, the request says {expected}")]
     MultipartSizeMismatch {

@@ -52,7 +52,7 @@ pub use bucket::PutBucketEncryption;
 pub use compat::Compat;
 pub use copy_object::{CopyObject, CopyObjectOutput, CopySource, PropertiesDirective};
 pub use delete_object::{DeleteObject, DeleteObjectOutput};
-pub use digest::Digests;
+pub use digest::{Digests, WantedDigests};
 pub use error::{BodyError, Error};
 pub use get_object::{GetObject, GetObjectOutput};
 pub use get_object_attributes::{

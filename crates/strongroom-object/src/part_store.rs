@@ -4,7 +4,7 @@
 use strongroom_format::{BodyContext, ObjectDataId, PartUid};
 use strongroom_store::{BlobId, Write};
 
-use crate::digest::digest_len;
+use crate::digest::{WantedDigests, digest_len};
 use crate::encryption::ObjectKeys;
 use crate::error::Error;
 use crate::model::{Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
@@ -27,6 +27,8 @@ pub(crate) struct Incoming<'a> {
     pub checksum: &'a ChecksumRequest,
     /// What is computed when the request names no algorithm.
     pub default_algorithm: Option<ChecksumAlgorithm>,
+    /// Whether a CRC-64/NVME is computed whatever the request names.
+    pub crc64: bool,
     /// Whether the ETag is the MD5 of the bytes.
     pub md5_etag: bool,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Written {
     pub etag: String,
     /// The checksum of the bytes.
     pub checksum: Option<Checksum>,
+    /// Their CRC-64/NVME, where it was asked for and is not that checksum.
+    pub crc64: Option<Checksum>,
 }
 
 impl Objects {
@@ -61,21 +65,27 @@ impl Objects {
         let request = incoming.checksum;
         let algorithm = request.algorithm.or(incoming.default_algorithm);
         check_expected_len(request)?;
-        let md5 = incoming.md5_etag || request.content_md5.is_some();
+        let wanted = WantedDigests {
+            md5: incoming.md5_etag || request.content_md5.is_some(),
+            checksum: algorithm,
+            crc64: incoming.crc64 && algorithm != Some(ChecksumAlgorithm::Crc64Nvme),
+        };
         let stored = seal_body(
             self.blobs(),
             BlobId(part_uid),
             &sealer,
             &mut body,
             incoming.length,
-            md5,
-            algorithm,
+            wanted,
         )
         .await?;
         let digests = stored.digests;
         check_md5(request, digests.md5)?;
         let trailing = body.trailing_checksum();
         let checksum = check_checksum(request, trailing.as_ref(), digests.checksum)?;
+        let crc64 = digests
+            .crc64
+            .map(|value| full_object(ChecksumAlgorithm::Crc64Nvme, value));
         let etag = match digests.md5 {
             Some(md5) if incoming.md5_etag => hex::encode(md5),
             _ => hex::encode(random_uid()?),
@@ -96,6 +106,7 @@ impl Objects {
             write,
             etag,
             checksum,
+            crc64,
         })
     }
 }
@@ -147,10 +158,14 @@ fn check_checksum(
             algorithm: *announced,
         });
     }
-    Ok(Some(Checksum {
+    Ok(Some(full_object(algorithm, value)))
+}
+
+fn full_object(algorithm: ChecksumAlgorithm, value: Vec<u8>) -> Checksum {
+    Checksum {
         algorithm,
         checksum_type: ChecksumType::FullObject,
         value,
         parts: None,
-    }))
+    }
 }

@@ -144,6 +144,7 @@ impl Objects {
             length: new.content_length,
             checksum: &new.checksum,
             default_algorithm: Some(ChecksumAlgorithm::Crc64Nvme),
+            crc64: false,
             md5_etag: mode == SseMode::S3,
         };
         let written = self.write_part(incoming, body).await?;

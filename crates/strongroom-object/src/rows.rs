@@ -92,6 +92,9 @@ pub(crate) struct BucketEncryptionRow {
     pub bucket_key: bool,
     #[n(3)]
     pub blocks_customer_keys: bool,
+    /// Whether the rule named an algorithm; one that is there for what it blocks alone did not.
+    #[n(4)]
+    pub names_default: bool,
 }
 
 /// One version of an object.
@@ -270,6 +273,9 @@ pub(crate) struct UploadRow {
     /// For SSE-C: the key that tags the finished object (it opens nothing).
     #[cbor(n(7), with = "minicbor::bytes")]
     pub completion_key: Option<Vec<u8>>,
+    /// What Create said that policies compare and that holds for all of the upload.
+    #[n(9)]
+    pub conditions: BTreeMap<String, String>,
 }
 
 /// A part of an open upload.
@@ -285,6 +291,9 @@ pub(crate) struct PartRowStored {
     /// Kept in clear inside the sealed row until the upload is completed.
     #[n(3)]
     pub checksum: Option<ChecksumRow>,
+    /// What its request announced, where that is another one; Complete may name it.
+    #[n(4)]
+    pub announced: Option<ChecksumRow>,
 }
 
 /// System and user properties.
@@ -365,9 +374,11 @@ impl From<PropertiesRow> for Properties {
     }
 }
 
-impl From<BucketEncryption> for BucketEncryptionRow {
-    fn from(rule: BucketEncryption) -> Self {
+impl BucketEncryptionRow {
+    /// The row of a rule.
+    pub(crate) fn new(rule: BucketEncryption, names_default: bool) -> Self {
         Self {
+            names_default,
             algorithm: match rule.algorithm {
                 DefaultAlgorithm::S3 => 1,
                 DefaultAlgorithm::Kms => 2,

@@ -20,7 +20,7 @@ use strongroom_format::{RecordFlags, SseMode};
 use strongroom_store::{Batch, BlobId, Write};
 
 use crate::copy_object::{Source, copy_body};
-use crate::digest::{Digester, combine, digest_len};
+use crate::digest::{Digester, WantedDigests, combine, digest_len};
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::model::{
@@ -154,6 +154,7 @@ impl Objects {
             length: BodyLength::Exactly(part.plain_len),
             checksum: &ChecksumRequest::default(),
             default_algorithm: None,
+            crc64: false,
             md5_etag: false,
         };
         let written = self.write_part(incoming, copy_body(body.await?)).await?;
@@ -181,7 +182,11 @@ impl Objects {
             return Ok((etag.clone(), checksum.clone()));
         }
         let missing = checksum.is_none().then_some(algorithm);
-        let mut digester = Digester::new(etag.is_none(), missing);
+        let mut digester = Digester::new(WantedDigests {
+            md5: etag.is_none(),
+            checksum: missing,
+            crc64: false,
+        });
         let mut body = self.open_again(source).await?;
         let mut read = 0_u64;
         while let Some(piece) = body.next().await {

@@ -15,7 +15,7 @@ use strongroom_wire::{ChunkDecoder, ChunkMode, ChunkSigner};
 use super::finish::{Measured, finish_s3};
 use super::form::{self, OpenedForm};
 use super::{Address, ApiServices, Exchange, authenticate, hoist, limits};
-use crate::audit::{self, Asked};
+use crate::audit::{self, Asked, Said};
 use crate::body::{Frames, Framing, RequestBody, chunk_error};
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
@@ -144,7 +144,8 @@ async fn run(
         form: None,
         body: RequestBody::new(frames, framing, length, wire_bytes),
     };
-    let mut request = request(services, exchange, arrived);
+    let said = pending.asked.said();
+    let mut request = request(services, exchange, operation, arrived, said);
     s3::handle(operation, &mut request, receipt)
         .await
         .map_err(|error| s3::compat::told(services.objects.compat(), error))
@@ -192,7 +193,8 @@ async fn run_form(
         form: Some(fields),
         body,
     };
-    let mut request = request(services, exchange, arrived);
+    let said = pending.asked.said();
+    let mut request = request(services, exchange, operation, arrived, said);
     s3::handle(operation, &mut request, receipt)
         .await
         .map_err(|error| s3::compat::told(services.objects.compat(), error))
@@ -254,7 +256,13 @@ struct Arrived {
     body: RequestBody,
 }
 
-fn request(services: &Arc<ApiServices>, exchange: &Exchange, arrived: Arrived) -> S3Request {
+fn request(
+    services: &Arc<ApiServices>,
+    exchange: &Exchange,
+    operation: Operation,
+    arrived: Arrived,
+    said: Said,
+) -> S3Request {
     let Arrived {
         caller,
         address,
@@ -272,6 +280,7 @@ fn request(services: &Arc<ApiServices>, exchange: &Exchange, arrived: Arrived) -
         caller.auth_method(),
         &headers,
         &query,
+        operation,
         place,
     );
     S3Request {
@@ -283,6 +292,7 @@ fn request(services: &Arc<ApiServices>, exchange: &Exchange, arrived: Arrived) -
         secure: exchange.secure,
         body: Some(body),
         form,
+        said,
         services: Arc::clone(services),
     }
 }

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_audit::Receipt;
 use strongroom_object::{
-    Action, ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart,
-    PutObjectOutput,
+    ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart, PutObjectOutput,
 };
 
 use super::encryption_headers::{self, Trio};
@@ -18,7 +17,7 @@ use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed, Xml, url_encoded};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.admit(receipt, Action::PutObject)?;
+    req.admit_part(receipt)?;
     encryption_headers::refuse_on_part(req)?;
     let upload_id = upload::upload_id(&req.query)?;
     let customer_key = encryption_headers::customer_key(req, Trio::Object)?;

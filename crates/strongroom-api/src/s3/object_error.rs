@@ -121,6 +121,9 @@ impl From<ObjectError> for S3Error {
                 proposed_size,
                 max_size,
             } => entity_too_large(proposed_size, max_size),
+            E::CopySourceTooLarge { max_size } => S3Error::invalid_request(format!(
+                "The specified copy source is larger than the maximum allowable size for a copy source: {max_size}"
+            )),
             E::MultipartSizeMismatch { actual, expected } => S3Error::invalid_request(format!(
                 "The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {actual}"
             )),

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a request says for the conditions of policies on S3: `s3:..` keys, each from one place.
 //!
-//! A name is never made from what a client sent; only values are.
+//! A name is never made from what a client sent; only values are. A header counts where the
+//! operation does something with it: what it ignores would let a client say what is not so.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use strongroom_audit::RequestFacts;
 use strongroom_iam::AuthMethod;
 
-use super::{copy_source, names};
+use super::{Operation, copy_source, names};
 use crate::query::Query;
 
 /// The condition keys of a request. What it does not say is absent.
@@ -16,6 +17,7 @@ pub(crate) fn of(
     method: AuthMethod,
     headers: &HeaderMap,
     query: &Query,
+    operation: Operation,
     place: Place<'_>,
 ) -> Vec<(&'static str, String)> {
     let mut conditions = vec![
@@ -38,41 +40,74 @@ pub(crate) fn of(
         conditions.push(("s3:VersionId", id.to_owned()));
     }
     let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    for (key, name) in [
-        (
-            "s3:x-amz-content-sha256",
-            HeaderName::from_static("x-amz-content-sha256"),
-        ),
-        (
-            "s3:x-amz-metadata-directive",
-            HeaderName::from_static("x-amz-metadata-directive"),
-        ),
-        ("s3:x-amz-server-side-encryption", names::SSE),
-        (
-            "s3:x-amz-server-side-encryption-customer-algorithm",
-            HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm"),
-        ),
-        (
-            "s3:x-amz-storage-class",
-            HeaderName::from_static("x-amz-storage-class"),
-        ),
-    ] {
+    let mut show = |key: &'static str, name: HeaderName| {
         if let Some(value) = header(&name) {
             conditions.push((key, value.to_owned()));
         }
+    };
+    show(
+        "s3:x-amz-content-sha256",
+        HeaderName::from_static("x-amz-content-sha256"),
+    );
+    if takes_customer_key(operation) {
+        show(
+            "s3:x-amz-server-side-encryption-customer-algorithm",
+            names::SSE_C_ALGORITHM,
+        );
     }
-    if let Some(source) = headers.get(&names::COPY_SOURCE) {
+    if operation == Operation::CopyObject {
+        show("s3:x-amz-metadata-directive", names::METADATA_DIRECTIVE);
+    }
+    if matches!(operation, Operation::CopyObject | Operation::UploadPartCopy)
+        && let Some(source) = headers.get(&names::COPY_SOURCE)
+    {
         conditions.push(("s3:x-amz-copy-source", copied(source)));
     }
-    let key_id = HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id");
+    if !decides_on_storage(operation) {
+        return conditions;
+    }
+    let mut show = |key: &'static str, name: HeaderName| {
+        if let Some(value) = header(&name) {
+            conditions.push((key, value.to_owned()));
+        }
+    };
+    show("s3:x-amz-server-side-encryption", names::SSE);
+    show("s3:x-amz-storage-class", names::STORAGE_CLASS);
     // An empty one is none: the key is the account's.
-    if let Some(id) = header(&key_id).filter(|id| !id.is_empty()) {
+    if let Some(id) = header(&names::SSE_KMS_KEY_ID).filter(|id| !id.is_empty()) {
         conditions.push((
             "s3:x-amz-server-side-encryption-aws-kms-key-id",
             place.arn(id),
         ));
     }
     conditions
+}
+
+/// Whether the operation says how an object is sealed and stored. Parts and the end of an upload do
+/// not: there policies see what the upload was created with.
+fn decides_on_storage(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::PutObject
+            | Operation::PostObject
+            | Operation::CopyObject
+            | Operation::CreateMultipartUpload
+    )
+}
+
+/// Whether the operation does something with a customer key.
+fn takes_customer_key(operation: Operation) -> bool {
+    decides_on_storage(operation)
+        || matches!(
+            operation,
+            Operation::UploadPart
+                | Operation::UploadPartCopy
+                | Operation::CompleteMultipartUpload
+                | Operation::ListParts
+                | Operation::GetObject
+                | Operation::HeadObject
+                | Operation::GetObjectAttributes
+        )
 }
 
 /// What a copy is of, as `BUCKET/KEY`: one spelling, whatever the client's. What cannot be read is

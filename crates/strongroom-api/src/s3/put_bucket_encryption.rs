@@ -31,9 +31,8 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     require_checksum(&req.headers)?;
     let body = req.read_small_body(LIMITS.bytes).await?;
     let rule = Rule::parse(&body)?;
-    let mut answer = Answer::empty(StatusCode::OK);
-    answer.audit.parameters.insert(
-        "ServerSideEncryptionConfiguration".to_owned(),
+    req.said.insert(
+        "ServerSideEncryptionConfiguration",
         json!({ "Rule": rule.shown() }),
     );
     let input = PutBucketEncryption {
@@ -46,7 +45,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     req.objects()
         .put_bucket_encryption(req.scope(receipt), input)
         .await?;
-    Ok(answer)
+    Ok(Answer::empty(StatusCode::OK))
 }
 
 /// Fuzzing: any document.
@@ -57,7 +56,8 @@ pub(crate) fn fuzz(body: &[u8]) {
 /// The one rule of a `ServerSideEncryptionConfiguration`.
 #[derive(Debug, PartialEq, Eq)]
 struct Rule {
-    algorithm: DefaultAlgorithm,
+    /// `None`: the rule is there for what it blocks alone.
+    algorithm: Option<DefaultAlgorithm>,
     kms_key_id: Option<String>,
     bucket_key: Option<bool>,
     block_customer_keys: Option<bool>,
@@ -86,9 +86,11 @@ impl Rule {
             }
         };
         let (algorithm, kms_key_id) = match rule.child("ApplyServerSideEncryptionByDefault") {
-            Some(default) => by_default(default)?,
-            // A rule may be there for what it blocks alone.
-            None if block_customer_keys.is_some() => (DefaultAlgorithm::S3, None),
+            Some(default) => {
+                let (algorithm, kms_key_id) = by_default(default)?;
+                (Some(algorithm), kms_key_id)
+            }
+            None if block_customer_keys.is_some() => (None, None),
             None => return Err(Malformed("a rule that says nothing").into()),
         };
         Ok(Self {
@@ -101,19 +103,18 @@ impl Rule {
 
     /// As the audit event shows it.
     fn shown(&self) -> Value {
-        let mut default = Map::new();
-        default.insert(
-            "SSEAlgorithm".to_owned(),
-            algorithm_name(self.algorithm).into(),
-        );
-        if let Some(key_id) = &self.kms_key_id {
-            default.insert("KMSMasterKeyID".to_owned(), key_id.as_str().into());
-        }
         let mut rule = Map::new();
-        rule.insert(
-            "ApplyServerSideEncryptionByDefault".to_owned(),
-            Value::Object(default),
-        );
+        if let Some(algorithm) = self.algorithm {
+            let mut default = Map::new();
+            default.insert("SSEAlgorithm".to_owned(), algorithm_name(algorithm).into());
+            if let Some(key_id) = &self.kms_key_id {
+                default.insert("KMSMasterKeyID".to_owned(), key_id.as_str().into());
+            }
+            rule.insert(
+                "ApplyServerSideEncryptionByDefault".to_owned(),
+                Value::Object(default),
+            );
+        }
         if let Some(bucket_key) = self.bucket_key {
             rule.insert("BucketKeyEnabled".to_owned(), bucket_key.into());
         }
@@ -177,7 +178,7 @@ mod tests {
         };
         let s3 = default("<SSEAlgorithm>AES256</SSEAlgorithm>");
         let rule = parse(&format!("<Rule>{s3}</Rule>")).unwrap();
-        assert_eq!(rule.algorithm, DefaultAlgorithm::S3);
+        assert_eq!(rule.algorithm, Some(DefaultAlgorithm::S3));
         assert_eq!((rule.bucket_key, rule.block_customer_keys), (None, None));
         let kms =
             default("<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>alias/k</KMSMasterKeyID>");
@@ -188,20 +189,24 @@ mod tests {
         assert_eq!(
             parse(&text).unwrap(),
             Rule {
-                algorithm: DefaultAlgorithm::Kms,
+                algorithm: Some(DefaultAlgorithm::Kms),
                 kms_key_id: Some("alias/k".to_owned()),
                 bucket_key: Some(true),
                 block_customer_keys: Some(true),
             }
         );
         let rule = parse(&format!("<Rule>{}</Rule>", blocked("NONE"))).unwrap();
-        assert_eq!(rule.algorithm, DefaultAlgorithm::S3);
+        assert_eq!(rule.algorithm, None);
         assert_eq!(rule.block_customer_keys, Some(false));
+        assert_eq!(
+            rule.shown(),
+            json!({ "BlockedEncryptionTypes": { "EncryptionType": "NONE" } })
+        );
         let dsse = default("<SSEAlgorithm>aws:kms:dsse</SSEAlgorithm><KMSMasterKeyID/>");
         let rule = parse(&format!("<Rule>{dsse}</Rule>")).unwrap();
         assert_eq!(
             (rule.algorithm, rule.kms_key_id),
-            (DefaultAlgorithm::Dsse, None)
+            (Some(DefaultAlgorithm::Dsse), None)
         );
     }
 

@@ -17,20 +17,17 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     }
     let body = req.read_small_body(LIMITS.bytes).await?;
     let status = parse(&body)?;
-    let bucket = req.bucket()?;
-    req.objects()
-        .put_bucket_versioning(req.scope(receipt), bucket, status)
-        .await?;
-    let mut answer = Answer::empty(StatusCode::OK);
     let shown = match status {
         BucketVersioning::Enabled => "Enabled",
         BucketVersioning::Suspended => "Suspended",
     };
-    answer.audit.parameters.insert(
-        "VersioningConfiguration".to_owned(),
-        json!({ "Status": shown }),
-    );
-    Ok(answer)
+    let shown = json!({ "Status": shown });
+    req.said.insert("VersioningConfiguration", shown);
+    let bucket = req.bucket()?;
+    req.objects()
+        .put_bucket_versioning(req.scope(receipt), bucket, status)
+        .await?;
+    Ok(Answer::empty(StatusCode::OK))
 }
 
 /// The status. S3 takes a document without one for malformed, and nothing leads back to never

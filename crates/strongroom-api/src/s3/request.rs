@@ -11,6 +11,7 @@ use strongroom_object::{Action, Body, BodyLength, Objects, PUT_BYTES_MAX, Scope,
 
 use super::form_fields::FormFields;
 use super::object_error::entity_too_large;
+use crate::audit::Said;
 use crate::body::RequestBody;
 use crate::edge::ApiServices;
 use crate::error::{S3Code, S3Error};
@@ -35,6 +36,8 @@ pub(crate) struct S3Request {
     pub(crate) body: Option<RequestBody>,
     /// The fields of an upload form; its headers are those that they became.
     pub(crate) form: Option<FormFields>,
+    /// What its document asks for, for the audit event.
+    pub(crate) said: Said,
     /// Rooms below.
     pub(crate) services: Arc<ApiServices>,
 }
@@ -62,8 +65,27 @@ impl S3Request {
         let (bucket, object_key) = (self.bucket()?, self.object_key()?);
         self.objects()
             .admit(self.scope(receipt), bucket, object_key, action)?;
-        // A bucket that blocks customer keys says so before anything is made of the key.
-        if action == Action::PutObject && super::encryption_headers::has_customer_key(self) {
+        if action == Action::PutObject {
+            self.admit_customer_key(receipt)?;
+        }
+        Ok(())
+    }
+
+    /// The same for a request that goes on with an upload: policies see what the upload was created
+    /// with.
+    pub(crate) fn admit_part(&self, receipt: &Receipt) -> Result<(), S3Error> {
+        super::encryption_headers::refuse_insecure_customer_key(self)?;
+        let (bucket, object_key) = (self.bucket()?, self.object_key()?);
+        let upload_id = self.query.get("uploadId").unwrap_or_default();
+        self.objects()
+            .admit_part(self.scope(receipt), bucket, object_key, upload_id)?;
+        self.admit_customer_key(receipt)
+    }
+
+    /// A bucket that blocks customer keys says so before anything is made of the key.
+    fn admit_customer_key(&self, receipt: &Receipt) -> Result<(), S3Error> {
+        if super::encryption_headers::has_customer_key(self) {
+            let (bucket, object_key) = (self.bucket()?, self.object_key()?);
             self.objects()
                 .admit_customer_key(self.scope(receipt), bucket, object_key)?;
         }

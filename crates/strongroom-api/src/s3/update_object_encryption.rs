@@ -20,17 +20,18 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     delete_objects::require_checksum(&req.headers)?;
     let body = req.read_small_body(LIMITS.bytes).await?;
     let asked = Asked::parse(&body)?;
-    let parameters = json!({
+    let shown = json!({
         "SSE-KMS": {
-            "KMSKeyArn": asked.key_arn.as_str(),
+            "KMSKeyArn": asked.key_arn,
             "BucketKeyEnabled": asked.bucket_key,
         }
     });
+    req.said.insert("ObjectEncryption", shown);
     let input = UpdateObjectEncryption {
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
         version_id,
-        key_arn: asked.key_arn,
+        key_arn: KmsKeyArn::parse(&asked.key_arn)?,
         bucket_key: asked.bucket_key,
     };
     req.objects()
@@ -38,10 +39,6 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         .await?;
     let mut answer = Answer::empty(StatusCode::OK);
     answer.audit.sse_applied = Some("SSE_KMS");
-    answer
-        .audit
-        .parameters
-        .insert("ObjectEncryption".to_owned(), parameters);
     Ok(answer)
 }
 
@@ -69,7 +66,8 @@ fn refuse_headers(req: &S3Request) -> Result<(), S3Error> {
 /// The document.
 #[derive(Debug)]
 struct Asked {
-    key_arn: KmsKeyArn,
+    /// As it was written.
+    key_arn: String,
     bucket_key: bool,
 }
 
@@ -92,7 +90,7 @@ impl Asked {
             Some(_) => return Err(S3Error::invalid_request(BUCKET_KEY_INVALID)),
         };
         Ok(Self {
-            key_arn: KmsKeyArn::parse(arn)?,
+            key_arn: arn.to_owned(),
             bucket_key,
         })
     }
@@ -100,11 +98,10 @@ impl Asked {
 
 /// Fuzzing: any document; an ARN that was taken has an ARN's form.
 pub(crate) fn fuzz(body: &[u8]) {
-    if let Ok(asked) = Asked::parse(body) {
-        assert!(
-            asked.key_arn.as_str().starts_with("arn:aws"),
-            "not an ARN of a key"
-        );
+    if let Ok(asked) = Asked::parse(body)
+        && let Ok(arn) = KmsKeyArn::parse(&asked.key_arn)
+    {
+        assert!(arn.as_str().starts_with("arn:aws"), "not an ARN of a key");
     }
 }
 
@@ -124,7 +121,10 @@ mod tests {
     const ARN: &str = "arn:aws:kms:us-east-1:000000000000:key/11112222-3333-4444-5555-666677778888";
 
     fn refusal(text: &str) -> (String, String) {
-        let error = Asked::parse(text.as_bytes()).expect_err(text);
+        let asked = Asked::parse(text.as_bytes());
+        let error = asked
+            .and_then(|asked| Ok(KmsKeyArn::parse(&asked.key_arn)?))
+            .expect_err(text);
         (error.code.as_str().to_owned(), error.message.into_owned())
     }
 

@@ -3,7 +3,7 @@
 
 use http::{StatusCode, header};
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, UploadPart};
+use strongroom_object::UploadPart;
 
 use super::encryption_headers::{self, Trio};
 use super::{S3Request, checksum_headers, upload};
@@ -11,7 +11,7 @@ use crate::error::S3Error;
 use crate::response::Answer;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.admit(receipt, Action::PutObject)?;
+    req.admit_part(receipt)?;
     encryption_headers::refuse_on_part(req)?;
     let upload_id = upload::upload_id(&req.query)?;
     let part_number = upload::part_number(&req.query)?;

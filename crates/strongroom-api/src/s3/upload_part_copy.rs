@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use strongroom_audit::Receipt;
-use strongroom_object::{Action, CopyObjectOutput, UploadPartCopy};
+use strongroom_object::{CopyObjectOutput, UploadPartCopy};
 
 use super::encryption_headers::{self, Trio};
 use super::{S3Request, checksum_headers, copy_source, names, range, upload};
@@ -12,7 +12,7 @@ use crate::response::Answer;
 use crate::xml::Xml;
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    req.admit(receipt, Action::PutObject)?;
+    req.admit_part(receipt)?;
     encryption_headers::refuse_on_part(req)?;
     let upload_id = upload::upload_id(&req.query)?;
     let part_number = upload::part_number(&req.query)?;

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::StatusCode;
+use md5::Digest as _;
 use strongroom_wire::sigv4::PayloadMode;
 
 use crate::harness::{files_below, house, send};
@@ -262,4 +263,110 @@ async fn sec_every_object_of_an_aborted_list_of_deletions_is_named() {
         most = most.max(gone);
     }
     assert!(most > 0, "nothing was deleted before the client hung up");
+}
+
+#[tokio::test]
+async fn what_a_refused_document_asked_for_is_recorded() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let absent = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555";
+    let update = |arn: &str| {
+        format!(
+            "<ObjectEncryption><SSE-KMS><KMSKeyArn>{arn}</KMSKeyArn><BucketKeyEnabled>true\
+             </BucketKeyEnabled></SSE-KMS></ObjectEncryption>"
+        )
+    };
+    let rule = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
+                <SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>alias/x</KMSMasterKeyID>\
+                </ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
+    let put = house.call("PUT", "/bucket/k").body("x").send().await;
+    put.expect(StatusCode::OK);
+    let calls = [
+        (
+            "/bucket/k?encryption",
+            update(absent),
+            "KMS.NotFoundException",
+        ),
+        ("/bucket/k?encryption", update("no-arn"), "InvalidRequest"),
+        ("/bucket/none?encryption", update(absent), "NoSuchKey"),
+        ("/bucket?encryption", rule.to_owned(), ""),
+        // Nothing is recorded of a document that is none.
+        ("/bucket?encryption", "<PLANTED>".to_owned(), "MalformedXML"),
+    ];
+    for (target, body, code) in &calls {
+        let md5 = md5::Md5::digest(body.as_bytes());
+        let md5 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, md5);
+        let call = house.call("PUT", target).header("content-md5", &md5);
+        let reply = call.body(body.clone()).send().await;
+        assert_eq!(reply.element("Code").unwrap_or_default(), *code, "{target}");
+    }
+    let status = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let reply = house
+        .call("PUT", "/none?versioning")
+        .body(status)
+        .send()
+        .await;
+    reply.refused(404, "NoSuchBucket");
+    let events = house.events().await;
+    let of = |name: &str| -> Vec<&serde_json::Value> {
+        events
+            .iter()
+            .filter(|event| event["eventName"] == name)
+            .map(|event| &event["requestParameters"])
+            .collect()
+    };
+    let updates = of("UpdateObjectEncryption");
+    assert_eq!(updates.len(), 3);
+    for (event, arn) in updates.iter().zip([absent, "no-arn", absent]) {
+        assert_eq!(event["ObjectEncryption"]["SSE-KMS"]["KMSKeyArn"], arn);
+        assert_eq!(
+            event["ObjectEncryption"]["SSE-KMS"]["BucketKeyEnabled"],
+            true
+        );
+    }
+    let rules = of("PutBucketEncryption");
+    let name = "ServerSideEncryptionConfiguration";
+    let default = &rules[0][name]["Rule"]["ApplyServerSideEncryptionByDefault"];
+    assert_eq!(default["KMSMasterKeyID"], "alias/x");
+    assert!(rules[1][name].is_null());
+    let versioning = of("PutBucketVersioning");
+    assert_eq!(
+        versioning[0]["VersioningConfiguration"]["Status"],
+        "Enabled"
+    );
+    assert!(!format!("{events:?}").contains("PLANTED"));
+}
+
+#[tokio::test]
+async fn listings_of_versions_and_attributes_are_recorded_with_what_they_ask() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let put = house.call("PUT", "/bucket/k").body("x").send().await;
+    put.expect(StatusCode::OK);
+    let target = "/bucket?versions&key-marker=a&version-id-marker=null&prefix=k";
+    house
+        .call("GET", target)
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    house
+        .call("GET", "/bucket?versioning")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    let call = house.call("GET", "/bucket/k?attributes");
+    let call = call.header("x-amz-object-attributes", "ETag,ObjectSize");
+    call.send().await.expect(StatusCode::OK);
+    let events = house.events().await;
+    let of = |name: &str| {
+        let found = events.iter().find(|event| event["eventName"] == name);
+        found.expect(name)["requestParameters"].clone()
+    };
+    let versions = of("ListObjectVersions");
+    assert_eq!(versions["versions"], "");
+    assert_eq!(versions["version-id-marker"], "null");
+    assert_eq!(of("GetBucketVersioning")["versioning"], "");
+    let attributes = of("GetObjectAttributes");
+    assert_eq!(attributes["attributes"], "");
+    assert_eq!(attributes["x-amz-object-attributes"], "ETag,ObjectSize");
 }

@@ -30,3 +30,4 @@ mod post_object;
 mod reads;
 mod routing;
 mod signatures;
+mod upload_conditions;

@@ -440,3 +440,91 @@ async fn sec_n44_part_copies_keep_to_their_source() {
     assert_eq!(got.body, source[65_530..=131_080]);
     assert_eq!(got.header("x-amz-server-side-encryption"), "AES256");
 }
+
+/// Low-level calls of boto3 do this: Create says nothing, and each part brings a CRC32 unasked.
+#[tokio::test]
+async fn sec_n79_an_upload_without_an_algorithm_has_crc64nvme_whatever_its_parts_bring() {
+    let house = house().await;
+    house.sse_c_bucket("bucket").await;
+    let big = vec![7; MIB5];
+    let sum = |bytes: &[u8], algorithm| {
+        let crc = crc_fast::checksum(algorithm, bytes).to_be_bytes();
+        let crc = match algorithm {
+            crc_fast::CrcAlgorithm::Crc64Nvme => &crc[..],
+            _ => &crc[4..],
+        };
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crc)
+    };
+    let crc32 = |bytes: &[u8]| sum(bytes, crc_fast::CrcAlgorithm::Crc32IsoHdlc);
+    let whole = [&big[..], b"123456789"].concat();
+    let crc64 = sum(&whole, crc_fast::CrcAlgorithm::Crc64Nvme);
+    for sse in ["AES256", "aws:kms", "C"] {
+        let mut call = house.call("POST", "/bucket/k?uploads");
+        if sse == "C" {
+            call = call.customer_key(&[5; 32]);
+        } else {
+            call = call.header("x-amz-server-side-encryption", sse);
+        }
+        let (upload_id, _) = create(call).await;
+        let first = part(&house, &upload_id, 1, &big).header("x-amz-checksum-crc32", &crc32(&big));
+        let first = keyed(first, sse).send().await.expect(StatusCode::OK);
+        assert_eq!(first.header("x-amz-checksum-crc32"), crc32(&big));
+        let second = part(&house, &upload_id, 2, b"123456789");
+        let second = second.header("x-amz-checksum-crc32", "y/Q5Jg==");
+        let second = keyed(second, sse).send().await.expect(StatusCode::OK);
+        let wrong =
+            part(&house, &upload_id, 2, b"other").header("x-amz-checksum-crc32", "y/Q5Jg==");
+        keyed(wrong, sse).send().await.refused(400, "BadDigest");
+        let body = |one: &str, two: &str| {
+            format!(
+                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag>{one}</Part>\
+                 <Part><PartNumber>2</PartNumber><ETag>{}</ETag>{two}</Part>\
+                 </CompleteMultipartUpload>",
+                first.header("etag"),
+                second.header("etag")
+            )
+        };
+        let end = |body: String| {
+            let target = format!("/bucket/k?uploadId={upload_id}");
+            keyed(house.call("POST", &target).body(body), sse)
+        };
+        if sse != "C" {
+            for (one, two) in [
+                ("", "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"),
+                ("<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>", ""),
+                ("<ChecksumCRC32C>y/Q5Jg==</ChecksumCRC32C>", ""),
+                ("", "<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>"),
+            ] {
+                let reply = end(body(one, two)).send().await;
+                reply.refused(400, "InvalidPart");
+            }
+        }
+        let one = format!("<ChecksumCRC32>{}</ChecksumCRC32>", crc32(&big));
+        let done = end(body(&one, "<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>"));
+        let done = done.send().await.expect(StatusCode::OK);
+        let head = keyed(house.call("HEAD", "/bucket/k"), sse);
+        let head = head.header("x-amz-checksum-mode", "ENABLED").send().await;
+        let head = head.expect(StatusCode::OK);
+        if sse == "C" {
+            assert!(
+                done.element("ChecksumCRC64NVME").is_none(),
+                "{}",
+                done.text()
+            );
+            assert!(!head.has("x-amz-checksum-crc64nvme"));
+        } else {
+            assert_eq!(done.element("ChecksumCRC64NVME"), Some(crc64.clone()));
+            assert_eq!(done.element("ChecksumType").as_deref(), Some("FULL_OBJECT"));
+            assert_eq!(head.header("x-amz-checksum-crc64nvme"), crc64);
+        }
+        assert!(!head.has("x-amz-checksum-crc32"));
+    }
+}
+
+fn keyed<'h>(call: Call<'h>, sse: &str) -> Call<'h> {
+    if sse == "C" {
+        call.customer_key(&[5; 32])
+    } else {
+        call
+    }
+}

@@ -17,13 +17,13 @@ use crate::kms::{ask, call as kms_call};
 
 /// A user's access key.
 #[derive(Clone, Copy)]
-struct User {
+pub struct User {
     id: &'static str,
     secret: &'static str,
 }
 
 impl User {
-    async fn new(house: &House, name: &str, statements: Value) -> User {
+    pub async fn new(house: &House, name: &str, statements: Value) -> User {
         let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
         let receipt = house.audit.begin(facts());
         let add = house.iam.add_user_with_policy(receipt, name, Some(&policy));
@@ -41,7 +41,7 @@ impl User {
         call
     }
 
-    fn call<'h>(self, house: &'h House, method: &str, target: &str) -> Call<'h> {
+    pub fn call<'h>(self, house: &'h House, method: &str, target: &str) -> Call<'h> {
         self.sign(house.call(method, target))
     }
 

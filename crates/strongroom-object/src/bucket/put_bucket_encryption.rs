@@ -21,8 +21,9 @@ const COMMIT_TRIES_MAX: usize = 64;
 pub struct PutBucketEncryption {
     /// Bucket name.
     pub bucket: String,
-    /// For objects that ask for none.
-    pub algorithm: DefaultAlgorithm,
+    /// For objects that ask for none. `None` is SSE-S3 as in a new bucket: a default of its own the
+    /// bucket has not.
+    pub algorithm: Option<DefaultAlgorithm>,
     /// Key id, ARN, alias or alias ARN; `None` is `alias/aws/s3`.
     pub kms_key_id: Option<String>,
     /// Whether SSE-KMS uses bucket keys where the request does not say.
@@ -58,12 +59,13 @@ impl Objects {
                 Some(block) => block,
                 None => self.bucket_encryption(&bucket)?.blocks_customer_keys,
             };
-            let row = BucketEncryptionRow::from(BucketEncryption {
-                algorithm: input.algorithm,
+            let rule = BucketEncryption {
+                algorithm: input.algorithm.unwrap_or(DefaultAlgorithm::S3),
                 kms_key_id: input.kms_key_id.clone(),
                 bucket_key: input.bucket_key,
                 blocks_customer_keys,
-            });
+            };
+            let row = BucketEncryptionRow::new(rule, input.algorithm.is_some());
             let batch = Batch {
                 preconditions: vec![bucket_unchanged(&bucket), unchanged],
                 writes: vec![Write::Put {

@@ -101,12 +101,8 @@ fn blocked(scope: Scope<'_>, bucket: &Bucket, object_key: &str) -> Error {
 impl Objects {
     /// The encryption rule of a bucket; new buckets have one too.
     pub(crate) fn bucket_encryption(&self, bucket: &Bucket) -> Result<BucketEncryption, Error> {
-        match self.tables().get(BUCKET_ENCRYPTION, bucket.uid())? {
-            Some(found) => {
-                let row: BucketEncryptionRow =
-                    rows::decode(&found.value, "encryption rule of a bucket")?;
-                BucketEncryption::try_from(row)
-            }
+        match self.encryption_row(bucket)? {
+            Some(row) => BucketEncryption::try_from(row),
             None => Ok(BucketEncryption {
                 algorithm: DefaultAlgorithm::S3,
                 kms_key_id: None,
@@ -116,10 +112,18 @@ impl Objects {
         }
     }
 
-    /// Whether the bucket was given a rule of its own.
-    pub(crate) fn has_encryption_rule(&self, bucket: &Bucket) -> Result<bool, Error> {
-        let rule = self.tables().get(BUCKET_ENCRYPTION, bucket.uid())?;
-        Ok(rule.is_some())
+    /// Whether the bucket was given a default of its own. A rule that says only what is blocked
+    /// gives none.
+    pub(crate) fn has_default_encryption(&self, bucket: &Bucket) -> Result<bool, Error> {
+        let row = self.encryption_row(bucket)?;
+        Ok(row.is_some_and(|row| row.names_default))
+    }
+
+    fn encryption_row(&self, bucket: &Bucket) -> Result<Option<BucketEncryptionRow>, Error> {
+        let found = self.tables().get(BUCKET_ENCRYPTION, bucket.uid())?;
+        found
+            .map(|found| rows::decode(&found.value, "encryption rule of a bucket"))
+            .transpose()
     }
 
     /// Whether a request with a customer key may write to the bucket: asked by adapters before

@@ -86,7 +86,7 @@ impl Objects {
         let mut input = input;
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let permit = self.authorize_part(scope, &bucket, &input.object_key, &input.upload_id)?;
         let name = &input.object_key;
         bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
         let mut upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
@@ -267,12 +267,14 @@ fn choose<'a>(
             .ok()
             .and_then(|index| found.get(index))
             .ok_or_else(invalid)?;
-        let sum_differs = match (&named.checksum, &part.row.checksum) {
-            (Some((algorithm, value)), Some(stored)) => {
-                stored.algorithm != algorithm.number() || stored.value != *value
-            }
-            _ => false,
-        };
+        let sum_differs = named.checksum.as_ref().is_some_and(|(algorithm, value)| {
+            let mut known = [&part.row.checksum, &part.row.announced]
+                .into_iter()
+                .flatten()
+                .peekable();
+            known.peek().is_some()
+                && !known.any(|sum| sum.algorithm == algorithm.number() && sum.value == *value)
+        });
         if part.row.etag != named.etag || sum_differs {
             return Err(invalid());
         }

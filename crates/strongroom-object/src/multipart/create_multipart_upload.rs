@@ -4,7 +4,7 @@
 use strongroom_format::{ObjectDataId, RecordFlags, SseMode};
 use strongroom_store::{Batch, CommitError, Write};
 
-use super::upload::upload_id;
+use super::upload::{lasting_conditions, upload_id};
 use crate::authorize::Action;
 use crate::encryption;
 use crate::error::Error;
@@ -74,6 +74,7 @@ impl Objects {
             checksum_algorithm: input.checksum_algorithm.map(ChecksumAlgorithm::number),
             composite: checksum_type == Some(ChecksumType::Composite),
             completion_key,
+            conditions: lasting_conditions(scope.caller.conditions()),
         };
         let bind = encryption::bind_upload(
             self,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rows of an open upload, as every multipart operation finds them.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use strongroom_format::SseMode;
@@ -9,7 +10,7 @@ use strongroom_store::{Batch, Precondition, Write};
 use crate::authorize::{Action, Permit};
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
-use crate::model::{ChecksumAlgorithm, ChecksumType, CustomerKey, Scope};
+use crate::model::{ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectName, Scope};
 use crate::objects::{Bucket, Objects};
 use crate::rows::{self, PartRowStored, UploadRow};
 use crate::table_key::{self, PARTS, UPLOADS};
@@ -117,6 +118,53 @@ impl OpenUpload {
 }
 
 impl Objects {
+    /// Ask for `s3:PutObject` for a request that goes on with an upload: a part, a copy into one,
+    /// its end. How the object will be sealed and stored was said when the upload was created, and
+    /// that is what policies see, not headers that such a request may carry for nothing.
+    pub(crate) fn authorize_part(
+        &self,
+        scope: Scope<'_>,
+        bucket: &Bucket,
+        object_key: &str,
+        upload_id: &str,
+    ) -> Result<Permit, Error> {
+        // An upload that is not there said nothing; that it is not there is for the permitted.
+        let said = match parse_upload_id(upload_id) {
+            None => BTreeMap::new(),
+            Some(uid) => self
+                .upload_row(&table_key::upload(bucket.uid(), object_key, &uid))?
+                .map(|row| row.conditions)
+                .unwrap_or_default(),
+        };
+        let conditions: Vec<_> = LASTING_CONDITIONS
+            .iter()
+            .filter_map(|name| Some((*name, said.get(*name)?.clone())))
+            .collect();
+        bucket.authorize_object_if(scope, Action::PutObject, object_key, &conditions)
+    }
+
+    /// The same for adapters that must answer 404 and 403 before they judge anything else; the
+    /// operation itself asks again.
+    pub fn admit_part(
+        &self,
+        scope: Scope<'_>,
+        bucket: &str,
+        object_key: &str,
+        upload_id: &str,
+    ) -> Result<(), Error> {
+        ObjectName::parse(object_key)?;
+        let bucket = self.bucket(bucket)?;
+        self.authorize_part(scope, &bucket, object_key, upload_id)
+            .map(drop)
+    }
+
+    fn upload_row(&self, table_key: &[u8]) -> Result<Option<UploadRow>, Error> {
+        let found = self.tables().get(UPLOADS, table_key)?;
+        found
+            .map(|found| rows::decode(&found.value, "upload row"))
+            .transpose()
+    }
+
     /// Find an open upload by its id.
     pub(crate) fn find_upload(
         &self,
@@ -136,11 +184,7 @@ impl Objects {
         };
         let uid = parse_upload_id(upload_id).ok_or_else(unknown)?;
         let table_key = table_key::upload(bucket.uid(), object_key, &uid);
-        let found = self
-            .tables()
-            .get(UPLOADS, &table_key)?
-            .ok_or_else(unknown)?;
-        let row: UploadRow = rows::decode(&found.value, "upload row")?;
+        let row = self.upload_row(&table_key)?.ok_or_else(unknown)?;
         Ok(OpenUpload { table_key, row })
     }
 
@@ -184,6 +228,20 @@ impl Objects {
         encryption::reopen(self, scope, bucket, &upload.row.key, customer).await
     }
 }
+
+/// What of a request's conditions holds for the whole upload that it creates.
+pub(crate) fn lasting_conditions(said: &[(&'static str, String)]) -> BTreeMap<String, String> {
+    said.iter()
+        .filter(|(name, _)| LASTING_CONDITIONS.contains(name))
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
+}
+
+const LASTING_CONDITIONS: [&str; 3] = [
+    "s3:x-amz-server-side-encryption",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "s3:x-amz-storage-class",
+];
 
 /// The id that clients see.
 pub(crate) fn upload_id(uid: &[u8; 16]) -> String {

@@ -5,7 +5,6 @@ use strongroom_format::{ObjectDataId, SseMode};
 use strongroom_store::{Batch, CommitError, Precondition, Row, Write};
 
 use super::upload::OpenUpload;
-use crate::authorize::Action;
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::model::{
@@ -83,7 +82,7 @@ impl Objects {
     ) -> Result<UploadPartOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let permit = self.authorize_part(scope, &bucket, &input.object_key, &input.upload_id)?;
         if input.content_length > PUT_BYTES_MAX {
             let proposed_size = input.content_length;
             return Err(Error::EntityTooLarge {
@@ -132,6 +131,7 @@ impl Objects {
         }
         let oek =
             encryption::unwrap_upload(self, wrap_key, new.bucket, new.object_key, &upload.row)?;
+        let mode = wrap_key.mode();
         let incoming = Incoming {
             oek: &oek,
             odi: ObjectDataId(upload.row.odi),
@@ -139,28 +139,26 @@ impl Objects {
             length: BodyLength::Exactly(new.content_length),
             checksum: &new.checksum,
             default_algorithm: Some(fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
-            md5_etag: wrap_key.mode() == SseMode::S3,
+            crc64: fixed.is_none() && mode != SseMode::C,
+            md5_etag: mode == SseMode::S3,
         };
         let Written {
             part,
             write,
             etag,
             checksum,
+            crc64,
         } = self.write_part(incoming, body).await?;
         // An upload without a checksum algorithm gets CRC64NVME over the whole object, whatever
         // its parts announced; under a customer key it gets none, since Complete has no key.
-        let keep = match fixed {
-            Some(_) => checksum.as_ref(),
-            None if wrap_key.mode() == SseMode::C => None,
-            None => checksum
-                .as_ref()
-                .filter(|c| c.algorithm == ChecksumAlgorithm::Crc64Nvme),
-        };
+        let without = fixed.is_none() && mode == SseMode::C;
+        let kept = |sum: Option<&Checksum>| sum.filter(|_| !without).map(ChecksumRow::clear);
         let row = PartRowStored {
             part,
             etag: etag.clone(),
             modified_ms: self.now_ms(),
-            checksum: keep.map(ChecksumRow::clear),
+            checksum: kept(crc64.as_ref().or(checksum.as_ref())),
+            announced: kept(crc64.as_ref().and(checksum.as_ref())),
         };
         let modified_ms = row.modified_ms;
         self.commit_part(upload, new.upload_id, new.part_number, &row, write)

@@ -2,11 +2,10 @@
 //! UploadPartCopy: a range of a stored object as a part, opened and sealed anew.
 
 use super::upload_part::NewPart;
-use crate::authorize::Action;
-use crate::copy_object::{CopyObjectOutput, CopySource};
+use crate::copy_object::{CopyObjectOutput, CopySource, within_one_copy};
 use crate::encryption;
 use crate::error::Error;
-use crate::model::{ChecksumRequest, CustomerKey, ObjectName, PUT_BYTES_MAX, Scope, Served};
+use crate::model::{ChecksumRequest, CustomerKey, ObjectName, Scope, Served};
 use crate::objects::Objects;
 
 /// An UploadPartCopy request.
@@ -39,7 +38,7 @@ impl Objects {
     ) -> Result<CopyObjectOutput, Error> {
         ObjectName::parse(&input.object_key)?;
         let bucket = self.bucket(&input.bucket)?;
-        let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
+        let permit = self.authorize_part(scope, &bucket, &input.object_key, &input.upload_id)?;
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         let (opened, request) = self.find_source(scope, input.source)?;
@@ -64,13 +63,7 @@ impl Objects {
                 });
             }
         };
-        if served.len > PUT_BYTES_MAX {
-            let proposed_size = served.len;
-            return Err(Error::EntityTooLarge {
-                proposed_size,
-                max_size: PUT_BYTES_MAX,
-            });
-        }
+        within_one_copy(served.len)?;
         let wrap_key = self
             .reopen_upload(scope, &bucket, &upload, input.customer_key)
             .await?;

@@ -9,9 +9,9 @@ use strongroom_store::layout::UnitLayout;
 use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
 
 use super::{BodySealer, Layers};
-use crate::digest::{Digester, Digests};
+use crate::digest::{Digester, Digests, WantedDigests};
 use crate::error::Error;
-use crate::model::{Body, BodyLength, ChecksumAlgorithm};
+use crate::model::{Body, BodyLength};
 
 /// Sealed bodies up to this size live in the tables, bytes under one layer.
 pub const INLINE_SEALED_BYTES_MAX: u64 = 32 * 1024;
@@ -50,21 +50,20 @@ pub struct SealedBytes {
 
 /// Read `body` to its end, which must come where `length` says, digest and seal it.
 ///
-/// Nothing stays behind when this fails. `md5` asks for an MD5, `checksum` for a checksum besides.
+/// Nothing stays behind when this fails.
 pub async fn seal_body<S: BodySealer>(
     blobs: &Blobs,
     blob: BlobId,
     sealer: &S,
     body: &mut Body,
     length: BodyLength,
-    md5: bool,
-    checksum: Option<ChecksumAlgorithm>,
+    wanted: WantedDigests,
 ) -> Result<SealedBytes, Error> {
     let mut incoming = Incoming {
         body,
         length,
         plain_len: 0,
-        digester: Digester::new(md5, checksum),
+        digester: Digester::new(wanted),
     };
     let stored = write(blobs, blob, sealer, &mut incoming).await?;
     Ok(SealedBytes {

@@ -154,7 +154,7 @@ impl House {
         self.bucket(name).await;
         let rule = PutBucketEncryption {
             bucket: name.to_owned(),
-            algorithm: DefaultAlgorithm::S3,
+            algorithm: Some(DefaultAlgorithm::S3),
             kms_key_id: None,
             bucket_key: false,
             block_customer_keys: Some(false),
