@@ -342,3 +342,25 @@ def test_s6_2_part_copy_range_of_another_form(s3, place, text):
     message = "Range specified is not valid for source object of size: 10"
     with refused("InvalidArgument", 400, message):
         s3.upload_part_copy(PartNumber=1, CopySource=dict(place), CopySourceRange="bytes=0-10", **upload)
+
+
+def test_s6_2_a_rule_that_only_unblocks_customer_keys_is_no_default(s3, place):
+    """The rule that lifts the block names no encryption: nothing is said of what a copy would change."""
+    s3.put_object(Body=b"x", **place)
+    for blocked in ("NONE", "SSE-C"):
+        s3.put_bucket_encryption(Bucket=place["Bucket"], ServerSideEncryptionConfiguration={
+            "Rules": [{"BlockedEncryptionTypes": {"EncryptionType": [blocked]}}]})
+        with refused("InvalidRequest", 400, ILLEGAL):
+            self_copy(s3, place)
+        shown = s3.get_bucket_encryption(Bucket=place["Bucket"])
+        (rule,) = shown["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rule == {
+            "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False,
+            "BlockedEncryptionTypes": {"EncryptionType": [blocked]}}
+    # A default that was given is gone with such a rule, too.
+    default_rule(s3, place["Bucket"], "AES256")
+    self_copy(s3, place)
+    s3.put_bucket_encryption(Bucket=place["Bucket"], ServerSideEncryptionConfiguration={
+        "Rules": [{"BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}]})
+    with refused("InvalidRequest", 400, ILLEGAL):
+        self_copy(s3, place)

@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "kms"))
 
-from clients import CustomerKey, empty_and_delete, make_bucket  # noqa: E402
+import clients  # noqa: E402
+from clients import CustomerKey, empty_and_delete, make_bucket, refused  # noqa: E402
 from people import User, allow, deny, document  # noqa: E402
 from rawhttp import Client  # noqa: E402
 from sse import C_ALG, KID, SSE  # noqa: E402
@@ -274,3 +275,24 @@ def test_sec_checksums_of_parts_need_the_key(server, s3, kms, person):
     assert (answer.status, answer.code) == (403, "AccessDenied")
     assert b"ChecksumSHA256" not in answer.body
     empty_and_delete(s3, name)
+
+
+def test_s7_1_an_upload_under_a_policy_that_wants_encryption_named(server, person, bucket):
+    """Create names it; no client can name it again with a part, and none has to."""
+    under(person, deny("s3:PutObject", f"arn:aws:s3:::{bucket}/*", condition={"Null": {S: "true"}}))
+    mine = clients.s3(server, credential=person.credential)
+    where = {"Bucket": bucket, "Key": "named"}
+    with refused("AccessDenied", 403):
+        mine.create_multipart_upload(**where)
+    upload = mine.create_multipart_upload(ServerSideEncryption="AES256", **where)["UploadId"]
+    part = mine.upload_part(UploadId=upload, PartNumber=1, Body=b"x", **where)
+    mine.complete_multipart_upload(UploadId=upload, **where, MultipartUpload={
+        "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    # An upload that did not name it goes no further, whatever a part says.
+    other = clients.s3(server).create_multipart_upload(**where)["UploadId"]
+    raw = Client(server, credential=person.credential)
+    for headers in ({}, AES, KMS):
+        is_denied(raw.request("PUT", f"/{bucket}/named?partNumber=1&uploadId={other}", b"x", headers))
+    with refused("AccessDenied", 403):
+        mine.complete_multipart_upload(UploadId=other, **where, MultipartUpload={
+            "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})

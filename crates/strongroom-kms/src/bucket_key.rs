@@ -124,6 +124,7 @@ impl Kms {
             }
             None => None,
         };
+        let since = self.bucket_keys().remembered();
         let (held, digest) = match &wanted.what {
             What::New { key_id } => {
                 let made = self.make_bucket_key(wanted, receipt, key_id, &patience);
@@ -135,7 +136,8 @@ impl Kms {
             }
         };
         let held_for = wanted.held_for(held.key, digest);
-        self.bucket_keys().put(held_for, &held, self.now_ms());
+        self.bucket_keys()
+            .put(held_for, &held, self.now_ms(), since);
         Ok(held)
     }
 

@@ -58,7 +58,13 @@ struct Shelf {
     entries: HashMap<HeldFor, Entry>,
     /// Counts uses.
     now: u64,
+    /// Counts what was let go of by [`BucketKeyCache::forget`].
+    forgotten: u64,
 }
+
+/// What had been forgotten when a use of a KMS key began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Remembered(u64);
 
 #[derive(Debug)]
 struct Entry {
@@ -93,9 +99,19 @@ impl BucketKeyCache {
         Some(entry.held.clone())
     }
 
-    /// Holds a key; when there are too many, the one that was not used for longest goes.
-    pub(crate) fn put(&self, held_for: HeldFor, held: &Held, now_ms: u64) {
+    /// To be asked before the use of a KMS key that makes what is put.
+    pub(crate) fn remembered(&self) -> Remembered {
+        Remembered(self.shelf().forgotten)
+    }
+
+    /// Holds a key; when there are too many, the one that was not used for longest goes. One whose
+    /// use began before something was forgotten is not held: its KMS key may have been meant, and
+    /// whoever forgot it believes that nothing of it is in memory.
+    pub(crate) fn put(&self, held_for: HeldFor, held: &Held, now_ms: u64, since: Remembered) {
         let mut all = self.shelf();
+        if all.forgotten != since.0 {
+            return;
+        }
         if all.entries.len() >= ENTRIES_MAX {
             all.entries.retain(|_, entry| entry.lives(now_ms));
         }
@@ -121,7 +137,9 @@ impl BucketKeyCache {
 
     /// Lets go of all that come from a KMS key.
     pub(crate) fn forget(&self, key: KeyUid) {
-        self.shelf().entries.retain(|of, _| of.key != key);
+        let mut all = self.shelf();
+        all.forgotten = all.forgotten.saturating_add(1);
+        all.entries.retain(|of, _| of.key != key);
     }
 
     /// Lets go of everything that has lived long enough.
@@ -196,10 +214,10 @@ mod tests {
     fn least_recently_used_goes_first() {
         let cache = BucketKeyCache::default();
         for number in 0..ENTRIES_MAX {
-            cache.put(held_for(number), &held(), 5);
+            cache.put(held_for(number), &held(), 5, cache.remembered());
         }
         assert!(cache.get(&held_for(0), 5).is_some());
-        cache.put(held_for(ENTRIES_MAX), &held(), 5);
+        cache.put(held_for(ENTRIES_MAX), &held(), 5, cache.remembered());
         assert_eq!(cache.shelf().entries.len(), ENTRIES_MAX);
         assert!(cache.get(&held_for(0), 5).is_some());
         assert!(cache.get(&held_for(1), 5).is_none());
@@ -215,11 +233,34 @@ mod tests {
             (301_000, false),
             (999, false),
         ] {
-            cache.put(held_for(0), &held(), 1_000);
+            cache.put(held_for(0), &held(), 1_000, cache.remembered());
             assert_eq!(cache.get(&held_for(0), at).is_some(), there, "{at}");
         }
-        cache.put(held_for(0), &held(), 1_000);
+        cache.put(held_for(0), &held(), 1_000, cache.remembered());
         cache.expire(301_000);
+        assert!(cache.shelf().entries.is_empty());
+    }
+
+    /// A use that began before the key was disabled ends after it: its bucket key stayed for five
+    /// minutes, useless but there.
+    #[test]
+    fn what_was_made_before_something_was_forgotten_is_not_held() {
+        let cache = BucketKeyCache::default();
+        for forgotten in [KeyUid([1; 16]), KeyUid([9; 16])] {
+            let since = cache.remembered();
+            cache.forget(forgotten);
+            cache.put(held_for(0), &held(), 5, since);
+            assert!(cache.get(&held_for(0), 5).is_none());
+            assert!(cache.shelf().entries.is_empty());
+        }
+        let since = cache.remembered();
+        cache.put(held_for(0), &held(), 5, since);
+        assert!(cache.get(&held_for(0), 5).is_some());
+        cache.forget(KeyUid([9; 16]));
+        assert!(cache.get(&held_for(0), 5).is_some(), "of another key");
+        cache.forget(KeyUid([1; 16]));
+        assert!(cache.get(&held_for(0), 5).is_none());
+        cache.put(held_for(0), &held(), 5, since);
         assert!(cache.shelf().entries.is_empty());
     }
 

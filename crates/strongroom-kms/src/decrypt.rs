@@ -111,6 +111,9 @@ impl Kms {
             Ok((found, permit))
         };
         let is_heavy = |_: &(Found, Permit)| algorithm.is_rsa();
+        if !source.ignore_ciphertext {
+            self.reach_source(&source, event).await?;
+        }
         let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
         let row = &found.row;
         let decrypted = self.decrypt_with(&permit, row, &source, turn).await?;

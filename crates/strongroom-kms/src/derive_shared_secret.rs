@@ -65,7 +65,9 @@ impl Kms {
             "keyAgreementAlgorithm": shortened(&input.algorithm),
         });
         let mut event = Event::new(receipt, "DeriveSharedSecret", true, parameters);
-        let result = self.try_derive_shared_secret(caller, &input, &mut event);
+        let reached = self.reach_key(&input.key_id, &mut event).await;
+        let result =
+            reached.and_then(|()| self.try_derive_shared_secret(caller, &input, &mut event));
         event.close(result).await
     }
 

@@ -36,6 +36,8 @@ impl Kms {
     ) -> Result<bool, Error> {
         let uid = row.uid();
         self.remove_all_grants(uid).await?;
+        // From here to the commit nobody gives the key another name, which would stay behind.
+        let turn = self.turn(uid).await;
         // A damaged row does not say which shred key is its own. Nor need it: the vault does.
         let versions = self.rows_of(MATERIALS, uid, usize::MAX)?;
         let shred_ids: BTreeSet<[u8; 16]> = versions
@@ -79,6 +81,7 @@ impl Kms {
         if self.commit(preconditions, writes).await?.is_err() {
             return Ok(false);
         }
+        drop(turn);
         self.forget(uid);
         self.finish_tombstone(receipt, uid, tombstone).await?;
         Ok(true)

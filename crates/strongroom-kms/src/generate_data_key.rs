@@ -52,7 +52,8 @@ impl Kms {
         input: GenerateDataKeyInput,
     ) -> Result<GenerateDataKeyOutput, Error> {
         let mut event = input.event(receipt, "GenerateDataKey");
-        let result = self.wire_data_key(caller, KmsAction::GenerateDataKey, &input, &mut event);
+        let action = KmsAction::GenerateDataKey;
+        let result = self.wire_data_key(caller, action, &input, &mut event).await;
         let DataKey {
             plaintext,
             encrypted,
@@ -65,13 +66,14 @@ impl Kms {
         })
     }
 
-    pub(crate) fn wire_data_key(
+    pub(crate) async fn wire_data_key(
         &self,
         caller: &Caller,
         action: KmsAction,
         input: &GenerateDataKeyInput,
         event: &mut Event<'_>,
     ) -> Result<DataKey, Error> {
+        self.reach_key(&input.key_id, event).await?;
         let found = self.find(&input.key_id)?;
         let wish = Use {
             caller,

@@ -92,6 +92,7 @@ impl Kms {
             Ok((pair.private_key()?, pair.public_key()?))
         };
         let (private_key, public_key) = heavy::make_key_of(spec, make).await?;
+        self.reach_key(&input.key_id, event).await?;
         // Making it took its time: is all of it still allowed?
         event.start_over();
         let found = self.find(&input.key_id)?;

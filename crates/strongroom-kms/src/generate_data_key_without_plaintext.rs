@@ -32,7 +32,7 @@ impl Kms {
     ) -> Result<GenerateDataKeyWithoutPlaintextOutput, Error> {
         let mut event = input.event(receipt, "GenerateDataKeyWithoutPlaintext");
         let action = KmsAction::GenerateDataKeyWithoutPlaintext;
-        let result = self.wire_data_key(caller, action, &input, &mut event);
+        let result = self.wire_data_key(caller, action, &input, &mut event).await;
         let DataKey {
             plaintext: _,
             encrypted,

@@ -30,7 +30,9 @@ impl Kms {
         input: GenerateMacInput,
     ) -> Result<GenerateMacOutput, Error> {
         let mut event = input.event(receipt, "GenerateMac");
-        let result = self.mac_key(caller, KmsAction::GenerateMac, &input, &mut event);
+        let reached = self.reach_key(&input.key_id, &mut event).await;
+        let result =
+            reached.and_then(|()| self.mac_key(caller, KmsAction::GenerateMac, &input, &mut event));
         let MacKey {
             key,
             key_arn,

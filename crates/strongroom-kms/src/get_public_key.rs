@@ -58,6 +58,7 @@ impl Kms {
         input: &GetPublicKeyInput,
         event: &mut Event<'_>,
     ) -> Result<GetPublicKeyOutput, Error> {
+        self.reach_key(&input.key_id, event).await?;
         let is_heavy = |(found, _): &(Found, Permit)| found.row.spec.is_rsa();
         let ask = |event: &mut Event<'_>| self.readable(caller, input, event);
         let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How long S3 waits for the key service: what takes longer has failed, and the client is told to
+//! How long S3, and who uses a key over the wire, waits for the key service: what takes longer has failed, and the client is told to
 //! come again. Without a limit a drive that hangs would hold every request for an object under a
 //! KMS key, and a client cannot tell that from a lost connection.
 //!
@@ -10,10 +10,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use strongroom_format::kms_blob_parse;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::authorize::Via;
+use crate::encryption::Source;
 use crate::error::Error;
 use crate::event::Event;
 use crate::service::{Found, Kms};
@@ -91,12 +93,77 @@ impl Kms {
         if cached || !stored.is_there(now_ms) || self.decide(wish, found, Via::S3).is_err() {
             return Ok(());
         }
+        self.reach_file(patience, found, stored.shred_id, event)
+            .await
+    }
+
+    /// The same for an operation of the wire that names its key. What it may do is decided after
+    /// the wait, by what holds then; only a vault that hangs makes anybody wait.
+    pub(crate) async fn reach_key(&self, key_id: &str, event: &mut Event<'_>) -> Result<(), Error> {
+        match self.find(key_id) {
+            Ok(found) => {
+                let version = found.row.current_version;
+                self.reach_version(&found, version, event).await
+            }
+            // The operation tells, in its order.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The same for an operation that brings a ciphertext.
+    pub(crate) async fn reach_source(
+        &self,
+        source: &Source<'_>,
+        event: &mut Event<'_>,
+    ) -> Result<(), Error> {
+        let Ok(found) = self.key_of(source) else {
+            return Ok(());
+        };
+        let version = kms_blob_parse(&source.blob.0).map_or(found.row.current_version, |header| {
+            if source.algorithm.is_rsa() {
+                found.row.current_version
+            } else {
+                header.version
+            }
+        });
+        self.reach_version(&found, version, event).await
+    }
+
+    async fn reach_version(
+        &self,
+        found: &Found,
+        version: u32,
+        event: &mut Event<'_>,
+    ) -> Result<(), Error> {
+        let Ok(Some(stored)) = self.material(found.row.uid(), version) else {
+            return Ok(());
+        };
+        let now_ms = self.now_ms();
+        let cached = self
+            .materials()
+            .get(&found.row, version, &stored, now_ms)
+            .is_some();
+        if cached || !stored.is_there(now_ms) {
+            return Ok(());
+        }
+        self.reach_file(&Patience::new(), found, stored.shred_id, event)
+            .await
+    }
+
+    async fn reach_file(
+        &self,
+        patience: &Patience,
+        found: &Found,
+        shred_id: [u8; 16],
+        event: &mut Event<'_>,
+    ) -> Result<(), Error> {
+        let uid = found.row.uid();
         let vault = self.store().vault().clone();
-        let turn = self.vault_reads().turn(stored.shred_id);
+        let turn = self.vault_reads().turn(shred_id);
         let reached = patience.wait(async {
             let turn = turn.lock_owned().await;
             let read = spawn_blocking(move || {
-                let read = vault.get(uid.0, stored.shred_id);
+                let read = vault.get(uid.0, shred_id);
                 drop(turn);
                 read
             });

@@ -39,7 +39,8 @@ impl Kms {
         input: VerifyMacInput,
     ) -> Result<VerifyMacOutput, Error> {
         let mut event = input.message.event(receipt, "VerifyMac");
-        let result = self.try_verify_mac(caller, &input, &mut event);
+        let reached = self.reach_key(&input.message.key_id, &mut event).await;
+        let result = reached.and_then(|()| self.try_verify_mac(caller, &input, &mut event));
         event.close(result).await
     }
 

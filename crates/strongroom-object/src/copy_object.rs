@@ -145,13 +145,24 @@ impl Objects {
         bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
         let onto_itself =
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
+        // Who writes an object back under the key it came with names one key twice.
+        let same_customer_key = onto_itself
+            && matches!((&input.encryption, &input.source.customer_key),
+                (EncryptionRequest::Customer(to), Some(from)) if to.md5_base64 == from.md5_base64);
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
             && matches!(input.directive, PropertiesDirective::Copy)
             && !self.has_default_encryption(&bucket)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let changes_nothing = changes_nothing && encryption.is_s3();
-        let (opened, request) = self.find_source(scope, input.source)?;
+        let (opened, request) =
+            self.find_source(scope, input.source)
+                .map_err(|error| match error {
+                    Error::CustomerKeyWrong if same_customer_key => {
+                        Error::MultipartEncryptionMismatch
+                    }
+                    other => other,
+                })?;
         let source_version_id = opened.shown_id();
         let same_mode = opened.row.key.mode()? == strongroom_format::SseMode::S3;
         let current = self.find_version(&bucket, &input.object_key)?;
