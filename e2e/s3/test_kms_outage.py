@@ -541,3 +541,49 @@ def test_a_server_that_stops_does_not_wait_for_a_vault_that_hangs(make_server):
     server.start()
     place.s3 = clients.s3(server)
     assert read(place.s3.get_object(**place.at("k"))) == place.data
+
+
+def test_sec_hanging_vault_holds_no_user_of_a_key_longer(own_server):
+    """The wire, too: every use of the key is answered in the time that S3 has, other keys are used
+    meanwhile, and who may not use the key is still refused."""
+    place = Place(own_server, next(iter(MODES)))
+    kms = clients.kms(own_server)
+    blob = kms.encrypt(KeyId=place.key, Plaintext=b"x")["CiphertextBlob"]
+    other = kms.create_key()["KeyMetadata"]["KeyId"]
+    of_other = kms.encrypt(KeyId=other, Plaintext=b"x")["CiphertextBlob"]
+    place.harm("hanging")
+    calls = {
+        "Encrypt": lambda: kms.encrypt(KeyId=place.key, Plaintext=b"x"),
+        "Decrypt": lambda: kms.decrypt(CiphertextBlob=blob),
+        "GenerateDataKey": lambda: kms.generate_data_key(KeyId=place.key, KeySpec="AES_256"),
+        "GenerateDataKeyWithoutPlaintext": lambda: kms.generate_data_key_without_plaintext(
+            KeyId=place.key, KeySpec="AES_256"),
+        "GenerateDataKeyPair": lambda: kms.generate_data_key_pair(
+            KeyId=place.key, KeyPairSpec="ECC_NIST_P256"),
+        "ReEncrypt from": lambda: kms.re_encrypt(CiphertextBlob=blob, DestinationKeyId=other),
+        "ReEncrypt to": lambda: kms.re_encrypt(CiphertextBlob=of_other, DestinationKeyId=place.key),
+    }
+    started = time.monotonic()
+
+    def answered(item):
+        name, call = item
+        return name, outcome(call), time.monotonic() - started
+
+    with ThreadPoolExecutor(2 * len(calls)) as pool:
+        asked = [pool.submit(answered, call) for call in [*calls.items(), *calls.items()]]
+        served = 0
+        while not all(one.done() for one in asked):
+            made = kms.encrypt(KeyId=other, Plaintext=b"y")["CiphertextBlob"]
+            assert kms.decrypt(CiphertextBlob=made)["Plaintext"] == b"y"
+            # What needs no material is not held at all.
+            assert kms.describe_key(KeyId=place.key)["KeyMetadata"]["Enabled"]
+            served += 1
+        answers = [one.result() for one in asked]
+    assert served
+    for name, (code, status, _), took in answers:
+        assert (code, status) == ("KMSInternalException", 500), name
+        assert LIMIT - 1 < took < NO_ANSWER, name
+    place.heal()
+    assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    for call in calls.values():
+        call()

@@ -17,6 +17,7 @@ mod kms;
 mod kms_load;
 mod limits;
 mod load;
+mod modes;
 mod plain;
 mod policy;
 mod process;
@@ -68,6 +69,9 @@ struct Options {
     /// Only the rows of one layer and of two.
     #[arg(long)]
     layers: bool,
+    /// Only the ratios of modes of encryption, each pair measured in turns.
+    #[arg(long)]
+    modes: bool,
     /// Only the rows of the erasure code and of the checksums of units.
     #[arg(long)]
     erasure: bool,

@@ -15,6 +15,7 @@ use crate::kms::{self, Operation};
 use crate::kms_load;
 use crate::limits;
 use crate::load::{self, Done, Endpoint, Work};
+use crate::modes;
 use crate::policy;
 use crate::process::Process;
 use crate::report::{Measured, Ratio, Report, say};
@@ -89,6 +90,17 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     if options.layers {
         return bench.only_layers(options, &folder.0).await;
     }
+    if options.modes {
+        let product = Product::start(&options.server, &folder.0.join("product"))?;
+        let report = Report {
+            limits,
+            rows: Vec::new(),
+            ratios: modes::rows(&product, time, options.smoke).await?,
+            resident_bytes_max: product.process.resident_bytes_max()?,
+        };
+        report.print();
+        return Ok(());
+    }
     if options.kms {
         return bench.only_kms(options, &folder.0, &durable.0).await;
     }
@@ -103,12 +115,14 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
         bench.transport(&product, &plain, &sealed, tls).await?;
     }
     bench.ranges(&product, options.smoke).await?;
+    let of_modes = modes::rows(&product, time, options.smoke).await?;
     let resident = product.process.resident_bytes_max()?;
     drop(product);
     say("measuring durable small objects on the drive");
     let on_drive = Product::start(&options.server, &durable.0.join("product"))?;
     bench.durable(&on_drive).await?;
     let mut ratios = bench.ratios();
+    ratios.extend(of_modes);
     ratios.extend(policy::rows()?);
     ratios.extend(erasure::rows()?);
     let report = Report {

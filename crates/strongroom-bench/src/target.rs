@@ -39,6 +39,8 @@ pub(crate) struct Product {
     pub(crate) process: Process,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
+    /// Where its metrics are.
+    pub(crate) admin: SocketAddr,
     pub(crate) tls: Arc<rustls::ClientConfig>,
     pub(crate) credential: Arc<Credential>,
 }
@@ -72,6 +74,7 @@ impl Product {
         Ok(Self {
             http: address("http")?,
             https: address("https")?,
+            admin: address("admin")?,
             process,
             tls,
             credential: Arc::new(Credential {

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the modes of encryption cost beside each other, as ratios of pairs.
+//!
+//! A pair is measured in turns (A B A B ..), so that a noisy neighbour meets both. What is compared:
+//!
+//! - 4 KiB objects: SSE-KMS with bucket keys against SSE-S3, requests a second.
+//! - From 1 MiB: reads of each mode against those of SSE-S3. Writes of SSE-S3 compute an MD5, which the
+//!   other modes do not, and no client can turn it off: there they are compared with each other.
+//! - MD5 beside sealing: one stream of SSE-S3 against the slower of MD5 alone and of the same stream
+//!   without MD5 (SSE-C); two streams against one.
+//! - Small ranges of a large object: bytes read from the drive, in segments of each layer.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Method;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use md5::{Digest as _, Md5};
+use tokio::net::TcpStream;
+
+use crate::Outcome;
+use crate::load::{self, Done, Endpoint, Work};
+use crate::report::{Ratio, say};
+use crate::target::Product;
+
+/// How often the sides of a pair take turns.
+const TURNS: u32 = 4;
+const CONNECTIONS: usize = 16;
+const KIB4: u64 = 4 << 10;
+const MIB1: u64 = 1 << 20;
+const MIB64: u64 = 64 << 20;
+/// No ratio of two modes may be below this.
+const ALIKE: f64 = 0.95;
+const BUCKET: &str = "/bench-modes";
+const SSE: &str = "x-amz-server-side-encryption";
+
+/// One side of a pair.
+#[derive(Clone, Copy)]
+struct Side {
+    mode: &'static str,
+    connections: usize,
+}
+
+impl Side {
+    const fn of(mode: &'static str) -> Side {
+        Side {
+            mode,
+            connections: CONNECTIONS,
+        }
+    }
+}
+
+pub(crate) struct Modes {
+    endpoint: Endpoint,
+    admin: std::net::SocketAddr,
+    time: Duration,
+    smoke: bool,
+}
+
+/// All ratios.
+pub(crate) async fn rows(product: &Product, time: Duration, smoke: bool) -> Outcome<Vec<Ratio>> {
+    say("measuring the modes of encryption in turns");
+    let modes = Modes {
+        endpoint: Endpoint {
+            address: product.https,
+            tls: Some(product.tls.clone()),
+            credential: Some(product.credential.clone()),
+        },
+        admin: product.admin,
+        time,
+        smoke,
+    };
+    modes.make_bucket().await?;
+    let mut ratios = modes.small().await?;
+    let sizes: &[u64] = if smoke { &[MIB1] } else { &[MIB1, MIB64] };
+    for bytes in sizes {
+        ratios.extend(modes.large(*bytes).await?);
+    }
+    ratios.extend(modes.md5_beside_sealing().await?);
+    ratios.extend(modes.ranges().await?);
+    Ok(ratios)
+}
+
+impl Modes {
+    async fn make_bucket(&self) -> Outcome<()> {
+        let nothing = Bytes::new;
+        load::once(&self.endpoint, Method::PUT, BUCKET, vec![], nothing()).await?;
+        let rule = "<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes>\
+            <EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes></Rule>\
+            </ServerSideEncryptionConfiguration>";
+        let md5 = vec![("content-md5".to_owned(), STANDARD.encode(Md5::digest(rule)))];
+        let path = format!("{BUCKET}?encryption");
+        load::once(&self.endpoint, Method::PUT, &path, md5, Bytes::from(rule)).await
+    }
+
+    /// 4 KiB: what a bucket key spares is the use of the KMS key.
+    async fn small(&self) -> Outcome<Vec<Ratio>> {
+        let mut ratios = Vec::new();
+        let (a, b) = (Side::of("SSE-S3"), Side::of("SSE-KMS-BK"));
+        for operation in [Method::PUT, Method::GET] {
+            let (one, two) = self.pair(&operation, KIB4, a, b).await?;
+            ratios.push(Ratio {
+                what: format!("https {operation} 4 KiB: requests/s, SSE-KMS-BK / SSE-S3"),
+                value: requests(two) / requests(one),
+                target: Some(ALIKE),
+                at_least: true,
+            });
+        }
+        Ok(ratios)
+    }
+
+    async fn large(&self, bytes: u64) -> Outcome<Vec<Ratio>> {
+        let mut ratios = Vec::new();
+        for (operation, a, b) in [
+            (Method::PUT, "SSE-C", "SSE-KMS"),
+            (Method::PUT, "SSE-C", "SSE-KMS-BK"),
+            (Method::GET, "SSE-S3", "SSE-KMS"),
+            (Method::GET, "SSE-S3", "SSE-KMS-BK"),
+            (Method::GET, "SSE-S3", "SSE-C"),
+        ] {
+            let sides = (Side::of(a), Side::of(b));
+            let (one, two) = self.pair(&operation, bytes, sides.0, sides.1).await?;
+            ratios.push(Ratio {
+                what: format!(
+                    "https {operation} {} MiB: throughput, {b} / {a}",
+                    bytes >> 20
+                ),
+                value: throughput(two) / throughput(one),
+                target: Some(ALIKE),
+                at_least: true,
+            });
+        }
+        Ok(ratios)
+    }
+
+    async fn md5_beside_sealing(&self) -> Outcome<Vec<Ratio>> {
+        let bytes = if self.smoke { MIB1 } else { MIB64 };
+        let stream = |mode| Side {
+            mode,
+            connections: 1,
+        };
+        let alone = md5_alone(self.time / 2);
+        let (without, with) = self
+            .pair(&Method::PUT, bytes, stream("SSE-C"), stream("SSE-S3"))
+            .await?;
+        let name = format!("https PUT {} MiB, SSE-S3", bytes >> 20);
+        let bound = alone.min(throughput(without));
+        let beside = Ratio {
+            what: format!("{name}: one stream / min(MD5 alone, SSE-C stream)"),
+            value: throughput(with) / bound,
+            target: Some(0.9),
+            at_least: true,
+        };
+        let two = Side {
+            mode: "SSE-S3",
+            connections: 2,
+        };
+        let (one, two) = self
+            .pair(&Method::PUT, bytes, stream("SSE-S3"), two)
+            .await?;
+        // How much more there is depends on the cores that the load generator leaves.
+        let scaling = Ratio {
+            what: format!("{name}: two streams / one"),
+            value: throughput(two) / throughput(one),
+            target: None,
+            at_least: true,
+        };
+        Ok(vec![beside, scaling])
+    }
+
+    /// Bytes read from the drive for a range of 4 KiB, in sealed segments of one layer and of two.
+    async fn ranges(&self) -> Outcome<Vec<Ratio>> {
+        let total = if self.smoke { 16 * MIB1 } else { 256 * MIB1 };
+        let mut ratios = Vec::new();
+        for (mode, unit) in [("SSE-S3", 65_568_u32), ("DSSE-KMS", 65_600)] {
+            let body = Bytes::from(vec![0x5A; usize::try_from(total)?]);
+            let prefix = format!("{BUCKET}/range-{mode}-");
+            let name = format!("{prefix}0");
+            load::once(&self.endpoint, Method::PUT, &name, headers(mode), body).await?;
+            let get = Work {
+                method: Method::GET,
+                headers: Vec::new(),
+                body: Bytes::new(),
+                names: 1,
+                prefix,
+                range: Some((KIB4, total)),
+            };
+            let before = self.bytes_read().await?;
+            let done = load::run_shared(&self.endpoint, &get, CONNECTIONS, self.time, "0").await?;
+            let read = self.bytes_read().await? - before;
+            ratios.push(Ratio {
+                what: format!("4 KiB range, {mode}: segments read from the drive"),
+                value: read / float(done.requests) / f64::from(unit),
+                target: Some(2.0),
+                at_least: false,
+            });
+        }
+        Ok(ratios)
+    }
+
+    /// What the server has read of blobs until now.
+    async fn bytes_read(&self) -> Outcome<f64> {
+        let stream = TcpStream::connect(self.admin).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = http::Request::get("/metrics")
+            .header("host", self.admin.to_string())
+            .body(Full::new(Bytes::new()))?;
+        let answer = sender.send_request(request).await?;
+        let text = answer.into_body().collect().await?.to_bytes();
+        let text = String::from_utf8(text.to_vec())?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("strongroom_blob_bytes_read_total"));
+        Ok(match line.and_then(|line| line.rsplit(' ').next()) {
+            Some(number) => number.parse()?,
+            None => 0.0,
+        })
+    }
+
+    /// Both sides in turns.
+    async fn pair(
+        &self,
+        operation: &Method,
+        bytes: u64,
+        a: Side,
+        b: Side,
+    ) -> Outcome<(Done, Done)> {
+        let works = [(a, work(a.mode, bytes)?), (b, work(b.mode, bytes)?)];
+        for (side, put) in &works {
+            // Memory is touched for the first time, and the objects are there.
+            load::run(&self.endpoint, put, side.connections, Duration::ZERO, true).await?;
+        }
+        let mut sums = [Done::default(), Done::default()];
+        for _ in 0..TURNS {
+            for ((side, put), sum) in works.iter().zip(&mut sums) {
+                let work = match *operation {
+                    Method::PUT => put.clone(),
+                    _ => read_of(put, side.mode),
+                };
+                let time = self.time / TURNS;
+                let done = load::run(&self.endpoint, &work, side.connections, time, false).await?;
+                sum.requests += done.requests;
+                sum.bytes += done.bytes;
+                sum.seconds += done.seconds;
+            }
+        }
+        let [a, b] = sums;
+        Ok((a, b))
+    }
+}
+
+fn work(mode: &str, bytes: u64) -> Outcome<Work> {
+    Ok(Work {
+        method: Method::PUT,
+        headers: headers(mode),
+        body: Bytes::from(vec![0x5A; usize::try_from(bytes)?]),
+        names: if bytes >= MIB64 { 1 } else { 4 },
+        prefix: format!("{BUCKET}/{mode}-{bytes}-"),
+        range: None,
+    })
+}
+
+fn read_of(put: &Work, mode: &str) -> Work {
+    Work {
+        method: Method::GET,
+        // Reads take no header that chooses an encryption, but a customer key.
+        headers: if mode == "SSE-C" {
+            put.headers.clone()
+        } else {
+            Vec::new()
+        },
+        body: Bytes::new(),
+        ..put.clone()
+    }
+}
+
+fn headers(mode: &str) -> Vec<(String, String)> {
+    let named = |value: &str| (SSE.to_owned(), value.to_owned());
+    match mode {
+        "SSE-KMS" => vec![named("aws:kms")],
+        "SSE-KMS-BK" => vec![
+            named("aws:kms"),
+            (format!("{SSE}-bucket-key-enabled"), "true".to_owned()),
+        ],
+        "DSSE-KMS" => vec![named("aws:kms:dsse")],
+        "SSE-C" => {
+            let key = [0x42; 32];
+            vec![
+                (format!("{SSE}-customer-algorithm"), "AES256".to_owned()),
+                (format!("{SSE}-customer-key"), STANDARD.encode(key)),
+                (
+                    format!("{SSE}-customer-key-md5"),
+                    STANDARD.encode(Md5::digest(key)),
+                ),
+            ]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Bytes a second of the digest on one core, a batch at a time as in the server.
+fn md5_alone(time: Duration) -> f64 {
+    let batch = vec![0x5A_u8; 128 << 10];
+    let mut md5 = Md5::new();
+    let mut bytes = 0_u64;
+    let start = Instant::now();
+    while start.elapsed() < time {
+        md5.update(black_box(&batch));
+        bytes += 128 << 10;
+    }
+    black_box(md5.finalize());
+    float(bytes) / start.elapsed().as_secs_f64()
+}
+
+fn requests(done: Done) -> f64 {
+    float(done.requests) / done.seconds
+}
+
+fn throughput(done: Done) -> f64 {
+    float(done.bytes) / done.seconds
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "counts for a table"
+)]
+fn float(count: u64) -> f64 {
+    count as f64
+}
