@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn dur_d1_d6_stories_of_one_drive_come_out_as_the_model_says() {
+    fn dur_d1_d6_d7_d8_stories_come_out_as_the_model_says() {
         for seed in 1..=25 {
             if let Err(message) = tell(seed, OPERATIONS, false) {
                 panic!("{message}");

@@ -4,15 +4,19 @@
 //! The rule is short. Without a fault that explains it nothing may fail. What was answered is
 //! there, byte for byte; what was on its way when the power failed is there as a whole or not at
 //! all; what was refused left nothing. With a fault an operation may fail, and then with an error,
-//! never with other bytes.
+//! never with other bytes. With several drives, half of all stories, drives are taken away and come
+//! back with what they had: a blob of which enough shards are there and whole is read, whatever
+//! happened to the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
+use std::sync::Arc;
 
-use strongroom_store::drive::{DrivePath, Folder};
+use strongroom_store::blob::{Keeping, write_quorum};
+use strongroom_store::drive::{DriveNo, DrivePath, DriveSet, Folder};
 use strongroom_store::{Batch, BlobId, CommitError, Error, Precondition, Store, Write};
-use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimRng};
+use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimPower, SimRng};
 
 use crate::model::{Blob, Change, Model, ROWS, Row, bytes};
 use crate::world::{self, Shape, UNIT};
@@ -35,13 +39,22 @@ pub(crate) struct Story {
     shape: Shape,
     weights: Vec<u64>,
     keys: u64,
-    drive: SimDrive,
+    /// The first has the tables, too.
+    drives: Vec<SimDrive>,
+    power: SimPower,
+    set: DriveSet,
+    /// Drives that were taken away. What they miss they miss for ever.
+    gone: BTreeSet<usize>,
+    /// The one drive on which bytes are not what was written.
+    damaged: Option<usize>,
     store: Option<Store>,
     model: Model,
     /// What may be there after the next start besides the model.
     doubt: Option<Model>,
     /// A fault is planned: errors are explained.
     is_faulty: bool,
+    /// Drives may refuse: reading has no right to succeed.
+    is_failing: bool,
     /// Drives that report flushes which they did not make: no store survives that, and a story in
     /// which none goes wrong looks at nothing.
     lies: bool,
@@ -70,9 +83,11 @@ enum Step {
     FullDrive,
     Rot,
     Misdirect,
+    DriveGoes,
+    DriveReturns,
 }
 
-const STEPS: [(Step, u64); 19] = [
+const STEPS: [(Step, u64); 21] = [
     (Step::Put, 20),
     (Step::PutRow, 20),
     (Step::Delete, 14),
@@ -92,6 +107,8 @@ const STEPS: [(Step, u64); 19] = [
     (Step::FullDrive, 1),
     (Step::Rot, 2),
     (Step::Misdirect, 1),
+    (Step::DriveGoes, 2),
+    (Step::DriveReturns, 3),
 ];
 
 type Done = Result<(), String>;
@@ -109,18 +126,26 @@ impl Story {
             _ => weight,
         });
         let keys = 2 + rng.below(20);
-        let drive = SimDrive::new(rng.next_u64());
+        let drives: Vec<_> = (0..shape.drives)
+            .map(|_| SimDrive::new(rng.next_u64()))
+            .collect();
+        let set = world::set(&drives, &BTreeSet::new());
         Self {
             rng,
             aloud,
             shape,
             weights: weights.to_vec(),
             keys,
-            drive,
+            drives,
+            power: SimPower::default(),
+            set,
+            gone: BTreeSet::new(),
+            damaged: None,
             store: None,
             model: Model::default(),
             doubt: None,
             is_faulty: false,
+            is_failing: false,
             lies: false,
             told: Told::default(),
         }
@@ -145,13 +170,13 @@ impl Story {
             self.step(step).await?;
             if self.doubt.is_some() || !self.serves() {
                 // The process ends here: there is nothing else to do after a failed flush.
-                self.drive = self.drive.kill();
+                self.end_process(SimDrive::kill);
                 self.restart().await?;
             }
         }
         self.close().await?;
         self.restart().await?;
-        self.told.trace ^= self.drive.trace();
+        self.note_traces();
         Ok(self.told)
     }
 
@@ -190,11 +215,11 @@ impl Story {
                 self.restart().await
             }
             Step::Kill => {
-                self.drive = self.drive.kill();
+                self.end_process(SimDrive::kill);
                 self.restart().await
             }
             Step::PowerLoss => {
-                self.drive = self.drive.crash();
+                self.end_process(SimDrive::crash);
                 self.restart().await
             }
             Step::CrashSoon => self.crash_soon().await,
@@ -210,6 +235,11 @@ impl Story {
                 let used = self.used_bytes() + self.rng.below(3_000);
                 self.under(FaultPlan::new([Fault::Capacity(used)])).await
             }
+            Step::DriveGoes => {
+                self.drive_goes();
+                Ok(())
+            }
+            Step::DriveReturns => self.drive_returns().await,
             Step::Rot => self.rot().await,
             Step::Misdirect => self.misdirect().await,
         }
@@ -317,11 +347,15 @@ impl Story {
         let written = world::write(&store, blob, &body, 2, at).await;
         self.told.operations += 1;
         if let Err(error) = written {
+            if self.lost_drives() > self.lost_drives_allowed() {
+                return Ok(());
+            }
             return self.explained("giving up an upload", &error);
         }
         drop(written);
         let left = |path: &DrivePath| path.name() == DrivePath::blob(blob).name();
-        if !self.is_faulty && self.drive.files().iter().any(left) {
+        let mut drives = self.drives.iter();
+        if !self.is_faulty && drives.any(|drive| drive.files().iter().any(left)) {
             return Err(format!(
                 "the upload {blob} was given up, and its file is there"
             ));
@@ -371,8 +405,40 @@ impl Story {
                     Err(format!("{blob}: other bytes in units {first}+{count}"))
                 }
             }
-            Err(error) => self.explained(&format!("reading {blob}"), &error),
+            Err(error) if self.is_readable(blob)? => Err(format!(
+                "{blob} has enough shards, and reading it fails: {error}"
+            )),
+            Err(error) => {
+                self.say(&format!("  {blob} has too few shards: {error}"));
+                Ok(())
+            }
         }
+    }
+
+    /// Whether as many shards as it takes are there and as they were written.
+    fn is_readable(&self, blob: BlobId) -> Result<bool, String> {
+        if self.is_failing {
+            return Ok(false);
+        }
+        let Keeping {
+            stripes,
+            placement,
+            owed,
+            ..
+        } = self.keeping(blob)?;
+        let damaged = self.damaged;
+        let whole = placement.each().filter(|(shard, on)| {
+            let is_damaged = damaged == Some(usize::from(on.0));
+            !owed.has(*shard) && !is_damaged && self.set.get(*on).is_some()
+        });
+        Ok(whole.count() >= usize::from(stripes.redundancy().data()))
+    }
+
+    fn keeping(&self, blob: BlobId) -> Result<Keeping, String> {
+        let entry = self.store().catalogued(blob);
+        let entry = entry.map_err(|error| error.to_string())?;
+        let entry = entry.ok_or(format!("{blob} is not catalogued"))?;
+        Ok(entry.keeping)
     }
 
     fn scan(&mut self) -> Done {
@@ -409,15 +475,31 @@ impl Story {
     }
 
     async fn verify(&mut self) -> Done {
-        let Some((blob, of)) = self.any_blob() else {
-            return Ok(());
-        };
-        self.told.operations += 1;
-        let location = world::location(blob, of.len);
-        match self.store().blobs().verify(&location).await {
-            Ok(_) => Ok(()),
-            Err(error) => self.explained(&format!("verifying {blob}"), &error),
+        match self.any_blob() {
+            Some((blob, of)) => self.verify_one(blob, of).await,
+            None => Ok(()),
         }
+    }
+
+    async fn verify_one(&mut self, blob: BlobId, of: Blob) -> Done {
+        self.told.operations += 1;
+        match (self.verified(blob, of).await, self.is_readable(blob)?) {
+            (Ok(()), true) | (Err(_), false) => Ok(()),
+            (Ok(()), false) => Err(format!("{blob} has too few shards, and verifies")),
+            (Err(error), true) => self.explained(&format!("verifying {blob}"), &error),
+        }
+    }
+
+    /// Compares all shards that are there. That a drive is gone may be found out by that.
+    async fn verified(&self, blob: BlobId, of: Blob) -> Result<(), Error> {
+        let (store, location) = (self.store(), world::location(blob, of.len));
+        for _ in &self.gone {
+            match store.blobs().verify(&location).await {
+                Err(error) if !error.is_corruption() => {}
+                other => return other.map(drop),
+            }
+        }
+        store.blobs().verify(&location).await.map(drop)
     }
 
     fn checkpoint(&mut self) -> Done {
@@ -431,10 +513,11 @@ impl Story {
     async fn close(&mut self) -> Done {
         let store = self.store.take().unwrap();
         self.told.operations += 1;
-        match store.close().await {
-            Ok(()) => Ok(()),
-            Err(error) => self.explained("closing", &error),
+        if let Err(error) = store.close().await {
+            return self.explained("closing", &error);
         }
+        self.end_process(SimDrive::kill);
+        Ok(())
     }
 
     // ---- faults -----------------------------------------------------------------------
@@ -442,41 +525,112 @@ impl Story {
     /// Goes on for a while under a plan of faults, then without.
     async fn under(&mut self, plan: FaultPlan) -> Done {
         self.told.faults += 1;
-        self.drive.set_plan(plan);
-        self.is_faulty = true;
+        let number = self.any_drive();
+        self.say(&format!("  drive {number}: {plan:?}"));
+        self.drives[number].set_plan(plan);
+        (self.is_faulty, self.is_failing) = (true, true);
         for _ in 0..=self.rng.below(6) {
             self.ordinary_step().await?;
             if self.doubt.is_some() || !self.serves() {
                 break;
             }
         }
-        self.drive.set_plan(FaultPlan::default());
-        self.is_faulty = false;
+        self.drives[number].set_plan(FaultPlan::default());
+        // As the look at the drives does every few seconds.
+        self.set.set_room(drive_no(number), true);
+        (self.is_faulty, self.is_failing) = (false, false);
         Ok(())
     }
 
-    /// The power fails within the next operations, in the middle of one.
+    /// The power fails within the next operations, in the middle of one: that of the machine, or
+    /// of one drive first.
     async fn crash_soon(&mut self) -> Done {
         self.told.crashes += 1;
-        let at = self.rng.below(40);
-        let mut faults = vec![Fault::CrashAt(at)];
+        let at = self
+            .rng
+            .below(40 + 20 * u64::try_from(self.drives.len()).unwrap());
+        let number = self.any_drive();
+        let of_drive = self.rng.one_in(3);
+        let mut faults = Vec::new();
+        if of_drive {
+            faults.push(Fault::CrashAt(at));
+        } else {
+            self.power.fail_after(at);
+        }
         if self.lies {
             faults.extend((0..at).map(Fault::LoseFlushAt));
         }
-        self.drive.set_plan(FaultPlan::new(faults));
-        self.is_faulty = true;
+        self.drives[number].set_plan(FaultPlan::new(faults));
+        (self.is_faulty, self.is_failing) = (true, true);
         for _ in 0..12 {
             self.ordinary_step().await?;
-            if self.drive.has_crashed() {
+            if self.power.is_off() || self.drives[number].has_crashed() {
                 break;
             }
         }
-        self.is_faulty = false;
-        self.drive = match self.rng.below(4) {
-            0 => self.drive.kill(),
-            _ => self.drive.crash(),
-        };
+        (self.is_faulty, self.is_failing) = (false, false);
+        match self.rng.below(4) {
+            0 => self.end_process(SimDrive::kill),
+            _ => self.end_process(SimDrive::crash),
+        }
         self.restart().await
+    }
+
+    /// The process ends, and the machine's drives are what it leaves; those that are away know
+    /// nothing of it.
+    fn end_process(&mut self, end: fn(&SimDrive) -> SimDrive) {
+        self.store = None;
+        self.power.restore();
+        for (number, drive) in self.drives.iter_mut().enumerate() {
+            self.told.trace = self.told.trace.rotate_left(1) ^ drive.trace();
+            if !self.gone.contains(&number) {
+                *drive = end(drive);
+            }
+        }
+    }
+
+    fn note_traces(&mut self) {
+        for drive in &self.drives {
+            self.told.trace = self.told.trace.rotate_left(1) ^ drive.trace();
+        }
+    }
+
+    /// A drive is taken away, with or without what it had not flushed. As many may be away as a
+    /// blob can lose shards.
+    fn drive_goes(&mut self) {
+        let number = self.any_drive();
+        let may = usize::from(self.shape.redundancy.parity());
+        if number == 0 || self.gone.len() >= may || !self.gone.insert(number) {
+            return;
+        }
+        self.told.faults += 1;
+        self.say(&format!("  drive {number}"));
+        let left = match self.rng.below(2) {
+            0 => self.drives[number].kill(),
+            _ => self.drives[number].crash(),
+        };
+        self.drives[number] = left;
+        // Sometimes it is known at once, sometimes found out by the next operation on it.
+        if self.rng.one_in(2) {
+            self.set.set_drive(drive_no(number), None);
+        }
+    }
+
+    /// A drive comes back as it went, however long ago.
+    async fn drive_returns(&mut self) -> Done {
+        let at = self.rng.index(self.gone.len());
+        let Some(number) = self.gone.iter().nth(at).copied() else {
+            return Ok(());
+        };
+        self.gone.remove(&number);
+        self.say(&format!("  drive {number}"));
+        let drive = &self.drives[number];
+        drive.plug_in(&self.power);
+        self.set
+            .set_drive(drive_no(number), Some(Arc::new(drive.clone())));
+        let returned = self.store().blobs().drive_returned(drive_no(number)).await;
+        returned.map_err(|error| format!("drive {number} came back: {error}"))?;
+        self.files_are_those_of_the_catalogue(number..=number)
     }
 
     async fn ordinary_step(&mut self) -> Done {
@@ -497,31 +651,41 @@ impl Story {
         Box::pin(self.step(step)).await
     }
 
-    /// A byte changes on the medium: it is found, never handed out, and it is only that blob.
+    /// A byte changes on the medium: it is found, never handed out, and it is only that shard.
     async fn rot(&mut self) -> Done {
         let Some((blob, of)) = self.any_blob() else {
             return Ok(());
         };
-        self.told.faults += 1;
         let path = DrivePath::blob(blob);
-        let len = self.drive.contents(&path).map_or(0, |file| file.len());
-        let at = self.rng.index(len);
-        let mask = 1 << self.rng.below(8);
-        if !self.drive.rot(&path, at, mask) {
-            return Err(format!("no file of {blob}"));
+        if !self.is_readable(blob)? {
+            return Ok(());
         }
-        self.say(&format!("  {path} at {at}"));
-        let location = world::location(blob, of.len);
-        match self.store().blobs().verify(&location).await {
-            Ok(_) => return Err(format!("{blob}: byte {at} changed, and nobody noticed")),
+        let kept = self.keeping(blob)?;
+        let counts = kept.placement.each().filter(|(shard, on)| {
+            let is_gone = self.gone.contains(&usize::from(on.0));
+            !kept.owed.has(*shard) && !is_gone && self.set.get(*on).is_some()
+        });
+        let holders: Vec<usize> = counts.map(|(_, on)| usize::from(on.0)).collect();
+        let Some(number) = holders.get(self.rng.index(holders.len())).copied() else {
+            return Ok(());
+        };
+        self.told.faults += 1;
+        let len = self.drives[number]
+            .contents(&path)
+            .map_or(0, |file| file.len());
+        let (at, mask) = (self.rng.index(len), 1 << self.rng.below(8));
+        self.drives[number].rot(&path, at, mask);
+        self.say(&format!("  drive {number}, {path} at {at}"));
+        match self.verified(blob, of).await {
+            Ok(()) => return Err(format!("{blob}: byte {at} changed, and nobody noticed")),
             Err(error) if error.is_corruption() => {}
             Err(error) => return Err(format!("{blob}: byte {at} changed: {error}")),
         }
-        self.is_faulty = true;
+        (self.is_faulty, self.damaged) = (true, Some(number));
         self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
-        self.is_faulty = false;
-        self.drive.rot(&path, at, mask);
-        self.verify().await
+        (self.is_faulty, self.damaged) = (false, None);
+        self.drives[number].rot(&path, at, mask);
+        self.verify_one(blob, of).await
     }
 
     /// A write goes to another place among the blobs and reports success: what it hit is found,
@@ -530,24 +694,25 @@ impl Story {
         self.told.faults += 1;
         let blobs = |folder| matches!(folder, Folder::Blobs(_) | Folder::Temporary);
         let fault = Fault::MisdirectAt(self.rng.below(12));
-        self.drive.set_plan(FaultPlan::new([fault]).within(blobs));
-        self.is_faulty = true;
+        let number = self.any_drive();
+        self.drives[number].set_plan(FaultPlan::new([fault]).within(blobs));
+        (self.is_faulty, self.damaged) = (true, Some(number));
         for step in [Step::Put, Step::Put, Step::Several] {
             Box::pin(self.step(step)).await?;
         }
-        self.drive.set_plan(FaultPlan::default());
+        self.drives[number].set_plan(FaultPlan::default());
         let mut damaged = BTreeSet::new();
         for (blob, of) in self.model.blobs.clone() {
-            let location = world::location(blob, of.len);
-            if let Err(error) = self.store().blobs().verify(&location).await {
-                if !error.is_corruption() {
+            if let Err(error) = self.verified(blob, of).await {
+                let is_known = error.is_corruption() || !self.is_readable(blob)?;
+                if !is_known {
                     return Err(format!("{blob}: {error}"));
                 }
                 damaged.insert(blob);
             }
             self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
         }
-        self.is_faulty = false;
+        (self.is_faulty, self.damaged) = (false, None);
         if damaged.len() > 2 {
             return Err(format!("one write astray damaged {damaged:?}"));
         }
@@ -570,8 +735,12 @@ impl Story {
         self.told.restarts += 1;
         self.told.operations += 1;
         self.store = None;
-        self.told.trace = self.told.trace.rotate_left(1) ^ self.drive.trace();
-        let opened = self.shape.open(&self.drive).await;
+        self.note_traces();
+        for drive in &self.drives {
+            drive.plug_in(&self.power);
+        }
+        self.set = world::set(&self.drives, &self.gone);
+        let opened = self.shape.open(self.set.clone()).await;
         let store = opened.map_err(|error| format!("the store does not open: {error}"))?;
         self.store = Some(store);
         self.look_at_everything().await
@@ -611,13 +780,10 @@ impl Story {
         if listed != blobs.collect() {
             return Err("the catalogue is not that of the blobs".to_owned());
         }
-        self.files_are_those_of_the_catalogue()?;
+        self.files_are_those_of_the_catalogue(0..=self.drives.len() - 1)?;
         for (blob, of) in self.model.blobs.clone() {
             self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
-            let location = world::location(blob, of.len);
-            let verified = store.blobs().verify(&location).await;
-            verified.map_err(|error| format!("{blob}: {error}"))?;
-            self.told.operations += 1;
+            self.verify_one(blob, of).await?;
         }
         Ok(())
     }
@@ -636,28 +802,45 @@ impl Story {
         Ok(pairs.collect())
     }
 
-    fn files_are_those_of_the_catalogue(&self) -> Done {
+    /// On every drive that is there: the shards that it should have, and nothing else. An owed
+    /// shard may be there.
+    fn files_are_those_of_the_catalogue(&self, on: RangeInclusive<usize>) -> Done {
         let of_blobs =
             |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
-        let files: BTreeSet<_> = self.drive.files().into_iter().filter(of_blobs).collect();
-        let due: BTreeSet<_> = self
-            .model
-            .blobs
-            .keys()
-            .map(|blob| DrivePath::blob(*blob))
-            .collect();
-        if files == due {
-            return Ok(());
+        let entries = self.store().catalogue(None, usize::MAX);
+        let entries = entries.map_err(|error| error.to_string())?;
+        for number in on {
+            let drive = &self.drives[number];
+            if self.set.get(drive_no(number)).is_none() || self.gone.contains(&number) {
+                continue;
+            }
+            let files: BTreeSet<_> = drive.files().into_iter().filter(of_blobs).collect();
+            let (mut due, mut allowed) = (BTreeSet::new(), BTreeSet::new());
+            for entry in &entries {
+                let Keeping {
+                    placement, owed, ..
+                } = entry.keeping;
+                let path = DrivePath::blob(entry.location.blob);
+                if let Some(shard) = placement.shard_on(drive_no(number)) {
+                    allowed.insert(path.clone());
+                    if !owed.has(shard) {
+                        due.insert(path);
+                    }
+                }
+            }
+            let shown = |paths: Vec<&DrivePath>| {
+                let names: Vec<String> = paths.into_iter().map(ToString::to_string).collect();
+                names.join(", ")
+            };
+            let (more, missing) = (files.difference(&allowed), due.difference(&files));
+            let (more, missing) = (shown(more.collect()), shown(missing.collect()));
+            if !more.is_empty() || !missing.is_empty() {
+                return Err(format!(
+                    "drive {number}: files without a row: {more}; missing: {missing}"
+                ));
+            }
         }
-        let shown = |paths: Vec<&DrivePath>| {
-            let names: Vec<String> = paths.into_iter().map(ToString::to_string).collect();
-            names.join(", ")
-        };
-        Err(format!(
-            "files without a row: {}; missing: {}",
-            shown(files.difference(&due).collect()),
-            shown(due.difference(&files).collect())
-        ))
+        Ok(())
     }
 
     // ---- pieces -----------------------------------------------------------------------
@@ -697,6 +880,7 @@ impl Story {
         match written {
             Ok(Some(proof)) => Ok(Some((blob, len, proof, Change::Adopt { blob, seed, len }))),
             Ok(None) => Err("a writer was given up by nobody".to_owned()),
+            Err(_) if self.lost_drives() > self.lost_drives_allowed() => Ok(None),
             Err(error) => self.explained("writing a blob", &error).map(|()| None),
         }
     }
@@ -765,6 +949,27 @@ impl Story {
         format!("key-{:02}", self.rng.below(self.keys)).into_bytes()
     }
 
+    /// Drives that are away or failed a flush.
+    fn lost_drives(&self) -> usize {
+        let serves = |number: &usize| {
+            !self.gone.contains(number) && self.set.get(drive_no(*number)).is_some()
+        };
+        self.drives.len() - (0..self.drives.len()).filter(serves).count()
+    }
+
+    /// How many may be lost while new blobs are taken.
+    fn lost_drives_allowed(&self) -> usize {
+        let code = self.shape.redundancy;
+        usize::from(code.shards().saturating_sub(write_quorum(code)))
+    }
+
+    /// A drive that is there.
+    fn any_drive(&mut self) -> usize {
+        let there = (0..self.drives.len()).filter(|number| !self.gone.contains(number));
+        let there: Vec<usize> = there.collect();
+        there[self.rng.index(there.len())]
+    }
+
     fn any_blob(&mut self) -> Option<(BlobId, Blob)> {
         let at = self.rng.index(self.model.blobs.len());
         let found = self.model.blobs.iter().nth(at);
@@ -797,8 +1002,10 @@ impl Story {
     }
 
     fn used_bytes(&self) -> u64 {
-        let files = self.drive.files();
-        let lens = files.iter().filter_map(|path| self.drive.contents(path));
+        let files = self.drives[0].files();
+        let lens = files
+            .iter()
+            .filter_map(|path| self.drives[0].contents(path));
         lens.map(|file| u64::try_from(file.len()).unwrap()).sum()
     }
 }
@@ -821,6 +1028,10 @@ impl fmt::Display for Told {
             self.operations, self.restarts, self.crashes, self.faults, self.trace
         )
     }
+}
+
+fn drive_no(number: usize) -> DriveNo {
+    DriveNo(u16::try_from(number).unwrap())
 }
 
 fn name(key: &[u8]) -> String {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One store on simulated drives: opening it, and the few things that stories do with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strongroom_store::blob::BlobOptions;
-use strongroom_store::layout::UnitLayout;
+use strongroom_store::drive::{Drive, DriveNo, DriveSet, SetMember};
+use strongroom_store::layout::{DriveUid, Redundancy, UnitLayout};
 use strongroom_store::table::TableOptions;
 use strongroom_store::{BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions};
 use strongroom_testkit::{SimDrive, SimRng, TestSealer, UnsealedUnits};
@@ -16,6 +18,8 @@ pub(crate) const UNIT: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     tables: TableOptions,
+    pub(crate) redundancy: Redundancy,
+    pub(crate) drives: usize,
 }
 
 impl Shape {
@@ -28,11 +32,21 @@ impl Shape {
             index_cache_bytes: 1 << 20,
             inline: true,
         };
-        Self { tables }
+        let codes = [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (4, 2)];
+        // Half of all stories have one drive.
+        let (data, parity) = codes[rng.index(2 * codes.len()).saturating_sub(codes.len())];
+        let redundancy = Redundancy::new(data, parity).unwrap();
+        let shards = usize::from(data + parity);
+        let more = if parity == 0 { 0 } else { rng.index(3) };
+        Self {
+            tables,
+            redundancy,
+            drives: shards + more,
+        }
     }
 
-    /// Opens the store of a drive: another process would do the same.
-    pub(crate) async fn open(&self, drive: &SimDrive) -> Result<Store, Error> {
+    /// Opens the store: another process would do the same.
+    pub(crate) async fn open(&self, set: DriveSet) -> Result<Store, Error> {
         let options = StoreOptions {
             blobs: BlobOptions {
                 layout: layout(),
@@ -40,11 +54,28 @@ impl Shape {
                 ..BlobOptions::default()
             },
             tables: self.tables,
+            redundancy: self.redundancy,
             ..StoreOptions::default()
         };
         let at_rest = Arc::new(TestSealer::new(1));
-        Store::open(Arc::new(drive.clone()), at_rest, options).await
+        Store::open_over(set, at_rest, options).await
     }
+}
+
+/// The drives of a cluster as a process finds them; `gone` are not there.
+pub(crate) fn set(drives: &[SimDrive], gone: &BTreeSet<usize>) -> DriveSet {
+    let member = |(number, drive): (usize, &SimDrive)| {
+        let at = u8::try_from(number).unwrap();
+        let facility = format!("f{}", at % 3);
+        let drive: Arc<dyn Drive> = Arc::new(drive.clone());
+        let uid = DriveUid([at; 16]);
+        let mut member = SetMember::online(DriveNo(at.into()), uid, facility, drive);
+        if gone.contains(&number) {
+            member.drive = None;
+        }
+        member
+    };
+    DriveSet::new(drives.iter().enumerate().map(member).collect()).unwrap()
 }
 
 pub(crate) fn layout() -> UnitLayout {

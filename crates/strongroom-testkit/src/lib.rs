@@ -24,6 +24,6 @@ mod test_sealer;
 
 pub use local_drive::local_drive;
 pub use sim_clock::SimClock;
-pub use sim_drive::{Fault, FaultPlan, SimDrive};
+pub use sim_drive::{Fault, FaultPlan, SimDrive, SimPower};
 pub use sim_rng::SimRng;
 pub use test_sealer::{TestSealer, UnsealedUnits};

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strongroom_store::Error;
@@ -45,6 +46,15 @@ pub struct FaultPlan {
     counts: fn(Folder) -> bool,
 }
 
+/// The power of a machine, which all of its drives have in common: it fails within one operation
+/// of one of them.
+#[derive(Clone, Debug, Default)]
+pub struct SimPower {
+    /// Changing operations until it fails; 0 when it does not.
+    left: Arc<AtomicU64>,
+    is_off: Arc<AtomicBool>,
+}
+
 /// A simulated drive. Clones are the same drive.
 #[derive(Clone, Debug)]
 pub struct SimDrive {
@@ -63,6 +73,7 @@ struct State {
     /// Nothing answers, but the power is there.
     is_dead: bool,
     pace: Option<(Arc<SimClock>, u64)>,
+    power: SimPower,
     /// A sum over everything that was asked for.
     trace: u64,
 }
@@ -85,6 +96,35 @@ enum Fate {
     Lost,
     /// A write that goes elsewhere.
     Misdirected,
+}
+
+impl SimPower {
+    /// The power fails within the operation after so many others, whichever drive is asked for it.
+    pub fn fail_after(&self, operations: u64) {
+        self.left
+            .store(operations.saturating_add(1), Ordering::Release);
+    }
+
+    /// Whether it has failed.
+    pub fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Acquire)
+    }
+
+    /// Back again, for the machine's next start.
+    pub fn restore(&self) {
+        self.left.store(0, Ordering::Release);
+        self.is_off.store(false, Ordering::Release);
+    }
+
+    /// One operation. `true` when the power fails within it.
+    fn is_used_up(&self) -> bool {
+        let left = self.left.load(Ordering::Acquire);
+        self.left.store(left.saturating_sub(1), Ordering::Release);
+        if left == 1 {
+            self.is_off.store(true, Ordering::Release);
+        }
+        left == 1
+    }
 }
 
 impl Default for FaultPlan {
@@ -172,6 +212,11 @@ impl SimDrive {
         self.state().pace = (ms_each > 0).then(|| (Arc::clone(clock), ms_each));
     }
 
+    /// Puts the drive into a machine.
+    pub fn plug_in(&self, power: &SimPower) {
+        self.state().power = power.clone();
+    }
+
     /// A drive of its own with what this one holds now, durable or not: the copy that somebody
     /// puts back later.
     #[must_use]
@@ -236,6 +281,7 @@ impl SimDrive {
             crashed: false,
             is_dead: false,
             pace: None,
+            power: SimPower::default(),
             trace: 0,
         };
         let health = Arc::new(Health::new("simulated".to_owned()));
@@ -258,7 +304,7 @@ impl SimDrive {
         self.health.serving()?;
         let mut state = self.state();
         state.note(action, path, 0);
-        if state.crashed {
+        if state.crashed || state.power.is_off() {
             return Err(power_loss(action, path));
         }
         if state.is_dead {
@@ -266,6 +312,9 @@ impl SimDrive {
                 self.health.record(HealthEvent::FlushFailed);
             }
             return Err(io_failure(action, path));
+        }
+        if state.power.is_used_up() {
+            return Ok((state, Fate::Crashes));
         }
         if !(state.plan.counts)(path.folder()) {
             return Ok((state, Fate::Goes));
@@ -296,7 +345,7 @@ impl SimDrive {
         self.health.serving()?;
         let mut state = self.state();
         state.note(action, path, 0);
-        if state.crashed {
+        if state.crashed || state.power.is_off() {
             return Err(power_loss(action, path));
         }
         if state.is_dead {
@@ -330,6 +379,11 @@ impl Drive for SimDrive {
 
     fn health(&self) -> HealthState {
         self.health.state()
+    }
+
+    fn is_present(&self) -> bool {
+        let state = self.state();
+        !state.crashed && !state.is_dead
     }
 
     fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
