@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use strongroom_store::blob::{
     BlobOptions, Damage, DamageKind, Keeping, Patience, Placement, ShardSet, write_quorum,
@@ -47,7 +48,14 @@ impl Cluster {
             .collect();
         // Two facilities: no limit but one shard for each drive.
         let set = stage::set_of(&shared, shared.len().div_ceil(2));
-        let patience = Patience::default();
+        // No drive of these tests is slow, however slow the machine is.
+        let long = Duration::from_mins(5);
+        let patience = Patience {
+            write: long,
+            quorum: long,
+            read: long,
+            avoid: Duration::ZERO,
+        };
         let store = stage::open_on(set.clone(), redundancy, patience, inline).await?;
         store.orphans_collected().await.unwrap();
         Ok(Self { drives, set, store })
