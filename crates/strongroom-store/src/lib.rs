@@ -19,6 +19,7 @@
 //! - [`Store`] opens a drive, replays the tables and removes what a crash left behind.
 //! - [`table`]: ordered rows, changed only by one commit operation; the truth is a sealed log.
 //! - [`blob`]: immutable sequences of sealed units with checksums.
+//! - [`scrub`]: reads everything again; [`heal`]: gives back redundancy that was lost.
 //! - [`drive`]: the trait, the local directory, and health.
 //! - [`Vault`]: small secrets in files of their own, so that they can be destroyed.
 //! - [`erasure`]: which unit lies in which shard, and how lost units are computed from others.
@@ -26,6 +27,7 @@
 
 mod at_rest;
 pub mod blob;
+mod care;
 mod catalogue;
 mod cluster;
 pub mod drive;
@@ -33,7 +35,9 @@ mod drives;
 pub mod env;
 pub mod erasure;
 pub mod error;
+pub mod heal;
 pub mod layout;
+pub mod scrub;
 mod store;
 mod superblock;
 pub mod table;
@@ -43,6 +47,7 @@ pub use at_rest::{AtRest, AtRestError};
 pub use blob::{
     BlobPin, BlobProof, BlobReader, BlobWriter, Blobs, UnitBuffer, UnitNotSealed, UnitSealer,
 };
+pub use care::{CareOptions, DamagedBlob};
 pub use catalogue::CatalogueEntry;
 pub use cluster::{
     AtPlace, CopyDrive, DriveOpener, DriveStatus, GivenDrive, LocalOpener, StoreDrives, Wish,

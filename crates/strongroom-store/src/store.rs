@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::at_rest::AtRest;
 use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport, RowOf};
+use crate::care::Care;
 use crate::catalogue;
 use crate::cluster::{Cluster, CopyDrive, StoreDrives};
 use crate::drive::{Drive, DriveSet, HealthState};
@@ -73,6 +74,7 @@ pub(crate) struct Inner {
     vault: Vault,
     orphans: tokio::sync::Mutex<Orphans>,
     stop_collecting: Arc<AtomicBool>,
+    care: Arc<Care>,
 }
 
 /// The collection of orphans that runs while the store serves.
@@ -252,6 +254,7 @@ impl Store {
             vault,
             orphans,
             stop_collecting,
+            care: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -295,6 +298,11 @@ impl Store {
     /// The blobs.
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// What scrub and heal share.
+    pub(crate) fn care(&self) -> &Arc<Care> {
+        &self.inner.care
     }
 
     /// The vault: what can be destroyed.
@@ -344,6 +352,7 @@ impl Store {
     /// index is brought up to date. Later commits are refused.
     pub async fn close(&self) -> Result<(), Error> {
         self.inner.stop_collecting.store(true, Ordering::Release);
+        self.stop_care().await?;
         self.orphans_collected().await;
         let closed = self.inner.tables.close().await;
         self.inner.blobs.reclaimed().await?;

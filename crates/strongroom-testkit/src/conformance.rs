@@ -136,7 +136,23 @@ fn renaming_moves_and_never_replaces(drive: &dyn Drive) -> Result<(), Broken> {
         read(moved.as_ref(), 0, 9)? == b"bytes",
         "the bytes under it stay",
     )?;
-    holds(drive.remove(&from)?, "the refused file is still there")
+    drive.rename_over(&from, &to)?;
+    drive.sync_folder(to.folder())?;
+    holds(
+        drive.open(&from, Access::Read)?.is_none(),
+        "the old name is gone, too, when another is taken",
+    )?;
+    let other = drive
+        .open(&to, Access::Read)?
+        .ok_or(Broken::Rule("the name that was taken is there"))?;
+    holds(
+        read(other.as_ref(), 0, 9)? == b"other" && read(moved.as_ref(), 0, 9)? == b"bytes",
+        "the name is that of the other file, and open handles are not",
+    )?;
+    holds(
+        drive.rename_over(&from, &to).is_err() && drive.open(&to, Access::Read)?.is_some(),
+        "a missing file takes no name",
+    )
 }
 
 fn removal_spares_open_handles(drive: &dyn Drive) -> Result<(), Broken> {

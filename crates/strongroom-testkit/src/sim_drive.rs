@@ -372,6 +372,23 @@ impl SimDrive {
     }
 }
 
+impl SimDrive {
+    fn rename_file(&self, from: &DrivePath, to: &DrivePath, is_over: bool) -> Result<(), Error> {
+        let (mut state, fate) = self.change(RENAME, to)?;
+        if !is_over && state.image.find(to).is_some() {
+            return Err(taken(RENAME, to));
+        }
+        if state.image.find(from).is_none() {
+            return Err(Error::from_io(RENAME, from, io::ErrorKind::NotFound.into()));
+        }
+        state.image.rename(from, to);
+        if fate == Fate::Crashes {
+            return Err(power_loss(RENAME, to));
+        }
+        Ok(())
+    }
+}
+
 impl Drive for SimDrive {
     fn label(&self) -> String {
         "simulated".to_owned()
@@ -405,18 +422,11 @@ impl Drive for SimDrive {
     }
 
     fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
-        let (mut state, fate) = self.change(RENAME, to)?;
-        if state.image.find(to).is_some() {
-            return Err(taken(RENAME, to));
-        }
-        if state.image.find(from).is_none() {
-            return Err(Error::from_io(RENAME, from, io::ErrorKind::NotFound.into()));
-        }
-        state.image.rename(from, to);
-        if fate == Fate::Crashes {
-            return Err(power_loss(RENAME, to));
-        }
-        Ok(())
+        self.rename_file(from, to, false)
+    }
+
+    fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.rename_file(from, to, true)
     }
 
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {

@@ -24,7 +24,7 @@ mod placement;
 mod quorum;
 mod read;
 mod reclaim;
-mod shard;
+pub(crate) mod shard;
 mod shard_writer;
 mod stripe_writer;
 mod survey;
@@ -50,6 +50,7 @@ pub use placement::{Placement, SHARDS_MAX, ShardSet};
 pub use quorum::{Patience, write_quorum};
 pub use read::BlobReader;
 pub use reclaim::{BlobPin, BlobReclaimer, Departure, Release};
+pub(crate) use reclaim::{ShardTicket, Stage as Landing};
 pub use shard::{ShardHeader, ShardTrailer, UnitSums};
 pub use shard_writer::ShardWriter;
 pub use survey::{SurveyDamage, SurveyReport, SurveyedBlob, survey};
@@ -286,6 +287,17 @@ impl Blobs {
     /// What the header of a blob's first shard that is there says.
     pub async fn header(&self, blob: BlobId) -> Result<ShardHeader, Error> {
         verify::header(&self.inner, blob).await
+    }
+
+    /// Whether a writer or a proof of this process still holds the blob.
+    pub(crate) fn is_in_flight(&self, blob: BlobId, drive: DriveNo) -> bool {
+        self.inner.reclaimer.is_in_flight(blob, drive)
+    }
+
+    /// Registers a shard of a blob of the catalogue that is about to be written anew. `None` while
+    /// another write of it to that drive is not over.
+    pub(crate) fn admit_shard(&self, blob: BlobId, drive: DriveNo) -> Option<ShardTicket> {
+        self.inner.reclaimer.admit_shard(blob, drive, None)
     }
 
     /// The files that hold a blob: by their names on the drive where there is one drive, else

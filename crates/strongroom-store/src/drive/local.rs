@@ -167,6 +167,13 @@ impl Drive for LocalDrive {
             .map_err(|source| Error::from_io("rename to", to, source))
     }
 
+    fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.health.serving()?;
+        let (old, new) = (self.place(from), self.place(to));
+        self.with_folder(to.folder(), || fs::rename(&old, &new))
+            .map_err(|source| Error::from_io("rename to", to, source))
+    }
+
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
         self.health.serving()?;
         match fs::remove_file(self.place(path)) {

@@ -62,6 +62,15 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Durable after [`Drive::sync_folder`] on the new folder. Fails when the new name is taken.
     fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error>;
 
+    /// The same, taking the place of a file that has the new name: after a crash the name is that
+    /// of the one file or of the other.
+    fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        let _ = (from, to);
+        Err(Error::Misuse {
+            what: "a drive that cannot put a file in the place of another",
+        })
+    }
+
     /// Removes a file; `false` when there was none. Handles that are open stay readable.
     fn remove(&self, path: &DrivePath) -> Result<bool, Error>;
 

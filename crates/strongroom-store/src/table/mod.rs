@@ -280,6 +280,22 @@ impl Tables {
         self.inner.reader.verify(seen)
     }
 
+    /// Opens up to `limit` rows of all tables behind `after`, which an earlier answer gave, and
+    /// tells which do not open. Without a key in the answer that was the end.
+    pub fn verify_page(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<(RowsReport, Option<Vec<u8>>), Error> {
+        let mut report = RowsReport::default();
+        let on = |_| ControlFlow::Continue(());
+        let last = self
+            .inner
+            .reader
+            .verify_page(after, limit, &mut report, on)?;
+        Ok((report, last))
+    }
+
     /// Reads the log again, every file that is kept, up to the last commit that was answered
     /// before this began: sums, chain and seals. `seen` hears of the bytes and may break off.
     /// Blocks.

@@ -121,29 +121,43 @@ impl Reader {
     ) -> Result<RowsReport, Error> {
         self.shared.check()?;
         let mut report = RowsReport::default();
-        let end = index_key(INDEX_TABLE, &[]);
         let mut last: Option<Vec<u8>> = None;
         loop {
-            let start = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let page = self
-                .index
-                .range(start, Bound::Excluded(&end), VERIFY_PAGE_ROWS, false)?;
-            let Some((key, _)) = page.last() else {
+            let page = VERIFY_PAGE_ROWS;
+            last = self.verify_page(last.as_deref(), page, &mut report, &mut seen)?;
+            if last.is_none() {
                 return Ok(report);
-            };
-            last = Some(key.clone());
-            for (key, stored) in page {
-                let bytes = u64::try_from(stored.len()).unwrap_or(u64::MAX);
-                report.rows = report.rows.saturating_add(1);
-                report.bytes = report.bytes.saturating_add(bytes);
-                report
-                    .damaged
-                    .extend(open_row(self.at_rest.as_ref(), &key, &stored).err());
-                if seen(bytes).is_break() {
-                    return Ok(report);
-                }
             }
         }
+    }
+
+    /// Opens up to `limit` rows behind an index key. The last key looked at; `None` behind the end,
+    /// and when `seen` broke off.
+    pub(crate) fn verify_page(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+        report: &mut RowsReport,
+        mut seen: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.shared.check()?;
+        let end = index_key(INDEX_TABLE, &[]);
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = self
+            .index
+            .range(start, Bound::Excluded(&end), limit, false)?;
+        let last = page.last().map(|(key, _)| key.clone());
+        for (key, stored) in page {
+            let bytes = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+            report.rows = report.rows.saturating_add(1);
+            report.bytes = report.bytes.saturating_add(bytes);
+            let damaged = open_row(self.at_rest.as_ref(), &key, &stored).err();
+            report.damaged.extend(damaged);
+            if seen(bytes).is_break() {
+                return Ok(None);
+            }
+        }
+        Ok(last)
     }
 
     pub(crate) fn last_commit(&self) -> CommitSeq {

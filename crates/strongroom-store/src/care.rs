@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the store does for itself while it serves: scrub and heal, each on a thread of its own.
+//!
+//! The threads only drive [`Scrubber`] and [`Healer`], which do a little at a time and say how long
+//! to wait. What they tell (and are asked) goes through [`Care`], which is there without them, too.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::blob::ShardSet;
+use crate::env::Clock;
+use crate::error::Error;
+use crate::heal::{HealOptions, HealStatus, Healer};
+use crate::layout::BlobId;
+use crate::scrub::{ScrubOptions, ScrubStatus, Scrubber, Stepped, damage};
+use crate::store::Store;
+
+/// How the store looks after itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CareOptions {
+    /// Scrub.
+    pub scrub: ScrubOptions,
+    /// Heal.
+    pub heal: HealOptions,
+}
+
+/// A blob with damaged shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DamagedBlob {
+    /// The blob.
+    pub blob: BlobId,
+    /// The damaged ones.
+    pub shards: ShardSet,
+    /// When it was found, by the wall clock.
+    pub found_ms: u64,
+    /// Whether its shards contradict each other while all checksums hold.
+    pub is_doubtful: bool,
+}
+
+/// What scrub and heal share with the rest of the store.
+#[derive(Default)]
+pub(crate) struct Care {
+    scrub: Mutex<ScrubStatus>,
+    heal: Mutex<HealStatus>,
+    scrub_asked: AtomicBool,
+    walk_asked: AtomicBool,
+    stop: AtomicBool,
+    wake_scrub: Notify,
+    wake_heal: Notify,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Care {
+    /// How scrub is going.
+    pub(crate) fn scrub_status(&self) -> ScrubStatus {
+        lock(&self.scrub).clone()
+    }
+
+    /// How heal is going.
+    pub(crate) fn heal_status(&self) -> HealStatus {
+        lock(&self.heal).clone()
+    }
+
+    /// Changes what is told of scrub.
+    pub(crate) fn tell_scrub(&self, change: impl FnOnce(&mut ScrubStatus)) {
+        change(&mut lock(&self.scrub));
+    }
+
+    /// Changes what is told of heal.
+    pub(crate) fn tell_heal(&self, change: impl FnOnce(&mut HealStatus)) {
+        change(&mut lock(&self.heal));
+    }
+
+    /// Takes down a finding, in words; the first ones are kept.
+    pub(crate) fn found(&self, words: String) {
+        let mut scrub = lock(&self.scrub);
+        if scrub.found.len() < FOUND_MAX {
+            scrub.found.push(words);
+        }
+    }
+
+    /// An operator wants a pass now.
+    pub(crate) fn request_scrub(&self) {
+        self.scrub_asked.store(true, Ordering::Release);
+        self.wake_scrub.notify_one();
+    }
+
+    /// Whether an operator wants a pass; the request is taken.
+    pub(crate) fn take_scrub_request(&self) -> bool {
+        self.scrub_asked.swap(false, Ordering::AcqRel)
+    }
+
+    /// There is something to heal.
+    pub(crate) fn wake_heal(&self) {
+        self.wake_heal.notify_one();
+    }
+
+    /// A blob was found on a drive that is lost: heal should look for such blobs again.
+    pub(crate) fn request_walk(&self) {
+        self.walk_asked.store(true, Ordering::Release);
+        self.wake_heal();
+    }
+
+    /// Whether heal should look for such blobs again; the request is taken.
+    pub(crate) fn take_walk_request(&self) -> bool {
+        self.walk_asked.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether the threads run.
+    pub(crate) fn is_running(&self) -> bool {
+        !lock(&self.threads).is_empty()
+    }
+
+    fn stops(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+impl Store {
+    /// Starts scrub and heal. They end with [`Store::close`].
+    pub fn start_care(&self, clock: &Arc<dyn Clock>, options: CareOptions) -> Result<(), Error> {
+        let scrubber = Scrubber::new(self, Arc::clone(clock), options.scrub)?;
+        let healer = Healer::new(self, Arc::clone(clock), options.heal);
+        let care = Arc::clone(self.care());
+        let scrub = spawn("strongroom-scrub", move || drive_scrub(&care, scrubber))?;
+        let care = Arc::clone(self.care());
+        let store = self.clone();
+        let heal = spawn("strongroom-heal", move || drive_heal(&care, &store, healer))?;
+        lock(&self.care().threads).extend([scrub, heal]);
+        Ok(())
+    }
+
+    /// Begins a pass of scrub now, as fast as it may go. `false` when scrub does not run in this
+    /// process.
+    pub fn request_scrub(&self) -> bool {
+        self.care().request_scrub();
+        self.care().is_running()
+    }
+
+    /// Whether scrub and heal run in this process.
+    pub fn is_cared_for(&self) -> bool {
+        self.care().is_running()
+    }
+
+    /// Up to `limit` blobs behind `after` that have damaged shards, by their ids.
+    pub fn damaged_blobs(
+        &self,
+        after: Option<BlobId>,
+        limit: usize,
+    ) -> Result<Vec<DamagedBlob>, Error> {
+        let rows = damage::list(self.tables(), after, limit)?.into_iter();
+        let damaged = rows.map(|(blob, row)| DamagedBlob {
+            blob,
+            shards: row.shards(),
+            found_ms: row.found_ms,
+            is_doubtful: row.is_doubtful,
+        });
+        Ok(damaged.collect())
+    }
+
+    /// How scrub is going.
+    pub fn scrub_status(&self) -> ScrubStatus {
+        self.care().scrub_status()
+    }
+
+    /// How heal is going.
+    pub fn heal_status(&self) -> HealStatus {
+        self.care().heal_status()
+    }
+
+    /// Ends scrub and heal, each after the step that it is doing.
+    pub(crate) async fn stop_care(&self) -> Result<(), Error> {
+        let care = self.care();
+        care.stop.store(true, Ordering::Release);
+        let threads = std::mem::take(&mut *lock(&care.threads));
+        if threads.is_empty() {
+            return Ok(());
+        }
+        care.wake_scrub.notify_one();
+        care.wake_heal.notify_one();
+        let (answer, ended) = oneshot::channel();
+        let wait = move || {
+            for thread in threads {
+                // A panic there was reported by its own thread.
+                let _ = thread.join();
+            }
+            // An error means that nobody waits any more.
+            let _ = answer.send(());
+        };
+        spawn("strongroom-care", wait)?;
+        ended.await.map_err(|_| Error::WorkerGone)
+    }
+}
+
+impl fmt::Debug for Care {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Care").finish_non_exhaustive()
+    }
+}
+
+fn drive_scrub(care: &Care, mut scrubber: Scrubber) {
+    run(async {
+        // First the clients that waited for the start.
+        rest(
+            Ok(Stepped::Wait { ms: SETTLE_MS }),
+            "scrub",
+            care.wake_scrub.notified(),
+        )
+        .await;
+        while !care.stops() {
+            let stepped = scrubber.step().await;
+            rest(stepped, "scrub", care.wake_scrub.notified()).await;
+        }
+    });
+}
+
+fn drive_heal(care: &Care, store: &Store, mut healer: Healer) {
+    let mut changed = store.drives().changed();
+    run(async {
+        while !care.stops() {
+            let stepped = healer.step().await;
+            let news = async {
+                tokio::select! {
+                    () = care.wake_heal.notified() => {}
+                    () = store.blobs().damage().added() => {}
+                    // An error means that the store is gone, and then it was stopped.
+                    _ = changed.changed() => {}
+                }
+            };
+            rest(stepped, "heal", news).await;
+        }
+    });
+}
+
+/// Waits as long as a step said, or until there is news.
+async fn rest(stepped: Result<Stepped, Error>, what: &'static str, news: impl Future<Output = ()>) {
+    let ms = match stepped {
+        Ok(Stepped::Worked { .. }) => return,
+        Ok(Stepped::Wait { ms }) => ms.min(REST_MS_MAX),
+        Err(error) => {
+            tracing::warn!(%error, "{what} stands still; it is tried again");
+            RETRY_MS
+        }
+    };
+    // Either way the next step finds out what there is to do.
+    let _ = tokio::time::timeout(Duration::from_millis(ms), news).await;
+}
+
+fn run(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => tracing::error!(%error, "no scrub and no heal: their thread did not start"),
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| Error::from_io("start the thread of", name, source))
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What it guards is whole after every statement that changes it.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Findings kept in words.
+const FOUND_MAX: usize = 100;
+/// Scrub begins so long after the start, unless it is asked for.
+const SETTLE_MS: u64 = 60_000;
+/// Nobody rests longer without a look at the clock, which may have been set.
+const REST_MS_MAX: u64 = 60_000;
+/// After an error.
+const RETRY_MS: u64 = 5_000;

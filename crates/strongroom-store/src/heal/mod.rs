@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Heal: giving back the redundancy that was lost.
+//!
+//! The problem: every shard that is missing or damaged brings a blob nearer to its end, and the
+//! nearest must come first. The approach: what is missing is in tables (shards owed, damage found),
+//! so nothing is forgotten by a restart; drives that will not come back, or are to be emptied, are
+//! found by a walk of the catalogue.
+//!
+//! ```text
+//!   lost drives ----walk---> owed shards -+
+//!   damage found by scrub and reads ------+--> queue, least redundancy first --> HealJob
+//!   drives to be emptied ----walk, last --+
+//! ```
+//!
+//! [`Healer::step`] does a little and says whether to go on or how long to wait. No key is needed.
+//! What cannot be healed with what is there is listed, and tried again when a drive comes or goes.
+
+mod job;
+mod walk;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+pub use job::Obstacle;
+
+use self::job::{Begun, HealJob, Step};
+use self::walk::Walk;
+use crate::blob::ShardSet;
+use crate::care::Care;
+use crate::drive::{DriveNo, DriveState, SetView};
+use crate::env::Clock;
+use crate::error::Error;
+use crate::layout::BlobId;
+use crate::scrub::damage::{self, News};
+use crate::scrub::{BlobShards, Pace, Stepped};
+use crate::store::Store;
+
+/// How fast redundancy is given back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HealOptions {
+    /// Bytes read and written in a second, at most.
+    pub bytes_per_s_max: u64,
+    /// A drive that is away for so long is healed around, where others have room for its shards.
+    pub absent_ms_max: u64,
+}
+
+/// A blob that cannot be healed now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unhealed {
+    /// The blob.
+    pub blob: BlobId,
+    /// Why.
+    pub obstacle: Obstacle,
+}
+
+/// How heal is going, for operators.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HealStatus {
+    /// Blobs that are owed shards, as of the last look.
+    pub owed_blobs: u64,
+    /// Blobs with damaged shards, as of the last look.
+    pub damaged_blobs: u64,
+    /// Blobs with shards on drives that are to be emptied, as of the last look.
+    pub leaving_blobs: u64,
+    /// Shards healed by this process, and their bytes.
+    pub healed_shards: u64,
+    /// Bytes of them.
+    pub healed_bytes: u64,
+    /// What cannot be healed now: the first of it.
+    pub unhealed: Vec<Unhealed>,
+    /// All of it.
+    pub unhealed_blobs: u64,
+    /// Since when there is something to heal, by the wall clock.
+    pub since_ms: Option<u64>,
+    /// How long it took last time until nothing was left to heal.
+    pub last_took_ms: Option<u64>,
+}
+
+/// Gives back redundancy, step by step.
+pub struct Healer {
+    store: Store,
+    care: Arc<Care>,
+    clock: Arc<dyn Clock>,
+    options: HealOptions,
+    pace: Pace,
+    queue: VecDeque<BlobId>,
+    current: Option<Box<HealJob>>,
+    /// What was tried in vain since the drives changed last.
+    unhealed: BTreeMap<BlobId, Obstacle>,
+    revision: Option<u64>,
+    walk: Walk,
+    /// Since when drives are away, by the clock that nobody can set.
+    absent_since: HashMap<DriveNo, u64>,
+    counted_at_ms: Option<u64>,
+    /// Since when there is something to do: wall clock and running clock.
+    since: Option<(u64, u64)>,
+}
+
+impl Default for HealOptions {
+    fn default() -> Self {
+        Self {
+            bytes_per_s_max: 256 << 20,
+            absent_ms_max: 60 * 60 * 1000,
+        }
+    }
+}
+
+impl Healer {
+    /// A healer that has looked at nothing yet.
+    pub fn new(store: &Store, clock: Arc<dyn Clock>, options: HealOptions) -> Self {
+        Self {
+            store: store.clone(),
+            care: Arc::clone(store.care()),
+            pace: Pace::new(Arc::clone(&clock), options.bytes_per_s_max),
+            clock,
+            options,
+            queue: VecDeque::new(),
+            current: None,
+            unhealed: BTreeMap::new(),
+            revision: None,
+            walk: Walk::default(),
+            absent_since: HashMap::new(),
+            counted_at_ms: None,
+            since: None,
+        }
+    }
+
+    /// Does a little.
+    pub async fn step(&mut self) -> Result<Stepped, Error> {
+        let wait = self.pace.wait_ms();
+        if wait > 0 {
+            return Ok(Stepped::Wait { ms: wait });
+        }
+        self.take_damage().await?;
+        let view = self.store.drives().view();
+        let leaving = self.leaving(&view);
+        if self.revision != Some(view.revision()) || self.care.take_walk_request() {
+            self.revision = Some(view.revision());
+            self.look_again();
+        }
+        let bytes = if self.current.is_some() {
+            self.work().await?
+        } else if let Some(rows) = self.walk.mark_lost(&self.store, &view).await? {
+            rows.saturating_mul(ROW_COST_BYTES)
+        } else if let Some(blob) = self.next(&view, &leaving)? {
+            self.begin(blob, &leaving).await?;
+            ROW_COST_BYTES
+        } else {
+            self.rest();
+            return Ok(Stepped::Wait { ms: REST_MS });
+        };
+        self.pace.spend(bytes);
+        self.tell();
+        Ok(Stepped::Worked { bytes })
+    }
+
+    /// Steps until nothing more can be healed, as fast as it goes.
+    pub async fn run(&mut self) -> Result<(), Error> {
+        self.look_again();
+        loop {
+            self.pace.set(u64::MAX);
+            match self.step().await? {
+                Stepped::Worked { .. } => {}
+                // Only rest is waited for so long.
+                Stepped::Wait { ms } if ms >= REST_MS => return Ok(()),
+                Stepped::Wait { .. } => self.pace.forgive(),
+            }
+        }
+    }
+
+    /// Counts what there is to do, without doing it.
+    pub fn look(&self) -> Result<(), Error> {
+        let (owed, damaged) = count(&self.store)?;
+        self.care.tell_heal(|status| {
+            status.owed_blobs = owed;
+            status.damaged_blobs = damaged;
+        });
+        Ok(())
+    }
+
+    /// How it is going.
+    pub fn status(&self) -> HealStatus {
+        self.care.heal_status()
+    }
+
+    /// Everything is tried again: drives came or went.
+    fn look_again(&mut self) {
+        self.queue.clear();
+        self.unhealed.clear();
+        self.walk.again();
+        self.counted_at_ms = None;
+    }
+
+    /// Drives that are away for longer than anyone should wait for them.
+    fn leaving(&mut self, view: &SetView) -> Vec<DriveNo> {
+        let now_ms = self.clock.running_ms();
+        let mut leaving = Vec::new();
+        for member in view.members() {
+            match member.state() {
+                DriveState::Missing | DriveState::OutOfService => {
+                    let since = *self.absent_since.entry(member.number).or_insert(now_ms);
+                    if now_ms.saturating_sub(since) >= self.options.absent_ms_max {
+                        leaving.push(member.number);
+                    }
+                }
+                DriveState::Online
+                | DriveState::Draining
+                | DriveState::Lost
+                | DriveState::Removed => {
+                    self.absent_since.remove(&member.number);
+                }
+            }
+        }
+        if self.walk.set_leaving(&leaving) {
+            self.look_again();
+        }
+        leaving
+    }
+
+    /// Takes down the damage that reads came upon.
+    async fn take_damage(&mut self) -> Result<(), Error> {
+        for damage in self.store.blobs().damage().take(DAMAGE_TAKEN) {
+            let shards = ShardSet::EMPTY.with(damage.shard);
+            self.note(damage.blob, shards).await?;
+            self.unhealed.remove(&damage.blob);
+        }
+        Ok(())
+    }
+
+    async fn note(&self, blob: BlobId, shards: ShardSet) -> Result<(), Error> {
+        let news = News {
+            shards,
+            is_doubtful: None,
+            now_ms: self.clock.now_ms(),
+        };
+        damage::note(self.store.tables(), blob, news).await
+    }
+
+    /// The blob to be healed next.
+    fn next(&mut self, view: &SetView, leaving: &[DriveNo]) -> Result<Option<BlobId>, Error> {
+        if self.queue.is_empty() {
+            self.queue = self.fill(view)?;
+        }
+        if self.queue.is_empty() {
+            let tried = |blob: &BlobId| self.unhealed.contains_key(blob);
+            let found = self.walk.find_leaving(&self.store, view, leaving, tried)?;
+            self.queue = found.into();
+        }
+        if let (Some(_), None) = (self.queue.front(), self.since) {
+            self.since = Some((self.clock.now_ms(), self.clock.running_ms()));
+        }
+        Ok(self.queue.pop_front())
+    }
+
+    /// What is owed and damaged, least redundancy first.
+    fn fill(&mut self, view: &SetView) -> Result<VecDeque<BlobId>, Error> {
+        let mut found: Vec<(i16, BlobId)> = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        while found.len() < QUEUE_BLOBS {
+            let page = self.store.owed(after.as_deref(), PAGE_ROWS)?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = Some(last.key.clone());
+            for entry in page {
+                self.weigh(entry.blob, view, &mut found)?;
+            }
+        }
+        let mut after = None;
+        let bound = found.len().saturating_add(QUEUE_BLOBS);
+        while found.len() < bound {
+            let page = damage::list(self.store.tables(), after, PAGE_ROWS)?;
+            let Some((last, _)) = page.last() else {
+                break;
+            };
+            after = Some(*last);
+            for (blob, _) in page {
+                self.weigh(blob, view, &mut found)?;
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found.into_iter().map(|(_, blob)| blob).collect())
+    }
+
+    /// How many more shards a blob can lose, as the drives are now.
+    fn weigh(
+        &self,
+        blob: BlobId,
+        view: &SetView,
+        found: &mut Vec<(i16, BlobId)>,
+    ) -> Result<(), Error> {
+        if self.unhealed.contains_key(&blob) {
+            return Ok(());
+        }
+        let spare = match BlobShards::find(self.store.tables(), blob) {
+            Ok(Some(shards)) => {
+                let damage = damage::find(self.store.tables(), blob)?;
+                let there = shards.placed().filter(|(shard, drive)| {
+                    let is_damaged = damage.is_some_and(|(row, _)| row.shards().has(*shard));
+                    !is_damaged && view.state(*drive).serves()
+                });
+                let there = i16::try_from(there.count()).unwrap_or(i16::MAX);
+                there.saturating_sub(i16::from(shards.redundancy().data()))
+            }
+            // Gone: its rows go first, they cost nothing.
+            Ok(None) => i16::MIN,
+            Err(error) if error.is_corruption() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        found.push((spare, blob));
+        Ok(())
+    }
+
+    async fn begin(&mut self, blob: BlobId, leaving: &[DriveNo]) -> Result<(), Error> {
+        match HealJob::begin(&self.store, blob, leaving).await {
+            Ok(Begun::Job(job)) => self.current = Some(job),
+            Ok(Begun::Nothing) => {}
+            Ok(Begun::Not(obstacle)) => self.cannot(blob, obstacle),
+            Err(error) => self.failed(blob, &error)?,
+        }
+        Ok(())
+    }
+
+    /// Goes on with the job under way.
+    async fn work(&mut self) -> Result<u64, Error> {
+        let Some(mut job) = self.current.take() else {
+            return Ok(0);
+        };
+        let blob = job.blob();
+        let stepped = job.step().await;
+        let bad = job.bad_sources();
+        let bytes = match stepped {
+            Ok(Step::Worked(bytes)) => {
+                self.current = Some(job);
+                return Ok(bytes);
+            }
+            Ok(Step::Healed { shards, bytes }) => {
+                metrics::counter!("strongroom_heal_shards_total").increment(u64::from(shards));
+                metrics::counter!("strongroom_heal_bytes_total").increment(bytes);
+                self.care.tell_heal(|status| {
+                    let shards = u64::from(shards);
+                    status.healed_shards = status.healed_shards.saturating_add(shards);
+                    status.healed_bytes = status.healed_bytes.saturating_add(bytes);
+                });
+                0
+            }
+            Ok(Step::Again) => {
+                self.queue.push_front(blob);
+                ROW_COST_BYTES
+            }
+            Ok(Step::Not(obstacle)) => {
+                self.cannot(blob, obstacle);
+                0
+            }
+            Err(error) => {
+                self.failed(blob, &error)?;
+                0
+            }
+        };
+        drop(job);
+        if !bad.is_empty() {
+            // Damage that came up in a source: it is the next to be healed.
+            self.note(blob, bad).await?;
+        }
+        Ok(bytes)
+    }
+
+    /// A drive refused: this blob is for later, unless it is the store that is going down.
+    fn failed(&mut self, blob: BlobId, error: &Error) -> Result<(), Error> {
+        tracing::warn!(%blob, %error, "heal: not now");
+        if matches!(error, Error::Closed) {
+            return Err(Error::Closed);
+        }
+        for member in self.store.drives().view().members() {
+            self.store.drives().suspect(member.number);
+        }
+        self.cannot(blob, Obstacle::Waiting);
+        Ok(())
+    }
+
+    fn cannot(&mut self, blob: BlobId, obstacle: Obstacle) {
+        if let Obstacle::Beyond { .. } | Obstacle::Doubtful = obstacle {
+            tracing::error!(%blob, %obstacle, "heal: the blob cannot be healed with what is there");
+        }
+        self.unhealed.insert(blob, obstacle);
+    }
+
+    /// Nothing more can be done now.
+    fn rest(&mut self) {
+        self.counted_at_ms = None;
+        self.tell();
+        if self.unhealed.is_empty()
+            && let Some((_, since_ms)) = self.since.take()
+        {
+            let took_ms = self.clock.running_ms().saturating_sub(since_ms);
+            tracing::info!(took_ms, "heal: nothing is left to do");
+            metrics::gauge!("strongroom_heal_last_full_redundancy_seconds")
+                .set(u32::try_from(took_ms / 1000).unwrap_or(u32::MAX));
+            self.care.tell_heal(|status| {
+                status.since_ms = None;
+                status.last_took_ms = Some(took_ms);
+            });
+        }
+        // What waits for a drive that did not go away is tried again then.
+        self.unhealed
+            .retain(|_, obstacle| !matches!(obstacle, Obstacle::Waiting | Obstacle::NoDrive));
+        self.walk.again_for_leaving();
+    }
+
+    /// Tells operators how it is going; counts now and then.
+    fn tell(&mut self) {
+        let now_ms = self.clock.running_ms();
+        let is_old = |at: u64| now_ms.saturating_sub(at) >= COUNT_INTERVAL_MS;
+        let counted = if self.counted_at_ms.is_none_or(is_old) {
+            self.counted_at_ms = Some(now_ms);
+            count(&self.store).ok()
+        } else {
+            None
+        };
+        let leaving = self.walk.leaving_blobs();
+        let unhealed = self.unhealed.iter().take(UNHEALED_TOLD_MAX);
+        let told = unhealed.map(|(blob, obstacle)| Unhealed {
+            blob: *blob,
+            obstacle: *obstacle,
+        });
+        let since_ms = self.since.map(|(wall_ms, _)| wall_ms);
+        self.care.tell_heal(|status| {
+            if let Some((owed, damaged)) = counted {
+                status.owed_blobs = owed;
+                status.damaged_blobs = damaged;
+            }
+            status.leaving_blobs = leaving;
+            status.unhealed = told.collect();
+            status.unhealed_blobs = u64::try_from(self.unhealed.len()).unwrap_or(u64::MAX);
+            status.since_ms = since_ms;
+        });
+        if let Some((owed, damaged)) = counted {
+            let gauge = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+            metrics::gauge!("strongroom_heal_owed_blobs").set(gauge(owed));
+            metrics::gauge!("strongroom_heal_damaged_blobs").set(gauge(damaged));
+            metrics::gauge!("strongroom_heal_leaving_blobs").set(gauge(leaving));
+        }
+    }
+}
+
+/// Blobs that are owed shards, and blobs with damaged ones.
+fn count(store: &Store) -> Result<(u64, u64), Error> {
+    let (mut owed, mut damaged) = (0_u64, 0_u64);
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.owed(after.as_deref(), COUNT_PAGE_ROWS)?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = Some(last.key.clone());
+        owed = owed.saturating_add(u64::try_from(page.len()).unwrap_or(0));
+    }
+    let mut after = None;
+    loop {
+        let page = damage::list(store.tables(), after, COUNT_PAGE_ROWS)?;
+        let Some((last, _)) = page.last() else {
+            return Ok((owed, damaged));
+        };
+        after = Some(*last);
+        damaged = damaged.saturating_add(u64::try_from(page.len()).unwrap_or(0));
+    }
+}
+
+impl fmt::Debug for Healer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Healer")
+            .field("queue", &self.queue.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Blobs taken into the queue at once.
+const QUEUE_BLOBS: usize = 256;
+/// Damage taken from the queue of the reads at once.
+const DAMAGE_TAKEN: usize = 64;
+/// Rows taken from a table at once.
+const PAGE_ROWS: usize = 64;
+const COUNT_PAGE_ROWS: usize = 1024;
+/// What is left is counted so often.
+const COUNT_INTERVAL_MS: u64 = 30_000;
+/// Until the next look, when there was nothing to do and nobody calls.
+const REST_MS: u64 = 60_000;
+/// What looking at a row costs, about.
+const ROW_COST_BYTES: u64 = 256;
+/// Blobs that are named to operators.
+const UNHEALED_TOLD_MAX: usize = 1000;
