@@ -14,9 +14,12 @@ use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
 use strongroom_store::blob::{Keeping, write_quorum};
-use strongroom_store::drive::{DriveNo, DrivePath, DriveSet, Folder};
+use strongroom_store::drive::{Drive, DriveNo, DrivePath, DriveSet, Folder};
+use strongroom_store::env::Clock;
+use strongroom_store::heal::{HealOptions, Healer};
+use strongroom_store::scrub::{ScrubOptions, Scrubber};
 use strongroom_store::{Batch, BlobId, CommitError, Error, Precondition, Store, Write};
-use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimPower, SimRng};
+use strongroom_testkit::{Fault, FaultPlan, SimClock, SimDrive, SimPower, SimRng};
 
 use crate::model::{Blob, Change, Model, ROWS, Row, bytes};
 use crate::world::{self, Shape, UNIT};
@@ -58,6 +61,9 @@ pub(crate) struct Story {
     /// Drives that report flushes which they did not make: no store survives that, and a story in
     /// which none goes wrong looks at nothing.
     lies: bool,
+    /// Scrub and heal commit on their own: there may be more commits than were asked for.
+    heals: bool,
+    clock: Arc<SimClock>,
     told: Told,
 }
 
@@ -85,9 +91,11 @@ enum Step {
     Misdirect,
     DriveGoes,
     DriveReturns,
+    Heal,
+    ScrubAndHeal,
 }
 
-const STEPS: [(Step, u64); 21] = [
+const STEPS: [(Step, u64); 23] = [
     (Step::Put, 20),
     (Step::PutRow, 20),
     (Step::Delete, 14),
@@ -109,6 +117,8 @@ const STEPS: [(Step, u64); 21] = [
     (Step::Misdirect, 1),
     (Step::DriveGoes, 2),
     (Step::DriveReturns, 3),
+    (Step::Heal, 2),
+    (Step::ScrubAndHeal, 1),
 ];
 
 type Done = Result<(), String>;
@@ -147,6 +157,8 @@ impl Story {
             is_faulty: false,
             is_failing: false,
             lies: false,
+            heals: shape.drives > 1,
+            clock: Arc::new(SimClock::new(1_700_000_000_000)),
             told: Told::default(),
         }
     }
@@ -174,6 +186,7 @@ impl Story {
                 self.restart().await?;
             }
         }
+        self.faults_stop().await?;
         self.close().await?;
         self.restart().await?;
         self.note_traces();
@@ -240,6 +253,8 @@ impl Story {
                 Ok(())
             }
             Step::DriveReturns => self.drive_returns().await,
+            Step::Heal => self.heal().await,
+            Step::ScrubAndHeal => self.scrub_and_heal().await,
             Step::Rot => self.rot().await,
             Step::Misdirect => self.misdirect().await,
         }
@@ -651,6 +666,78 @@ impl Story {
         Box::pin(self.step(step)).await
     }
 
+    /// Everything that can be healed is healed, whatever is away.
+    async fn heal(&mut self) -> Done {
+        self.told.operations += 1;
+        let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(&self.clock);
+        let mut healer = Healer::new(&self.store(), clock, HealOptions::default());
+        if let Err(error) = healer.run().await {
+            return self.explained("healing", &error);
+        }
+        drop(healer);
+        // Healing commits, too.
+        self.model.seq = self.store().tables().last_commit().0;
+        if self.is_faulty || self.lost_drives() > 0 {
+            return Ok(());
+        }
+        self.nothing_is_owed()
+    }
+
+    /// Nothing is wrong with the drives any more: what has enough shards has all of them.
+    fn nothing_is_owed(&self) -> Done {
+        for blob in self.model.blobs.keys() {
+            let owed = self.keeping(*blob)?.owed;
+            if !owed.is_empty() && self.is_readable(*blob)? {
+                return Err(format!("{blob} is healed and owed {owed:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A shard rots, is cut or vanishes; a pass of scrub finds it, heal gives it back.
+    async fn scrub_and_heal(&mut self) -> Done {
+        let Some((blob, of)) = self.any_blob() else {
+            return Ok(());
+        };
+        let kept = self.keeping(blob)?;
+        let whole = self.drives.len() > 1 && kept.owed.is_empty() && self.lost_drives() == 0;
+        if !whole {
+            return Ok(());
+        }
+        self.told.faults += 1;
+        let (path, at) = (
+            DrivePath::blob(blob),
+            self.rng.index(kept.placement.as_slice().len()),
+        );
+        let number = usize::from(kept.placement.as_slice()[at].0);
+        let drive = self.drives[number].clone();
+        let file = drive.contents(&path).ok_or(format!("no shard of {blob}"))?;
+        let place = self.rng.index(file.len());
+        match self.rng.below(3) {
+            0 => drop(drive.rot(&path, place, 1 << self.rng.below(8))),
+            1 => drive.plant(&path, &file[..place]),
+            _ => drop(drive.remove(&path).map_err(|error| error.to_string())?),
+        }
+        self.say(&format!("  drive {number}, {path} at {place}"));
+        let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(&self.clock);
+        let scrubber = Scrubber::new(&self.store(), clock, ScrubOptions::default());
+        let mut scrubber = scrubber.map_err(|error| error.to_string())?;
+        let pass = scrubber.run_pass().await;
+        pass.map_err(|error| format!("scrub: {error}"))?;
+        drop(scrubber);
+        self.heal().await?;
+        self.verify_one(blob, of).await
+    }
+
+    /// The end of every story: all drives are back, nothing fails any more, and full redundancy
+    /// returns for everything of which enough is there.
+    async fn faults_stop(&mut self) -> Done {
+        self.gone.clear();
+        self.end_process(SimDrive::kill);
+        self.restart().await?;
+        self.heal().await
+    }
+
     /// A byte changes on the medium: it is found, never handed out, and it is only that shard.
     async fn rot(&mut self) -> Done {
         let Some((blob, of)) = self.any_blob() else {
@@ -753,7 +840,9 @@ impl Story {
         let agrees = |model: &Model| {
             let rows = model.rows.iter();
             let rows = rows.map(|(key, row)| (key.clone(), (row.value.clone(), row.seq)));
-            model.seq == store.tables().last_commit().0 && rows.collect::<BTreeMap<_, _>>() == found
+            let last = store.tables().last_commit().0;
+            let is_last = model.seq == last || (self.heals && model.seq < last);
+            is_last && rows.collect::<BTreeMap<_, _>>() == found
         };
         let models = std::iter::once(&self.model).chain(&self.doubt);
         let Some(model) = models.into_iter().find(|model| agrees(model)).cloned() else {
@@ -764,6 +853,7 @@ impl Story {
             ));
         };
         self.model = model;
+        self.model.seq = store.tables().last_commit().0;
         self.doubt = None;
         let entries = store
             .catalogue(None, usize::MAX)
