@@ -168,6 +168,16 @@ mod tests {
         }
     }
 
+    /// Every story ends so: all drives are back, and what has enough shards has all of them.
+    #[test]
+    fn dur_d9_d12_d13_full_redundancy_returns_when_faults_stop() {
+        for seed in 501..=525 {
+            if let Err(message) = tell(seed, OPERATIONS, false) {
+                panic!("{message}");
+            }
+        }
+    }
+
     #[test]
     fn a_seed_tells_the_same_story_twice() {
         for seed in 100..110 {
