@@ -138,7 +138,7 @@ async fn multipart(house: &House, name: &str, encryption: EncryptionRequest, cus
         .unwrap();
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -151,6 +151,6 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -18,8 +19,10 @@ use strongroom_object::{
     ObjectsOptions, Properties, PutBucketEncryption, PutObject, PutObjectOutput, ReadConditions,
     Scope, WriteConditions,
 };
-use strongroom_store::drive::Drive;
+use strongroom_store::blob::{BlobOptions, Patience};
+use strongroom_store::drive::{Drive, DriveSet};
 use strongroom_store::env::Clock;
+use strongroom_store::layout::Redundancy;
 use strongroom_store::{AtRest, Store, StoreOptions};
 use strongroom_testkit::{SimClock, SimDrive};
 
@@ -66,8 +69,39 @@ pub(crate) async fn house_of(
     keyring: Arc<Keyring>,
     at_rest: Arc<dyn AtRest>,
 ) -> Result<House, strongroom_store::Error> {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(NOW_MS));
     let store = Store::open(Arc::clone(&drive), at_rest, StoreOptions::default()).await?;
+    Ok(house_in(store, drive, keyring).await)
+}
+
+/// A house whose bodies are spread over a set of drives; the rest lies on `drive`, the first one.
+pub(crate) async fn house_over(
+    set: DriveSet,
+    drive: Arc<dyn Drive>,
+    redundancy: Redundancy,
+) -> House {
+    let keyring = new_keyring();
+    // No drive of these tests is slow, however slow the machine is.
+    let long = Duration::from_mins(5);
+    let patience = Patience {
+        write: long,
+        quorum: long,
+        read: long,
+        avoid: Duration::ZERO,
+    };
+    let options = StoreOptions {
+        redundancy,
+        blobs: BlobOptions {
+            patience,
+            ..BlobOptions::default()
+        },
+        ..StoreOptions::default()
+    };
+    let store = Store::open_over(set, keyring.at_rest(), options).await;
+    house_in(store.unwrap(), drive, keyring).await
+}
+
+async fn house_in(store: Store, drive: Arc<dyn Drive>, keyring: Arc<Keyring>) -> House {
+    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(NOW_MS));
     let options = AuditOptions {
         account_id: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
@@ -90,14 +124,14 @@ pub(crate) async fn house_of(
         compat: Compat::default(),
     };
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
-    Ok(House {
+    House {
         objects,
         kms,
         store,
         audit,
         caller: caller(true),
         drive,
-    })
+    }
 }
 
 pub(crate) fn caller(secure: bool) -> Caller {

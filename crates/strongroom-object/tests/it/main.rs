@@ -23,6 +23,7 @@ mod multipart;
 mod races;
 mod rewrap;
 mod rewrap_bucket;
+mod several_drives;
 mod shared_bodies;
 mod tamper;
 mod update_encryption;
