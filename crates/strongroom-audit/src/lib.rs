@@ -30,5 +30,6 @@ pub use event::{
     Category, Durability, EventDetail, EventError, EventId, EventSource, RequestFacts, Resource,
     TlsFacts, UserIdentity,
 };
+pub use log::AuditFiles;
 pub use record::AuditOptions;
 pub use verify_log::{LogReport, verify_log};

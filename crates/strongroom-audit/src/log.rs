@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder};
+use strongroom_store::mirror::{FileJudge, Soundness};
 
 use crate::chain::{ChainHead, Link};
 use crate::error::{ChainError, ChainFault, Error};
@@ -283,6 +284,36 @@ impl Tail {
     fn follow(&self, link: Option<Link>, text: &[u8]) -> Result<ChainHead, ChainFault> {
         let link = link.ok_or(ChainFault::Unreadable)?;
         link.follow(self.head.unwrap_or(link.before()), text)
+    }
+}
+
+/// Knows how the files of the log should look, for the copies of them on several drives: a line is
+/// proven by the one behind it, which names its hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFiles;
+
+impl FileJudge for AuditFiles {
+    fn judge(
+        &self,
+        _: &DrivePath,
+        file: &dyn DriveFile,
+    ) -> Result<Soundness, strongroom_store::Error> {
+        let mut lines = Lines::new(file);
+        let (mut head, mut sound) = (None, Soundness::default());
+        while let Some(line) = lines.next()? {
+            let link = Link::read(line.bytes).filter(|_| line.ended);
+            let followed =
+                link.and_then(|link| link.follow(head.unwrap_or(link.before()), line.bytes).ok());
+            let Some(after) = followed else {
+                break;
+            };
+            head = Some(after);
+            sound = Soundness {
+                proven: sound.plausible,
+                plausible: line.end,
+            };
+        }
+        Ok(sound)
     }
 }
 

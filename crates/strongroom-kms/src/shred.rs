@@ -113,6 +113,20 @@ impl Kms {
         let Some(bytes) = self.store().vault().get(uid.0, id)? else {
             return Ok(None);
         };
+        match self.open_shred_key(uid, id, &bytes) {
+            Err(damage @ Error::Corrupted { .. }) => {
+                // Another copy of the vault may have it whole.
+                let others = self.store().vault().get_each(uid.0, id)?;
+                let opened = others
+                    .iter()
+                    .find_map(|bytes| self.open_shred_key(uid, id, bytes).ok());
+                opened.map(Some).ok_or(damage)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
+    fn open_shred_key(&self, uid: KeyUid, id: [u8; 16], bytes: &[u8]) -> Result<ShredKey, Error> {
         let damaged = || Error::Corrupted {
             what: format!("shred key of KMS key {uid}"),
         };
@@ -125,10 +139,10 @@ impl Kms {
             .open(&aad(uid, id, epoch), sealed)
             .map_err(|_| damaged())?;
         let secret: &[u8; 32] = opened.as_slice().try_into().map_err(|_| damaged())?;
-        Ok(Some(ShredKey {
+        Ok(ShredKey {
             id,
             secret: Secret32::copy_of(secret),
-        }))
+        })
     }
 
     /// Destroys a shred key, durably.

@@ -37,6 +37,7 @@ pub mod erasure;
 pub mod error;
 pub mod heal;
 pub mod layout;
+pub mod mirror;
 pub mod scrub;
 mod store;
 mod superblock;

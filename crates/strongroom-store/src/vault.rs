@@ -69,17 +69,22 @@ impl Vault {
         let Some(bytes) = self.drive.read_small(&path)? else {
             return Ok(None);
         };
-        match bytes.split_at_checked(HEAD_BYTES) {
-            Some((found, sealed))
-                if *found == head(&owner, &id) && sealed.len() <= SEALED_BYTES_MAX =>
-            {
-                Ok(Some(sealed.to_vec()))
-            }
-            _ => Err(Error::Corrupted {
-                place: path.to_string(),
-                reason: "not the secret that was put there",
-            }),
+        if let Some(sealed) = sealed_part(&bytes, &owner, &id) {
+            return Ok(Some(sealed));
         }
+        let sound = self.get_each(owner, id)?.into_iter().next();
+        sound.map(Some).ok_or_else(|| Error::Corrupted {
+            place: path.to_string(),
+            reason: "not the secret that was put there",
+        })
+    }
+
+    /// Every different content that copies of the vault have for this secret, when what
+    /// [`Self::get`] returned does not open: only who sealed it can tell which one is right.
+    pub fn get_each(&self, owner: [u8; 16], id: [u8; 16]) -> Result<Vec<Vec<u8>>, Error> {
+        let contents = self.drive.read_small_each(&DrivePath::vault(id))?;
+        let sealed = |bytes: &Vec<u8>| sealed_part(bytes, &owner, &id);
+        Ok(contents.iter().filter_map(sealed).collect())
     }
 
     /// Destroys a secret: its bytes are overwritten, then its name is taken away, both durably.
@@ -136,10 +141,28 @@ impl Vault {
     }
 }
 
+/// Whether these bytes can be what was put at `path`, as far as the store can tell.
+pub(crate) fn is_whole(path: &DrivePath, bytes: &[u8]) -> bool {
+    let Some(id) = path.vault_id() else {
+        return false;
+    };
+    let owner = bytes
+        .get(OWNER_AT..OWNER_AT + 16)
+        .and_then(|owner| <[u8; 16]>::try_from(owner).ok());
+    (HEAD_BYTES + 1..=HEAD_BYTES + SEALED_BYTES_MAX).contains(&bytes.len())
+        && owner.is_some_and(|owner| bytes.starts_with(&head(&owner, &id)))
+}
+
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault").finish_non_exhaustive()
     }
+}
+
+/// The sealed secret in a file of the vault that is this owner's under this id.
+fn sealed_part(bytes: &[u8], owner: &[u8; 16], id: &[u8; 16]) -> Option<Vec<u8>> {
+    let (found, sealed) = bytes.split_at_checked(HEAD_BYTES)?;
+    (*found == head(owner, id) && sealed.len() <= SEALED_BYTES_MAX).then(|| sealed.to_vec())
 }
 
 fn head(owner: &[u8; 16], id: &[u8; 16]) -> Vec<u8> {

@@ -13,6 +13,7 @@
 mod chain;
 mod crash;
 mod failing;
+mod mirror;
 mod owed;
 mod record;
 mod rotation;

@@ -83,6 +83,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// Reads a whole small file; `None` when there is none.
     fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error>;
 
+    /// The different contents that copies of a small file have: none when there is no file, more
+    /// than one when a copy is damaged. Who can tell the right one from the others asks for this.
+    fn read_small_each(&self, path: &DrivePath) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(self.read_small(path)?.into_iter().collect())
+    }
+
     /// Replaces a whole small file, all or nothing, durably.
     fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error>;
 
@@ -96,6 +102,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
     /// was taken away or replaced by another. Says nothing about what is on it.
     fn is_present(&self) -> bool {
         true
+    }
+
+    /// Whether the drive refuses changes for good and yet holds whatever was acknowledged. What
+    /// was read from it before can be read on.
+    fn serves_reads_only(&self) -> bool {
+        false
     }
 
     /// A directory of the operating system in which the table index may keep its files, or

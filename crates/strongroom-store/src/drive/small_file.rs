@@ -109,6 +109,15 @@ pub fn names_in(dir: &Path) -> io::Result<Option<Vec<String>>> {
     names.collect::<io::Result<Vec<_>>>().map(Some)
 }
 
+/// Removes a folder that was made by [`begin_dir`] and [`finish_dir`], durably, with all it holds.
+pub fn remove_dir(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_dir(folder_of(path)),
+    }
+}
+
 /// The folders in a folder, in unspecified order; none when it is not there.
 pub fn folders_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {

@@ -53,7 +53,7 @@ impl Checkpointer {
         self.take(&mut anchor, next).inspect_err(|error| {
             // The commits are safe in the log, but the log must not grow for ever.
             self.shared
-                .take_out_of_service(error, "taking a checkpoint");
+                .refuse_commits(self.drive.as_ref(), error, "taking a checkpoint");
         })
     }
 

@@ -31,6 +31,7 @@ use super::recovery::{Recovered, applied_op};
 use super::stream;
 use crate::at_rest::AtRest;
 use crate::blob::{BlobProof, Release};
+use crate::drive::Drive;
 use crate::error::Error;
 
 /// What becomes of a commit.
@@ -62,6 +63,7 @@ pub type ReleasedBlobs = Arc<dyn Fn(Release) + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Shared {
     out_of_service: AtomicBool,
+    refuses_commits: AtomicBool,
     drive_label: String,
     applied: Mutex<Position>,
 }
@@ -70,6 +72,7 @@ impl Shared {
     pub(crate) fn new(drive_label: String, applied: Position) -> Self {
         Self {
             out_of_service: AtomicBool::new(false),
+            refuses_commits: AtomicBool::new(false),
             drive_label,
             applied: Mutex::new(applied),
         }
@@ -77,6 +80,14 @@ impl Shared {
 
     /// An error once anything failed that leaves log or index in doubt.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.refuses_commits.load(Ordering::Acquire) {
+            return Err(self.refusal());
+        }
+        self.check_reading()
+    }
+
+    /// An error once what reads show is in doubt.
+    pub(crate) fn check_reading(&self) -> Result<(), Error> {
         if self.out_of_service.load(Ordering::Acquire) {
             return Err(self.refusal());
         }
@@ -92,6 +103,17 @@ impl Shared {
     pub(crate) fn take_out_of_service(&self, error: &Error, doing: &'static str) {
         if !self.out_of_service.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, doing, "the tables are out of service");
+        }
+    }
+
+    /// Something failed before the index changed. Reads go on when the drive stands for what it
+    /// holds: they show what was answered, and nothing else.
+    pub(crate) fn refuse_commits(&self, drive: &dyn Drive, error: &Error, doing: &'static str) {
+        if !drive.serves_reads_only() {
+            return self.take_out_of_service(error, doing);
+        }
+        if !self.refuses_commits.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, doing, "the tables refuse commits; reads go on");
         }
     }
 
@@ -274,14 +296,19 @@ impl Committer {
         for departure in &released {
             (self.released)(Release::Planned(departure.clone()));
         }
-        let done = self.write(&header, &body).and_then(|chain| {
-            self.last_seq = header.last_seq();
-            self.chain = chain;
-            self.unmarked = true;
-            ops.push(applied_op(self.journal_id, self.last_seq));
-            self.index.apply(ops)
-        });
-        if let Err(error) = done {
+        let chain = match self.write(&header, &body) {
+            Ok(chain) => chain,
+            Err(error) => {
+                let drive = self.writer.drive();
+                self.shared.refuse_commits(drive, &error, "committing");
+                return Err(());
+            }
+        };
+        self.last_seq = header.last_seq();
+        self.chain = chain;
+        self.unmarked = true;
+        ops.push(applied_op(self.journal_id, self.last_seq));
+        if let Err(error) = self.index.apply(ops) {
             self.shared.take_out_of_service(&error, "committing");
             return Err(());
         }
@@ -316,7 +343,10 @@ impl Committer {
         }
         match self.writer.mark(self.last_seq, &self.chain) {
             Ok(()) => self.unmarked = false,
-            Err(error) => self.shared.take_out_of_service(&error, "marking the log"),
+            Err(error) => {
+                let drive = self.writer.drive();
+                self.shared.refuse_commits(drive, &error, "marking the log");
+            }
         }
     }
 

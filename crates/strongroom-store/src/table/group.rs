@@ -14,7 +14,7 @@ use super::batch::{Batch, CommitError, CommitSeq, Precondition, TableId, Write};
 use super::body::{self, IndexOp};
 use super::index::Index;
 use super::limits::{ROWS_PER_COMMIT_MAX, SEQ_MAX};
-use super::row::{index_key, open_row, seal_row};
+use super::row::{index_key, open_or_mend, seal_row};
 use crate::at_rest::AtRest;
 use crate::blob::{BlobProof, CatalogRow, Departure};
 use crate::error::Error;
@@ -163,7 +163,9 @@ impl<'a> Planner<'a> {
         let Some(stored) = self.stored(&key)? else {
             return Ok(None);
         };
-        Ok(Some(open_row(self.at_rest, &key, &stored)?.seq))
+        Ok(Some(
+            open_or_mend(self.index, self.at_rest, &key, &stored)?.seq,
+        ))
     }
 
     fn stored(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -284,7 +286,7 @@ impl<'a> Planner<'a> {
                 let Some(stored) = self.stored(&key)? else {
                     return Ok(None);
                 };
-                let row = open_row(self.at_rest, &key, &stored)?;
+                let row = open_or_mend(self.index, self.at_rest, &key, &stored)?;
                 CatalogRow::decode(blob, &row.value).map(Some)
             }
         }

@@ -114,6 +114,11 @@ impl LogWriter {
         }
     }
 
+    /// The drive that the log is on.
+    pub(crate) fn drive(&self) -> &dyn Drive {
+        self.drive.as_ref()
+    }
+
     /// Appends a record and returns when it is durable. After an error it may be durable, in
     /// part or not at all, and nothing may be appended any more.
     pub(crate) fn append(

@@ -32,6 +32,7 @@ mod engine;
 mod group;
 mod index;
 mod journal;
+pub(crate) mod level;
 mod limits;
 mod log;
 mod reader;
@@ -65,6 +66,7 @@ pub use recovery::RecoveryReport;
 pub use verify_log::LogReport;
 
 pub(crate) use self::stream::members as members_stream;
+pub(crate) use row::{row_opens, row_place};
 
 use self::batch::BatchCost;
 use self::checkpoint::Checkpointer;
@@ -348,8 +350,11 @@ impl Tables {
         let (answer, checkpointed) = oneshot::channel();
         let finish = move || {
             inner.join_threads();
+            let done = inner.checkpointer.run();
+            // Whoever hears of the end may open the drive again.
+            drop(inner);
             // An error means that nobody waits any more.
-            let _ = answer.send(inner.checkpointer.run());
+            let _ = answer.send(done);
         };
         spawn("strongroom-close", finish)?;
         checkpointed.await.map_err(|_| Error::WorkerGone)?

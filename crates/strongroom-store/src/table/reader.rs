@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::batch::{CommitSeq, Row, TableId};
 use super::committer::Shared;
 use super::index::{Index, IndexRow};
-use super::row::{INDEX_TABLE, index_key, open_row};
+use super::row::{INDEX_TABLE, index_key, open_or_mend};
 use crate::at_rest::AtRest;
 use crate::blob::CatalogRow;
 use crate::error::Error;
@@ -46,7 +46,7 @@ impl fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, Error> {
-        self.shared.check()?;
+        self.shared.check_reading()?;
         if table == INDEX_TABLE {
             return Err(Error::InvalidBatch {
                 reason: "the table is reserved",
@@ -56,7 +56,7 @@ impl Reader {
         let Some(stored) = self.index.get(&key)? else {
             return Ok(None);
         };
-        open_row(self.at_rest.as_ref(), &key, &stored).map(Some)
+        open_or_mend(self.index.as_ref(), self.at_rest.as_ref(), &key, &stored).map(Some)
     }
 
     pub(crate) fn scan(
@@ -81,7 +81,7 @@ impl Reader {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<ScannedRow>, Error> {
-        self.shared.check()?;
+        self.shared.check_reading()?;
         if table == INDEX_TABLE {
             return Err(Error::InvalidBatch {
                 reason: "the table is reserved",
@@ -102,7 +102,7 @@ impl Reader {
         );
         let rows = self.index.range(start, end, limit, reverse)?;
         let open = |(key, stored): IndexRow| {
-            let row = open_row(self.at_rest.as_ref(), &key, &stored);
+            let row = open_or_mend(self.index.as_ref(), self.at_rest.as_ref(), &key, &stored);
             (key.get(2..).unwrap_or_default().to_vec(), row)
         };
         Ok(rows.into_iter().map(open).collect())
@@ -119,7 +119,7 @@ impl Reader {
         &self,
         mut seen: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<RowsReport, Error> {
-        self.shared.check()?;
+        self.shared.check_reading()?;
         let mut report = RowsReport::default();
         let mut last: Option<Vec<u8>> = None;
         loop {
@@ -140,7 +140,7 @@ impl Reader {
         report: &mut RowsReport,
         mut seen: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        self.shared.check()?;
+        self.shared.check_reading()?;
         let end = index_key(INDEX_TABLE, &[]);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let page = self
@@ -151,7 +151,8 @@ impl Reader {
             let bytes = u64::try_from(stored.len()).unwrap_or(u64::MAX);
             report.rows = report.rows.saturating_add(1);
             report.bytes = report.bytes.saturating_add(bytes);
-            let damaged = open_row(self.at_rest.as_ref(), &key, &stored).err();
+            let damaged =
+                open_or_mend(self.index.as_ref(), self.at_rest.as_ref(), &key, &stored).err();
             report.damaged.extend(damaged);
             if seen(bytes).is_break() {
                 return Ok(None);

@@ -135,31 +135,42 @@ fn find_anchor(
 }
 
 /// The last commit that the index applied, if the index can be the one of this log.
-fn check_applied(index: &dyn Index, anchor: &Anchor) -> Result<u64, Error> {
-    let damaged = |reason| Error::Corrupted {
-        place: "table index".to_owned(),
-        reason,
-    };
-    let Some(row) = index.get(&applied_key())? else {
+pub(crate) fn check_applied(index: &dyn Index, anchor: &Anchor) -> Result<u64, Error> {
+    let Some((applied, journal_id)) = applied_of(index)? else {
         return match anchor.position.seq {
             0 => Ok(0),
-            _ => Err(damaged("it is empty although commits were applied")),
+            _ => Err(index_damage("it is empty although commits were applied")),
         };
     };
-    let parsed = row
-        .split_first_chunk::<8>()
-        .filter(|(_, id)| id.len() == 16);
-    let (seq, journal_id) = parsed.ok_or_else(|| damaged("its own row does not parse"))?;
     if journal_id != anchor.journal_id {
-        return Err(damaged("it belongs to another log"));
+        return Err(index_damage("it belongs to another log"));
     }
-    let applied = u64::from_be_bytes(*seq);
     if applied < anchor.position.seq {
-        return Err(damaged(
+        return Err(index_damage(
             "it lost commits that a checkpoint had made durable",
         ));
     }
     Ok(applied)
+}
+
+/// The last commit that an index applied, and of which journal, as its own row says.
+pub(crate) fn applied_of(index: &dyn Index) -> Result<Option<(u64, [u8; 16])>, Error> {
+    let Some(row) = index.get(&applied_key())? else {
+        return Ok(None);
+    };
+    let parsed = row
+        .split_first_chunk::<8>()
+        .and_then(|(seq, id)| Some((u64::from_be_bytes(*seq), id.try_into().ok()?)));
+    parsed
+        .map(Some)
+        .ok_or_else(|| index_damage("its own row does not parse"))
+}
+
+fn index_damage(reason: &'static str) -> Error {
+    Error::Corrupted {
+        place: "table index".to_owned(),
+        reason,
+    }
 }
 
 fn applied_key() -> Vec<u8> {

@@ -14,6 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 
 use super::batch::{Row, TableId};
+use super::index::Index;
 use super::stream;
 use crate::at_rest::AtRest;
 use crate::error::Error;
@@ -66,6 +67,37 @@ pub(crate) fn open_row(
         .open(stream::row(seq), &aad, sealed)
         .map_err(|_| damaged("the row's seal does not hold"))?;
     Ok(Row { value, seq })
+}
+
+/// Whether a stored row is one that was written for this key. The index's own rows are not sealed.
+pub(crate) fn row_opens(at_rest: &dyn AtRest, index_key: &[u8], stored: &[u8]) -> bool {
+    index_key.starts_with(&INDEX_TABLE.0.to_be_bytes())
+        || open_row(at_rest, index_key, stored).is_ok()
+}
+
+/// Opens what the index returned; a row that does not open is taken from another copy of the
+/// index, if one has it, and put right.
+pub(crate) fn open_or_mend(
+    index: &dyn Index,
+    at_rest: &dyn AtRest,
+    index_key: &[u8],
+    stored: &Bytes,
+) -> Result<Row, Error> {
+    let error = match open_row(at_rest, index_key, stored) {
+        Err(error) if error.is_corruption() => error,
+        opened => return opened,
+    };
+    for other in index.others(index_key, stored) {
+        if let Ok(row) = open_row(at_rest, index_key, &other) {
+            tracing::warn!(%error, "a row is damaged in one copy and was read from another");
+            metrics::counter!("strongroom_rows_mended_total").increment(1);
+            if let Err(error) = index.mend(index_key, stored, &other) {
+                tracing::warn!(%error, "a damaged row could not be put right");
+            }
+            return Ok(row);
+        }
+    }
+    Err(error)
 }
 
 /// The place of a row in words that do not tell its key.

@@ -36,7 +36,7 @@ pub(crate) fn verify_log(
     log: &Checkpointer,
     mut seen: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<LogReport, Error> {
-    log.shared.check()?;
+    log.shared.check_reading()?;
     let end = log.shared.applied();
     let anchor = log.anchor.lock().unwrap_or_else(PoisonError::into_inner);
     let journal_id = anchor.journal_id;

@@ -8,16 +8,16 @@ use strongroom_testkit::{Fault, FaultPlan, SimDrive, SimRng};
 use crate::table_rig::{LossyIndex, Model, ModelBatch, ModelWrite, T, U, open, open_with};
 
 /// How a short story ended.
-struct Ended {
+pub(crate) struct Ended {
     /// What was answered as committed.
-    acknowledged: Model,
+    pub(crate) acknowledged: Model,
     /// The same and the group whose outcome is unknown.
-    in_doubt: Model,
-    failed: bool,
+    pub(crate) in_doubt: Model,
+    pub(crate) failed: bool,
 }
 
 /// Groups of one to three commits over three log files, two checkpoints, some idling.
-fn tell(engine: &mut Engine) -> Ended {
+pub(crate) fn tell(engine: &mut Engine) -> Ended {
     let mut model = Model::default();
     for step in 0_u8..18 {
         let size = usize::from(step % 3) + 1;
@@ -68,7 +68,7 @@ fn tell(engine: &mut Engine) -> Ended {
     }
 }
 
-fn check(seed: u64, at: u64, engine: &Engine, ended: &Ended) {
+pub(crate) fn check(seed: u64, at: u64, engine: &Engine, ended: &Ended) {
     let found = Model::of(engine);
     assert!(
         found == ended.acknowledged || found == ended.in_doubt,

@@ -34,7 +34,7 @@ use fjall::{
 };
 
 use super::{Index, IndexRow, fjall_manifest, is_empty_range};
-use crate::drive::small_file::{begin_dir, empty_files, finish_dir};
+use crate::drive::small_file::{begin_dir, empty_files, finish_dir, remove_dir};
 use crate::error::Error;
 use crate::table::body::IndexOp;
 
@@ -59,6 +59,12 @@ impl FjallIndex {
             finish_dir(&new, dir).map_err(failed)?;
         }
         Self::open_made(dir, cache_bytes)
+    }
+
+    /// Removes the index in `dir`, which nobody has open, and begins an empty one.
+    pub fn renew(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
+        remove_dir(dir).map_err(|source| Error::from_io("remove", "index", source))?;
+        Self::open(dir, cache_bytes)
     }
 
     fn open_made(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {

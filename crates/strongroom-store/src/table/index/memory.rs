@@ -51,6 +51,14 @@ impl MemoryIndex {
         })
     }
 
+    /// Forgets the index that is saved on the drive and begins an empty one.
+    pub fn renew(drive: Arc<dyn Drive>) -> Result<Self, Error> {
+        if drive.remove(&path())? {
+            drive.sync_folder(Folder::Log)?;
+        }
+        Self::open(drive)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Rows> {
         // Every change is a single insert or remove, so the map is whole after a panic too.
         self.rows.read().unwrap_or_else(PoisonError::into_inner)

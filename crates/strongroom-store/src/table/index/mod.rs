@@ -43,6 +43,18 @@ pub trait Index: Send + Sync + fmt::Debug + 'static {
 
     /// Returns when everything applied before the call is durable and complete.
     fn persist(&self) -> Result<(), Error>;
+
+    /// What else is stored at `key`, in other copies of the index: for a row that does not open.
+    fn others(&self, key: &[u8], row: &Bytes) -> Vec<Bytes> {
+        let _ = (key, row);
+        Vec::new()
+    }
+
+    /// Puts `good` in the place of `bad` wherever a copy of the index still has that.
+    fn mend(&self, key: &[u8], bad: &Bytes, good: &Bytes) -> Result<(), Error> {
+        let _ = (key, bad, good);
+        Ok(())
+    }
 }
 
 /// Whether no key can lie between the bounds.

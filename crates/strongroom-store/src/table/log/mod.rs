@@ -285,6 +285,30 @@ pub(crate) fn judge_tail(
     Tail::Torn
 }
 
+/// Whether what lies behind `offset`, where no record of `next_seq` could be read, shows that more
+/// than that one record was written once. For a log of which there are other copies: what is
+/// damage by itself may be mended from them, but not what speaks of commits that none of them has.
+pub(crate) fn speaks_of_later(bytes: &[u8], offset: usize, next_seq: u64) -> bool {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    parse_mark(rest).is_some_and(|(seq, _)| seq >= next_seq)
+        || parse_record_header(rest).is_some_and(|(header, _)| header.first_seq > next_seq)
+        || synced_entry_follows(rest, next_seq)
+}
+
+/// The mark that a file ends with at `offset`, if it is the one of this place in the chain.
+pub(crate) fn mark_at<'a>(
+    bytes: &'a [u8],
+    offset: usize,
+    next_seq: u64,
+    chain: &ChainHash,
+) -> Option<&'a [u8]> {
+    let rest = bytes.get(offset..)?;
+    let (seq, marked) = parse_mark(rest)?;
+    (seq.checked_add(1) == Some(next_seq) && marked == *chain)
+        .then_some(rest.get(..MARK_BYTES))
+        .flatten()
+}
+
 /// Whether a whole entry that belongs at or behind `next_seq` starts anywhere after the first
 /// byte: it was written after the entry that cannot be read, so that entry had been synced.
 fn synced_entry_follows(rest: &[u8], next_seq: u64) -> bool {

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A copy that comes back, or a new one, while the others go on.
+//!
+//! ```text
+//!   1. every file is noted as touched; from here on, so is whatever changes
+//!   2. rounds: take the notes, copy those files from where they changed on
+//!   3. the index: new, row by row; changes behind the cursor go to it as well
+//!   4. changes pause: the last notes, everything is compared, the ledger, the copy counts
+//! ```
+//!
+//! The vault comes first: what was destroyed while the copy was away is overwritten and removed on
+//! it before anything else. Nothing that the copy holds is believed; it is compared, or replaced.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::copies::{Slot, Touched};
+use super::files;
+use super::{CopyState, Mirror};
+use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
+use crate::error::Error;
+use crate::table::{Index, level};
+use crate::vault;
+
+/// What it took to bring a copy level.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CaughtUp {
+    /// Files looked at, each time that it was.
+    pub files: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Files that the copy had and should not have.
+    pub removed: u64,
+}
+
+impl Mirror {
+    /// Brings the copy on `drive` level with the others, whatever the drive holds, while commits
+    /// go on; then it counts. Blocks. After an error the copy stays fenced, and may be tried again.
+    pub fn catch_up(&self, copy: DriveNo, drive: &Arc<dyn Drive>) -> Result<CaughtUp, Error> {
+        let _one = self
+            .catching_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.copies.view().live().any(|slot| slot.no == copy) {
+            return Err(Error::Misuse {
+                what: "a copy that counts was caught up",
+            });
+        }
+        let index = self.indexes.renew(copy, drive)?;
+        let slot = self
+            .copies
+            .slot(copy, Arc::clone(drive), CopyState::CatchingUp, None)?;
+        let touched = slot.touched.clone().unwrap_or_default();
+        {
+            let _paused = self.copies.pause();
+            self.copies.set(slot.clone());
+        }
+        let mut run = Run {
+            mirror: self,
+            target: drive.as_ref(),
+            touched: &touched,
+            done: CaughtUp::default(),
+        };
+        let level = run.bring_level(&slot, &index);
+        let done = run.done;
+        self.index.end_building(slot.generation);
+        match level {
+            Ok(()) => {
+                tracing::info!(
+                    copy = drive.label(),
+                    ?done,
+                    "a copy of the tables is level again"
+                );
+                Ok(done)
+            }
+            Err(error) => {
+                tracing::warn!(%error, copy = drive.label(), "a copy of the tables was not brought level");
+                self.copies.set(Slot::fenced(copy));
+                Err(error)
+            }
+        }
+    }
+}
+
+struct Run<'a> {
+    mirror: &'a Mirror,
+    target: &'a dyn Drive,
+    touched: &'a Mutex<Touched>,
+    done: CaughtUp,
+}
+
+impl Run<'_> {
+    fn bring_level(&mut self, slot: &Slot, index: &Arc<dyn Index>) -> Result<(), Error> {
+        self.note_everything()?;
+        for _ in 0..ROUNDS_MAX {
+            let before = self.done.bytes;
+            let files = self.take_notes();
+            let count = files.len();
+            self.level_files(&files)?;
+            if count <= FEW_FILES && self.done.bytes.saturating_sub(before) <= FEW_BYTES {
+                break;
+            }
+        }
+        let at_rest = self.mirror.at_rest.as_ref();
+        self.mirror.index.build(slot.generation, index, at_rest)?;
+        // Most of it now, so that what is left while changes pause is little.
+        index.persist()?;
+        let files = self.take_notes();
+        self.level_files(&files)?;
+
+        let _paused = self.mirror.copies.pause();
+        let files = self.take_notes();
+        self.level_files(&files)?;
+        self.mirror.index.built(slot.generation)?;
+        // INVARIANT: whatever the anchor says by now, this index has it durably before the copy
+        // counts. No anchor is replaced while changes pause.
+        index.persist()?;
+        self.compare()?;
+        let mut slot = slot.clone();
+        slot.index = Some(Arc::clone(index));
+        self.mirror.copies.admit(slot)
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Touched> {
+        // A note is a single insert.
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_notes(&self) -> BTreeMap<DrivePath, u64> {
+        std::mem::take(&mut self.notes().files)
+    }
+
+    /// All files, of the others and of this copy, from their first byte on.
+    fn note_everything(&self) -> Result<(), Error> {
+        for folder in FOLDERS {
+            let mut paths = self.mirror.drive.list(folder)?;
+            paths.extend(self.target.list(folder)?);
+            let mut notes = self.notes();
+            for path in paths.iter().filter(|path| is_copied(path)) {
+                notes.note(path, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes these files equal, and durable with their names: the vault's first.
+    fn level_files(&mut self, files: &BTreeMap<DrivePath, u64>) -> Result<(), Error> {
+        for folder in FOLDERS {
+            let in_folder = files.iter().filter(|(path, _)| path.folder() == folder);
+            let mut any = false;
+            for (path, from) in in_folder.filter(|(path, _)| is_copied(path)) {
+                any = true;
+                self.level_file(path, *from)?;
+            }
+            if any {
+                self.target.sync_folder(folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn level_file(&mut self, path: &DrivePath, from: u64) -> Result<(), Error> {
+        self.done.files = self.done.files.saturating_add(1);
+        let written = match self.source(path, from)? {
+            Source::File(source) => files::copy(source.as_ref(), self.target, path, from)?,
+            Source::Bytes(bytes) => files::put(self.target, path, &bytes, 0)?,
+            Source::Gone => {
+                files::destroy(self.target, path)?;
+                self.done.removed = self.done.removed.saturating_add(1);
+                0
+            }
+        };
+        self.done.bytes = self.done.bytes.saturating_add(written);
+        Ok(())
+    }
+
+    /// What the file should hold: from a copy in which it is whole, where that can be told.
+    fn source(&self, path: &DrivePath, from: u64) -> Result<Source, Error> {
+        let drive = self.mirror.drive.as_ref();
+        if path.folder() == Folder::Vault || is_anchor(path) {
+            let contents = drive.read_small_each(path)?;
+            let at_rest = self.mirror.at_rest.as_ref();
+            let is_whole = |bytes: &&Vec<u8>| match path.folder() {
+                Folder::Vault => vault::is_whole(path, bytes),
+                _ => level::is_anchor(bytes, at_rest),
+            };
+            let whole = contents.iter().find(is_whole).or(contents.first());
+            return Ok(whole.cloned().map_or(Source::Gone, Source::Bytes));
+        }
+        let is_closed = from == 0 && !self.is_last(path)?;
+        if is_closed
+            && let Some(first_seq) = level::first_seq_of(path)
+            && let Some(journal_id) = level::journal_of(drive, self.mirror.at_rest.as_ref())?
+        {
+            let at_rest = self.mirror.at_rest.as_ref();
+            for slot in self.mirror.copies.view().live() {
+                let bytes = slot.drive().and_then(|drive| files::read_all(drive, path));
+                // A copy that does not read is passed over; the mirror's own read tells the error.
+                if let Ok(Some(bytes)) = bytes
+                    && level::is_whole_file(&bytes, journal_id, first_seq, at_rest)
+                {
+                    return Ok(Source::Bytes(bytes));
+                }
+            }
+        }
+        let file = drive.open(path, Access::Read)?;
+        Ok(file.map_or(Source::Gone, Source::File))
+    }
+
+    fn is_last(&self, path: &DrivePath) -> Result<bool, Error> {
+        let files = self.mirror.drive.list(path.folder())?;
+        Ok(files.iter().filter(|path| is_copied(path)).max() == Some(path))
+    }
+
+    /// While nothing changes: the same names, lengths and ends of files as the others.
+    fn compare(&self) -> Result<(), Error> {
+        for folder in FOLDERS {
+            let list = |drive: &dyn Drive| {
+                let mut paths = drive.list(folder)?;
+                paths.retain(is_copied);
+                paths.sort_unstable();
+                Ok::<_, Error>(paths)
+            };
+            let source = self.mirror.drive.as_ref();
+            let (wanted, found) = (list(source)?, list(self.target)?);
+            if wanted != found {
+                return Err(Error::Corrupted {
+                    place: folder.as_text(),
+                    reason: "a copy does not have the files it was given",
+                });
+            }
+            for path in &wanted {
+                let ours = self.target.open(path, Access::Read)?;
+                let theirs = source.open(path, Access::Read)?;
+                let (Some(ours), Some(theirs)) = (ours, theirs) else {
+                    return Err(files::not_kept(path));
+                };
+                let len = theirs.len()?;
+                let tail = len.saturating_sub(COMPARED_TAIL_BYTES);
+                if ours.len()? != len
+                    || !files::are_equal(ours.as_ref(), theirs.as_ref(), tail, |_| ())?
+                {
+                    return Err(files::not_kept(path));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Source {
+    File(Arc<dyn DriveFile>),
+    Bytes(Vec<u8>),
+    Gone,
+}
+
+/// Whether the copies have this file in common. Each index is its own copy's affair.
+pub(crate) fn is_copied(path: &DrivePath) -> bool {
+    match path.folder() {
+        Folder::Log => level::first_seq_of(path).is_some() || is_anchor(path),
+        folder => FOLDERS.contains(&folder),
+    }
+}
+
+pub(crate) fn is_anchor(path: &DrivePath) -> bool {
+    *path == level::anchor_place()
+}
+
+/// The folders that are mirrored, in the order in which they are brought level.
+pub(crate) const FOLDERS: [Folder; 3] = [Folder::Vault, Folder::Log, Folder::Audit];
+
+const ROUNDS_MAX: usize = 32;
+const FEW_FILES: usize = 8;
+const FEW_BYTES: u64 = 1 << 20;
+const COMPARED_TAIL_BYTES: u64 = 4096;

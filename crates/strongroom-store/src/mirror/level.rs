@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Before anything is served: all live copies are made equal, by what can be proven.
+//!
+//! ```text
+//!   indexes opened and judged -> log: one image of each file -> indexes rebuilt -> anchor
+//!      -> older log files -> audit log -> vault -> copies that failed on the way are fenced
+//! ```
+//!
+//! Only copies that the ledger says are live have a say. Each is looked at by itself: sums,
+//! chain and seals decide, never how many copies agree and never a time. What no live copy has
+//! whole is the error that one drive alone would give.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::files::{self, Spliced};
+use super::{CopyLedger, FileJudge, Indexes};
+use crate::at_rest::AtRest;
+use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
+use crate::error::Error;
+use crate::table::level::{self, FileImage, FoundAnchor, LogAnchor, Walk};
+use crate::table::{Index, IndexOp, IndexRow, row_opens};
+use crate::vault;
+
+/// What opening several copies found and did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LevelReport {
+    /// Files that were put right, by name and copy.
+    pub mended: Vec<String>,
+    /// Copies whose index was built again.
+    pub rebuilt_indexes: Vec<DriveNo>,
+    /// Copies that failed meanwhile, or were not there, and were fenced.
+    pub fenced: Vec<DriveNo>,
+    /// Files whose copies differ although each looks whole: only their owner can tell.
+    pub undecided: Vec<String>,
+}
+
+/// A copy on its way to be level.
+pub(crate) struct Candidate {
+    pub(crate) no: DriveNo,
+    pub(crate) drive: Arc<dyn Drive>,
+    pub(crate) index: Result<Arc<dyn Index>, Error>,
+    /// It lacks more than a crash could have taken: an older state of the copy.
+    is_behind: bool,
+    failure: Option<Error>,
+}
+
+/// What levelling works with.
+pub(crate) struct Leveller<'a> {
+    pub(crate) at_rest: &'a dyn AtRest,
+    pub(crate) indexes: &'a dyn Indexes,
+    pub(crate) judge: Option<&'a dyn FileJudge>,
+    pub(crate) ledger: &'a dyn CopyLedger,
+    pub(crate) report: LevelReport,
+}
+
+impl Candidate {
+    pub(crate) fn open(no: DriveNo, drive: Arc<dyn Drive>, indexes: &dyn Indexes) -> Self {
+        let index = indexes.open(no, &drive);
+        Self {
+            no,
+            drive,
+            index,
+            is_behind: false,
+            failure: None,
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// The outcome of an operation on this copy; a failure takes it out.
+    fn tried<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::error!(%error, copy = self.drive.label(), "a copy failed while the store opens");
+                self.failure.get_or_insert(error);
+                None
+            }
+        }
+    }
+}
+
+impl Leveller<'_> {
+    /// Makes the copies equal. What comes back is level; those that failed were fenced, together
+    /// with those that are not there.
+    pub(crate) fn run(
+        &mut self,
+        mut copies: Vec<Candidate>,
+        absent: &[DriveNo],
+    ) -> Result<Vec<Candidate>, Error> {
+        self.log(&mut copies)?;
+        self.audit(&mut copies)?;
+        self.vault(&mut copies);
+        let (well, failed): (Vec<_>, Vec<_>) = copies.into_iter().partition(Candidate::is_well);
+        if well.is_empty() {
+            let failure = failed.into_iter().find_map(|copy| copy.failure);
+            return Err(failure.unwrap_or(Error::WorkerGone));
+        }
+        // INVARIANT: nothing is served without a copy before the ledger knows.
+        let without = failed.iter().map(|copy| copy.no).chain(absent.to_vec());
+        let without: Vec<_> = without.collect();
+        if !without.is_empty() {
+            self.ledger.fence(&without)?;
+        }
+        self.report.fenced = without;
+        for copy in &well {
+            if let Err(error) = &copy.index {
+                return Err(again(error));
+            }
+        }
+        Ok(well)
+    }
+
+    fn log(&mut self, copies: &mut [Candidate]) -> Result<(), Error> {
+        let mut anchors = Vec::new();
+        let mut listed = Vec::new();
+        for copy in copies.iter_mut() {
+            let read = level::read_anchor(copy.drive.as_ref(), self.at_rest);
+            anchors.extend(copy.tried(read));
+            let files = level::files_of(copy.drive.as_ref());
+            listed.push(copy.tried(files).unwrap_or_default());
+        }
+        let Some((anchor, anchor_bytes)) = level::newest_anchor(&anchors)? else {
+            // What a copy that does not read holds is not known: it may be everything.
+            if !copies.iter().all(Candidate::is_well) {
+                return Err(first_failure(copies));
+            }
+            let is_missing = anchors
+                .iter()
+                .all(|anchor| matches!(anchor, FoundAnchor::Missing));
+            let is_unused = |copy: &Candidate| match &copy.index {
+                Ok(index) => level::is_unused(index.as_ref()),
+                Err(_) => true,
+            };
+            if is_missing && listed.iter().all(Vec::is_empty) && copies.iter().all(is_unused) {
+                return Ok(());
+            }
+            return Err(level::no_anchor(is_missing));
+        };
+        let witness = |copy: &Candidate| match &copy.index {
+            Ok(index) => level::witness_of(index.as_ref(), &anchor),
+            Err(_) => 0,
+        };
+        let acknowledged = copies.iter().map(witness).max().unwrap_or(0);
+        let mut walk = Walk::new(self.at_rest, anchor, acknowledged);
+        let files = walk.files(&listed)?;
+        for (at, first_seq) in files.iter().enumerate() {
+            let later_file = at.saturating_add(1) < files.len();
+            self.log_file(&mut walk, *first_seq, later_file, copies)?;
+        }
+        walk.finish(files.last().copied())?;
+        self.indexes(copies, &anchor)?;
+        let path = level::anchor_place();
+        for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
+            let found = copy.drive.read_small(&path);
+            if copy
+                .tried(found)
+                .is_some_and(|found| found.as_ref() != Some(&anchor_bytes))
+            {
+                let replaced = copy.drive.replace(&path, &anchor_bytes);
+                if copy.tried(replaced).is_some() {
+                    self.mended(&path, copy);
+                }
+            }
+        }
+        self.older_files(copies, &listed, &anchor);
+        Ok(())
+    }
+
+    fn log_file(
+        &mut self,
+        walk: &mut Walk<'_>,
+        first_seq: u64,
+        later_file: bool,
+        copies: &mut [Candidate],
+    ) -> Result<(), Error> {
+        let path = level::log_place(first_seq);
+        let mut contents = Vec::new();
+        for copy in copies.iter_mut() {
+            let read = if copy.is_well() {
+                let read = files::read_all(copy.drive.as_ref(), &path);
+                copy.tried(read)
+            } else {
+                None
+            };
+            contents.push(read);
+        }
+        let mut distinct: Vec<&[u8]> = Vec::new();
+        for bytes in contents.iter().flatten() {
+            let bytes = bytes.as_deref().unwrap_or_default();
+            if !distinct.contains(&bytes) {
+                distinct.push(bytes);
+            }
+        }
+        if distinct.is_empty() {
+            return Err(first_failure(copies));
+        }
+        let image = walk.file(first_seq, &distinct, later_file)?;
+        let mut gone = 0;
+        for (copy, found) in copies.iter_mut().zip(&contents) {
+            let Some(found) = found else {
+                continue;
+            };
+            match &image {
+                FileImage::Gone => {
+                    gone += usize::from(found.is_some());
+                    let removed = copy.drive.remove(&path);
+                    let removed = removed.and_then(|_| copy.drive.sync_folder(Folder::Log));
+                    copy.tried(removed);
+                }
+                FileImage::Bytes(whole) => {
+                    let found_bytes = found.as_deref().unwrap_or_default();
+                    let differs = found.is_none()
+                        || found_bytes.len() != whole.bytes.len()
+                        || found_bytes.get(whole.proven_from..)
+                            != whole.bytes.get(whole.proven_from..);
+                    if !differs {
+                        continue;
+                    }
+                    let lacks = |end: &&usize| **end > found_bytes.len();
+                    // A crash takes one record at most, and only of the last file.
+                    let lost = whole.record_ends.iter().filter(lacks).count();
+                    copy.is_behind |= lost > usize::from(!later_file);
+                    let written =
+                        files::put(copy.drive.as_ref(), &path, &whole.bytes, whole.proven_from);
+                    let written = written.and_then(|_| copy.drive.sync_folder(Folder::Log));
+                    if copy.tried(written).is_some() {
+                        self.mended(&path, copy);
+                    }
+                }
+            }
+        }
+        if gone > 0 {
+            tracing::warn!(%path, "a log file that was begun and never used was removed");
+        }
+        Ok(())
+    }
+
+    /// Builds those indexes again that cannot be the one of this log.
+    fn indexes(&mut self, copies: &mut [Candidate], anchor: &LogAnchor) -> Result<(), Error> {
+        let mut sound: Vec<Arc<dyn Index>> = Vec::new();
+        let mut broken = Vec::new();
+        let mut failure = None;
+        for (at, copy) in copies.iter().enumerate().filter(|(_, copy)| copy.is_well()) {
+            let judged = match &copy.index {
+                Ok(index) => level::judge_index(index.as_ref(), anchor).map(|_| Arc::clone(index)),
+                Err(error) => Err(again(error)),
+            };
+            match judged {
+                Ok(index) => sound.push(index),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    broken.push(at);
+                }
+            }
+        }
+        let Some(failure) = failure else {
+            return Ok(());
+        };
+        if sound.is_empty() {
+            return Err(failure);
+        }
+        for at in broken {
+            let Some(copy) = copies.get_mut(at) else {
+                continue;
+            };
+            tracing::warn!(error = %failure, copy = copy.drive.label(), "the index of a copy is built again");
+            // Whoever held the old one lets go of it before its files are removed.
+            copy.index = Err(Error::WorkerGone);
+            let renewed = self.indexes.renew(copy.no, &copy.drive);
+            let built = renewed.and_then(|index| {
+                copy_rows(&sound, index.as_ref(), self.at_rest)?;
+                Ok(index)
+            });
+            if let Some(index) = copy.tried(built) {
+                copy.index = Ok(index);
+                self.report.rebuilt_indexes.push(copy.no);
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that the anchor does not need: one that a copy lacks, or has cut, is brought back from
+    /// a copy where it is whole. Their bytes are compared by [`super::Mirror::verify_copies`].
+    fn older_files(&mut self, copies: &mut [Candidate], listed: &[Vec<u64>], anchor: &LogAnchor) {
+        let (journal_id, first_file) = (anchor.journal_id, anchor.position.file);
+        let mut files: Vec<u64> = listed.iter().flatten().copied().collect();
+        files.retain(|first| *first < first_file);
+        files.sort_unstable();
+        files.dedup();
+        for first_seq in files {
+            let path = level::log_place(first_seq);
+            let lens: Vec<_> = copies
+                .iter_mut()
+                .map(|copy| {
+                    let len = length(copy.drive.as_ref(), &path);
+                    copy.tried(len).flatten()
+                })
+                .collect();
+            if lens.windows(2).all(|pair| pair.first() == pair.last()) {
+                continue;
+            }
+            let whole = copies
+                .iter()
+                .filter(|copy| copy.is_well())
+                .find_map(|copy| {
+                    let bytes = files::read_all(copy.drive.as_ref(), &path).ok()??;
+                    level::is_whole_file(&bytes, journal_id, first_seq, self.at_rest)
+                        .then_some(bytes)
+                });
+            let Some(whole) = whole else {
+                continue;
+            };
+            for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
+                let written = files::put(copy.drive.as_ref(), &path, &whole, 0);
+                let written = written.and_then(|written| {
+                    copy.drive.sync_folder(Folder::Log)?;
+                    Ok(written)
+                });
+                if copy.tried(written).is_some_and(|written| written > 0) {
+                    self.mended(&path, copy);
+                }
+            }
+        }
+    }
+
+    fn audit(&mut self, copies: &mut [Candidate]) -> Result<(), Error> {
+        let paths = list_all(copies, Folder::Audit);
+        let recent = paths.len().saturating_sub(RECENT_FILES);
+        for (at, path) in paths.iter().enumerate() {
+            let mut opened = Vec::new();
+            for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
+                let file = copy.drive.open(path, Access::Read);
+                if let Some(file) = copy.tried(file) {
+                    opened.push(file);
+                }
+            }
+            if opened.is_empty() {
+                return Err(first_failure(copies));
+            }
+            if is_same(&opened, at >= recent)? {
+                continue;
+            }
+            let files: Vec<_> = opened.into_iter().flatten().collect();
+            let Some((whole, is_undecided)) = Spliced::of(path, &files, self.judge)? else {
+                continue;
+            };
+            if is_undecided {
+                self.report.undecided.push(path.to_string());
+            }
+            for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
+                let written = files::copy(&whole, copy.drive.as_ref(), path, 0);
+                let written = written.and_then(|written| {
+                    copy.drive.sync_folder(Folder::Audit)?;
+                    Ok(written)
+                });
+                if copy.tried(written).is_some_and(|written| written > 0) {
+                    self.mended(path, copy);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vault(&mut self, copies: &mut [Candidate]) {
+        let well = || copies.iter().filter(|copy| copy.is_well());
+        let all_behind = well().all(|copy| copy.is_behind);
+        let current: Vec<bool> = copies
+            .iter()
+            .map(|copy| copy.is_well() && (all_behind || !copy.is_behind))
+            .collect();
+        for path in list_all(copies, Folder::Vault) {
+            let mut contents = Vec::new();
+            for (copy, is_current) in copies.iter_mut().zip(&current) {
+                let read = copy.drive.read_small(&path);
+                contents.push(copy.tried(read).flatten().map(|bytes| (bytes, *is_current)));
+            }
+            let current_contents = || {
+                contents
+                    .iter()
+                    .flatten()
+                    .filter(|(_, is_current)| *is_current)
+                    .map(|(bytes, _)| bytes)
+            };
+            let mut whole: Vec<&Vec<u8>> = Vec::new();
+            for bytes in current_contents().filter(|bytes| vault::is_whole(&path, bytes)) {
+                if !whole.contains(&bytes) {
+                    whole.push(bytes);
+                }
+            }
+            if whole.len() > 1 {
+                self.report.undecided.push(path.to_string());
+                continue;
+            }
+            let wanted = whole.first().copied().or_else(|| current_contents().next());
+            for (copy, found) in copies.iter_mut().zip(&contents) {
+                if !copy.is_well() || found.as_ref().map(|(bytes, _)| bytes) == wanted {
+                    continue;
+                }
+                let drive = copy.drive.as_ref();
+                let changed = match wanted {
+                    Some(bytes) => files::put(drive, &path, bytes, 0).map(drop),
+                    // An older copy still has what was destroyed since.
+                    None => files::destroy(drive, &path),
+                };
+                let changed = changed.and_then(|()| drive.sync_folder(Folder::Vault));
+                if copy.tried(changed).is_some() {
+                    self.mended(&path, copy);
+                }
+            }
+        }
+    }
+
+    fn mended(&mut self, path: &DrivePath, copy: &Candidate) {
+        let place = format!("{path} on {}", copy.drive.label());
+        tracing::warn!(place, "a copy was put right from the others");
+        self.report.mended.push(place);
+    }
+}
+
+/// Copies all rows into an empty index, each from the first index in which it opens.
+fn copy_rows(from: &[Arc<dyn Index>], to: &dyn Index, at_rest: &dyn AtRest) -> Result<(), Error> {
+    use std::ops::Bound;
+    let mut last: Option<Vec<u8>> = None;
+    loop {
+        let start = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rows: Result<Vec<IndexRow>, Error> = Err(Error::WorkerGone);
+        for index in from {
+            rows = index.range(start, Bound::Unbounded, COPIED_ROWS, false);
+            if rows.is_ok() {
+                break;
+            }
+        }
+        let rows = rows?;
+        let Some((key, _)) = rows.last() else {
+            return to.persist();
+        };
+        last = Some(key.clone());
+        let sound = |(key, row): IndexRow| {
+            let row = if row_opens(at_rest, &key, &row) {
+                row
+            } else {
+                let others = from.iter().filter_map(|index| index.get(&key).ok()?);
+                let sound: Option<Bytes> =
+                    others.into_iter().find(|row| row_opens(at_rest, &key, row));
+                sound.unwrap_or(row)
+            };
+            IndexOp::Put { key, row }
+        };
+        to.apply(rows.into_iter().map(sound).collect())?;
+    }
+}
+
+fn list_all(copies: &mut [Candidate], folder: Folder) -> Vec<DrivePath> {
+    let mut paths = Vec::new();
+    for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
+        let listed = copy.drive.list(folder);
+        paths.extend(copy.tried(listed).unwrap_or_default());
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+fn length(drive: &dyn Drive, path: &DrivePath) -> Result<Option<u64>, Error> {
+    let file = drive.open(path, Access::Read)?;
+    file.map(|file| file.len()).transpose()
+}
+
+/// Whether all copies have the file, as long as each other, and with the same bytes if asked for.
+fn is_same(opened: &[Option<Arc<dyn DriveFile>>], bytes_too: bool) -> Result<bool, Error> {
+    let Some((first, others)) = opened.split_first() else {
+        return Ok(true);
+    };
+    for other in others {
+        let (Some(first), Some(other)) = (first, other) else {
+            return Ok(false);
+        };
+        if first.len()? != other.len()?
+            || (bytes_too && !files::are_equal(first.as_ref(), other.as_ref(), 0, |_| ())?)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(first.is_some())
+}
+
+fn first_failure(copies: &mut [Candidate]) -> Error {
+    let failure = copies.iter_mut().find_map(|copy| copy.failure.take());
+    failure.unwrap_or(Error::WorkerGone)
+}
+
+/// Errors cannot be cloned; damage keeps its words.
+pub(crate) fn again(error: &Error) -> Error {
+    match error {
+        Error::Corrupted { place, reason } => Error::Corrupted {
+            place: place.clone(),
+            reason,
+        },
+        Error::DriveOutOfService { drive } => Error::DriveOutOfService {
+            drive: drive.clone(),
+        },
+        other => Error::Index {
+            detail: other.to_string(),
+        },
+    }
+}
+
+/// Only the newest file can end in what a crash left, and the one before it if that is empty.
+const RECENT_FILES: usize = 2;
+const COPIED_ROWS: usize = 64;

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Comparing copies that should be equal, while they serve.
+//!
+//! Files are compared without holding anybody up; where two differ they are compared once more
+//! while changes pause, since one of them may just have been written. A copy of a file that is
+//! whole by itself (sums, chain and seals; for the audit log, its chain) puts those right that
+//! are not. Where that does not decide, the difference is told and nothing is changed.
+
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
+use super::Mirror;
+use super::catch_up::{FOLDERS, is_anchor, is_copied};
+use super::copies::Slot;
+use super::files;
+use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
+use crate::error::Error;
+use crate::table::{Index, IndexOp, IndexRow, level, row_opens, row_place};
+use crate::vault;
+
+/// What comparing the copies came to.
+#[derive(Debug, Default)]
+pub struct CopiesReport {
+    /// Files compared.
+    pub files: u64,
+    /// Rows compared.
+    pub rows: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// What was not equal.
+    pub differing: Vec<Difference>,
+}
+
+/// Something that is not the same on all copies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// The file, or the row in words that do not tell its key.
+    pub place: String,
+    /// Copies that are not whole; all that differ, when none could be told from the others.
+    pub copies: Vec<DriveNo>,
+    /// Whether they were put right from a copy that is whole.
+    pub mended: bool,
+}
+
+impl Mirror {
+    /// Compares all live copies: files and rows. `seen` hears of bytes read and may break off.
+    /// Blocks. What is damaged on some copies and whole on another is put right.
+    pub fn verify_copies(
+        &self,
+        mut seen: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<CopiesReport, Error> {
+        let mut report = CopiesReport::default();
+        for folder in FOLDERS {
+            for path in self.drive.list(folder)? {
+                if !is_copied(&path) {
+                    continue;
+                }
+                let before = report.bytes;
+                self.verify_file(&path, &mut report);
+                report.files = report.files.saturating_add(1);
+                if seen(report.bytes.saturating_sub(before)).is_break() {
+                    return Ok(report);
+                }
+            }
+        }
+        self.verify_rows(&mut report, seen);
+        for difference in &report.differing {
+            let Difference {
+                place,
+                copies,
+                mended,
+            } = difference;
+            tracing::warn!(place, ?copies, mended, "copies of the tables differ");
+            metrics::counter!("strongroom_copies_differing_total").increment(1);
+        }
+        Ok(report)
+    }
+
+    fn verify_file(&self, path: &DrivePath, report: &mut CopiesReport) {
+        if self.is_equal_everywhere(path, report) {
+            return;
+        }
+        let _paused = self.copies.pause();
+        if self.is_equal_everywhere(path, report) {
+            return;
+        }
+        let view = self.copies.view();
+        let mut whole: Vec<(&Slot, Vec<u8>)> = Vec::new();
+        let mut broken = Vec::new();
+        for slot in view.live() {
+            match self.whole_content(slot, path) {
+                Ok(Some(bytes)) => whole.push((slot, bytes)),
+                Ok(None) => broken.push(slot),
+                Err(error) => {
+                    tracing::warn!(%error, copy = slot.label(), "a copy does not read");
+                    broken.push(slot);
+                }
+            }
+        }
+        if !is_anchor(path) && path.folder() != Folder::Vault {
+            // Such files only grow: what ends where a record ends may still have been cut.
+            whole.sort_by_key(|(_, bytes)| std::cmp::Reverse(bytes.len()));
+            let longest = whole.first().map(|(_, bytes)| bytes.clone());
+            let cut = |(_, bytes): &mut (&Slot, Vec<u8>)| {
+                longest.as_ref().is_some_and(|longest| {
+                    longest.len() > bytes.len() && longest.starts_with(bytes)
+                })
+            };
+            broken.extend(whole.extract_if(.., cut).map(|(slot, _)| slot));
+        }
+        let undecided = whole
+            .windows(2)
+            .any(|pair| matches!(pair, [(_, one), (_, other)] if one != other));
+        let mut difference = Difference {
+            place: path.to_string(),
+            copies: broken.iter().map(|slot| slot.no).collect(),
+            mended: false,
+        };
+        match whole.first() {
+            Some((_, bytes)) if !undecided => {
+                difference.mended = true;
+                for slot in broken {
+                    let put = slot.drive().and_then(|drive| {
+                        files::put(drive, path, bytes, 0)?;
+                        drive.sync_folder(path.folder())
+                    });
+                    if let Err(error) = put {
+                        tracing::warn!(%error, copy = slot.label(), "a copy could not be put right");
+                        difference.mended = false;
+                    }
+                }
+            }
+            _ => difference.copies = view.live().map(|slot| slot.no).collect(),
+        }
+        report.differing.push(difference);
+    }
+
+    /// The bytes of a file on one copy, if they can be the ones that were written.
+    fn whole_content(&self, slot: &Slot, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+        let drive = slot.drive()?;
+        let at_rest = self.at_rest.as_ref();
+        let Some(bytes) = files::read_all(drive, path)? else {
+            return Ok(None);
+        };
+        let is_whole = match path.folder() {
+            Folder::Vault => vault::is_whole(path, &bytes),
+            Folder::Log if is_anchor(path) => level::is_anchor(&bytes, at_rest),
+            Folder::Log => {
+                let journal_id = level::journal_of(self.drive.as_ref(), at_rest)?;
+                match (level::first_seq_of(path), journal_id) {
+                    (Some(first_seq), Some(journal_id)) => {
+                        level::is_whole_file(&bytes, journal_id, first_seq, at_rest)
+                    }
+                    _ => false,
+                }
+            }
+            _ => match (&self.audit, drive.open(path, Access::Read)?) {
+                (Some(judge), Some(file)) => {
+                    judge.judge(path, file.as_ref())?.plausible == files::len_u64(bytes.len())
+                }
+                _ => true,
+            },
+        };
+        Ok(is_whole.then_some(bytes))
+    }
+
+    fn is_equal_everywhere(&self, path: &DrivePath, report: &mut CopiesReport) -> bool {
+        let mut first: Option<Option<Arc<dyn DriveFile>>> = None;
+        for slot in self.copies.view().live() {
+            // A copy that does not read is not equal.
+            let Ok(file) = slot
+                .drive()
+                .and_then(|drive| drive.open(path, Access::Read))
+            else {
+                return false;
+            };
+            match (&first, file) {
+                (None, file) => first = Some(file),
+                (Some(None), None) => {}
+                (Some(Some(one)), Some(other)) => {
+                    let read = |bytes| report.bytes = report.bytes.saturating_add(bytes);
+                    if !matches!(
+                        files::are_equal(one.as_ref(), other.as_ref(), 0, read),
+                        Ok(true)
+                    ) {
+                        return false;
+                    }
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn verify_rows(&self, report: &mut CopiesReport, mut seen: impl FnMut(u64) -> ControlFlow<()>) {
+        let mut cursor: Option<Vec<u8>> = None;
+        loop {
+            let before = report.bytes;
+            let next = self
+                .index
+                .while_at_rest(|| self.verify_some_rows(cursor.as_deref(), report));
+            if next.is_none() || seen(report.bytes.saturating_sub(before)).is_break() {
+                return;
+            }
+            cursor = next;
+        }
+    }
+
+    /// Compares the next rows behind `cursor`; nothing is applied meanwhile. Returns the key up to
+    /// which they were compared.
+    fn verify_some_rows(
+        &self,
+        cursor: Option<&[u8]>,
+        report: &mut CopiesReport,
+    ) -> Option<Vec<u8>> {
+        let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let view = self.copies.view();
+        let mut pages: Vec<(&Slot, &Arc<dyn Index>, Vec<IndexRow>)> = Vec::new();
+        for slot in view.live() {
+            let Some(index) = &slot.index else {
+                continue;
+            };
+            match index.range(start, Bound::Unbounded, COMPARED_ROWS, false) {
+                Ok(rows) => pages.push((slot, index, rows)),
+                Err(error) => {
+                    let place = format!("table index: {error}");
+                    let known = report.differing.iter().any(|known| known.place == place);
+                    if !known {
+                        report.differing.push(Difference {
+                            place,
+                            copies: vec![slot.no],
+                            mended: false,
+                        });
+                    }
+                }
+            }
+        }
+        // Behind the smallest last key of a full page, rows may be on the next one.
+        let full = pages
+            .iter()
+            .filter(|(_, _, rows)| rows.len() == COMPARED_ROWS);
+        let until = full
+            .filter_map(|(_, _, rows)| rows.last())
+            .map(|(key, _)| key.clone())
+            .min();
+        let is_covered = |key: &[u8]| until.as_deref().is_none_or(|until| key <= until);
+        let mut keys: Vec<&[u8]> = Vec::new();
+        for (_, _, rows) in &pages {
+            keys.extend(
+                rows.iter()
+                    .map(|(key, _)| key.as_slice())
+                    .filter(|key| is_covered(key)),
+            );
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            report.rows = report.rows.saturating_add(1);
+            let stored = |rows: &[IndexRow]| {
+                let at = rows.binary_search_by(|(known, _)| known.as_slice().cmp(key));
+                at.ok()
+                    .and_then(|at| rows.get(at))
+                    .map(|(_, row)| row.clone())
+            };
+            let found: Vec<_> = pages
+                .iter()
+                .map(|(slot, index, rows)| (*slot, *index, stored(rows)))
+                .collect();
+            for (_, _, row) in &found {
+                let len = row.as_ref().map_or(0, bytes::Bytes::len);
+                report.bytes = report.bytes.saturating_add(files::len_u64(len));
+            }
+            let is_equal = found
+                .windows(2)
+                .all(|pair| matches!(pair, [(_, _, one), (_, _, other)] if one == other));
+            if is_equal {
+                continue;
+            }
+            report.differing.push(self.settle_row(key, &found));
+        }
+        until
+    }
+
+    /// Puts rows right that do not open. Of rows that do, the index alone cannot tell which one
+    /// is the newest.
+    fn settle_row(
+        &self,
+        key: &[u8],
+        found: &[(&Slot, &Arc<dyn Index>, Option<bytes::Bytes>)],
+    ) -> Difference {
+        let opens = |row: &bytes::Bytes| row_opens(self.at_rest.as_ref(), key, row);
+        let mut sound: Vec<&Option<bytes::Bytes>> = Vec::new();
+        let mut broken = Vec::new();
+        for (slot, index, row) in found {
+            if row.as_ref().is_some_and(|row| !opens(row)) {
+                broken.push((slot, index));
+            } else if !sound.contains(&row) {
+                sound.push(row);
+            }
+        }
+        let mut difference = Difference {
+            place: row_place(key),
+            copies: found.iter().map(|(slot, _, _)| slot.no).collect(),
+            mended: false,
+        };
+        if let [Some(row)] = sound.as_slice() {
+            difference.copies = broken.iter().map(|(slot, _)| slot.no).collect();
+            let put = || IndexOp::Put {
+                key: key.to_vec(),
+                row: row.clone(),
+            };
+            difference.mended = broken
+                .iter()
+                .all(|(_, index)| index.apply(vec![put()]).is_ok());
+        }
+        difference
+    }
+}
+
+const COMPARED_ROWS: usize = 64;
