@@ -4,6 +4,7 @@
 //! [`Settings`] is flags, environment and configuration file in one type, so that the three
 //! ways of setting something cannot drift apart in name or meaning.
 
+pub(crate) mod drive;
 pub(crate) mod kms;
 pub(crate) mod root;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+use self::drive::{DRIVE_EXAMPLES, DriveCommand, STATUS_HELP, StatusArgs};
 use self::kms::{KMS_EXAMPLES, KmsCommand};
 use self::root::{REWRAP_HELP, ROOT_EXAMPLES, RewrapArgs, RootArgs, RootCommand};
 use crate::root_key::source::Kdf;
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     /// touching data
     #[command(after_help = REWRAP_HELP)]
     Rewrap(RewrapArgs),
+    /// List, add, drain, remove and replace drives
+    #[command(subcommand, after_help = DRIVE_EXAMPLES)]
+    Drive(DriveCommand),
+    /// Say how well what is stored is protected, and what is owed
+    #[command(after_help = STATUS_HELP)]
+    Status(StatusArgs),
     /// Show, rotate and change what the keyring is sealed with
     #[command(subcommand, after_help = ROOT_EXAMPLES)]
     Root(RootCommand),
@@ -95,6 +103,17 @@ pub(crate) struct Settings {
     /// The private key of --tls-cert, PEM
     #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", help_heading = LISTENERS)]
     pub(crate) tls_key: Option<PathBuf>,
+
+    /// A drive and the facility that it stands in; may be repeated. Drives that the store knows
+    /// are found without it [default: DIR/drive in facility main]
+    #[arg(long = "drive", value_name = "FACILITY:PATH", env = "STRONGROOM_DRIVE", value_delimiter = ',', help_heading = DRIVES)]
+    #[serde(default, rename = "drive")]
+    pub(crate) drives: Vec<String>,
+
+    /// Data and parity shards of new blobs, as in 4+2, or `auto` for what suits the number of
+    /// drives; remembered [default: as before, auto at first]
+    #[arg(long, value_name = "K+M", env = "STRONGROOM_REDUNDANCY", help_heading = DRIVES)]
+    pub(crate) redundancy: Option<String>,
 
     /// What to log: a level (error, warn, info, debug, trace) or a filter such as
     /// `info,strongroom_api=debug` [default: info]
@@ -336,6 +355,12 @@ impl Settings {
             } else {
                 self.domains
             },
+            drives: if self.drives.is_empty() {
+                file.drives
+            } else {
+                self.drives
+            },
+            redundancy: self.redundancy.or(file.redundancy),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             log: self.log.or(file.log),
@@ -369,6 +394,7 @@ impl Settings {
 }
 
 const LISTENERS: &str = "Listeners";
+const DRIVES: &str = "Drives";
 const LOGS: &str = "Logs";
 const LIMITS: &str = "Limits";
 const PROTOCOL: &str = "Protocol";
@@ -386,6 +412,8 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   strongroom serve
   strongroom serve --data /srv/strongroom --root-key-file /media/usb/root.key
+  strongroom serve --drive a:/data/a1 --drive a:/data/a2 --drive b:/data/b1 --drive b:/data/b2 \\
+                   --drive c:/data/c1 --drive c:/data/c2
   strongroom serve --https 0.0.0.0:443 --http none --domain s3.example.org \\
                    --tls-cert fullchain.pem --tls-key privkey.pem
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use strongroom_object::Compat;
 use strongroom_store::drive::small_file;
+use strongroom_store::layout::Redundancy;
+use strongroom_store::{GivenDrive, Wish};
 use strongroom_wire::SecretAccessKey;
 
 use crate::cli::{CompatName, LogFormat, PlaceArgs, Settings};
@@ -37,6 +39,10 @@ pub(crate) struct Place {
     pub(crate) root: RootSource,
     pub(crate) region: String,
     pub(crate) account_id: String,
+    /// The drives that were named.
+    pub(crate) drives: Vec<GivenDrive>,
+    /// What redundancy was asked for.
+    pub(crate) wish: Wish,
     /// The root credential of the environment, if there is one.
     pub(crate) root_credential: Option<RootAccessKey>,
 }
@@ -64,7 +70,7 @@ impl Config {
     pub(crate) fn resolve(settings: Settings) -> Result<Self, Error> {
         let file = read_file(settings.place.config.as_deref())?;
         let settings = settings.or(file);
-        let place = Place::from_args(&settings.place)?;
+        let place = Place::from_settings(&settings)?;
         let listen = Listen::from_settings(&settings)?;
         let limits = Limits::from_settings(&settings)?;
         let epochs = Periods::from_settings(&settings)?;
@@ -92,7 +98,18 @@ impl Place {
             ..Settings::default()
         };
         let settings = settings.or(read_file(args.config.as_deref())?);
-        Ok((Self::from_args(&settings.place)?, settings))
+        Ok((Self::from_settings(&settings)?, settings))
+    }
+
+    fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let named = settings.drives.iter();
+        Ok(Self {
+            drives: named
+                .map(|said| given_drive(said))
+                .collect::<Result<_, _>>()?,
+            wish: wish(settings.redundancy.as_deref())?,
+            ..Self::from_args(&settings.place)?
+        })
     }
 
     fn from_args(args: &PlaceArgs) -> Result<Self, Error> {
@@ -128,6 +145,8 @@ impl Place {
             root,
             region,
             account_id,
+            drives: Vec::new(),
+            wish: Wish::AsBefore,
             root_credential,
         })
     }
@@ -274,6 +293,48 @@ fn read_file(path: Option<&Path>) -> Result<Settings, Error> {
         .map_err(|_| Error::Config(format!("configuration file `{shown}` is not UTF-8")))?;
     toml::from_str(text)
         .map_err(|e| Error::Config(format!("configuration file `{shown}` is wrong: {e}")))
+}
+
+/// `FACILITY:PATH`.
+pub(crate) fn given_drive(said: &str) -> Result<GivenDrive, Error> {
+    let Some((facility, path)) = said.split_once(':').filter(|(_, path)| !path.is_empty()) else {
+        return Err(Error::Config(format!(
+            "`{said}` is not a drive: say FACILITY:PATH, as in a:/data/a1"
+        )));
+    };
+    let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=64).contains(&facility.len()) || !facility.bytes().all(is_legal) {
+        return Err(Error::Config(format!(
+            "`{facility}` is not the name of a facility: use 1 to 64 of a-z, 0-9 and `-`"
+        )));
+    }
+    Ok(GivenDrive {
+        facility: facility.to_owned(),
+        place: crate::command::absolute_place(Path::new(path))?,
+    })
+}
+
+/// `K+M`, or `auto`.
+fn wish(said: Option<&str>) -> Result<Wish, Error> {
+    let Some(said) = said else {
+        return Ok(Wish::AsBefore);
+    };
+    if said == "auto" {
+        return Ok(Wish::Usual);
+    }
+    let number = |text: &str| {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u8>().ok().filter(|_| is_plain)
+    };
+    let parsed = said
+        .split_once('+')
+        .and_then(|(data, parity)| Redundancy::new(number(data)?, number(parity)?).ok());
+    parsed.map(Wish::Exactly).ok_or_else(|| {
+        Error::Config(format!(
+            "`{said}` is not a redundancy that is offered: say data and parity shards, as in 4+2 (1 to 16 \
+             and 1 to 8, or 1+0), or `auto`"
+        ))
+    })
 }
 
 /// `none`, an address, or the default when nothing was said.
@@ -464,6 +525,42 @@ mod tests {
         assert!(toml::from_str::<Settings>("htps = '127.0.0.1:1'").is_err());
         assert!(toml::from_str::<Settings>("config = 'x'").is_err());
         assert!(toml::from_str::<Settings>("place = {}").is_err());
+    }
+
+    #[test]
+    fn drives_and_redundancy_are_read() {
+        let text = "drive = ['a:/data/a1', 'b-2:rel']\nredundancy = '4+2'";
+        let place = Place::from_settings(&settings(text)).unwrap();
+        assert_eq!(place.drives[0].facility, "a");
+        assert_eq!(place.drives[0].place, "/data/a1");
+        assert!(place.drives[1].place.ends_with("/rel"));
+        assert!(place.drives[1].place.starts_with('/'));
+        assert_eq!(place.wish, Wish::Exactly(Redundancy::new(4, 2).unwrap()));
+        let place = Place::from_settings(&settings("redundancy = 'auto'")).unwrap();
+        assert_eq!((place.wish, place.drives.len()), (Wish::Usual, 0));
+        let place = Place::from_settings(&settings("")).unwrap();
+        assert_eq!(place.wish, Wish::AsBefore);
+    }
+
+    #[test]
+    fn wrong_drives_and_redundancies_are_refused() {
+        for drive in [
+            "/data/a1",
+            "a:",
+            ":/data",
+            "A:/data",
+            "a b:/data",
+            "a/b:/data",
+            "",
+        ] {
+            assert!(given_drive(drive).is_err(), "{drive}");
+        }
+        for said in [
+            "4", "4+", "+2", "0+2", "17+2", "4+9", "4+0", "+4+2", "4+2+1", "four+2", " 4+2",
+        ] {
+            assert!(wish(Some(said)).is_err(), "{said}");
+        }
+        assert!(wish(Some("1+0")).is_ok());
     }
 
     #[test]

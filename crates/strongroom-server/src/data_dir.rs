@@ -9,6 +9,7 @@
 //! DIR/tls/ca.pem                     the local CA's certificate, for clients
 //! DIR/tls/ca-key.sealed        0600  its private key, sealed by the keyring
 //! DIR/drive/                         the drive: sealed blobs, sealed tables, the audit log
+//! DIR/witness/                0700  what the drives of the store are, for a start without some
 //! DIR/run.json                 0600  addresses of the running server
 //! DIR/control.sock             0600  where its commands ask it
 //! ```
@@ -88,6 +89,10 @@ impl DataDir {
 
     pub(crate) fn drive(&self) -> PathBuf {
         self.0.join("drive")
+    }
+
+    pub(crate) fn witness(&self) -> PathBuf {
+        self.0.join("witness")
     }
 
     pub(crate) fn control_socket(&self) -> PathBuf {

@@ -43,6 +43,10 @@ pub(crate) enum Error {
     #[error("{0}")]
     Refused(String),
 
+    /// `status` found that something is owed; what is on standard output already.
+    #[error("redundancy is not full: {0} reasons")]
+    NotRedundant(u64),
+
     /// `verify` found damage, or blobs that nothing refers to; the names are already on standard
     /// output.
     #[error("{0} stored things are not as they should be")]
@@ -82,7 +86,20 @@ impl Error {
             | Self::Io { .. }
             | Self::Room { .. }
             | Self::Refused(_)
+            | Self::NotRedundant(_)
             | Self::Damaged(_) => ExitCode::from(1),
         }
     }
+}
+
+/// An error with all its causes, on one line.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        text.push_str(": ");
+        text.push_str(&below.to_string());
+        cause = below.source();
+    }
+    text
 }

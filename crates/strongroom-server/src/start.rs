@@ -17,15 +17,16 @@ use strongroom_audit::{
 };
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;
-use strongroom_kms::root::Rotation;
+use strongroom_kms::root::{Keyring, Rotation};
 use strongroom_object::{Compat, Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::env::{Clock, SystemClock};
-use strongroom_store::{Store, StoreOptions};
+use strongroom_store::{GivenDrive, LocalOpener, Store, StoreDrives, StoreOptions};
 use strongroom_wire::sigv4::{
     PayloadMode, RequestToVerify, SigningInput, parse_auth, sign_request,
 };
 
+use crate::command::absolute_place;
 use crate::config::Place;
 use crate::credential::RootAccessKey;
 use crate::data_dir::{DataDir, Held};
@@ -40,7 +41,7 @@ pub(crate) struct Rooms {
     pub(crate) root: RootAccessKey,
     pub(crate) data: DataDir,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) keyring: Arc<strongroom_kms::root::Keyring>,
+    pub(crate) keyring: Arc<Keyring>,
     /// The file of the keyring.
     pub(crate) keeper: Keeper,
     /// Where the store and the audit log lie.
@@ -94,15 +95,8 @@ impl Rooms {
             Some(key) => key.duplicate(),
             None => RootAccessKey::read_or_generate(&keyring, &place.data)?,
         };
-        let drive = LocalDrive::open(&place.data.drive()).map_err(Error::room("drive"))?;
-        let drive: Arc<dyn Drive> = Arc::new(drive);
-        let store = Store::open(
-            Arc::clone(&drive),
-            keyring.at_rest(),
-            StoreOptions::default(),
-        )
-        .await
-        .map_err(Error::room("cannot open the store"))?;
+        let store = open_store(place, &keyring).await?;
+        let drive = store.home();
         let audit_options = AuditOptions {
             account_id: place.account_id.clone(),
             region: place.region.clone(),
@@ -314,6 +308,26 @@ impl Rooms {
             .map_err(Error::room("cannot close the store"));
         audit.and(store)
     }
+}
+
+/// Opens the store on its drives: those that were named, those that it knows, or the one in the
+/// data directory.
+async fn open_store(place: &Place, keyring: &Keyring) -> Result<Store, Error> {
+    let witness = LocalDrive::open(&place.data.witness())
+        .map_err(Error::room("cannot open the data directory"))?;
+    let drives = StoreDrives {
+        given: place.drives.clone(),
+        otherwise: Some(GivenDrive {
+            facility: "main".to_owned(),
+            place: absolute_place(&place.data.drive())?,
+        }),
+        wish: place.wish,
+        witness: Some(Arc::new(witness)),
+        opener: Arc::new(LocalOpener),
+    };
+    Store::open_set(drives, keyring.at_rest(), StoreOptions::default())
+        .await
+        .map_err(Error::room("cannot open the store"))
 }
 
 /// The facts of an act that came over no connection.

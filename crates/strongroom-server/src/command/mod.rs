@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One file per command.
 
+mod drive;
 mod env;
 mod inspect;
 mod kms;
@@ -10,6 +11,7 @@ mod serve;
 mod user;
 mod verify;
 
+pub(crate) use self::drive::absolute_place;
 pub(crate) use self::env::{absolute, quoted};
 use crate::cli::{Cli, Command};
 use crate::error::Error;
@@ -23,6 +25,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Verify(args) => verify::run(args).await,
         Command::Kms(command) => kms::run(command).await,
         Command::Rewrap(args) => rewrap::run(args).await,
+        Command::Drive(command) => drive::run(command).await,
+        Command::Status(args) => drive::status(args).await,
         Command::Root(command) => root::run(command).await,
     }
 }

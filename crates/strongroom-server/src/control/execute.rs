@@ -5,7 +5,7 @@ use serde_json::json;
 use strongroom_iam::Access;
 use strongroom_object::{Inspection, Scope};
 
-use super::{AccessKey, Answer, ListedUser, Progress, Request, kms, rewrap, root, verify};
+use super::{AccessKey, Answer, ListedUser, Progress, Request, drive, kms, rewrap, root, verify};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -135,6 +135,22 @@ pub(crate) async fn execute(
                 dry_run: *dry_run,
             };
             rewrap::bucket(rooms, &caller, receipt, asked, progress).await
+        }
+        Request::Drive { act } => {
+            let done = drive::execute(rooms, act).await;
+            let name = match act {
+                drive::DriveRequest::Add { .. } => "AddDrive",
+                drive::DriveRequest::Drain { cancel: false, .. } => "DrainDrive",
+                drive::DriveRequest::Drain { cancel: true, .. } => "KeepDrive",
+                drive::DriveRequest::Remove { .. } => "RemoveDrive",
+                drive::DriveRequest::Replace { .. } => "ReplaceDrive",
+            };
+            rooms.finish(receipt, name).await?;
+            done
+        }
+        Request::Status {} => {
+            rooms.finish(receipt, "GetStoreStatus").await?;
+            drive::status(rooms).await
         }
         Request::Root { act } => root::execute(rooms, receipt, act).await,
     }

@@ -11,6 +11,7 @@
 //! calling: nobody but the server's own user (and root) is answered.
 
 pub(crate) mod client;
+pub(crate) mod drive;
 pub(crate) mod execute;
 mod kms;
 mod rewrap;
@@ -76,6 +77,10 @@ pub(crate) enum Request {
     Root {
         act: RootRequest,
     },
+    Drive {
+        act: drive::DriveRequest,
+    },
+    Status {},
 }
 
 /// What `strongroom root` asks.
@@ -163,6 +168,12 @@ pub(crate) enum Answer {
     Rewrapped(Rewrapped),
     RewrappedBucket(RewrappedBucket),
     Root(RootReport),
+    /// The drive that was acted on, and the one that it replaces.
+    Drive {
+        number: u16,
+        replaces: Option<u16>,
+    },
+    Status(drive::StatusReport),
     Shares(Vec<Zeroizing<String>>),
     Done {},
 }

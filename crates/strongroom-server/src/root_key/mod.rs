@@ -71,12 +71,17 @@ impl Keeper {
         if read(&path)?.is_some() {
             return Ok((Self::open(place).await?, false));
         }
-        if rustix::fs::access(place.data.drive(), rustix::fs::Access::EXISTS).is_ok() {
+        let is_there =
+            |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok();
+        if [place.data.drive(), place.data.witness()]
+            .iter()
+            .any(is_there)
+        {
             return Err(Error::Root(format!(
                 "`{}` is missing, but `{}` holds data: restore the keyring from a backup; without \
                  it the data cannot be read",
                 path.display(),
-                place.data.drive().display()
+                place.data.shown()
             )));
         }
         let source = place.root.clone();

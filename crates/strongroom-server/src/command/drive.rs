@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `strongroom drive list | add | drain | remove | replace`, `strongroom status`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::drive::{DriveCommand, StatusArgs};
+use crate::config::{self, Place};
+use crate::control::drive::{DriveReport, DriveRequest, StatusReport};
+use crate::control::{Answer, Request, client};
+use crate::error::Error;
+use crate::output;
+
+pub(crate) async fn run(command: DriveCommand) -> Result<(), Error> {
+    let (place, _file) = Place::resolve(command.place())?;
+    match command {
+        DriveCommand::List(_) => output::print(&list(&ask_status(&place).await?.drives)),
+        DriveCommand::Add(args) => {
+            let given = config::given_drive(&args.drive)?;
+            let (number, _) = act(
+                &place,
+                DriveRequest::Add {
+                    facility: given.facility,
+                    place: given.place,
+                },
+            )
+            .await?;
+            output::print(&format!("{} is drive {number}\n", args.drive))
+        }
+        DriveCommand::Drain(args) => {
+            let (number, cancel) = (args.number, args.cancel);
+            act(&place, DriveRequest::Drain { number, cancel }).await?;
+            if cancel {
+                return output::print(&format!("drive {number} is used as before\n"));
+            }
+            if args.wait.wait {
+                wait(&place, |now| now.leaving_shards).await?;
+                return output::print(&format!(
+                    "drive {number} is drained: strongroom drive remove {number}\n"
+                ));
+            }
+            output::print(&format!(
+                "drive {number} is being drained; `strongroom status` shows how far it is\n"
+            ))
+        }
+        DriveCommand::Remove(args) => {
+            let number = args.number;
+            act(&place, DriveRequest::Remove { number }).await?;
+            output::print(&format!(
+                "drive {number} has nothing to do with this store any more\n"
+            ))
+        }
+        DriveCommand::Replace(args) => {
+            let given = config::given_drive(&args.drive)?;
+            let request = DriveRequest::Replace {
+                facility: given.facility,
+                place: given.place,
+                number: args.number,
+            };
+            let (number, lost) = act(&place, request).await?;
+            let lost = lost.map_or_else(String::new, |lost| lost.to_string());
+            output::print(&format!(
+                "{} is drive {number}, in the place of drive {lost}\n",
+                args.drive
+            ))?;
+            if args.wait.wait {
+                wait(&place, |now| {
+                    now.lost_shards.saturating_add(now.owed_shards)
+                })
+                .await?;
+                return output::print("what was on it is made again\n");
+            }
+            output::print(
+                "what was on it is being made again; `strongroom status` shows how far it is\n",
+            )
+        }
+    }
+}
+
+pub(crate) async fn status(args: StatusArgs) -> Result<(), Error> {
+    let (place, _file) = Place::resolve(&args.place)?;
+    let report = ask_status(&place).await?;
+    if args.json {
+        let document = serde_json::to_value(&report);
+        output::print_json(&document.map_err(Error::room("cannot encode the status"))?)?;
+    } else {
+        output::print(&words(&report))?;
+    }
+    if report.full_redundancy {
+        return Ok(());
+    }
+    let owed = u64::try_from(report.owed.len()).unwrap_or(u64::MAX);
+    Err(Error::NotRedundant(owed))
+}
+
+async fn act(place: &Place, act: DriveRequest) -> Result<(u16, Option<u16>), Error> {
+    match client::ask(place, &Request::Drive { act }, &|_| ()).await? {
+        Answer::Drive { number, replaces } => Ok((number, replaces)),
+        _ => Err(other_answer()),
+    }
+}
+
+async fn ask_status(place: &Place) -> Result<StatusReport, Error> {
+    match client::ask(place, &Request::Status {}, &|_| ()).await? {
+        Answer::Status(report) => Ok(report),
+        _ => Err(other_answer()),
+    }
+}
+
+/// Shows how many shards are left until there are none.
+async fn wait(place: &Place, left: impl Fn(&StatusReport) -> u64) -> Result<(), Error> {
+    // Without a server nobody moves anything.
+    if client::ask_server(&place.data, &Request::Status {}, &|_| ())
+        .await?
+        .is_none()
+    {
+        return Err(Error::Refused(
+            "no server is running, and only a running server moves shards".to_owned(),
+        ));
+    }
+    let mut all = left(&ask_status(place).await?);
+    let bar = ProgressBar::new(all);
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} shards, {per_sec}, {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    loop {
+        let now = left(&ask_status(place).await?);
+        all = all.max(now);
+        bar.set_length(all);
+        bar.set_position(all.saturating_sub(now));
+        if now == 0 {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn other_answer() -> Error {
+    Error::Refused("the server gave another answer".to_owned())
+}
+
+fn list(drives: &[DriveReport]) -> String {
+    let mut text = String::new();
+    for drive in drives {
+        // Writing to a string cannot fail.
+        let _ok = writeln!(
+            text,
+            "{}\t{}\t{}\t{}\t{}\t{}",
+            drive.number,
+            drive.facility,
+            state(drive),
+            drive.tables.as_deref().unwrap_or("-"),
+            drive.place,
+            drive.note.as_deref().unwrap_or("")
+        );
+    }
+    text
+}
+
+fn state(drive: &DriveReport) -> String {
+    match drive.replaced_by {
+        Some(by) => format!("{}, replaced by {by}", drive.state),
+        None if drive.full => format!("{}, full", drive.state),
+        None => drive.state.clone(),
+    }
+}
+
+/// What `strongroom status` says: the worst first, the details below.
+fn words(report: &StatusReport) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    if report.full_redundancy {
+        line("full redundancy".to_owned());
+    } else {
+        line("redundancy is not full:".to_owned());
+        for owed in &report.owed {
+            line(format!("  - {owed}"));
+        }
+    }
+    line(String::new());
+    line(format!(
+        "redundancy   {}: {}",
+        report.redundancy,
+        survives(report)
+    ));
+    if let Some(wished) = &report.wished {
+        line(format!(
+            "             {wished} was asked for; the drives do not suffice for it"
+        ));
+    }
+    for facility in &report.facilities {
+        line(format!(
+            "facility     {}: {} of {} drives online",
+            facility.name, facility.online, facility.drives
+        ));
+    }
+    for drive in &report.drives {
+        let tables = drive.tables.as_ref();
+        let tables = tables.map_or_else(String::new, |copy| format!(", tables {copy}"));
+        line(format!(
+            "drive {:<6} {}, facility {}{tables}, {}",
+            drive.number,
+            state(drive),
+            drive.facility,
+            drive.place
+        ));
+        if let Some(note) = &drive.note {
+            line(format!("             {note}"));
+        }
+    }
+    text
+}
+
+/// What the redundancy is worth when nothing is owed.
+fn survives(report: &StatusReport) -> String {
+    let facilities = report.facilities.len();
+    match (report.parity_shards, facilities) {
+        (0, _) => {
+            "nothing may be lost; more drives make it safer (`strongroom drive add`)".to_owned()
+        }
+        (1, 3..) => "any one drive, or any one facility, may be lost".to_owned(),
+        (1, _) => "any one drive may be lost".to_owned(),
+        (drives, 3..) => format!("any {drives} drives, or any one facility, may be lost"),
+        (drives, _) => format!("any {drives} drives may be lost"),
+    }
+}
+
+/// The path of a drive as it is remembered: absolute, so that it is the same from everywhere.
+pub(crate) fn absolute_place(path: &Path) -> Result<String, Error> {
+    let path = std::path::absolute(path).map_err(Error::file("find", path))?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| Error::Config(format!("`{}` is not UTF-8", Path::new(&path).display())))
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> StatusReport {
+        let drive = |number: u16, facility: &str| DriveReport {
+            number,
+            facility: facility.to_owned(),
+            state: "online".to_owned(),
+            full: false,
+            tables: Some("whole".to_owned()),
+            place: format!("/data/{facility}1"),
+            uid: String::new(),
+            note: None,
+            replaced_by: None,
+        };
+        StatusReport {
+            full_redundancy: true,
+            owed: Vec::new(),
+            redundancy: "1+2".to_owned(),
+            data_shards: 1,
+            parity_shards: 2,
+            wished: None,
+            owed_shards: 0,
+            lost_shards: 0,
+            leaving_shards: 0,
+            facilities: Vec::new(),
+            drives: vec![drive(0, "a"), drive(1, "b"), drive(2, "c")],
+        }
+    }
+
+    #[test]
+    fn full_redundancy_is_said_only_when_it_is() {
+        let full = report();
+        assert_eq!(words(&full).lines().next(), Some("full redundancy"));
+        let owing = StatusReport {
+            full_redundancy: false,
+            owed: vec!["drive 2 of facility c is missing".to_owned()],
+            wished: Some("2+2".to_owned()),
+            ..report()
+        };
+        let text = words(&owing);
+        assert!(!text.contains("full redundancy"), "{text}");
+        assert!(
+            text.contains("  - drive 2 of facility c is missing"),
+            "{text}"
+        );
+        assert!(text.contains("2+2 was asked for"), "{text}");
+    }
+
+    #[test]
+    fn what_may_be_lost_is_said_as_it_is() {
+        for (parity, facilities, said) in [
+            (0, 1, "nothing may be lost"),
+            (1, 1, "any one drive may be lost"),
+            (1, 3, "any one drive, or any one facility"),
+            (2, 2, "any 2 drives may be lost"),
+            (4, 3, "any 4 drives, or any one facility"),
+        ] {
+            let mut of = report();
+            of.parity_shards = parity;
+            for number in 0..facilities {
+                of.facilities.push(crate::control::drive::FacilityReport {
+                    name: format!("f{number}"),
+                    drives: 1,
+                    online: 1,
+                });
+            }
+            assert!(survives(&of).contains(said), "{}", survives(&of));
+        }
+    }
+}
