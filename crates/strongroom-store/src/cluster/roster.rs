@@ -175,3 +175,254 @@ impl Roster {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::members::{MemberRow, StoredStanding};
+    use super::*;
+    use crate::at_rest::AtRestError;
+    use crate::drive::{Access, DriveFile, DrivePath, Folder, HealthState, SetMember};
+    use crate::layout::DriveUid;
+
+    /// A drive that has one small file.
+    #[derive(Debug, Default)]
+    struct OneFile {
+        bytes: Mutex<Option<Vec<u8>>>,
+        fails: AtomicBool,
+    }
+
+    const NO: Error = Error::Misuse {
+        what: "a drive of one file",
+    };
+
+    impl Drive for OneFile {
+        fn label(&self) -> String {
+            "one file".to_owned()
+        }
+        fn health(&self) -> HealthState {
+            HealthState::Online
+        }
+        fn create(&self, _: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+            Err(NO)
+        }
+        fn open(&self, _: &DrivePath, _: Access) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+            Err(NO)
+        }
+        fn rename(&self, _: &DrivePath, _: &DrivePath) -> Result<(), Error> {
+            Err(NO)
+        }
+        fn remove(&self, _: &DrivePath) -> Result<bool, Error> {
+            Err(NO)
+        }
+        fn list(&self, _: Folder) -> Result<Vec<DrivePath>, Error> {
+            Err(NO)
+        }
+        fn sync_folder(&self, _: Folder) -> Result<(), Error> {
+            Err(NO)
+        }
+        fn read_small(&self, _: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+            Ok(self.bytes.lock().unwrap().clone())
+        }
+        fn replace(&self, _: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(NO);
+            }
+            *self.bytes.lock().unwrap() = Some(bytes.to_vec());
+            Ok(())
+        }
+        fn index_dir(&self) -> Option<PathBuf> {
+            None
+        }
+    }
+
+    struct Plain;
+
+    impl AtRest for Plain {
+        fn seal(&self, _: u64, _: &[u8], plain: &[u8]) -> Result<Vec<u8>, AtRestError> {
+            Ok(plain.to_vec())
+        }
+        fn open(&self, _: u64, _: &[u8], sealed: &[u8]) -> Result<Vec<u8>, AtRestError> {
+            Ok(sealed.to_vec())
+        }
+    }
+
+    struct Rig {
+        roster: Roster,
+        drives: Vec<Arc<OneFile>>,
+        witness: Arc<OneFile>,
+    }
+
+    use StoredCopy::{Fenced, Live};
+
+    impl Rig {
+        fn new(copies: &[Option<StoredCopy>]) -> Self {
+            let drives: Vec<_> = copies
+                .iter()
+                .map(|_| Arc::new(OneFile::default()))
+                .collect();
+            let number = |at: usize| DriveNo(u16::try_from(at).unwrap());
+            let uid = |at: usize| [u8::try_from(at).unwrap(); 16];
+            let rows = copies.iter().enumerate().map(|(at, copy)| MemberRow {
+                number: number(at),
+                uid: uid(at),
+                facility: "a".to_owned(),
+                standing: StoredStanding::Member,
+                place: String::new(),
+                copy: *copy,
+                replaced_by: None,
+            });
+            let members = Members {
+                epoch: 1,
+                cluster_id: [1; 16],
+                is_founding: false,
+                wished: None,
+                drives: rows.collect(),
+            };
+            let in_set = drives.iter().enumerate().map(|(at, drive)| {
+                let drive = Arc::clone(drive) as Arc<dyn Drive>;
+                SetMember::online(number(at), DriveUid(uid(at)), "a", drive)
+            });
+            let set = DriveSet::new(in_set.collect()).unwrap();
+            let witness = Arc::new(OneFile::default());
+            let remembers = Arc::clone(&witness) as Arc<dyn Drive>;
+            let roster = Roster::new(Arc::new(Plain), set, Some(remembers), members);
+            roster.bring_all_up_to_date();
+            Self {
+                roster,
+                drives,
+                witness,
+            }
+        }
+
+        fn fail(&self, numbers: &[usize]) {
+            for at in numbers {
+                self.drives[*at].fails.store(true, Ordering::SeqCst);
+            }
+        }
+
+        fn make(&self, number: u16, copy: StoredCopy) -> Result<(), Error> {
+            self.roster.change(|members| {
+                members.row_mut(DriveNo(number)).unwrap().copy = Some(copy);
+                Ok(())
+            })
+        }
+
+        /// The newest that a start finds with these drives, if it goes on with it.
+        fn start(&self, drives: &[usize], witness: bool) -> Option<Members> {
+            let read = |file: &Arc<OneFile>| {
+                let bytes = file.bytes.lock().unwrap().clone()?;
+                Members::open(&Plain, &bytes)
+            };
+            let found = drives.iter().map(|at| read(&self.drives[*at]));
+            let remembered = witness.then(|| read(&self.witness)).flatten();
+            let newest = found
+                .flatten()
+                .chain(remembered)
+                .max_by_key(|of| of.epoch)?;
+            let present: Vec<_> = drives
+                .iter()
+                .map(|at| DriveNo(u16::try_from(*at).unwrap()))
+                .collect();
+            is_quorate(&newest, &present, witness).then_some(newest)
+        }
+    }
+
+    fn copy_of(members: &Members, number: u16) -> Option<StoredCopy> {
+        members.row(DriveNo(number)).and_then(|row| row.copy)
+    }
+
+    #[test]
+    fn a_change_counts_on_a_majority_of_the_copies() {
+        for (copies, failing, counts) in [
+            (1, &[][..], true),
+            (1, &[0], false),
+            // The witness breaks the tie.
+            (2, &[1], true),
+            (2, &[0, 1], false),
+            (3, &[2], true),
+            (3, &[1, 2], false),
+        ] {
+            let rig = Rig::new(&vec![Some(Live); copies]);
+            rig.fail(failing);
+            let fenced = rig.roster.change(|members| {
+                members.wished = Some((1, 0));
+                Ok(())
+            });
+            assert_eq!(
+                fenced.is_ok(),
+                counts,
+                "{copies} copies, failing {failing:?}"
+            );
+            assert_eq!(rig.roster.members().wished.is_some(), counts);
+        }
+    }
+
+    #[test]
+    fn dur_d9_what_counted_is_found_by_every_start_that_goes_on() {
+        for copies in 1..=3_usize {
+            for failing in 0..1_u32 << copies {
+                let rig = Rig::new(&vec![Some(Live); copies]);
+                let is_failing = |at: &usize| failing & (1 << at) != 0;
+                rig.fail(&(0..copies).filter(is_failing).collect::<Vec<_>>());
+                let counted = rig.make(0, Fenced).is_ok();
+                for present in 0..1_u32 << (copies + 1) {
+                    let drives: Vec<_> =
+                        (0..copies).filter(|at| present & (1 << at) != 0).collect();
+                    let witness = present & (1 << copies) != 0;
+                    let Some(found) = rig.start(&drives, witness) else {
+                        continue;
+                    };
+                    assert!(!counted || copy_of(&found, 0) == Some(Fenced));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dur_d9_a_copy_that_did_not_become_live_is_not_found_so_on_it_alone() {
+        // Drive 0 is whole and fails, drive 1 has caught up: what would make it count is on no
+        // majority, and drive 1 must not believe it.
+        let rig = Rig::new(&[Some(Live), Some(Fenced), None]);
+        rig.fail(&[0]);
+        rig.witness.fails.store(true, Ordering::SeqCst);
+        rig.make(1, Live).unwrap_err();
+        assert_eq!(copy_of(&rig.roster.members(), 1), Some(Fenced));
+        let found = rig.start(&[1], true).unwrap();
+        assert_eq!(copy_of(&found, 1), Some(Fenced));
+    }
+
+    #[test]
+    fn a_change_that_did_not_count_is_outbid() {
+        let rig = Rig::new(&[Some(Live), Some(Live), Some(Live)]);
+        rig.fail(&[1, 2]);
+        rig.make(2, Fenced).unwrap_err();
+        let tried = rig.start(&[0, 1], false).unwrap().epoch;
+        for drive in &rig.drives {
+            drive.fails.store(false, Ordering::SeqCst);
+        }
+        rig.make(1, Fenced).unwrap();
+        let members = rig.roster.members();
+        assert!(members.epoch > tried);
+        assert_eq!(
+            (copy_of(&members, 1), copy_of(&members, 2)),
+            (Some(Fenced), Some(Live))
+        );
+        let epoch = members.epoch;
+        rig.make(1, Fenced).unwrap();
+        assert_eq!(rig.roster.members().epoch, epoch, "nothing changed");
+    }
+
+    #[test]
+    fn drives_without_a_copy_and_the_witness_of_an_odd_number_do_not_vote() {
+        let rig = Rig::new(&[Some(Live), None, None]);
+        assert!(rig.start(&[0], false).is_some());
+        assert!(rig.start(&[1, 2], true).is_none());
+        let rig = Rig::new(&[Some(Live), Some(Fenced), None]);
+        assert!(rig.start(&[0], true).is_some());
+        assert!(rig.start(&[0, 1], false).is_some());
+        assert!(rig.start(&[0, 2], false).is_none());
+    }
+}
