@@ -220,6 +220,11 @@ fn words(report: &StatusReport) -> String {
 /// What the redundancy is worth when nothing is owed.
 fn survives(report: &StatusReport) -> String {
     let facilities = report.facilities.len();
+    let copies = report.drives.iter().filter(|drive| drive.tables.is_some());
+    if copies.count() == 1 && report.parity_shards > 0 {
+        return "of bodies; but the tables are on one drive alone, and with it all would be lost"
+            .to_owned();
+    }
     match (report.parity_shards, facilities) {
         (0, _) => {
             "nothing may be lost; more drives make it safer (`strongroom drive add`)".to_owned()

@@ -49,7 +49,7 @@ impl Cluster {
     pub(crate) fn copies_wanted(&self) -> usize {
         let members = self.roster().members();
         let settled = members.drives.iter().filter(|row| stays(row.standing));
-        settled.count().min(COPIES_MAX)
+        settled.count().min(COPIES_WANTED)
     }
 }
 
@@ -109,5 +109,7 @@ fn stays(standing: StoredStanding) -> bool {
     standing == StoredStanding::Member
 }
 
+/// As many as are worth having: one may be lost, and the others still are a majority.
+const COPIES_WANTED: usize = 3;
 /// More copies would make every commit slower and survive no more than the promise says.
 const COPIES_MAX: usize = 1;
