@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_api::{Api, ApiServices};
 use strongroom_audit::{
-    Audit, AuditOptions, Category, Durability, EventDetail, EventSource, Receipt, RequestFacts,
+    Audit, AuditFiles, AuditOptions, Category, Durability, EventDetail, EventSource, Receipt, RequestFacts,
     UserIdentity,
 };
 use strongroom_iam::{Caller, Iam, IamOptions};
@@ -325,7 +325,11 @@ async fn open_store(place: &Place, keyring: &Keyring) -> Result<Store, Error> {
         witness: Some(Arc::new(witness)),
         opener: Arc::new(LocalOpener),
     };
-    Store::open_set(drives, keyring.at_rest(), StoreOptions::default())
+    let options = StoreOptions {
+        audit: Some(Arc::new(AuditFiles)),
+        ..StoreOptions::default()
+    };
+    Store::open_set(drives, keyring.at_rest(), options)
         .await
         .map_err(Error::room("cannot open the store"))
 }

@@ -4,10 +4,13 @@
 use std::sync::Weak;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use crate::cluster::{Cluster, DriveStatus, GivenDrive};
 use crate::drive::{DriveNo, DriveState, SetView};
 use crate::error::Error;
 use crate::layout::Redundancy;
+use crate::mirror::CopyState;
 use crate::store::{Inner, Store, blocking};
 
 /// How well the store is protected, for operators.
@@ -163,9 +166,7 @@ impl Store {
     pub async fn look_for_drives(&self) -> Result<usize, Error> {
         let look = |store: &Self, cluster: &Cluster| {
             let returned = cluster.look_for_drives();
-            if let Err(error) = cluster.tend_copies() {
-                tracing::warn!(%error, "the copies of the tables cannot be given to other drives");
-            }
+            store.tend_copies(cluster);
             store.forget_lost_drives(cluster)?;
             Ok(returned)
         };
@@ -199,6 +200,56 @@ impl Store {
         }
     }
 
+    /// Brings copies of the tables that are behind level with the others, one after the other, as
+    /// far as their drives are there. Returns how many count now that did not. May take long;
+    /// commits go on meanwhile.
+    pub async fn catch_up_copies(&self) -> Result<usize, Error> {
+        let catch_up = |store: &Self, cluster: &Cluster| {
+            let Some(mirror) = store.mirror() else {
+                return Ok(0);
+            };
+            let mut done = 0_usize;
+            for copy in cluster.copies() {
+                let Some(drive) = copy.drive.filter(|_| !copy.is_live) else {
+                    continue;
+                };
+                match mirror.catch_up(copy.number, &drive) {
+                    Ok(caught_up) => {
+                        done = done.saturating_add(1);
+                        tracing::info!(drive = %copy.number, ?caught_up, "a copy of the tables is whole again");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, drive = %copy.number, "a copy of the tables is still behind");
+                    }
+                }
+            }
+            Ok(done)
+        };
+        self.with_cluster(catch_up).await
+    }
+
+    /// Sees to it that copies are on drives that are there and stay.
+    fn tend_copies(&self, cluster: &Cluster) {
+        let Some(mirror) = self.mirror() else { return };
+        let copies = cluster.copies();
+        for status in mirror.status() {
+            let known = copies.iter().find(|copy| copy.number == status.drive);
+            let is_there = known.is_some_and(|copy| copy.drive.is_some());
+            let is_leaving = cluster.leaving_copy() == Some(status.drive);
+            let done = match status.state {
+                CopyState::Live if !is_there || is_leaving => mirror.fence(status.drive),
+                CopyState::Fenced if known.is_none() => mirror.forget(status.drive),
+                CopyState::Live | CopyState::Fenced | CopyState::CatchingUp => Ok(()),
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, drive = %status.drive, "a copy of the tables cannot be given up");
+            }
+        }
+        if let Err(error) = cluster.tend_copies() {
+            tracing::warn!(%error, "the copies of the tables cannot be given to other drives");
+        }
+    }
+
     /// A lost drive of which nothing is owed any more is removed.
     fn forget_lost_drives(&self, cluster: &Cluster) -> Result<(), Error> {
         for member in self.drives().view().members() {
@@ -207,6 +258,15 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Whether a copy could be caught up now.
+    fn has_copies_behind(&self) -> bool {
+        let behind = |cluster: &Cluster| {
+            let mut copies = cluster.copies().into_iter();
+            copies.any(|copy| !copy.is_live && copy.drive.is_some())
+        };
+        self.cluster().is_some_and(behind)
     }
 
     async fn with_cluster<T: Send + 'static>(
@@ -226,6 +286,7 @@ impl Store {
 
 /// Looks after the drives of a store for as long as it is open.
 pub(crate) async fn look_after(store: Weak<Inner>) {
+    let mut catching_up: Option<JoinHandle<()>> = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(store) = Store::of_watched(&store) else {
@@ -233,6 +294,13 @@ pub(crate) async fn look_after(store: Weak<Inner>) {
         };
         if let Err(error) = store.look_for_drives().await {
             tracing::warn!(%error, "the drives cannot be looked after");
+        }
+        if catching_up.as_ref().is_none_or(JoinHandle::is_finished) && store.has_copies_behind() {
+            catching_up = Some(tokio::spawn(async move {
+                if let Err(error) = store.catch_up_copies().await {
+                    tracing::warn!(%error, "the copies of the tables cannot be caught up");
+                }
+            }));
         }
     }
 }

@@ -11,11 +11,12 @@ use crate::at_rest::AtRest;
 use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport, RowOf};
 use crate::care::Care;
 use crate::catalogue;
-use crate::cluster::{Cluster, CopyDrive, StoreDrives};
+use crate::cluster::{Cluster, Roster, StoreDrives, for_mirror};
 use crate::drive::{Drive, DriveSet, HealthState};
 use crate::drives;
 use crate::error::Error;
 use crate::layout::{DriveUid, Redundancy};
+use crate::mirror::{DriveIndexes, FileJudge, Mirror, MirrorOptions};
 use crate::superblock::Superblock;
 use crate::table::{TableOptions, Tables};
 use crate::vault::Vault;
@@ -37,6 +38,8 @@ pub struct StoreOptions {
     pub blobs: BlobOptions,
     /// Tables.
     pub tables: TableOptions,
+    /// Knows how the files of the audit log should look, which lie beside the tables.
+    pub audit: Option<Arc<dyn FileJudge>>,
 }
 
 /// How the store is, for health checks and operators.
@@ -61,6 +64,7 @@ struct Ground {
     superblock: Superblock,
     set: DriveSet,
     cluster: Option<Cluster>,
+    mirror: Option<Arc<Mirror>>,
 }
 
 pub(crate) struct Inner {
@@ -68,6 +72,7 @@ pub(crate) struct Inner {
     superblock: Superblock,
     set: DriveSet,
     cluster: Option<Cluster>,
+    mirror: Option<Arc<Mirror>>,
     inline: bool,
     tables: Tables,
     blobs: Blobs,
@@ -91,6 +96,7 @@ impl Default for StoreOptions {
             redundancy: Redundancy::SINGLE,
             blobs: BlobOptions::default(),
             tables: TableOptions::default(),
+            audit: None,
         }
     }
 }
@@ -121,6 +127,7 @@ impl Store {
                     home: drive,
                     superblock,
                     cluster: None,
+                    mirror: None,
                 })
             }
         };
@@ -138,16 +145,18 @@ impl Store {
     ) -> Result<Self, Error> {
         let inline = options.blobs.inline;
         let make = {
-            let (at_rest, layout) = (Arc::clone(&at_rest), options.blobs.layout);
+            let (at_rest, options) = (Arc::clone(&at_rest), options.clone());
             move || {
+                let layout = options.blobs.layout;
                 let cluster = Cluster::open(drives, &at_rest, layout)?;
-                let home = home_of(&cluster.copies())?;
-                let superblock = Superblock::read(home.as_ref(), layout)?;
+                let mirror = Arc::new(mirror_of(&cluster, at_rest, options)?);
+                let superblock = Superblock::read(mirror.drive().as_ref(), layout)?;
                 Ok(Ground {
                     set: cluster.set().clone(),
                     superblock: superblock.ok_or(Error::NoMajority)?,
-                    home,
+                    home: mirror.drive(),
                     cluster: Some(cluster),
+                    mirror: Some(mirror),
                 })
             }
         };
@@ -190,6 +199,7 @@ impl Store {
                     home,
                     superblock,
                     cluster: None,
+                    mirror: None,
                 })
             }
         };
@@ -207,6 +217,7 @@ impl Store {
             superblock,
             set,
             cluster,
+            mirror,
         } = ground;
         let StoreOptions {
             redundancy,
@@ -218,9 +229,13 @@ impl Store {
         let reclaimer = BlobReclaimer::new(set.clone(), inline);
         let open = {
             let (drive, reclaimer) = (Arc::clone(&drive), reclaimer.clone());
+            let mirror = mirror.clone();
             move || {
                 let released = Arc::new(move |release| reclaimer.release(release));
-                Tables::open(drive, at_rest, tables, released)
+                match mirror {
+                    Some(mirror) => mirror.open_tables(tables, released),
+                    None => Tables::open(drive, at_rest, tables, released),
+                }
             }
         };
         let tables = blocking(inline, open).await?;
@@ -248,6 +263,7 @@ impl Store {
             superblock,
             set,
             cluster,
+            mirror,
             inline,
             tables,
             blobs,
@@ -275,6 +291,11 @@ impl Store {
     /// Whether everything runs on the caller's thread.
     pub(crate) fn is_inline(&self) -> bool {
         self.inner.inline
+    }
+
+    /// The copies of the tables, where there can be several.
+    pub(crate) fn mirror(&self) -> Option<&Arc<Mirror>> {
+        self.inner.mirror.as_ref()
     }
 
     pub(crate) fn cluster(&self) -> Option<&Cluster> {
@@ -375,15 +396,27 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Where the tables are, given the drives that have a copy of them.
-///
-/// The one place that knows how many copies are written: today the first that is whole.
-fn home_of(copies: &[CopyDrive]) -> Result<Arc<dyn Drive>, Error> {
-    let mut whole = copies.iter().filter(|copy| copy.is_live);
-    let drive = whole.find_map(|copy| copy.drive.clone());
-    drive.ok_or_else(|| Error::DrivesRefuse {
-        reason: "no drive with a whole copy of the tables is there".to_owned(),
-    })
+/// Puts the copies of the tables together.
+fn mirror_of(
+    cluster: &Cluster,
+    at_rest: Arc<dyn AtRest>,
+    options: StoreOptions,
+) -> Result<Mirror, Error> {
+    let copies = for_mirror(cluster.copies());
+    if copies.live.is_empty() {
+        return Err(Error::DrivesRefuse {
+            reason: "no drive with a whole copy of the tables is there".to_owned(),
+        });
+    }
+    let options = MirrorOptions {
+        ledger: Arc::<Roster>::clone(cluster.roster()),
+        indexes: Arc::new(DriveIndexes {
+            cache_bytes: options.tables.index_cache_bytes,
+        }),
+        audit: options.audit,
+        inline: options.blobs.inline,
+    };
+    Mirror::open(copies, at_rest, options)
 }
 
 /// Runs what may block, on this thread when everything runs here.

@@ -153,28 +153,24 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes the copy of the tables off drives that are drained, as soon as it is whole on
-    /// others, and gives copies that are missing to drives. True if the copies changed. Blocks.
-    pub(crate) fn tend_copies(&self) -> Result<bool, Error> {
+    /// The drive that is being drained and whose copy of the tables is whole on enough others.
+    pub(crate) fn leaving_copy(&self) -> Option<DriveNo> {
+        leaving(&self.inner.roster.members())
+    }
+
+    /// Takes the copy of the tables off a drive that is drained, when it does not count there any
+    /// more, and gives copies that are missing to drives. Blocks.
+    pub(crate) fn tend_copies(&self) -> Result<(), Error> {
         let _one = self.changing();
         self.inner.roster.change(|members| {
-            let mut changed = copies::assign(members);
-            let is_leaving = |row: &&super::MemberRow| {
-                row.copy.is_some() && row.standing == StoredStanding::Draining
-            };
-            let leaving = members.drives.iter().find(is_leaving).map(|row| row.number);
-            let all_whole = members
-                .copies()
-                .filter(|row| Some(row.number) != leaving)
-                .all(|row| row.copy == Some(StoredCopy::Live));
-            if let Some(leaving) = leaving
-                && all_whole
-                && members.copies().count() > 1
+            copies::assign(members);
+            if let Some(number) = leaving(members)
+                && let Some(row) = members.row_mut(number)
+                && row.copy == Some(StoredCopy::Fenced)
             {
-                copies::release(members, leaving)?;
-                changed = true;
+                row.copy = None;
             }
-            Ok(changed)
+            Ok(())
         })
     }
 
@@ -340,6 +336,17 @@ impl Cluster {
         let changing = self.inner.changing.lock();
         changing.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A drive that is being drained and has a copy, when all other copies are whole.
+fn leaving(members: &Members) -> Option<DriveNo> {
+    let is_leaving =
+        |row: &&super::MemberRow| row.copy.is_some() && row.standing == StoredStanding::Draining;
+    let number = members.drives.iter().find(is_leaving)?.number;
+    let mut others = members.copies().filter(|row| row.number != number);
+    let first = others.next()?;
+    let is_whole = |row: &super::MemberRow| row.copy == Some(StoredCopy::Live);
+    (is_whole(first) && others.all(is_whole)).then_some(number)
 }
 
 /// The drives as they would be without one.

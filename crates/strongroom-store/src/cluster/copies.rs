@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 
-use super::Cluster;
 use super::members::{MemberRow, Members, StoredCopy, StoredStanding};
+use super::{Cluster, Roster};
 use crate::drive::{Drive, DriveNo};
 use crate::error::Error;
+use crate::mirror::{CopyLedger, MirrorCopies};
 
 /// A drive with a copy of the tables, as the members know it.
 #[derive(Clone, Debug)]
@@ -51,6 +52,55 @@ impl Cluster {
         let settled = members.drives.iter().filter(|row| stays(row.standing));
         settled.count().min(COPIES_WANTED)
     }
+}
+
+impl CopyLedger for Roster {
+    fn fence(&self, copies: &[DriveNo]) -> Result<(), Error> {
+        self.change(|members| {
+            let is_left = |row: &&MemberRow| {
+                row.copy == Some(StoredCopy::Live) && !copies.contains(&row.number)
+            };
+            if members.copies().find(is_left).is_none() {
+                return Err(Error::NoMajority);
+            }
+            for row in &mut members.drives {
+                if row.copy.is_some() && copies.contains(&row.number) {
+                    row.copy = Some(StoredCopy::Fenced);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn caught_up(&self, copy: DriveNo) -> Result<(), Error> {
+        self.change(|members| {
+            let row = members.row_mut(copy);
+            let row = row.filter(|row| row.copy.is_some());
+            let row = row.ok_or(Error::Misuse {
+                what: "a copy caught up on a drive that has none",
+            })?;
+            row.copy = Some(StoredCopy::Live);
+            Ok(())
+        })
+    }
+}
+
+/// The copies as a mirror wants them.
+pub(crate) fn for_mirror(copies: Vec<CopyDrive>) -> MirrorCopies {
+    let mut sorted = MirrorCopies::default();
+    for CopyDrive {
+        number,
+        is_live,
+        drive,
+    } in copies
+    {
+        match (is_live, drive) {
+            (true, Some(drive)) => sorted.live.push((number, drive)),
+            (true, None) => sorted.absent.push(number),
+            (false, _) => sorted.fenced.push(number),
+        }
+    }
+    sorted
 }
 
 /// Gives the copies that are missing to drives. True if any was given.
@@ -112,4 +162,4 @@ fn stays(standing: StoredStanding) -> bool {
 /// As many as are worth having: one may be lost, and the others still are a majority.
 const COPIES_WANTED: usize = 3;
 /// More copies would make every commit slower and survive no more than the promise says.
-const COPIES_MAX: usize = 1;
+const COPIES_MAX: usize = 3;

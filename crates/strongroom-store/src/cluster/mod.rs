@@ -23,9 +23,10 @@ mod survey;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use copies::CopyDrive;
+pub(crate) use copies::for_mirror;
 pub use opener::{AtPlace, DriveOpener, LocalOpener};
 pub(crate) use roster::Roster;
 
@@ -33,7 +34,7 @@ use self::members::{MemberRow, Members};
 use crate::at_rest::AtRest;
 use crate::blob;
 use crate::drive::{
-    Drive, DriveNo, DriveSet, DriveState, SetMember, check_wish, default_redundancy,
+    Drive, DriveNo, DriveSet, DriveState, HealthState, SetMember, check_wish, default_redundancy,
 };
 use crate::error::Error;
 use crate::layout::{Redundancy, UnitLayout};
@@ -120,6 +121,8 @@ struct Inner {
     layout: UnitLayout,
     /// What was seen at the places of drives that are not there.
     notes: Mutex<BTreeMap<DriveNo, String>>,
+    /// Drives that were there, as long as somebody still has them open.
+    seen: Mutex<BTreeMap<DriveNo, Weak<dyn Drive>>>,
     /// Held by whoever changes which drives there are.
     changing: Mutex<()>,
 }
@@ -163,6 +166,7 @@ impl Cluster {
                 opener,
                 layout,
                 notes: Mutex::new(notes),
+                seen: Mutex::default(),
                 changing: Mutex::default(),
             }),
         };
@@ -247,6 +251,9 @@ impl Cluster {
             if !row.is_expected() {
                 continue;
             }
+            if let Some(drive) = self.inner.set.get(row.number) {
+                self.seen().insert(row.number, Arc::downgrade(&drive));
+            }
             match self.inner.set.suspect(row.number) {
                 DriveState::Missing => {
                     returned = returned.saturating_add(usize::from(self.look_for(&row)));
@@ -272,6 +279,19 @@ impl Cluster {
     /// Looks for a drive where it was last; true if it is back.
     fn look_for(&self, row: &MemberRow) -> bool {
         let place = row.place.as_str();
+        // The same directory, back in its place while somebody has it open.
+        let seen = self.seen().get(&row.number).and_then(Weak::upgrade);
+        if let Some(drive) = seen.filter(|drive| drive.is_present()) {
+            if drive.health() == HealthState::Online {
+                self.welcome(row.number, &drive);
+                return true;
+            }
+            self.note(
+                row.number,
+                Some("it failed a flush before it was gone".to_owned()),
+            );
+            return false;
+        }
         let note = match self.inner.opener.look(place) {
             Ok(AtPlace::Nothing) => None,
             Ok(AtPlace::Empty) => Some(survey::empty_in_place_of(row)),
@@ -338,6 +358,13 @@ impl Cluster {
             replaced_by: row.replaced_by,
         });
         status.collect()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<DriveNo, Weak<dyn Drive>>> {
+        self.inner
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, number: DriveNo, note: Option<String>) {

@@ -10,6 +10,7 @@
 //! INVARIANT: live copies and the witness are written before fenced copies. A change that makes a
 //! copy live and does not reach a majority is thus never found on that copy alone.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::members::{self, Members, StoredCopy};
@@ -56,6 +57,12 @@ impl Voters {
 /// members file opened, `witness` whether that of the data directory did.
 pub(crate) fn is_quorate(members: &Members, present: &[DriveNo], witness: bool) -> bool {
     Voters::of(members).have_majority(present, witness)
+}
+
+impl fmt::Debug for Roster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Roster").finish_non_exhaustive()
+    }
 }
 
 impl Roster {
