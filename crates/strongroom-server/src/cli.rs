@@ -7,6 +7,7 @@
 pub(crate) mod drive;
 pub(crate) mod kms;
 pub(crate) mod root;
+pub(crate) mod scrub;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use self::drive::{DRIVE_EXAMPLES, DriveCommand, STATUS_HELP, StatusArgs};
 use self::kms::{KMS_EXAMPLES, KmsCommand};
 use self::root::{REWRAP_HELP, ROOT_EXAMPLES, RewrapArgs, RootArgs, RootCommand};
+use self::scrub::{CareArgs, SCRUB_EXAMPLES, ScrubCommand};
 use crate::root_key::source::Kdf;
 
 /// An encrypting object store that speaks the S3 and KMS protocols.
@@ -43,6 +45,9 @@ pub(crate) enum Command {
     /// Read every stored byte again and check checksums and authentication tags
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Show how far reading everything again has come, or do it now
+    #[command(subcommand, after_help = SCRUB_EXAMPLES)]
+    Scrub(ScrubCommand),
     /// List KMS keys, say what depends on one, prove that one is destroyed
     #[command(subcommand, after_help = KMS_EXAMPLES)]
     Kms(KmsCommand),
@@ -164,7 +169,19 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DAYS", env = "STRONGROOM_SSE_S3_ROOT_DAYS", help_heading = LIMITS)]
     pub(crate) sse_s3_root_days: Option<u32>,
 
-    // These are `place` in the file: serde cannot flatten and refuse unknown names at once.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) care: CareArgs,
+
+    // These are `place` and `care` in the file: serde cannot flatten and refuse unknown names at once.
+    #[arg(skip)]
+    pub(crate) scrub_days: Option<u32>,
+    #[arg(skip)]
+    pub(crate) scrub_mib_per_second: Option<u32>,
+    #[arg(skip)]
+    pub(crate) heal_mib_per_second: Option<u32>,
+    #[arg(skip)]
+    pub(crate) heal_after_minutes: Option<u32>,
     #[arg(skip)]
     pub(crate) data: Option<PathBuf>,
     #[arg(skip)]
@@ -374,6 +391,16 @@ impl Settings {
             compat: self.compat.or(file.compat),
             domain_key_days: self.domain_key_days.or(file.domain_key_days),
             sse_s3_root_days: self.sse_s3_root_days.or(file.sse_s3_root_days),
+            care: self.care.or(CareArgs {
+                scrub_days: file.scrub_days,
+                scrub_mib_per_second: file.scrub_mib_per_second,
+                heal_mib_per_second: file.heal_mib_per_second,
+                heal_after_minutes: file.heal_after_minutes,
+            }),
+            scrub_days: None,
+            scrub_mib_per_second: None,
+            heal_mib_per_second: None,
+            heal_after_minutes: None,
             data: None,
             root_key_file: None,
             passphrase_file: None,
@@ -398,6 +425,7 @@ const DRIVES: &str = "Drives";
 const LOGS: &str = "Logs";
 const LIMITS: &str = "Limits";
 const PROTOCOL: &str = "Protocol";
+const CARE: &str = "Scrub and heal";
 
 const PROGRAM_EXAMPLES: &str = "\
 Start here:

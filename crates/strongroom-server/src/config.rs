@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use strongroom_object::Compat;
+use strongroom_store::CareOptions;
 use strongroom_store::drive::small_file;
 use strongroom_store::layout::Redundancy;
 use strongroom_store::{GivenDrive, Wish};
 use strongroom_wire::SecretAccessKey;
 
+use crate::cli::scrub::CareArgs;
 use crate::cli::{CompatName, LogFormat, PlaceArgs, Settings};
 use crate::credential::RootAccessKey;
 use crate::data_dir::DataDir;
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) allow_unencrypted_swap: bool,
     pub(crate) epochs: Periods,
     pub(crate) compat: Compat,
+    pub(crate) care: CareOptions,
 }
 
 /// Where the store is and how to open it.
@@ -74,6 +77,7 @@ impl Config {
         let listen = Listen::from_settings(&settings)?;
         let limits = Limits::from_settings(&settings)?;
         let epochs = Periods::from_settings(&settings)?;
+        let care = care(&settings.care)?;
         Ok(Self {
             place,
             listen,
@@ -82,12 +86,36 @@ impl Config {
             log_format: settings.log_format.unwrap_or(LogFormat::Text),
             allow_unencrypted_swap: settings.allow_unencrypted_swap,
             epochs,
+            care,
             compat: match settings.compat {
                 None | Some(CompatName::Aws) => Compat::Aws,
                 Some(CompatName::Ceph) => Compat::Ceph,
             },
         })
     }
+}
+
+/// How fast scrub and heal go.
+fn care(args: &CareArgs) -> Result<CareOptions, Error> {
+    let mut care = CareOptions::default();
+    let named = |value: Option<u32>, name: &str| match value {
+        Some(0) => Err(Error::Config(format!("--{name} must be at least 1"))),
+        value => Ok(value.map(u64::from)),
+    };
+    if let Some(days) = named(args.scrub_days, "scrub-days")? {
+        care.scrub.period_ms = days.saturating_mul(24 * 60 * 60 * 1000);
+    }
+    if let Some(mib) = named(args.scrub_mib_per_second, "scrub-mib-per-second")? {
+        care.scrub.bytes_per_s_max = mib.saturating_mul(1 << 20);
+        care.scrub.bytes_per_s_min = care.scrub.bytes_per_s_min.min(care.scrub.bytes_per_s_max);
+    }
+    if let Some(mib) = named(args.heal_mib_per_second, "heal-mib-per-second")? {
+        care.heal.bytes_per_s_max = mib.saturating_mul(1 << 20);
+    }
+    if let Some(minutes) = named(args.heal_after_minutes, "heal-after-minutes")? {
+        care.heal.absent_ms_max = minutes.saturating_mul(60 * 1000);
+    }
+    Ok(care)
 }
 
 impl Place {

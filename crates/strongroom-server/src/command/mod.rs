@@ -7,6 +7,7 @@ mod inspect;
 mod kms;
 mod rewrap;
 mod root;
+mod scrub;
 mod serve;
 mod user;
 mod verify;
@@ -27,6 +28,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Rewrap(args) => rewrap::run(args).await,
         Command::Drive(command) => drive::run(command).await,
         Command::Status(args) => drive::status(args).await,
+        Command::Scrub(command) => scrub::run(command).await,
         Command::Root(command) => root::run(command).await,
     }
 }

@@ -103,6 +103,8 @@ fn open(
         region: place.region.clone(),
     };
     let socket = control::server::bind(&place.data)?;
+    let cared_for = rooms.store.start_care(&rooms.clock, config.care);
+    cared_for.map_err(Error::room("cannot start scrub and heal"))?;
     let mut background = vec![
         tokio::spawn(control::server::serve(socket, Arc::clone(rooms))),
         tokio::spawn(keep_metrics_small(metrics.clone())),

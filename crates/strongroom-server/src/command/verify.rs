@@ -83,6 +83,7 @@ fn words(now: Progress) -> String {
         Stage::Audit => "audit log".to_owned(),
         Stage::KeyMaterial | Stage::ObjectKeys => "wrapped keys".to_owned(),
         Stage::Dependants => "what depends on a key".to_owned(),
+        Stage::Scrub => "reading everything again".to_owned(),
     }
 }
 

@@ -5,7 +5,9 @@ use serde_json::json;
 use strongroom_iam::Access;
 use strongroom_object::{Inspection, Scope};
 
-use super::{AccessKey, Answer, ListedUser, Progress, Request, drive, kms, rewrap, root, verify};
+use super::{
+    AccessKey, Answer, ListedUser, Progress, Request, drive, kms, rewrap, root, scrub, verify,
+};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -153,6 +155,14 @@ pub(crate) async fn execute(
             drive::status(rooms).await
         }
         Request::Root { act } => root::execute(rooms, receipt, act).await,
+        Request::ScrubStatus {} => {
+            rooms.finish(receipt, "ShowScrub").await?;
+            scrub::status(rooms)
+        }
+        Request::ScrubStart {} => {
+            rooms.finish(receipt, "StartScrub").await?;
+            scrub::start(rooms, progress).await
+        }
     }
 }
 

@@ -16,11 +16,13 @@ pub(crate) mod execute;
 mod kms;
 mod rewrap;
 pub(crate) mod root;
+pub(crate) mod scrub;
 pub(crate) mod server;
 mod verify;
 
 use std::path::PathBuf;
 
+pub(crate) use scrub::{CareStatus, ShownPass};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -81,6 +83,8 @@ pub(crate) enum Request {
         act: drive::DriveRequest,
     },
     Status {},
+    ScrubStatus {},
+    ScrubStart {},
 }
 
 /// What `strongroom root` asks.
@@ -141,6 +145,7 @@ pub(crate) enum Stage {
     KeyMaterial,
     ObjectKeys,
     Dependants,
+    Scrub,
 }
 
 /// What a command is told.
@@ -175,6 +180,9 @@ pub(crate) enum Answer {
     },
     Status(drive::StatusReport),
     Shares(Vec<Zeroizing<String>>),
+    Scrub(Box<CareStatus>),
+    /// The server's own scrub goes on in the background.
+    ScrubStarted {},
     Done {},
 }
 
