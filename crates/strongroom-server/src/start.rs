@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_api::{Api, ApiServices};
 use strongroom_audit::{
-    Audit, AuditFiles, AuditOptions, Category, Durability, EventDetail, EventSource, Receipt, RequestFacts,
-    UserIdentity,
+    Audit, AuditFiles, AuditOptions, Category, Durability, EventDetail, EventSource, Receipt,
+    RequestFacts, UserIdentity,
 };
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;

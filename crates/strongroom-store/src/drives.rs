@@ -28,6 +28,10 @@ pub struct Protection {
     pub leaving_shards: u64,
     /// Shards that were never written, or were found damaged.
     pub owed_shards: u64,
+    /// Blobs with damaged shards, to be made again.
+    pub damaged_blobs: u64,
+    /// What cannot be healed now, in words; the first of it.
+    pub unhealed: Vec<String>,
     /// Copies of the tables that there should be.
     pub copies_wanted: usize,
 }
@@ -64,10 +68,17 @@ impl Protection {
                 | DriveState::Removed => {}
             }
         }
+        for words in &self.unhealed {
+            owed.push(format!("cannot be healed now: {words}"));
+        }
         let counted = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
         owed.extend(counted(
             self.owed_shards,
             "shards are missing or damaged and are to be made again",
+        ));
+        owed.extend(counted(
+            self.damaged_blobs,
+            "bodies have damaged shards, which are to be made again",
         ));
         owed.extend(counted(
             self.lost_shards,
@@ -116,6 +127,13 @@ impl Store {
                 lost_shards,
                 leaving_shards,
                 owed_shards: store.owed_shards()?,
+                damaged_blobs: store.count_damaged()?,
+                unhealed: store
+                    .heal_status()
+                    .unhealed
+                    .iter()
+                    .map(|of| format!("blob {}: {}", of.blob, of.obstacle))
+                    .collect(),
                 copies_wanted: cluster.copies_wanted(),
                 drives,
             }))
@@ -226,6 +244,18 @@ impl Store {
             Ok(done)
         };
         self.with_cluster(catch_up).await
+    }
+
+    fn count_damaged(&self) -> Result<u64, Error> {
+        let (mut count, mut after) = (0_u64, None);
+        loop {
+            let page = self.damaged_blobs(after, 1000)?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            after = Some(last.blob);
+            count = count.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
+        }
     }
 
     /// Sees to it that copies are on drives that are there and stay.

@@ -214,6 +214,10 @@ fn words(report: &StatusReport) -> String {
             line(format!("             {note}"));
         }
     }
+    if let Some(care) = &report.care {
+        text.push('\n');
+        text.push_str(&super::scrub::words(care));
+    }
     text
 }
 
@@ -272,6 +276,8 @@ mod tests {
             owed_shards: 0,
             lost_shards: 0,
             leaving_shards: 0,
+            damaged_blobs: 0,
+            care: None,
             facilities: Vec::new(),
             drives: vec![drive(0, "a"), drive(1, "b"), drive(2, "c")],
         }

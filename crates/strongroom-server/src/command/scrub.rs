@@ -72,7 +72,7 @@ fn show(bar: &ProgressBar, now: Progress) {
 }
 
 /// Everything a tired operator wants to know, the worst first.
-fn words(status: &CareStatus) -> String {
+pub(super) fn words(status: &CareStatus) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let mut line = |words: &str| {

@@ -48,6 +48,9 @@ pub(crate) struct StatusReport {
     pub(crate) owed_shards: u64,
     pub(crate) lost_shards: u64,
     pub(crate) leaving_shards: u64,
+    pub(crate) damaged_blobs: u64,
+    /// How scrub and heal are going.
+    pub(crate) care: Option<super::CareStatus>,
     pub(crate) facilities: Vec<FacilityReport>,
     pub(crate) drives: Vec<DriveReport>,
 }
@@ -121,10 +124,13 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
 pub(super) async fn status(rooms: &Rooms) -> Result<Answer, Error> {
     let found = rooms.store.protection().await.map_err(refused)?;
     let found = found.ok_or_else(|| Error::Refused("the store has no members".to_owned()))?;
-    Ok(Answer::Status(report(&found)))
+    Ok(Answer::Status(report(
+        &found,
+        super::scrub::care_status(rooms)?,
+    )))
 }
 
-fn report(found: &Protection) -> StatusReport {
+fn report(found: &Protection, care: super::CareStatus) -> StatusReport {
     let in_words = |of: Redundancy| format!("{}+{}", of.data(), of.parity());
     let redundancy = in_words(found.redundancy);
     let wished = found.wished.map(in_words);
@@ -138,6 +144,8 @@ fn report(found: &Protection) -> StatusReport {
         owed_shards: found.owed_shards,
         lost_shards: found.lost_shards,
         leaving_shards: found.leaving_shards,
+        damaged_blobs: found.damaged_blobs,
+        care: Some(care),
         facilities: facilities(&found.drives),
         drives: found.drives.iter().map(drive).collect(),
     }

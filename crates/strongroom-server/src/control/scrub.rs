@@ -65,6 +65,11 @@ pub(crate) struct ShownHeal {
 
 /// How it is going.
 pub(super) fn status(rooms: &Rooms) -> Result<Answer, Error> {
+    care_status(rooms).map(|status| Answer::Scrub(Box::new(status)))
+}
+
+/// The same as a part of what is told.
+pub(super) fn care_status(rooms: &Rooms) -> Result<CareStatus, Error> {
     let store = &rooms.store;
     let running = store.is_cared_for();
     if !running {
@@ -73,7 +78,7 @@ pub(super) fn status(rooms: &Rooms) -> Result<Answer, Error> {
         let healer = Healer::new(store, Arc::clone(&rooms.clock), HealOptions::default());
         healer.look().map_err(refused)?;
     }
-    Ok(Answer::Scrub(Box::new(shown(rooms, running))))
+    Ok(shown(rooms, running))
 }
 
 /// A pass now: by the server's own scrub if it runs, else here, with everything healed that can be.
