@@ -105,7 +105,7 @@ async fn act(place: &Place, act: DriveRequest) -> Result<(u16, Option<u16>), Err
 
 async fn ask_status(place: &Place) -> Result<StatusReport, Error> {
     match client::ask(place, &Request::Status {}, &|_| ()).await? {
-        Answer::Status(report) => Ok(report),
+        Answer::Status(report) => Ok(*report),
         _ => Err(other_answer()),
     }
 }

@@ -124,10 +124,10 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
 pub(super) async fn status(rooms: &Rooms) -> Result<Answer, Error> {
     let found = rooms.store.protection().await.map_err(refused)?;
     let found = found.ok_or_else(|| Error::Refused("the store has no members".to_owned()))?;
-    Ok(Answer::Status(report(
+    Ok(Answer::Status(Box::new(report(
         &found,
         super::scrub::care_status(rooms)?,
-    )))
+    ))))
 }
 
 fn report(found: &Protection, care: super::CareStatus) -> StatusReport {

@@ -178,7 +178,7 @@ pub(crate) enum Answer {
         number: u16,
         replaces: Option<u16>,
     },
-    Status(drive::StatusReport),
+    Status(Box<drive::StatusReport>),
     Shares(Vec<Zeroizing<String>>),
     Scrub(Box<CareStatus>),
     /// The server's own scrub goes on in the background.

@@ -60,7 +60,13 @@ impl CopyLedger for Roster {
             let is_left = |row: &&MemberRow| {
                 row.copy == Some(StoredCopy::Live) && !copies.contains(&row.number)
             };
-            if members.copies().find(is_left).is_none() {
+            // Remembering it is not enough: what is committed from now on has to lie on a
+            // majority of the copies, too. Half of an even number is one with the witness.
+            let (left, all) = (
+                members.copies().filter(is_left).count(),
+                members.copies().count(),
+            );
+            if left == 0 || left.saturating_mul(2) < all {
                 return Err(Error::NoMajority);
             }
             for row in &mut members.drives {

@@ -289,12 +289,12 @@ mod tests {
                 drives: rows.collect(),
             };
             let in_set = drives.iter().enumerate().map(|(at, drive)| {
-                let drive = Arc::clone(drive) as Arc<dyn Drive>;
+                let drive: Arc<dyn Drive> = Arc::<OneFile>::clone(drive);
                 SetMember::online(number(at), DriveUid(uid(at)), "a", drive)
             });
             let set = DriveSet::new(in_set.collect()).unwrap();
             let witness = Arc::new(OneFile::default());
-            let remembers = Arc::clone(&witness) as Arc<dyn Drive>;
+            let remembers: Arc<dyn Drive> = Arc::<OneFile>::clone(&witness);
             let roster = Roster::new(Arc::new(Plain), set, Some(remembers), members);
             roster.bring_all_up_to_date();
             Self {
