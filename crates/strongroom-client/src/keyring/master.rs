@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Client master keys: one that wraps, any number that unwrap, chosen by materials description.
+//!
+//! A materials description is a hint that nothing authenticates: it chooses the key that is
+//! tried, and whether that is the right one is decided by the key.
+
+use std::collections::BTreeMap;
+
+use super::aes::AesMasterKey;
+use super::rsa::{RsaPrivateKey, RsaPublicKey};
+use super::{Answer, Keyring, NewDataKey, Wrapped, checked};
+use crate::envelope::{Cipher, TextMap, Wrap};
+use crate::error::Error;
+use crate::secret::AesKey;
+
+/// A keyring of client master keys.
+#[derive(Debug, Default)]
+pub struct MasterKeyring {
+    writes: Option<(TextMap, Writer)>,
+    reads: BTreeMap<TextMap, Reader>,
+}
+
+#[derive(Debug)]
+enum Writer {
+    Aes,
+    Rsa(RsaPublicKey),
+}
+
+#[derive(Debug)]
+enum Reader {
+    Aes(AesMasterKey),
+    Rsa(RsaPrivateKey),
+}
+
+impl MasterKeyring {
+    /// A keyring without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wraps new data keys under this key, and unwraps those of objects with this description.
+    #[must_use]
+    pub fn write_aes(mut self, description: TextMap, key: AesMasterKey) -> Self {
+        self.writes = Some((description.clone(), Writer::Aes));
+        self.reads.insert(description, Reader::Aes(key));
+        self
+    }
+
+    /// Wraps new data keys under this key.
+    #[must_use]
+    pub fn write_rsa(mut self, description: TextMap, key: RsaPublicKey) -> Self {
+        self.writes = Some((description, Writer::Rsa(key)));
+        self
+    }
+
+    /// Unwraps the data keys of objects with this description.
+    #[must_use]
+    pub fn read_aes(mut self, description: TextMap, key: AesMasterKey) -> Self {
+        self.reads.insert(description, Reader::Aes(key));
+        self
+    }
+
+    /// Unwraps the data keys of objects with this description.
+    #[must_use]
+    pub fn read_rsa(mut self, description: TextMap, key: RsaPrivateKey) -> Self {
+        self.reads.insert(description, Reader::Rsa(key));
+        self
+    }
+
+    fn make(&self, cipher: Cipher, context: &TextMap) -> Result<NewDataKey, Error> {
+        if !context.is_empty() {
+            return Err(Error::Config(
+                "an encryption context needs a key service: client master keys bind none",
+            ));
+        }
+        let (description, writer) = self
+            .writes
+            .as_ref()
+            .ok_or(Error::Config("the keyring has no key to write with"))?;
+        let data_key = AesKey::generate()?;
+        let (wrapped, wrap) = match (writer, self.reads.get(description)) {
+            (Writer::Rsa(key), _) => (key.wrap(&data_key, cipher)?, Wrap::RsaOaepSha1),
+            (Writer::Aes, Some(Reader::Aes(key))) => (key.wrap(&data_key, cipher)?, Wrap::AesGcm),
+            (Writer::Aes, _) => return Err(Error::Config("the key to write with was replaced")),
+        };
+        Ok(NewDataKey {
+            data_key,
+            wrapped,
+            wrap,
+            description: description.clone(),
+        })
+    }
+
+    fn open(&self, wrapped: Wrapped<'_>) -> Result<AesKey, Error> {
+        if !wrapped.context.is_empty() {
+            return Err(Error::WrongContext);
+        }
+        if matches!(wrapped.wrap, Wrap::KmsContext | Wrap::Kms) {
+            return Err(Error::WrongKey);
+        }
+        let reader = self.reads.get(wrapped.description).ok_or_else(|| {
+            Error::UnknownDescription(crate::envelope::shown(wrapped.description))
+        })?;
+        let data_key = match reader {
+            Reader::Aes(key) => key.unwrap(wrapped.wrapped, wrapped.wrap, wrapped.cipher),
+            Reader::Rsa(key) => key.unwrap(wrapped.wrapped, wrapped.wrap, wrapped.cipher),
+        }?;
+        checked(data_key, wrapped.cipher)
+    }
+}
+
+impl Keyring for MasterKeyring {
+    fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey> {
+        Box::pin(async move { self.make(cipher, context) })
+    }
+
+    fn unwrap<'a>(&'a self, wrapped: Wrapped<'a>) -> Answer<'a, AesKey> {
+        Box::pin(async move { self.open(wrapped) })
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who wraps data keys: client master keys, or a key service.
+//!
+//! A keyring is asked twice: for a new data key when an object is written, and for the data key
+//! of an object that is read. It never sees content. The name of the content cipher is bound to
+//! the data key by every wrap that is written today, so that nobody can have an object's key used
+//! with another, weaker cipher.
+
+mod aes;
+mod kms;
+mod master;
+mod rsa;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use aes::AesMasterKey;
+pub use kms::{KeyService, KmsKeyring, WrappedByService};
+pub use master::MasterKeyring;
+pub use rsa::{RsaPrivateKey, RsaPublicKey};
+
+use crate::envelope::{Cipher, TextMap, Wrap};
+use crate::error::Error;
+use crate::secret::AesKey;
+
+/// What a keyring answers later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A new data key, and what has to be stored to have it again.
+#[derive(Debug)]
+pub struct NewDataKey {
+    /// The key: for one object.
+    pub data_key: AesKey,
+    /// The key, wrapped.
+    pub wrapped: Vec<u8>,
+    /// How it was wrapped.
+    pub wrap: Wrap,
+    /// Materials description or encryption context, as the envelope keeps it.
+    pub description: TextMap,
+}
+
+/// A data key to unwrap.
+#[derive(Clone, Copy, Debug)]
+pub struct Wrapped<'a> {
+    /// The key, wrapped.
+    pub wrapped: &'a [u8],
+    /// How it was wrapped.
+    pub wrap: Wrap,
+    /// The cipher that it is for.
+    pub cipher: Cipher,
+    /// What the envelope says: materials description or encryption context.
+    pub description: &'a TextMap,
+    /// The encryption context that the caller expects.
+    pub context: &'a TextMap,
+}
+
+/// Makes and unwraps data keys.
+pub trait Keyring: Send + Sync {
+    /// A new data key for content under `cipher`, wrapped. `context` is the caller's encryption
+    /// context, which only key services take.
+    fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey>;
+
+    /// The data key of an object.
+    fn unwrap<'a>(&'a self, wrapped: Wrapped<'a>) -> Answer<'a, AesKey>;
+}
+
+/// An unwrapped data key must have the length that its cipher takes.
+fn checked(data_key: AesKey, cipher: Cipher) -> Result<AesKey, Error> {
+    match cipher {
+        Cipher::GcmCommitted if data_key.len() != 32 => Err(Error::WrongKey),
+        _ => Ok(data_key),
+    }
+}
