@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Product crates and what each may use. Tests may use the test kit besides.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("strongroom-format", &[]),
     ("strongroom-memory", &[]),
     ("strongroom-wire", &["memory"]),
@@ -30,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "api", "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory",
         ],
     ),
+    ("strongroom-client", &[]),
     ("strongroom-testkit", &["store"]),
     ("strongroom-sim", &["store", "testkit"]),
     (
