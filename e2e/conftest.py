@@ -21,8 +21,11 @@ BLOCKED = "because this bucket has blocked upload requests"
 
 @pytest.fixture(scope="session")
 def server():
-    """Debug log, so that tests of the log see all that can be in it."""
-    with Server("--domain", "localhost", "--domain", clients.VIRTUAL_DOMAIN) as running:
+    """Debug log, so that tests of the log see all that can be in it. Archives are restored at once:
+    what takes its time is tested on servers of its own."""
+    flags = ["--domain", "localhost", "--domain", clients.VIRTUAL_DOMAIN,
+             "--restore-delay-seconds", "0"]
+    with Server(*flags) as running:
         yield running
         log = running.log()
         assert "panicked" not in log, log[log.index("panicked") - 500:][:2000]

@@ -126,8 +126,15 @@ def by_parts(copy):
     return write
 
 
+def by_archive(room, key, data, write, read_args, meta, size):
+    """Archived, and restored: the sealed bytes stay where they are."""
+    where = {"Bucket": room.bucket, "Key": key}
+    room.s3.put_object(Body=data, Metadata={"m": meta}, StorageClass="DEEP_ARCHIVE", **where, **write)
+    room.s3.restore_object(RestoreRequest={"Days": 1}, **where)
+
+
 WRITES = {
-    "put": by_put, "signed-chunks": by_chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", False),
+    "put": by_put, "archive": by_archive, "signed-chunks": by_chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", False),
     "signed-trailer": by_chunks(SIGNED_TRAILER, True),
     "unsigned-trailer": by_chunks(UNSIGNED_TRAILER, True), "presigned": by_presigned,
     "unsigned": by_unsigned, "copy": by_copy, "multipart": by_parts(False),
@@ -187,7 +194,7 @@ def fill_keys(room):
 
 @pytest.fixture(scope="module")
 def room():
-    server = Server(log="trace").start()
+    server = Server("--restore-delay-seconds", "0", log="trace").start()
     made = Room(server)
     fill(made)
     server.restart()

@@ -104,7 +104,7 @@ def test_sub_resources_not_there_yet_never_fall_through(s3, bucket):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     for call in (
         lambda: s3.delete_bucket_policy(Bucket=bucket),
-        lambda: s3.delete_bucket_lifecycle(Bucket=bucket),
+        lambda: s3.delete_bucket_cors(Bucket=bucket),
         lambda: s3.get_bucket_acl(Bucket=bucket),
         lambda: s3.delete_object_tagging(Bucket=bucket, Key="k"),
     ):

@@ -13,7 +13,9 @@ from sse import MODE_NAMES, RULE_NAMES
 
 # How the encryption is asked for: by headers, or by the default of the bucket.
 MODES = MODE_NAMES + RULE_NAMES
-WRITES = ["put", "chunks", "copy", "parts", "part-copies", "presigned", "form", "update"]
+WRITES = [
+    "put", "chunks", "copy", "parts", "part-copies", "presigned", "form", "update", "archive",
+]
 VERSIONING = ["never", "enabled", "suspended"]
 SIZES = {
     "0": 0, "1": 1, "64K-1": SEGMENT - 1, "64K": SEGMENT, "64K+1": SEGMENT + 1, "1M": MIB,

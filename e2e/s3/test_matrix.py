@@ -92,6 +92,18 @@ def by_put(room, mode, where, data):
     return answer["ETag"], None
 
 
+def by_archive(room, mode, where, data):
+    """An archived object: nobody reads it before it is restored, and no key is asked for then."""
+    answer = room.s3.put_object(
+        Body=data, Metadata=META, StorageClass="GLACIER", **where, **mode.write
+    )
+    mode.check("PutObject", answer)
+    with refused("InvalidObjectState", 403, StorageClass="GLACIER"):
+        room.s3.get_object(**where, **mode.read)
+    room.s3.restore_object(RestoreRequest={"Days": 1}, **where)
+    return answer["ETag"], None
+
+
 def by_chunks(room, mode, where, data):
     answer = room.raw.put_chunked(
         target(where), [data[at:at + 65_536] for at in range(0, len(data), 65_536)],
@@ -161,7 +173,7 @@ def by_part_copies(room, mode, where, data):
 
 WRITES = {
     "put": by_put, "chunks": by_chunks, "presigned": by_presigned, "form": by_form, "copy": by_copy,
-    "parts": by_parts, "part-copies": by_part_copies, "update": by_update,
+    "parts": by_parts, "part-copies": by_part_copies, "update": by_update, "archive": by_archive,
 }
 
 

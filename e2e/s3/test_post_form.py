@@ -549,7 +549,7 @@ def test_other_fields(s3, bucket, forms):
         ("acl", "public-read", 501, "NotImplemented"),
         ("tagging", "<Tagging><TagSet/></Tagging>", 501, "NotImplemented"),
         ("x-amz-tagging", "a=b", 501, "NotImplemented"),
-        ("x-amz-storage-class", "GLACIER", 400, "InvalidStorageClass"),
+        ("x-amz-storage-class", "REDUCED_REDUNDANCY", 400, "InvalidStorageClass"),
         ("x-amz-object-lock-mode", "COMPLIANCE", 501, "NotImplemented"),
         ("x-amz-copy-source", f"/{bucket}/k", 501, "NotImplemented"),
         ("x-amz-meta-a", "x" * 2048, 400, "MetadataTooLarge"),
