@@ -20,7 +20,7 @@ use crate::response::{Answer, AuditFacts};
 use crate::s3::Operation;
 
 /// Request headers that hold no secret and decide something.
-const REQUEST_HEADERS: [&str; 36] = [
+const REQUEST_HEADERS: [&str; 38] = [
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-context",
@@ -43,6 +43,8 @@ const REQUEST_HEADERS: [&str; 36] = [
     "x-amz-part-number-marker",
     "x-amz-tagging-directive",
     "x-amz-storage-class",
+    "x-amz-transition-default-minimum-object-size",
+    "x-amz-optional-object-attributes",
     "x-amz-acl",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-mode",
@@ -60,7 +62,7 @@ const REQUEST_HEADERS: [&str; 36] = [
 ];
 
 /// Query parameters that may be recorded; all others are credentials or unknown.
-const REQUEST_PARAMETERS: [&str; 32] = [
+const REQUEST_PARAMETERS: [&str; 34] = [
     "attributes",
     "continuation-token",
     "delete",
@@ -69,6 +71,7 @@ const REQUEST_PARAMETERS: [&str; 32] = [
     "encryption",
     "fetch-owner",
     "key-marker",
+    "lifecycle",
     "list-type",
     "location",
     "marker",
@@ -84,6 +87,7 @@ const REQUEST_PARAMETERS: [&str; 32] = [
     "response-content-encoding",
     "response-content-language",
     "response-content-type",
+    "restore",
     "start-after",
     "upload-id-marker",
     "uploadId",

@@ -151,6 +151,7 @@ codes! {
     InvalidDigest, "InvalidDigest", BAD_REQUEST, "The Content-MD5 you specified was invalid.";
     InvalidEncryptionAlgorithm, "InvalidEncryptionAlgorithmError", BAD_REQUEST, "The Encryption request you specified is not valid. Supported value: AES256.";
     InvalidLocationConstraint, "InvalidLocationConstraint", BAD_REQUEST, "The specified location-constraint is not valid";
+    InvalidObjectState, "InvalidObjectState", FORBIDDEN, "The operation is not valid for the object's storage class";
     InvalidPart, "InvalidPart", BAD_REQUEST, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber, "InvalidPartNumber", RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable";
     InvalidPartOrder, "InvalidPartOrder", BAD_REQUEST, "The list of parts was not in ascending order. Parts must be ordered by part number.";
@@ -176,6 +177,7 @@ codes! {
     MissingContentLength, "MissingContentLength", LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";
     NoSuchBucket, "NoSuchBucket", NOT_FOUND, "The specified bucket does not exist";
     NoSuchKey, "NoSuchKey", NOT_FOUND, "The specified key does not exist.";
+    NoSuchLifecycleConfiguration, "NoSuchLifecycleConfiguration", NOT_FOUND, "The lifecycle configuration does not exist";
     NoSuchUpload, "NoSuchUpload", NOT_FOUND, "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     NoSuchVersion, "NoSuchVersion", NOT_FOUND, "The specified version does not exist.";
     NotImplemented, "NotImplemented", NOT_IMPLEMENTED, "A header you provided implies functionality that is not implemented";
@@ -184,6 +186,7 @@ codes! {
     RequestHeaderSectionTooLarge, "RequestHeaderSectionTooLarge", BAD_REQUEST, "Your request header section exceeds the maximum allowed request header section size.";
     RequestTimeTooSkewed, "RequestTimeTooSkewed", FORBIDDEN, "The difference between the request time and the current time is too large.";
     RequestTimeout, "RequestTimeout", BAD_REQUEST, "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.";
+    RestoreAlreadyInProgress, "RestoreAlreadyInProgress", CONFLICT, "Object restore is already in progress";
     ServerSideEncryptionConfigurationNotFound, "ServerSideEncryptionConfigurationNotFoundError", NOT_FOUND, "The server side encryption configuration was not found";
     ServiceUnavailable, "ServiceUnavailable", SERVICE_UNAVAILABLE, "Service is unable to handle request.";
     SignatureDoesNotMatch, "SignatureDoesNotMatch", FORBIDDEN, "The request signature we calculated does not match the signature you provided. Check your key and signing method.";

@@ -128,6 +128,8 @@ pub struct EventDetail {
     pub error: Option<EventError>,
     /// Ties the events of several accounts about one call together.
     pub shared_event_id: Option<String>,
+    /// A service acted by itself: CloudTrail's `AwsServiceEvent` instead of `AwsApiCall`.
+    pub is_service_event: bool,
 }
 
 impl EventDetail {
@@ -149,6 +151,7 @@ impl EventDetail {
             resources: Vec::new(),
             error: None,
             shared_event_id: None,
+            is_service_event: false,
         }
     }
 }

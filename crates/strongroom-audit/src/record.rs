@@ -76,7 +76,11 @@ pub(crate) fn render(
             .take(RESOURCES_MAX)
             .map(|resource| Touched::new(resource, &options.account_id))
             .collect(),
-        event_type: "AwsApiCall",
+        event_type: if detail.is_service_event {
+            "AwsServiceEvent"
+        } else {
+            "AwsApiCall"
+        },
         management_event: detail.category == Category::Management,
         recipient_account_id: &options.account_id,
         shared_event_id: detail.shared_event_id.as_deref(),

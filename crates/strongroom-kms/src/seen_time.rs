@@ -121,7 +121,7 @@ impl Kms {
     }
 
     /// Looks at both clocks, and writes down what was seen now and then. Returns the time seen.
-    pub(crate) async fn see_time(&self) -> Result<u64, Error> {
+    pub async fn see_time(&self) -> Result<u64, Error> {
         let (wall_ms, running_ms) = (self.now_ms(), self.running_ms());
         let (now, is_old) = {
             let mut running = self.seen_time().running();

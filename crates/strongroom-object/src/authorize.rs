@@ -55,6 +55,12 @@ pub enum Action {
     DeleteObject,
     /// `s3:DeleteObjectVersion`
     DeleteObjectVersion,
+    /// `s3:RestoreObject`
+    RestoreObject,
+    /// `s3:PutLifecycleConfiguration`
+    PutLifecycleConfiguration,
+    /// `s3:GetLifecycleConfiguration`
+    GetLifecycleConfiguration,
 }
 
 impl Action {
@@ -82,6 +88,9 @@ impl Action {
             Self::GetObjectVersionAttributes => "s3:GetObjectVersionAttributes",
             Self::DeleteObject => "s3:DeleteObject",
             Self::DeleteObjectVersion => "s3:DeleteObjectVersion",
+            Self::RestoreObject => "s3:RestoreObject",
+            Self::PutLifecycleConfiguration => "s3:PutLifecycleConfiguration",
+            Self::GetLifecycleConfiguration => "s3:GetLifecycleConfiguration",
         }
     }
 }
@@ -116,6 +125,33 @@ impl Permit {
             Err(Error::Internal("a permit was shown for something else"))
         }
     }
+}
+
+/// What a rule does to an object of its bucket.
+///
+/// Who may put rules says what becomes of objects: as in S3, no policy is asked again when a rule
+/// acts, and none can stop it.
+pub(crate) fn permit_rule(action: RuleAction, bucket: &str, object_key: &str) -> Permit {
+    let action = match action {
+        RuleAction::Expire => Action::DeleteObject,
+        RuleAction::RemoveVersion => Action::DeleteObjectVersion,
+        RuleAction::AbortUpload => Action::AbortMultipartUpload,
+    };
+    Permit {
+        action,
+        arn: Resource::Object(bucket, object_key).arn(),
+    }
+}
+
+/// All that a lifecycle rule may do; it reads nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RuleAction {
+    /// As a DELETE without a version id.
+    Expire,
+    /// A version goes for good.
+    RemoveVersion,
+    /// An upload is aborted.
+    AbortUpload,
 }
 
 /// What the action is asked for.

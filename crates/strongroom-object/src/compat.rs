@@ -24,6 +24,15 @@ impl Compat {
         }
     }
 
+    /// Whether objects may be moved to another class sooner than after the weeks that S3 wants: the
+    /// suite moves them day by day.
+    pub(crate) fn moves_objects_day_by_day(self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Ceph => true,
+        }
+    }
+
     /// Whether a bucket that was given no encryption rule shows the default one.
     pub(crate) fn shows_the_default_rule(self) -> bool {
         match self {

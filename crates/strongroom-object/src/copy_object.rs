@@ -17,6 +17,7 @@ use crate::conditions::{ReadKind, check_read, check_write};
 use crate::encryption::{self, ObjectKeys};
 use crate::error::{BodyError, Error};
 use crate::get_object::{GetObject, Opened};
+use crate::lifecycle::ObjectExpiry;
 use crate::model::{
     Body, BodyLength, BodySource, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey,
     Encryption, EncryptionRequest, ObjectName, PUT_BYTES_MAX, Properties, ReadConditions, Scope,
@@ -26,6 +27,7 @@ use crate::objects::Objects;
 use crate::pipeline::read::ObjectBody;
 use crate::put_object::NewObject;
 use crate::rows::{PropertiesRow, VersionRow};
+use crate::storage_class::StorageClass;
 use crate::version::{Found, Held};
 use crate::version_id::VersionId;
 
@@ -68,6 +70,8 @@ pub struct CopyObject {
     pub directive: PropertiesDirective,
     /// Encryption of the target.
     pub encryption: EncryptionRequest,
+    /// Class of the target; `None` is STANDARD, whatever the source's is.
+    pub storage_class: Option<StorageClass>,
     /// Conditions on what the target replaces.
     pub conditions: WriteConditions,
     /// Checksum algorithm of the target; `None` keeps the source's.
@@ -85,6 +89,8 @@ pub struct CopyObjectOutput {
     pub encryption: Encryption,
     /// The checksum stored with it.
     pub checksum: Option<Checksum>,
+    /// When a rule deletes it.
+    pub expiry: Option<ObjectExpiry>,
     /// Id of the version that was stored; `None` in a bucket that never had versions.
     pub version_id: Option<VersionId>,
     /// Id of the version that was copied; `None` in a bucket that never had versions.
@@ -151,6 +157,7 @@ impl Objects {
                 (EncryptionRequest::Customer(to), Some(from)) if to.md5_base64 == from.md5_base64);
         let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
             && matches!(input.directive, PropertiesDirective::Copy)
+            && input.storage_class.is_none()
             && !self.has_default_encryption(&bucket)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
@@ -194,6 +201,7 @@ impl Objects {
                 ..ChecksumRequest::default()
             },
             conditions: input.conditions,
+            class: input.storage_class.unwrap_or_default(),
         };
         let shared = self.share_bodies(&new, &wrap_key, &source).await?;
         let stored = if let Some(stored) = shared {
@@ -203,6 +211,7 @@ impl Objects {
             self.store_object(new, &wrap_key, body).await?
         };
         Ok(CopyObjectOutput {
+            expiry: self.expiry(&bucket, name, stored.size, stored.created_ms),
             etag: stored.etag,
             last_modified_ms: stored.created_ms,
             encryption: stored.encryption,
@@ -243,6 +252,7 @@ impl Objects {
             &row.etag,
             row.created_ms,
         )?;
+        self.check_readable(row, true)?;
         Ok((opened, request))
     }
 

@@ -5,7 +5,10 @@
 
 use strongroom_iam::AccessDenied;
 
+use crate::lifecycle::LifecycleFault;
 use crate::model::{ChecksumAlgorithm, ChecksumType};
+use crate::restore::RestoreTier;
+use crate::storage_class::StorageClass;
 use crate::version_id::VersionId;
 
 /// A failure of the request body: the adapter's own error, carried through unopened.
@@ -71,6 +74,35 @@ pub enum Error {
         /// Whether the request named this version.
         named: bool,
     },
+    /// The object is archived, and not restored.
+    #[error("the operation is not valid for the storage class of the object")]
+    Archived {
+        /// Its class.
+        class: StorageClass,
+        /// Whether it was to be copied.
+        copy_source: bool,
+    },
+    /// Only archived objects are restored.
+    #[error("the object is not archived")]
+    RestoreNotAllowed,
+    /// A restore is on its way, and not slower than the one asked for.
+    #[error("object restore is already in progress")]
+    RestoreInProgress,
+    /// The class of the object does not have that tier.
+    #[error("the storage class of the object does not have the tier {tier:?}")]
+    RestoreTierUnsupported {
+        /// As asked for.
+        tier: RestoreTier,
+    },
+    /// The bucket has no lifecycle rules.
+    #[error("the bucket has no lifecycle configuration: `{bucket}`")]
+    NoLifecycle {
+        /// Name as asked for.
+        bucket: String,
+    },
+    /// A lifecycle configuration that S3 does not take.
+    #[error(transparent)]
+    InvalidLifecycle(#[from] LifecycleFault),
     /// The object name is longer than 1,024 bytes.
     #[error("the object key is longer than 1024 bytes")]
     KeyTooLong {

@@ -9,6 +9,7 @@ use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read};
 use crate::encryption::{self, ObjectKeys};
 use crate::error::Error;
+use crate::lifecycle::ObjectExpiry;
 use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served};
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource, open_body};
@@ -76,7 +77,9 @@ impl Objects {
         input: GetObject,
     ) -> Result<GetObjectOutput, Error> {
         let opened = self.open_object(scope, &input)?;
+        self.check_readable(&opened.row, false)?;
         let version_id = opened.shown_id();
+        let expiry = self.expiry_of(&opened, &input);
         let Opened {
             bucket,
             row,
@@ -102,9 +105,10 @@ impl Objects {
             None
         };
         let body = self.open_body(&oek, &row, held, served).await?;
-        let mut head = head_of(row, encryption)?;
+        let mut head = self.head_of(row, encryption)?;
         head.checksum = checksum;
         head.version_id = version_id;
+        head.expiry = expiry;
         Ok(GetObjectOutput { head, served, body })
     }
 
@@ -117,6 +121,7 @@ impl Objects {
     ) -> Result<(ObjectHead, Served), Error> {
         let opened = self.open_object(scope, &input)?;
         let version_id = opened.shown_id();
+        let expiry = self.expiry_of(&opened, &input);
         let Opened {
             bucket,
             row,
@@ -137,9 +142,10 @@ impl Objects {
             }
             _ => None,
         };
-        let mut head = head_of(row, encryption)?;
+        let mut head = self.head_of(row, encryption)?;
         head.checksum = checksum;
         head.version_id = version_id;
+        head.expiry = expiry;
         Ok((head, served))
     }
 
@@ -174,6 +180,37 @@ impl Objects {
             served,
             held,
             stands,
+        })
+    }
+
+    /// When a rule deletes an object that was asked for without a version id, as in S3.
+    fn expiry_of(&self, opened: &Opened, input: &GetObject) -> Option<ObjectExpiry> {
+        let Opened { bucket, row, .. } = opened;
+        let is_current = input.version_id.is_none();
+        is_current
+            .then(|| self.expiry(bucket, &input.object_key, row.size, row.created_ms))
+            .flatten()
+    }
+
+    /// What an answer says about a version.
+    fn head_of(
+        &self,
+        row: VersionRow,
+        encryption: crate::model::Encryption,
+    ) -> Result<ObjectHead, Error> {
+        let parts_count = row.shows_parts()?.then(|| u32::from(row.parts));
+        Ok(ObjectHead {
+            version_id: None,
+            storage_class: row.class,
+            restore: row.restore_status(self.now_ms()),
+            expiry: None,
+            etag: row.etag,
+            size: row.size,
+            last_modified_ms: row.created_ms,
+            properties: row.properties.into(),
+            encryption,
+            checksum: None,
+            parts_count,
         })
     }
 
@@ -227,24 +264,6 @@ fn sealed_part(
         opener,
         span,
         source,
-    })
-}
-
-/// What an answer says about a version.
-pub(crate) fn head_of(
-    row: VersionRow,
-    encryption: crate::model::Encryption,
-) -> Result<ObjectHead, Error> {
-    let parts_count = row.shows_parts()?.then(|| u32::from(row.parts));
-    Ok(ObjectHead {
-        version_id: None,
-        etag: row.etag,
-        size: row.size,
-        last_modified_ms: row.created_ms,
-        properties: row.properties.into(),
-        encryption,
-        checksum: None,
-        parts_count,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::get_object::{GetObject, Opened};
 use crate::model::{Checksum, ChecksumType, CustomerKey, ReadConditions, Scope};
 use crate::objects::Objects;
 use crate::rows::{self, PartTableRow, StoredPart, VersionRow};
+use crate::storage_class::StorageClass;
 use crate::table_key::PART_TABLES;
 use crate::version_id::VersionId;
 
@@ -56,6 +57,8 @@ pub struct GetObjectAttributesOutput {
     pub checksum: Option<Checksum>,
     /// Its parts, where it was made of parts.
     pub parts: Option<ObjectParts>,
+    /// Its class.
+    pub storage_class: StorageClass,
 }
 
 /// The parts of an object.
@@ -132,6 +135,7 @@ impl Objects {
             last_modified_ms: row.created_ms,
             checksum,
             parts,
+            storage_class: row.class,
         })
     }
 

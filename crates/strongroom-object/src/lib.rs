@@ -28,6 +28,7 @@ mod get_object;
 mod get_object_attributes;
 mod inspect;
 mod kms_impact;
+mod lifecycle;
 mod list_object_versions;
 mod list_objects;
 mod model;
@@ -36,10 +37,13 @@ mod objects;
 mod part_store;
 pub mod pipeline;
 mod put_object;
+mod restore;
+mod restore_object;
 mod rewrap;
 mod rewrap_bucket;
 mod rows;
 mod shared_body;
+mod storage_class;
 mod table_key;
 mod update_object_encryption;
 mod verify;
@@ -60,6 +64,11 @@ pub use get_object_attributes::{
 };
 pub use inspect::{InspectedPart, Inspection};
 pub use kms_impact::KmsImpact;
+pub use lifecycle::{
+    Expiration, LifecycleConfiguration, LifecycleFault, LifecycleFilter, LifecycleReport,
+    LifecycleRule, LifecycleWorker, NoncurrentExpiration, NoncurrentTransition, ObjectExpiry,
+    Transition, TransitionMinimum, When,
+};
 pub use list_object_versions::{ListObjectVersions, ListObjectVersionsOutput, ListedVersion};
 pub use list_objects::{ListObjects, ListObjectsOutput};
 pub use model::{
@@ -77,7 +86,10 @@ pub use multipart::{
 pub use objects::{Objects, ObjectsOptions};
 pub use pipeline::read::ObjectBody;
 pub use put_object::{PutObject, PutObjectOutput};
+pub use restore::{DAY_MS, RestoreDelays, RestoreStatus, RestoreTier};
+pub use restore_object::{RestoreObject, RestoreStarted};
 pub use rewrap_bucket::{RewrapBucket, RewrapBucketReport};
+pub use storage_class::StorageClass;
 pub use update_object_encryption::{KmsKeyArn, UpdateObjectEncryption};
 pub use verify::{Findings, TellProgress, VerifyProgress, VerifyReport, VerifyStage};
 pub use version_id::VersionId;

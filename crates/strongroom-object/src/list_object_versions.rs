@@ -134,7 +134,8 @@ impl Objects {
                 };
                 before = Some(name.clone());
                 last = Some((name.clone(), Some(found.id())));
-                page.versions.push(listed_version(name, is_latest, found)?);
+                page.versions
+                    .push(listed_version(name, is_latest, found, self.now_ms())?);
             }
             if !full {
                 break;
@@ -180,13 +181,14 @@ fn listed_version(
     object_key: String,
     is_latest: bool,
     found: Found,
+    now_ms: u64,
 ) -> Result<ListedVersion, Error> {
     let id = found.id();
     Ok(match found.entry {
         VersionEntry::Object(row) => ListedVersion::Object {
             id,
             is_latest,
-            object: listed(object_key, *row)?,
+            object: listed(object_key, *row, now_ms)?,
         },
         VersionEntry::DeleteMarker(row) => ListedVersion::DeleteMarker {
             id,

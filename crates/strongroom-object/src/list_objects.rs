@@ -96,7 +96,8 @@ impl Objects {
                     last = Some(common);
                     continue 'pages;
                 }
-                page.objects.push(listed(name.clone(), *version)?);
+                page.objects
+                    .push(listed(name.clone(), *version, self.now_ms())?);
                 last = Some(name);
             }
             if !full {
@@ -139,7 +140,11 @@ pub(crate) fn roll_up(name: &str, prefix: &str, delimiter: &str) -> Option<Strin
     name.get(..len).map(str::to_owned)
 }
 
-pub(crate) fn listed(object_key: String, version: VersionRow) -> Result<ListedObject, Error> {
+pub(crate) fn listed(
+    object_key: String,
+    version: VersionRow,
+    now_ms: u64,
+) -> Result<ListedObject, Error> {
     let checksum = version
         .checksum
         .as_ref()
@@ -153,6 +158,8 @@ pub(crate) fn listed(object_key: String, version: VersionRow) -> Result<ListedOb
         .map_err(|error: Error| error)?;
     Ok(ListedObject {
         object_key,
+        storage_class: version.class,
+        restore: version.restore_status(now_ms),
         etag: version.etag,
         size: version.size,
         last_modified_ms: version.created_ms,

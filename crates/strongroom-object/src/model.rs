@@ -11,6 +11,9 @@ use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_iam::Caller;
 
 use crate::error::{BodyError, Error};
+use crate::lifecycle::ObjectExpiry;
+use crate::restore::RestoreStatus;
+use crate::storage_class::StorageClass;
 use crate::version_id::VersionId;
 
 /// Largest body of one PUT, part or copy, plaintext bytes (5 GiB).
@@ -337,6 +340,12 @@ pub struct ObjectHead {
     pub checksum: Option<Checksum>,
     /// Parts, for objects made by multipart upload.
     pub parts_count: Option<u32>,
+    /// Its class.
+    pub storage_class: StorageClass,
+    /// How far the restore of an archived object is.
+    pub restore: Option<RestoreStatus>,
+    /// When a rule deletes it.
+    pub expiry: Option<ObjectExpiry>,
 }
 
 /// The bytes an answer carries.
@@ -396,4 +405,8 @@ pub struct ListedObject {
     pub last_modified_ms: u64,
     /// Algorithm of the stored checksum, where there is one.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+    /// Its class.
+    pub storage_class: StorageClass,
+    /// How far the restore of an archived object is.
+    pub restore: Option<RestoreStatus>,
 }

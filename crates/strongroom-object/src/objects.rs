@@ -11,7 +11,9 @@ use crate::authorize::{Action, Permit, Resource, authorize};
 use crate::compat::Compat;
 use crate::conditions::tells_of_object;
 use crate::error::Error;
+use crate::lifecycle::LifecycleCache;
 use crate::model::{ObjectName, Scope, WriteConditions};
+use crate::restore::RestoreDelays;
 use crate::rows::{self, BucketRow};
 use crate::table_key;
 
@@ -24,6 +26,10 @@ pub struct ObjectsOptions {
     pub account_id: String,
     /// Whose answers are given where S3 and a test suite of it disagree.
     pub compat: Compat,
+    /// How long a day of lifecycle rules and restored copies is, milliseconds.
+    pub day_ms: u64,
+    /// How long restores take.
+    pub restore_delays: RestoreDelays,
 }
 
 /// All object operations. Cheap to clone.
@@ -37,6 +43,7 @@ struct Inner {
     kms: Kms,
     clock: Arc<dyn Clock>,
     options: ObjectsOptions,
+    lifecycle: LifecycleCache,
 }
 
 impl std::fmt::Debug for Objects {
@@ -64,6 +71,7 @@ impl Objects {
             kms: kms.clone(),
             clock,
             options,
+            lifecycle: LifecycleCache::load(store.tables())?,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -98,6 +106,11 @@ impl Objects {
     /// Whose answers are given where S3 and a test suite of it disagree.
     pub fn compat(&self) -> Compat {
         self.inner.options.compat
+    }
+
+    /// The lifecycle rules of all buckets.
+    pub(crate) fn lifecycle(&self) -> &LifecycleCache {
+        &self.inner.lifecycle
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -8,6 +8,7 @@ use crate::authorize::{Action, Permit};
 use crate::conditions::check_write;
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
+use crate::lifecycle::ObjectExpiry;
 use crate::model::{
     Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest,
     ObjectName, Properties, Scope, WriteConditions,
@@ -15,6 +16,7 @@ use crate::model::{
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::part_store::Incoming;
 use crate::rows::{PropertiesRow, VersionRow};
+use crate::storage_class::StorageClass;
 use crate::version::{Found, NewVersion};
 use crate::version_id::VersionId;
 
@@ -28,6 +30,8 @@ pub struct PutObject {
     pub properties: Properties,
     /// Encryption asked for.
     pub encryption: EncryptionRequest,
+    /// Its class.
+    pub storage_class: StorageClass,
     /// Conditions on what is there.
     pub conditions: WriteConditions,
     /// Plaintext bytes to come.
@@ -61,6 +65,8 @@ pub struct PutObjectOutput {
     pub encryption: Encryption,
     /// The checksum stored with it.
     pub checksum: Option<Checksum>,
+    /// When a rule deletes it.
+    pub expiry: Option<ObjectExpiry>,
 }
 
 /// A body to be stored as a whole object: of a PUT, or of a copy.
@@ -72,6 +78,7 @@ pub(crate) struct NewObject<'a> {
     pub content_length: BodyLength,
     pub checksum: ChecksumRequest,
     pub conditions: WriteConditions,
+    pub class: StorageClass,
 }
 
 /// An object that was stored.
@@ -113,6 +120,7 @@ impl Objects {
             content_length,
             checksum: input.checksum,
             conditions: input.conditions,
+            class: input.storage_class,
         };
         let stored = self
             .store_object(new, &wrap_key, input.body)
@@ -124,6 +132,7 @@ impl Objects {
             size: stored.size,
             encryption: stored.encryption,
             checksum: stored.checksum,
+            expiry: self.expiry(&bucket, name, stored.size, stored.created_ms),
         })
     }
 
@@ -165,6 +174,8 @@ impl Objects {
             body: Some(written.part.clone()),
             null_version: false,
             null_at: None,
+            class: new.class,
+            restore: None,
         };
         let seal = |row: &mut VersionRow| {
             let parts = std::slice::from_ref(&written.part);

@@ -9,12 +9,14 @@ use minicbor::{Decode, Encode};
 use strongroom_format::{
     EncryptionContext, FloeHeader, Layer, ObjectDataId, PartRow, PartUid, SealedKeyRecord, SseMode,
 };
-use strongroom_store::BlobLocation;
+use strongroom_store::{BlobId, BlobLocation};
 
 use crate::error::Error;
 use crate::model::{
     BucketEncryption, Checksum, ChecksumAlgorithm, ChecksumType, DefaultAlgorithm, Properties,
 };
+use crate::restore::RestoreRow;
+use crate::storage_class::StorageClass;
 use crate::version_id::VersionId;
 
 /// A bucket.
@@ -129,6 +131,13 @@ pub(crate) struct VersionRow {
     /// no row stands there any more, there is no null version behind this one.
     #[n(11)]
     pub null_at: Option<u64>,
+    /// Not bound by the record: it changes without the object's key.
+    #[n(12)]
+    #[cbor(default)]
+    pub class: StorageClass,
+    /// Of an archived object: when it can be read. Not bound either.
+    #[n(13)]
+    pub restore: Option<RestoreRow>,
 }
 
 /// How the object key is wrapped.
@@ -200,6 +209,15 @@ pub(crate) struct StoredPart {
 }
 
 impl StoredPart {
+    /// The blob that its bytes are in, if they are in one. Its name is the part's when it is
+    /// written; bytes that were moved to another class lie under a new one.
+    pub(crate) fn blob(&self) -> Option<BlobId> {
+        match &self.place {
+            Place::Inline => None,
+            Place::Blob(location) => Some(location.blob),
+        }
+    }
+
     pub(crate) fn uid(&self) -> PartUid {
         PartUid(self.part_uid)
     }
@@ -273,6 +291,10 @@ pub(crate) struct UploadRow {
     /// For SSE-C: the key that tags the finished object (it opens nothing).
     #[cbor(n(7), with = "minicbor::bytes")]
     pub completion_key: Option<Vec<u8>>,
+    /// Of the object to be.
+    #[n(8)]
+    #[cbor(default)]
+    pub class: StorageClass,
     /// What Create said that policies compare and that holds for all of the upload.
     #[n(9)]
     pub conditions: BTreeMap<String, String>,

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use futures_util::StreamExt;
 use strongroom_format::{RecordFlags, SseMode};
-use strongroom_store::{Batch, BlobId, Write};
+use strongroom_store::{Batch, Write};
 
 use crate::copy_object::{Source, copy_body};
 use crate::digest::{Digester, WantedDigests, combine, digest_len};
@@ -69,6 +69,8 @@ impl Objects {
             body: parts.first().filter(|_| !multipart).cloned(),
             null_version: false,
             null_at: None,
+            class: new.class,
+            restore: None,
         };
         let seal = |row: &mut VersionRow| {
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, &parts)?;
@@ -112,8 +114,8 @@ impl Objects {
         let mut shares = Vec::new();
         let mut own = Vec::new();
         for part in &source.held.parts {
-            if let Place::Blob(_) = part.place {
-                shares.push(Write::ShareBlob(BlobId(part.part_uid)));
+            if let Place::Blob(location) = &part.place {
+                shares.push(Write::ShareBlob(location.blob));
                 parts.push(part.clone());
             } else {
                 let (part, write) = self.seal_again(source, part).await?;
@@ -250,7 +252,7 @@ impl Objects {
 
     /// The bytes of a source that stays held.
     async fn open_again(&self, source: &Source) -> Result<crate::ObjectBody, Error> {
-        let blobs = source.held.parts.iter().map(|part| BlobId(part.part_uid));
+        let blobs = source.held.parts.iter().filter_map(StoredPart::blob);
         let held = Held {
             parts: source.held.parts.clone(),
             inline: source.held.inline.clone(),

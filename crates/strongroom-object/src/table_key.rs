@@ -8,6 +8,7 @@
 //! bodies     part uid 16
 //! part_tables  version uid 16
 //! bucket_encryption  bucket_uid 16
+//! lifecycle  bucket_uid 16
 //! ```
 //!
 //! `esc` writes a NUL byte as `00 FF`, so that the terminator `00 01` sorts before every longer
@@ -33,6 +34,11 @@ pub(crate) const PART_TABLES: TableId = TableId(25);
 /// Not in the bucket's own row: uploads under way hold on to that one, and a new default must not
 /// disturb them.
 pub(crate) const BUCKET_ENCRYPTION: TableId = TableId(28);
+
+/// Lifecycle configurations, by bucket uid; not in the bucket's own row for the same reason.
+pub(crate) const LIFECYCLE: TableId = TableId(32);
+/// How far the lifecycle rules were carried out: one row.
+pub(crate) const LIFECYCLE_PROGRESS: TableId = TableId(33);
 
 const TERMINATOR: [u8; 2] = [0x00, 0x01];
 

@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 use std::ops::Bound;
 
-use strongroom_store::{Batch, BlobId, BlobPin, CommitError, Precondition, Row, Write};
+use strongroom_store::{Batch, BlobPin, CommitError, Precondition, Row, Write};
 
 use crate::authorize::{Action, Permit};
 use crate::conditions::{Current, check_write, is_conditional};
@@ -36,7 +36,7 @@ const COMMIT_TRIES_MAX: usize = 64;
 const READ_TRIES_MAX: usize = 64;
 
 /// An entry of a name and where it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub table_key: Vec<u8>,
     pub entry: VersionEntry,
@@ -528,6 +528,73 @@ impl Objects {
         Err(Error::Internal("too many writers of one object"))
     }
 
+    /// Delete a name whose newest entry is still the one that a rule was held against; false if it
+    /// is not.
+    pub(crate) async fn expire_name(
+        &self,
+        permit: &Permit,
+        bucket: &Bucket,
+        object_key: &str,
+        found: &Found,
+    ) -> Result<bool, Error> {
+        permit.covers(&[Action::DeleteObject], &bucket.name, object_key)?;
+        let version_uid = random_uid()?;
+        let created_ms = self.now_ms();
+        let mut make = |versioning: Versioning, null_at: Option<u64>| {
+            let marker = DeleteMarkerRow {
+                version_uid,
+                created_ms,
+                null_version: versioning == Versioning::Suspended,
+                null_at,
+            };
+            Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
+        };
+        let prefix = table_key::object_prefix(bucket.uid(), object_key);
+        let own = Batch {
+            preconditions: vec![stands(found), nothing_newer(&prefix, found)],
+            writes: Vec::new(),
+        };
+        let none = WriteConditions::default();
+        match self
+            .change_name(bucket, object_key, own, &none, &mut make)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(Error::ConditionalConflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Take an entry away for good if it still is what a rule was held against, and `also` holds;
+    /// false if not.
+    pub(crate) async fn expire_version(
+        &self,
+        permit: &Permit,
+        bucket: &Bucket,
+        object_key: &str,
+        found: &Found,
+        also: Vec<Precondition>,
+    ) -> Result<bool, Error> {
+        permit.covers(&[Action::DeleteObjectVersion], &bucket.name, object_key)?;
+        let Some(writes) = self.removal_of(found)? else {
+            return Ok(false);
+        };
+        let mut preconditions = also;
+        preconditions.push(stands(found));
+        match self
+            .tables()
+            .commit(Batch {
+                preconditions,
+                writes,
+            })
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(CommitError::Precondition { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// As [`Self::removal`]; `None` if another writer took the version away meanwhile, and its
     /// part table with it: that is no damage.
     fn removal_of(&self, found: &Found) -> Result<Option<Vec<Write>>, Error> {
@@ -588,11 +655,20 @@ fn unchanged(prefix: &[u8], newest: Option<&Found>, replaced: Option<&Found>) ->
     preconditions
 }
 
-fn stands(found: &Found) -> Precondition {
+pub(crate) fn stands(found: &Found) -> Precondition {
     Precondition::SeqIs {
         table: VERSIONS,
         key: found.table_key.clone(),
         seq: found.seq,
+    }
+}
+
+/// Nothing newer came to the name.
+pub(crate) fn nothing_newer(prefix: &[u8], found: &Found) -> Precondition {
+    Precondition::RangeEmpty {
+        table: VERSIONS,
+        start: prefix.to_vec(),
+        end: found.table_key.clone(),
     }
 }
 
@@ -630,6 +706,6 @@ pub(crate) fn remove_body(part: &StoredPart) -> Write {
             table: BODIES,
             key: part.part_uid.to_vec(),
         },
-        Place::Blob(_) => Write::ReleaseBlob(BlobId(part.part_uid)),
+        Place::Blob(location) => Write::ReleaseBlob(location.blob),
     }
 }

@@ -161,6 +161,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "NAME", env = "STRONGROOM_COMPAT", help_heading = PROTOCOL)]
     pub(crate) compat: Option<CompatName>,
 
+    /// Seconds a day of lifecycle rules and restored copies has; for tests only [default: 86400]
+    #[arg(long, value_name = "SECONDS", env = "STRONGROOM_LIFECYCLE_DAY_SECONDS", help_heading = PROTOCOL)]
+    pub(crate) lifecycle_day_seconds: Option<u32>,
+
+    /// Seconds a restore of an archived object takes, whatever its tier [default: 5 minutes to 48
+    /// hours, by tier and class as in S3]
+    #[arg(long, value_name = "SECONDS", env = "STRONGROOM_RESTORE_DELAY_SECONDS", help_heading = PROTOCOL)]
+    pub(crate) restore_delay_seconds: Option<u32>,
+
     /// Days after which the domain keys get a new epoch [default: 30]
     #[arg(long, value_name = "DAYS", env = "STRONGROOM_DOMAIN_KEY_DAYS", help_heading = LIMITS)]
     pub(crate) domain_key_days: Option<u32>,
@@ -389,6 +398,8 @@ impl Settings {
             stop_timeout_ms: self.stop_timeout_ms.or(file.stop_timeout_ms),
             allow_unencrypted_swap: self.allow_unencrypted_swap || file.allow_unencrypted_swap,
             compat: self.compat.or(file.compat),
+            lifecycle_day_seconds: self.lifecycle_day_seconds.or(file.lifecycle_day_seconds),
+            restore_delay_seconds: self.restore_delay_seconds.or(file.restore_delay_seconds),
             domain_key_days: self.domain_key_days.or(file.domain_key_days),
             sse_s3_root_days: self.sse_s3_root_days.or(file.sse_s3_root_days),
             care: self.care.or(CareArgs {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use strongroom_object::Compat;
+use strongroom_object::{Compat, RestoreDelays};
 use strongroom_store::CareOptions;
 use strongroom_store::drive::small_file;
 use strongroom_store::layout::Redundancy;
@@ -31,8 +31,53 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     pub(crate) allow_unencrypted_swap: bool,
     pub(crate) epochs: Periods,
-    pub(crate) compat: Compat,
+    pub(crate) answers: Answers,
     pub(crate) care: CareOptions,
+}
+
+/// What decides about the answers of S3, and about its time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answers {
+    pub(crate) compat: Compat,
+    /// Of lifecycle rules and restored copies.
+    pub(crate) day_ms: u64,
+    pub(crate) restore_delays: RestoreDelays,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            compat: Compat::default(),
+            day_ms: DAY_MS,
+            restore_delays: RestoreDelays::default(),
+        }
+    }
+}
+
+impl Answers {
+    fn from_settings(settings: &Settings) -> Result<Self, Error> {
+        let day_ms = match settings.lifecycle_day_seconds {
+            None => DAY_MS,
+            Some(0) => {
+                return Err(Error::Config(
+                    "--lifecycle-day-seconds is the length of a day: at least 1".to_owned(),
+                ));
+            }
+            Some(seconds) => u64::from(seconds) * 1_000,
+        };
+        let restore_delays = match settings.restore_delay_seconds {
+            None => RestoreDelays::default(),
+            Some(seconds) => RestoreDelays::same(u64::from(seconds) * 1_000),
+        };
+        Ok(Self {
+            compat: match settings.compat {
+                None | Some(CompatName::Aws) => Compat::Aws,
+                Some(CompatName::Ceph) => Compat::Ceph,
+            },
+            day_ms,
+            restore_delays,
+        })
+    }
 }
 
 /// Where the store is and how to open it.
@@ -78,6 +123,7 @@ impl Config {
         let limits = Limits::from_settings(&settings)?;
         let epochs = Periods::from_settings(&settings)?;
         let care = care(&settings.care)?;
+        let answers = Answers::from_settings(&settings)?;
         Ok(Self {
             place,
             listen,
@@ -87,10 +133,7 @@ impl Config {
             allow_unencrypted_swap: settings.allow_unencrypted_swap,
             epochs,
             care,
-            compat: match settings.compat {
-                None | Some(CompatName::Aws) => Compat::Aws,
-                Some(CompatName::Ceph) => Compat::Ceph,
-            },
+            answers,
         })
     }
 }

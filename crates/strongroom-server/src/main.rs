@@ -20,6 +20,7 @@ mod data_dir;
 mod error;
 mod hardening;
 mod health;
+mod lifecycle;
 mod listen;
 mod logs;
 mod output;

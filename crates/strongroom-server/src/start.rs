@@ -18,7 +18,7 @@ use strongroom_audit::{
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;
 use strongroom_kms::root::{Keyring, Rotation};
-use strongroom_object::{Compat, Objects, ObjectsOptions};
+use strongroom_object::{Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::env::{Clock, SystemClock};
 use strongroom_store::{GivenDrive, LocalOpener, Store, StoreDrives, StoreOptions};
@@ -27,10 +27,11 @@ use strongroom_wire::sigv4::{
 };
 
 use crate::command::absolute_place;
-use crate::config::Place;
+use crate::config::{Answers, Place};
 use crate::credential::RootAccessKey;
 use crate::data_dir::{DataDir, Held};
 use crate::error::Error;
+use crate::lifecycle::Gate;
 use crate::root_key::Keeper;
 use crate::sealed_file::{self, Content};
 use crate::tls::local_ca::{CaKey, LocalCa};
@@ -59,18 +60,20 @@ pub(crate) struct Rooms {
     told_waiting: AtomicU64,
     /// What could not be carried out in the key service, as the log was told.
     told_failed: Mutex<Told>,
+    /// Of the worker of lifecycle rules.
+    pub(crate) lifecycle: Gate,
     /// Last: given back only when all of the above is gone.
     _held: Held,
 }
 
 impl Rooms {
     /// Opens the store, making it when there is none.
-    pub(crate) async fn open(place: &Place, compat: Compat) -> Result<Self, Error> {
+    pub(crate) async fn open(place: &Place, answers: Answers) -> Result<Self, Error> {
         place.data.create()?;
         let held = place.data.hold()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (keeper, is_new) = Keeper::open_or_create(place, clock.now_ms()).await?;
-        Self::unlocked(place, compat, held, clock, keeper, is_new).await
+        Self::unlocked(place, answers, held, clock, keeper, is_new).await
     }
 
     /// Opens a store that is there already.
@@ -79,12 +82,12 @@ impl Rooms {
         let keeper = Keeper::open(place).await?;
         let clock = Arc::new(SystemClock);
         // Commands answer no requests of S3.
-        Self::unlocked(place, Compat::default(), held, clock, keeper, false).await
+        Self::unlocked(place, Answers::default(), held, clock, keeper, false).await
     }
 
     async fn unlocked(
         place: &Place,
-        compat: Compat,
+        answers: Answers,
         held: Held,
         clock: Arc<dyn Clock>,
         keeper: Keeper,
@@ -124,7 +127,9 @@ impl Rooms {
         let options = ObjectsOptions {
             region: place.region.clone(),
             account_id: place.account_id.clone(),
-            compat,
+            compat: answers.compat,
+            day_ms: answers.day_ms,
+            restore_delays: answers.restore_delays,
         };
         let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
             .await
@@ -146,6 +151,7 @@ impl Rooms {
             is_new,
             told_waiting: AtomicU64::new(0),
             told_failed: Mutex::default(),
+            lifecycle: Gate::default(),
             _held: held,
         })
     }

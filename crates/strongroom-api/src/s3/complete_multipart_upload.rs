@@ -11,7 +11,7 @@ use strongroom_object::{
 };
 
 use super::encryption_headers::{self, Trio};
-use super::{S3Request, checksum_headers, conditions, names, upload};
+use super::{S3Request, checksum_headers, conditions, get_bucket_lifecycle, names, upload};
 use crate::error::S3Error;
 use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed, Xml, url_encoded};
@@ -71,6 +71,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     ));
     let headers = answer.response.headers_mut();
     upload::echo_version(headers, names::VERSION_ID, output.version_id);
+    get_bucket_lifecycle::echo_expiry(headers, output.expiry.as_ref());
     if with_customer_key {
         encryption_headers::echo(headers, &output.encryption, false);
     } else {

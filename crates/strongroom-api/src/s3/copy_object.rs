@@ -8,8 +8,8 @@ use strongroom_object::{
 };
 
 use super::{
-    S3Request, checksum_headers, conditions, copy_source, encryption_headers, names, properties,
-    upload,
+    S3Request, checksum_headers, conditions, copy_source, encryption_headers, get_bucket_lifecycle,
+    names, properties, upload,
 };
 use crate::error::S3Error;
 use crate::response::Answer;
@@ -28,6 +28,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         object_key: req.object_key()?.to_owned(),
         directive: directive(req)?,
         encryption,
+        storage_class: properties::storage_class(req)?,
         conditions: conditions::write(req)?,
         checksum_algorithm: checksum_headers::algorithm(req)?,
     };
@@ -40,6 +41,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     answer.audit.objects.push(source_arn);
     let headers = answer.response.headers_mut();
     encryption_headers::echo(headers, &output.encryption, true);
+    get_bucket_lifecycle::echo_expiry(headers, output.expiry.as_ref());
     upload::echo_version(headers, names::VERSION_ID, output.version_id);
     upload::echo_version(
         headers,

@@ -8,7 +8,9 @@ use strongroom_object::{
     Action, ChecksumAlgorithm, ChecksumType, CreateMultipartUpload, EncryptionRequest,
 };
 
-use super::{S3Request, checksum_headers, encryption_headers, names, properties};
+use super::{
+    S3Request, checksum_headers, encryption_headers, get_bucket_lifecycle, names, properties,
+};
 use crate::error::S3Error;
 use crate::response::Answer;
 use crate::xml::Xml;
@@ -28,6 +30,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         object_key: object_key.clone(),
         properties: properties::from_headers(req)?,
         encryption,
+        storage_class: properties::storage_class(req)?.unwrap_or_default(),
         checksum_algorithm,
         checksum_type,
     };
@@ -46,6 +49,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         .insert("uploadId".to_owned(), output.upload_id.as_str().into());
     let headers = answer.response.headers_mut();
     encryption_headers::echo(headers, &output.encryption, true);
+    get_bucket_lifecycle::echo_abort(headers, output.abort.as_ref());
     // S3 says nothing about the checksum that it computes of its own accord.
     if let (Some(_), Some(algorithm)) = (checksum_algorithm, output.checksum_algorithm) {
         let name = checksum_headers::name(algorithm);

@@ -4,12 +4,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use strongroom_audit::Receipt;
 use strongroom_object::{
-    Action, Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served,
+    Action, Error as ObjectError, GetObject, GetObjectOutput, ObjectHead, Served, StorageClass,
 };
 
 use super::conditions::{self, EntityTag};
 use super::encryption_headers::{self, Trio};
-use super::{S3Request, checksum_headers, names, properties, range, upload};
+use super::{
+    S3Request, checksum_headers, get_bucket_lifecycle, names, properties, range, restore_object,
+    upload,
+};
 use crate::error::S3Error;
 use crate::response::{Answer, ResponseBody};
 use crate::timestamp::{http_date, parse_http_date};
@@ -93,6 +96,13 @@ pub(super) fn describe(headers: &mut HeaderMap, head: &ObjectHead, served: Serve
     if let Some(count) = head.parts_count.filter(|_| part) {
         set(names::PARTS_COUNT, count.to_string());
     }
+    if head.storage_class != StorageClass::Standard {
+        set(names::STORAGE_CLASS, head.storage_class.name().to_owned());
+    }
+    if let Some(status) = head.restore {
+        set(names::RESTORE, restore_object::header(status));
+    }
+    get_bucket_lifecycle::echo_expiry(headers, head.expiry.as_ref());
     upload::echo_version(headers, names::VERSION_ID, head.version_id);
     encryption_headers::echo(headers, &head.encryption, false);
     if let Some(checksum) = &head.checksum {

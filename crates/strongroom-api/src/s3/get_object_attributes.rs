@@ -125,7 +125,7 @@ fn document(asked: Asked, page: PartsPage, output: &GetObjectAttributesOutput) -
         object_parts(&mut xml, page, parts);
     }
     if asked.storage_class {
-        xml.text("StorageClass", "STANDARD");
+        xml.text("StorageClass", output.storage_class.name());
     }
     if asked.size {
         xml.number("ObjectSize", output.size);

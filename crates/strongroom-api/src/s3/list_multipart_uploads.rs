@@ -98,7 +98,7 @@ fn document(
         xml.text("UploadId", &upload.upload_id);
         listing::person(&mut xml, "Initiator", owner);
         listing::person(&mut xml, "Owner", owner);
-        xml.text("StorageClass", "STANDARD");
+        xml.text("StorageClass", upload.storage_class.name());
         xml.time("Initiated", upload.initiated_ms);
         if let Some(algorithm) = upload.checksum_algorithm {
             xml.text("ChecksumAlgorithm", checksum_headers::name(algorithm));
@@ -131,6 +131,7 @@ mod tests {
                 initiated_ms: 0,
                 checksum_algorithm: None,
                 checksum_type: None,
+                storage_class: strongroom_object::StorageClass::Standard,
             }],
             common_prefixes: vec!["p/".to_owned()],
             next: Some(("a b".to_owned(), "u".to_owned())),

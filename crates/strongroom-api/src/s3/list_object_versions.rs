@@ -2,7 +2,9 @@
 //! `GET /bucket?versions`: ListObjectVersions.
 
 use strongroom_audit::Receipt;
-use strongroom_object::{ListObjectVersions, ListObjectVersionsOutput, ListedVersion, VersionId};
+use strongroom_object::{
+    ListObjectVersions, ListObjectVersionsOutput, ListedObject, ListedVersion, VersionId,
+};
 
 use super::S3Request;
 use super::request::version_id;
@@ -23,12 +25,24 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         after_version: asked.version_id_marker,
         max_keys: asked.max_keys,
     };
-    let output = req
+    let wants_restore = listing::wants_restore_status(req)?;
+    let mut output = req
         .objects()
         .list_object_versions(req.scope(receipt), input)
         .await?;
+    if !wants_restore {
+        let objects = output.versions.iter_mut().filter_map(object_of);
+        listing::without_restore_status(objects);
+    }
     let owner = listing::canonical_id(req.caller.account_id());
     Ok(Answer::xml(document(&bucket, &asked, &output, &owner)))
+}
+
+fn object_of(version: &mut ListedVersion) -> Option<&mut ListedObject> {
+    match version {
+        ListedVersion::Object { object, .. } => Some(object),
+        ListedVersion::DeleteMarker { .. } => None,
+    }
 }
 
 /// The parameters.
@@ -124,7 +138,8 @@ fn entry(xml: &mut Xml, version: &ListedVersion, url: bool, owner: &str) {
             }
             xml.number("Size", object.size);
             listing::person(xml, "Owner", owner);
-            xml.text("StorageClass", "STANDARD");
+            xml.text("StorageClass", object.storage_class.name());
+            listing::restore_status(xml, object);
             xml.close();
         }
         ListedVersion::DeleteMarker {
@@ -146,8 +161,6 @@ fn entry(xml: &mut Xml, version: &ListedVersion, url: bool, owner: &str) {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_object::ListedObject;
-
     use super::*;
 
     fn parse(raw: &str) -> Result<Asked, S3Error> {
@@ -176,6 +189,8 @@ mod tests {
                         size: 7,
                         last_modified_ms: 0,
                         checksum: None,
+                        storage_class: strongroom_object::StorageClass::Standard,
+                        restore: None,
                     },
                 },
             ],

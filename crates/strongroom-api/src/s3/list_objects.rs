@@ -21,10 +21,14 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         after: Some(asked.marker.clone()).filter(|marker| !marker.is_empty()),
         max_keys: asked.max_keys,
     };
-    let output = req
+    let wants_restore = listing::wants_restore_status(req)?;
+    let mut output = req
         .objects()
         .list_objects(req.scope(receipt), input)
         .await?;
+    if !wants_restore {
+        listing::without_restore_status(output.objects.iter_mut());
+    }
     let owner = listing::canonical_id(req.caller.account_id());
     Ok(Answer::xml(document(&bucket, &asked, &output, &owner)))
 }
@@ -94,6 +98,8 @@ mod tests {
                 size: 65_536,
                 last_modified_ms: 1_700_000_000_999,
                 checksum: Some((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject)),
+                storage_class: strongroom_object::StorageClass::Standard,
+                restore: None,
             }],
             common_prefixes: vec!["p/".to_owned()],
             next_after: next_after.map(str::to_owned),

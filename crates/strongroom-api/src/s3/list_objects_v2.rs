@@ -21,10 +21,14 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         after: asked.after.clone(),
         max_keys: asked.max_keys,
     };
-    let output = req
+    let wants_restore = listing::wants_restore_status(req)?;
+    let mut output = req
         .objects()
         .list_objects(req.scope(receipt), input)
         .await?;
+    if !wants_restore {
+        listing::without_restore_status(output.objects.iter_mut());
+    }
     let owner = asked
         .fetch_owner
         .then(|| listing::canonical_id(req.caller.account_id()));
@@ -156,6 +160,8 @@ mod tests {
                 size: 0,
                 last_modified_ms: 0,
                 checksum: None,
+                storage_class: strongroom_object::StorageClass::Standard,
+                restore: None,
             }],
             common_prefixes: vec!["p/".to_owned()],
             next_after: Some("p/".to_owned()),

@@ -6,7 +6,7 @@ use strongroom_audit::Receipt;
 use strongroom_object::{Action, ListParts, ListPartsOutput};
 
 use super::encryption_headers::{self, Trio};
-use super::{S3Request, checksum_headers, listing, upload};
+use super::{S3Request, checksum_headers, get_bucket_lifecycle, listing, upload};
 use crate::error::S3Error;
 use crate::query::Query;
 use crate::response::Answer;
@@ -25,13 +25,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     };
     let output = req.objects().list_parts(req.scope(receipt), input).await?;
     let owner = listing::canonical_id(req.caller.account_id());
-    Ok(Answer::xml(document(
-        req.bucket()?,
-        req.object_key()?,
-        &asked,
-        &output,
-        &owner,
-    )))
+    let document = document(req.bucket()?, req.object_key()?, &asked, &output, &owner);
+    let mut answer = Answer::xml(document);
+    get_bucket_lifecycle::echo_abort(answer.response.headers_mut(), output.abort.as_ref());
+    Ok(answer)
 }
 
 /// The parameters.
@@ -84,7 +81,7 @@ fn document(
     xml.text("UploadId", &asked.upload_id);
     listing::person(&mut xml, "Initiator", owner);
     listing::person(&mut xml, "Owner", owner);
-    xml.text("StorageClass", "STANDARD");
+    xml.text("StorageClass", output.storage_class.name());
     xml.number("PartNumberMarker", asked.marker);
     let last = output
         .parts
@@ -147,6 +144,8 @@ mod tests {
             next_marker: None,
             checksum_algorithm: Some(ChecksumAlgorithm::Crc32),
             checksum_type: Some(ChecksumType::Composite),
+            storage_class: strongroom_object::StorageClass::Standard,
+            abort: None,
         };
         let asked = parse("uploadId=u&max-parts=5&part-number-marker=6").unwrap();
         let text = document("b", "k", &asked, &output, "id");

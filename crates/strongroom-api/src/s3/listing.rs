@@ -5,9 +5,9 @@
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use strongroom_object::ListedObject;
+use strongroom_object::{ListedObject, RestoreStatus};
 
-use super::checksum_headers;
+use super::{S3Request, checksum_headers, names};
 use crate::error::S3Error;
 use crate::query::Query;
 use crate::xml::Xml;
@@ -86,7 +86,44 @@ pub(crate) fn contents(xml: &mut Xml, object: &ListedObject, url: bool, owner: O
     if let Some(id) = owner {
         person(xml, "Owner", id);
     }
-    xml.text("StorageClass", "STANDARD");
+    xml.text("StorageClass", object.storage_class.name());
+    restore_status(xml, object);
+    xml.close();
+}
+
+/// Whether `x-amz-optional-object-attributes: RestoreStatus` was sent.
+pub(crate) fn wants_restore_status(req: &S3Request) -> Result<bool, S3Error> {
+    match req.header(&names::OPTIONAL_ATTRIBUTES)? {
+        None => Ok(false),
+        Some("RestoreStatus") => Ok(true),
+        Some(other) => Err(S3Error::invalid_argument(
+            "Invalid attribute name specified.",
+            names::OPTIONAL_ATTRIBUTES.as_str(),
+            other,
+        )),
+    }
+}
+
+/// Takes what was not asked for out of a listing.
+pub(crate) fn without_restore_status<'o>(objects: impl Iterator<Item = &'o mut ListedObject>) {
+    for object in objects {
+        object.restore = None;
+    }
+}
+
+/// The `RestoreStatus` element of an archived object that is or was restored.
+pub(crate) fn restore_status(xml: &mut Xml, object: &ListedObject) {
+    let Some(status) = object.restore else {
+        return;
+    };
+    xml.open("RestoreStatus");
+    match status {
+        RestoreStatus::Ongoing => xml.boolean("IsRestoreInProgress", true),
+        RestoreStatus::Until(expires_ms) => {
+            xml.boolean("IsRestoreInProgress", false);
+            xml.time("RestoreExpiryDate", expires_ms);
+        }
+    }
     xml.close();
 }
 

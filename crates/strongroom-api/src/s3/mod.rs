@@ -24,15 +24,18 @@ mod create_bucket;
 mod create_multipart_upload;
 mod delete_bucket;
 mod delete_bucket_encryption;
+mod delete_bucket_lifecycle;
 mod delete_object;
 mod delete_objects;
 mod get_bucket_encryption;
+mod get_bucket_lifecycle;
 mod get_bucket_location;
 mod get_bucket_versioning;
 mod get_object;
 mod get_object_attributes;
 mod head_bucket;
 mod head_object;
+mod lifecycle_document;
 mod list_buckets;
 mod list_multipart_uploads;
 mod list_object_versions;
@@ -41,8 +44,10 @@ mod list_objects_v2;
 mod list_parts;
 mod listing;
 mod put_bucket_encryption;
+mod put_bucket_lifecycle;
 mod put_bucket_versioning;
 mod put_object;
+mod restore_object;
 mod update_object_encryption;
 mod upload;
 mod upload_part;
@@ -69,9 +74,11 @@ pub(crate) async fn handle(
         Operation::CreateMultipartUpload => create_multipart_upload::handle(req, receipt).await,
         Operation::DeleteBucket => delete_bucket::handle(req, receipt).await,
         Operation::DeleteBucketEncryption => delete_bucket_encryption::handle(req, receipt).await,
+        Operation::DeleteBucketLifecycle => delete_bucket_lifecycle::handle(req, receipt).await,
         Operation::DeleteObject => delete_object::handle(req, receipt).await,
         Operation::DeleteObjects => delete_objects::handle(req, receipt).await,
         Operation::GetBucketEncryption => get_bucket_encryption::handle(req, receipt).await,
+        Operation::GetBucketLifecycle => get_bucket_lifecycle::handle(req, receipt).await,
         Operation::GetBucketLocation => get_bucket_location::handle(req, receipt).await,
         Operation::GetBucketVersioning => get_bucket_versioning::handle(req, receipt).await,
         Operation::GetObject => get_object::handle(req, receipt).await,
@@ -86,8 +93,10 @@ pub(crate) async fn handle(
         Operation::ListParts => list_parts::handle(req, receipt).await,
         Operation::PostObject => post_object::handle(req, receipt).await,
         Operation::PutBucketEncryption => put_bucket_encryption::handle(req, receipt).await,
+        Operation::PutBucketLifecycle => put_bucket_lifecycle::handle(req, receipt).await,
         Operation::PutBucketVersioning => put_bucket_versioning::handle(req, receipt).await,
         Operation::PutObject => put_object::handle(req, receipt).await,
+        Operation::RestoreObject => restore_object::handle(req, receipt).await,
         Operation::UpdateObjectEncryption => update_object_encryption::handle(req, receipt).await,
         Operation::UploadPart => upload_part::handle(req, receipt).await,
         Operation::UploadPartCopy => upload_part_copy::handle(req, receipt).await,
@@ -102,4 +111,6 @@ pub(crate) fn fuzz_documents(body: &[u8]) {
     delete_objects::fuzz(body);
     complete_multipart_upload::fuzz(body);
     update_object_encryption::fuzz(body);
+    restore_object::fuzz(body);
+    lifecycle_document::fuzz(body);
 }

@@ -29,6 +29,12 @@ names! {
     METADATA_DIRECTIVE = "x-amz-metadata-directive";
     TAGGING_DIRECTIVE = "x-amz-tagging-directive";
     STORAGE_CLASS = "x-amz-storage-class";
+    RESTORE = "x-amz-restore";
+    EXPIRATION = "x-amz-expiration";
+    ABORT_DATE = "x-amz-abort-date";
+    ABORT_RULE_ID = "x-amz-abort-rule-id";
+    TRANSITION_MINIMUM = "x-amz-transition-default-minimum-object-size";
+    OPTIONAL_ATTRIBUTES = "x-amz-optional-object-attributes";
     ACL = "x-amz-acl";
     TAGGING = "x-amz-tagging";
     OBJECT_LOCK_MODE = "x-amz-object-lock-mode";

@@ -4,11 +4,14 @@
 
 use http::{HeaderValue, header};
 use strongroom_kms::Error as KmsError;
-use strongroom_object::{ChecksumAlgorithm, Error as ObjectError, VersionId};
+use strongroom_object::{
+    ChecksumAlgorithm, Error as ObjectError, LifecycleFault, StorageClass, VersionId,
+};
 
 use super::{checksum_headers, names};
 use crate::error::{S3Code, S3Error};
 use crate::timestamp::http_date;
+use crate::xml::Malformed;
 
 impl From<ObjectError> for S3Error {
     #[expect(
@@ -44,6 +47,21 @@ impl From<ObjectError> for S3Error {
             E::CopySourceIsDeleteMarker => S3Error::invalid_request(
                 "The source of a copy request may not specifically refer to a delete marker by version id.",
             ),
+            E::Archived { class, copy_source } => archived(class, copy_source),
+            E::RestoreNotAllowed => S3Error::new(
+                S3Code::InvalidObjectState,
+                "Restore is not allowed for the object's current storage class",
+            ),
+            E::RestoreInProgress => code(S3Code::RestoreAlreadyInProgress),
+            E::RestoreTierUnsupported { tier } => S3Error::invalid_argument(
+                "Retrieval option is not supported by this storage class",
+                "Tier",
+                tier.name(),
+            ),
+            E::NoLifecycle { bucket } => {
+                code(S3Code::NoSuchLifecycleConfiguration).with("BucketName", bucket)
+            }
+            E::InvalidLifecycle(fault) => invalid_lifecycle(fault),
             E::KeyTooLong { size_bytes } => code(S3Code::KeyTooLong)
                 .with("Size", size_bytes.to_string())
                 .with("MaxSizeAllowed", "1024"),
@@ -241,6 +259,24 @@ pub(crate) fn entity_too_large(proposed_size: u64, max_size: u64) -> S3Error {
     S3Error::from_code(S3Code::EntityTooLarge)
         .with("ProposedSize", proposed_size.to_string())
         .with("MaxSizeAllowed", max_size.to_string())
+}
+
+fn invalid_lifecycle(fault: LifecycleFault) -> S3Error {
+    match fault {
+        LifecycleFault::Malformed(what) => Malformed(what).into(),
+        LifecycleFault::Argument(message) => S3Error::new(S3Code::InvalidArgument, message),
+        LifecycleFault::Request(message) => S3Error::invalid_request(message),
+    }
+}
+
+/// An archived object is there, and cannot be read before it is restored.
+fn archived(class: StorageClass, copy_source: bool) -> S3Error {
+    let message = if copy_source {
+        "Operation is not valid for the source object's storage class"
+    } else {
+        S3Code::InvalidObjectState.default_message()
+    };
+    S3Error::new(S3Code::InvalidObjectState, message).with("StorageClass", class.name())
 }
 
 fn not_modified(etag: &str, last_modified_ms: u64) -> S3Error {

@@ -21,9 +21,11 @@ pub(crate) enum Operation {
     CreateMultipartUpload,
     DeleteBucket,
     DeleteBucketEncryption,
+    DeleteBucketLifecycle,
     DeleteObject,
     DeleteObjects,
     GetBucketEncryption,
+    GetBucketLifecycle,
     GetBucketLocation,
     GetBucketVersioning,
     GetObject,
@@ -38,8 +40,10 @@ pub(crate) enum Operation {
     ListParts,
     PostObject,
     PutBucketEncryption,
+    PutBucketLifecycle,
     PutBucketVersioning,
     PutObject,
+    RestoreObject,
     UpdateObjectEncryption,
     UploadPart,
     UploadPartCopy,
@@ -82,6 +86,7 @@ impl Operation {
         let query = route.query;
         match *route.method {
             Method::GET if query.has("encryption") => Ok(Self::GetBucketEncryption),
+            Method::GET if query.has("lifecycle") => Ok(Self::GetBucketLifecycle),
             Method::GET if query.has("location") => Ok(Self::GetBucketLocation),
             Method::GET if query.has("uploads") => Ok(Self::ListMultipartUploads),
             Method::GET if query.has("versioning") => Ok(Self::GetBucketVersioning),
@@ -97,9 +102,11 @@ impl Operation {
             },
             Method::HEAD => Ok(Self::HeadBucket),
             Method::PUT if query.has("encryption") => Ok(Self::PutBucketEncryption),
+            Method::PUT if query.has("lifecycle") => Ok(Self::PutBucketLifecycle),
             Method::PUT if query.has("versioning") => Ok(Self::PutBucketVersioning),
             Method::PUT => Ok(Self::CreateBucket),
             Method::DELETE if query.has("encryption") => Ok(Self::DeleteBucketEncryption),
+            Method::DELETE if query.has("lifecycle") => Ok(Self::DeleteBucketLifecycle),
             Method::DELETE => Ok(Self::DeleteBucket),
             Method::POST if query.has("delete") => Ok(Self::DeleteObjects),
             // A form: whether it is one is not for the route to say.
@@ -127,6 +134,7 @@ impl Operation {
             }
             Method::POST if query.has("uploads") => Ok(Self::CreateMultipartUpload),
             Method::POST if query.has("uploadId") => Ok(Self::CompleteMultipartUpload),
+            Method::POST if query.has("restore") => Ok(Self::RestoreObject),
             Method::POST => Err(S3Error::not_implemented(
                 "POST to an object without a known sub-resource",
             )),
@@ -162,6 +170,9 @@ impl Operation {
             Self::DeleteBucketEncryption
             | Self::GetBucketEncryption
             | Self::PutBucketEncryption => &["encryption"],
+            Self::DeleteBucketLifecycle | Self::GetBucketLifecycle | Self::PutBucketLifecycle => {
+                &["lifecycle"]
+            }
             Self::GetBucketLocation => &["location"],
             Self::GetBucketVersioning | Self::PutBucketVersioning => &["versioning"],
             Self::ListObjectVersions => &[
@@ -216,6 +227,7 @@ impl Operation {
                 "part-number-marker",
                 "encoding-type",
             ],
+            Self::RestoreObject => &["restore", "versionId"],
             Self::UpdateObjectEncryption => &["encryption", "versionId"],
             Self::UploadPart | Self::UploadPartCopy => &["partNumber", "uploadId"],
         }
@@ -231,9 +243,11 @@ impl Operation {
             Self::CreateMultipartUpload => "CreateMultipartUpload",
             Self::DeleteBucket => "DeleteBucket",
             Self::DeleteBucketEncryption => "DeleteBucketEncryption",
+            Self::DeleteBucketLifecycle => "DeleteBucketLifecycle",
             Self::DeleteObject => "DeleteObject",
             Self::DeleteObjects => "DeleteObjects",
             Self::GetBucketEncryption => "GetBucketEncryption",
+            Self::GetBucketLifecycle => "GetBucketLifecycle",
             Self::GetBucketLocation => "GetBucketLocation",
             Self::GetBucketVersioning => "GetBucketVersioning",
             Self::GetObject => "GetObject",
@@ -247,8 +261,10 @@ impl Operation {
             Self::ListParts => "ListParts",
             Self::PostObject => "PostObject",
             Self::PutBucketEncryption => "PutBucketEncryption",
+            Self::PutBucketLifecycle => "PutBucketLifecycle",
             Self::PutBucketVersioning => "PutBucketVersioning",
             Self::PutObject => "PutObject",
+            Self::RestoreObject => "RestoreObject",
             Self::UpdateObjectEncryption => "UpdateObjectEncryption",
             Self::UploadPart => "UploadPart",
             Self::UploadPartCopy => "UploadPartCopy",
@@ -259,6 +275,7 @@ impl Operation {
     pub(crate) fn read_only(self) -> bool {
         match self {
             Self::GetBucketEncryption
+            | Self::GetBucketLifecycle
             | Self::GetBucketLocation
             | Self::GetBucketVersioning
             | Self::GetObject
@@ -278,12 +295,15 @@ impl Operation {
             | Self::CreateMultipartUpload
             | Self::DeleteBucket
             | Self::DeleteBucketEncryption
+            | Self::DeleteBucketLifecycle
             | Self::DeleteObject
             | Self::DeleteObjects
             | Self::PostObject
             | Self::PutBucketEncryption
+            | Self::PutBucketLifecycle
             | Self::PutBucketVersioning
             | Self::PutObject
+            | Self::RestoreObject
             | Self::UpdateObjectEncryption
             | Self::UploadPart
             | Self::UploadPartCopy => false,
@@ -296,11 +316,14 @@ impl Operation {
             Self::CreateBucket
             | Self::DeleteBucket
             | Self::DeleteBucketEncryption
+            | Self::DeleteBucketLifecycle
             | Self::GetBucketEncryption
+            | Self::GetBucketLifecycle
             | Self::GetBucketLocation
             | Self::GetBucketVersioning
             | Self::ListBuckets
             | Self::PutBucketEncryption
+            | Self::PutBucketLifecycle
             | Self::PutBucketVersioning => Category::Management,
             Self::AbortMultipartUpload
             | Self::CompleteMultipartUpload
@@ -319,6 +342,7 @@ impl Operation {
             | Self::ListParts
             | Self::PostObject
             | Self::PutObject
+            | Self::RestoreObject
             | Self::UpdateObjectEncryption
             | Self::UploadPart
             | Self::UploadPartCopy => Category::Data,
@@ -374,6 +398,15 @@ mod tests {
             (Method::GET, "/b?encryption", O::GetBucketEncryption),
             (Method::PUT, "/b?encryption=", O::PutBucketEncryption),
             (Method::DELETE, "/b?encryption", O::DeleteBucketEncryption),
+            (Method::GET, "/b?lifecycle", O::GetBucketLifecycle),
+            (Method::PUT, "/b?lifecycle=", O::PutBucketLifecycle),
+            (Method::DELETE, "/b?lifecycle", O::DeleteBucketLifecycle),
+            (Method::POST, "/b/k?restore", O::RestoreObject),
+            (
+                Method::POST,
+                "/b/k?restore=&versionId=null",
+                O::RestoreObject,
+            ),
             (Method::GET, "/b?uploads&prefix=a", O::ListMultipartUploads),
             (Method::GET, "/b?versioning", O::GetBucketVersioning),
             (Method::PUT, "/b?versioning=", O::PutBucketVersioning),
@@ -492,6 +525,13 @@ mod tests {
                                 "/b",
                                 "" | "=" | "=x"
                             ) | ("versions", &Method::GET, "/b", "" | "=" | "=x")
+                                | (
+                                    "lifecycle",
+                                    &(Method::GET | Method::PUT | Method::DELETE),
+                                    "/b",
+                                    "" | "=" | "=x"
+                                )
+                                | ("restore", &Method::POST, "/b/k", "" | "=" | "=x")
                         );
                         if known || (own && ["", "=", "=x"].contains(&form)) {
                             continue;
@@ -533,6 +573,15 @@ mod tests {
             (Method::PUT, "/b/k?versionId=x"),
             (Method::PUT, "/b?location"),
             (Method::DELETE, "/b?versioning"),
+            (Method::POST, "/b?lifecycle&delete"),
+            (Method::PUT, "/b?lifecycle&versioning"),
+            (Method::DELETE, "/b?lifecycle&encryption"),
+            (Method::GET, "/b?lifecycle&prefix=a"),
+            (Method::PUT, "/b/k?lifecycle"),
+            (Method::POST, "/b?restore"),
+            (Method::PUT, "/b/k?restore"),
+            (Method::POST, "/b/k?restore&uploadId=u"),
+            (Method::POST, "/b/k?restore&select"),
             (Method::DELETE, "/b?versions"),
             (Method::PUT, "/b?versions"),
             (Method::PUT, "/b/k?versioning"),

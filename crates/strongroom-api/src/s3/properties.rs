@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use strongroom_object::Properties;
+use strongroom_object::{Properties, StorageClass};
 
 use super::request::header_text;
 use super::{S3Request, names};
@@ -23,6 +23,11 @@ pub(crate) fn from_headers(req: &S3Request) -> Result<Properties, S3Error> {
 /// Refuses headers of writes that this server cannot honour: they are never ignored.
 pub(crate) fn refuse_unsupported(req: &S3Request) -> Result<(), S3Error> {
     refuse(&req.headers)
+}
+
+/// The storage class of a new object, where one is asked for.
+pub(crate) fn storage_class(req: &S3Request) -> Result<Option<StorageClass>, S3Error> {
+    class(&req.headers)
 }
 
 fn parse(headers: &HeaderMap) -> Result<Properties, S3Error> {
@@ -150,14 +155,6 @@ pub(crate) fn echo(headers: &mut HeaderMap, properties: &Properties) {
 }
 
 fn refuse(headers: &HeaderMap) -> Result<(), S3Error> {
-    if let Some(class) = headers.get(names::STORAGE_CLASS)
-        && class != "STANDARD"
-    {
-        return Err(S3Error::from_code(S3Code::InvalidStorageClass).with(
-            "StorageClassRequested",
-            String::from_utf8_lossy(class.as_bytes()),
-        ));
-    }
     if let Some(acl) = headers.get(names::ACL)
         && acl != "private"
         && acl != "bucket-owner-full-control"
@@ -189,6 +186,21 @@ fn refuse(headers: &HeaderMap) -> Result<(), S3Error> {
         Some(name) => Err(not_implemented(name)),
         None => Ok(()),
     }
+}
+
+/// The storage class that is asked for. What S3 has and this server has not is refused: a class
+/// is a promise.
+fn class(headers: &HeaderMap) -> Result<Option<StorageClass>, S3Error> {
+    let Some(asked) = headers.get(names::STORAGE_CLASS) else {
+        return Ok(None);
+    };
+    let known = asked.to_str().ok().and_then(StorageClass::parse);
+    known.map(Some).ok_or_else(|| {
+        S3Error::from_code(S3Code::InvalidStorageClass).with(
+            "StorageClassRequested",
+            String::from_utf8_lossy(asked.as_bytes()),
+        )
+    })
 }
 
 fn not_implemented(name: &HeaderName) -> S3Error {
@@ -279,20 +291,51 @@ mod tests {
             let error = refuse(&headers(&[(name, value.as_bytes())])).unwrap_err();
             assert_eq!(error.code, S3Code::NotImplemented, "{name}: {value}");
         }
-        for class in ["GLACIER", "standard", "", "STANDARD_IA"] {
-            let error = refuse(&headers(&[("x-amz-storage-class", class.as_bytes())])).unwrap_err();
-            assert_eq!(error.code, S3Code::InvalidStorageClass, "{class}");
-        }
         for (name, value) in [
             ("x-amz-acl", "private"),
             ("x-amz-acl", "bucket-owner-full-control"),
-            ("x-amz-storage-class", "STANDARD"),
             ("x-amz-tagging-directive", "COPY"),
             ("x-amz-tagging-directive", "REPLACE"),
         ] {
             assert!(
                 refuse(&headers(&[(name, value.as_bytes())])).is_ok(),
                 "{name}: {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn storage_classes_are_those_that_are_kept() {
+        assert_eq!(class(&HeaderMap::new()).unwrap(), None);
+        for name in [
+            "STANDARD",
+            "STANDARD_IA",
+            "ONEZONE_IA",
+            "GLACIER",
+            "DEEP_ARCHIVE",
+        ] {
+            let asked = class(&headers(&[("x-amz-storage-class", name.as_bytes())])).unwrap();
+            assert_eq!(asked.map(StorageClass::name), Some(name));
+        }
+        for name in [
+            "",
+            "standard",
+            "Glacier",
+            " STANDARD",
+            "STANDARD,GLACIER",
+            "REDUCED_REDUNDANCY",
+            "INTELLIGENT_TIERING",
+            "GLACIER_IR",
+            "EXPRESS_ONEZONE",
+            "OUTPOSTS",
+            "SNOW",
+            "\u{e9}",
+        ] {
+            let asked = class(&headers(&[("x-amz-storage-class", name.as_bytes())]));
+            assert_eq!(
+                asked.unwrap_err().code,
+                S3Code::InvalidStorageClass,
+                "{name}"
             );
         }
     }

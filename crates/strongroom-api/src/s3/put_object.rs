@@ -9,7 +9,8 @@ use strongroom_audit::Receipt;
 use strongroom_object::{Action, EncryptionRequest, PutObject};
 
 use super::{
-    S3Request, checksum_headers, conditions, encryption_headers, names, properties, upload,
+    S3Request, checksum_headers, conditions, encryption_headers, get_bucket_lifecycle, names,
+    properties, upload,
 };
 use crate::error::S3Error;
 use crate::response::Answer;
@@ -25,6 +26,7 @@ pub(super) async fn store(req: &mut S3Request, receipt: &Receipt) -> Result<Answ
     let encryption = encryption_headers::for_write(req)?;
     let by_default = matches!(encryption, EncryptionRequest::Default);
     let properties = properties::from_headers(req)?;
+    let storage_class = properties::storage_class(req)?.unwrap_or_default();
     let conditions = conditions::write(req)?;
     let checksum = checksum_headers::request(req)?;
     let (body, content_length) = req.take_streaming_body()?;
@@ -33,6 +35,7 @@ pub(super) async fn store(req: &mut S3Request, receipt: &Receipt) -> Result<Answ
         object_key: req.object_key()?.to_owned(),
         properties,
         encryption,
+        storage_class,
         conditions,
         content_length,
         checksum,
@@ -50,6 +53,7 @@ pub(super) async fn store(req: &mut S3Request, receipt: &Receipt) -> Result<Answ
     }
     upload::echo_version(headers, names::VERSION_ID, output.version_id);
     encryption_headers::echo(headers, &output.encryption, true);
+    get_bucket_lifecycle::echo_expiry(headers, output.expiry.as_ref());
     if let Some(checksum) = &output.checksum {
         checksum_headers::echo(headers, checksum);
     }

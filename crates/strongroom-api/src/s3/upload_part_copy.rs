@@ -108,6 +108,7 @@ mod tests {
             checksum: None,
             version_id: None,
             source_version_id: None,
+            expiry: None,
         };
         let text = String::from_utf8(document(&output).to_vec()).unwrap();
         assert!(text.ends_with(

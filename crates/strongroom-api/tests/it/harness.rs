@@ -86,6 +86,8 @@ pub async fn house() -> House {
         region: region.clone(),
         account_id: account_id.clone(),
         compat: Compat::default(),
+        day_ms: strongroom_object::DAY_MS,
+        restore_delays: strongroom_object::RestoreDelays::default(),
     };
     let objects = Objects::open(&store, &kms, Arc::clone(&clock), options)
         .await

@@ -22,6 +22,7 @@ mod encryption;
 mod harness;
 mod kms;
 mod kms_cryptography;
+mod lifecycle;
 mod listings;
 mod multipart;
 mod objects;

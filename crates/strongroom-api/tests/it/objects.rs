@@ -327,7 +327,11 @@ async fn headers_that_cannot_be_honoured_are_refused() {
     let house = house().await;
     house.bucket("bucket").await;
     for (name, value, code) in [
-        ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"),
+        (
+            "x-amz-storage-class",
+            "REDUCED_REDUNDANCY",
+            "InvalidStorageClass",
+        ),
         ("x-amz-acl", "public-read", "NotImplemented"),
         ("x-amz-tagging", "a=b", "NotImplemented"),
         ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),

@@ -45,7 +45,7 @@ impl User {
         self.sign(house.call(method, target))
     }
 
-    async fn does(self, house: &House, method: &str, target: &str) -> Reply {
+    pub(crate) async fn does(self, house: &House, method: &str, target: &str) -> Reply {
         self.call(house, method, target).send().await
     }
 }
@@ -61,12 +61,12 @@ fn facts() -> strongroom_audit::RequestFacts {
     }
 }
 
-fn allow(actions: &Value, resources: &Value) -> Value {
+pub(crate) fn allow(actions: &Value, resources: &Value) -> Value {
     json!({ "Effect": "Allow", "Action": actions, "Resource": resources })
 }
 
 #[track_caller]
-fn forbidden(reply: &Reply, action: &str) {
+pub(crate) fn forbidden(reply: &Reply, action: &str) {
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.text());
     let text = reply.text();
     assert!(text.contains("<Code>AccessDenied</Code>"), "{text}");

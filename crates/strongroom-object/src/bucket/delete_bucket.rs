@@ -7,7 +7,7 @@ use crate::authorize::Action;
 use crate::error::Error;
 use crate::model::Scope;
 use crate::objects::Objects;
-use crate::table_key::{BUCKET_ENCRYPTION, BUCKETS, UPLOADS, VERSIONS, prefix_end};
+use crate::table_key::{BUCKET_ENCRYPTION, BUCKETS, LIFECYCLE, UPLOADS, VERSIONS, prefix_end};
 use crate::version::bucket_unchanged;
 
 impl Objects {
@@ -33,10 +33,17 @@ impl Objects {
                     table: BUCKET_ENCRYPTION,
                     key: bucket.uid().to_vec(),
                 },
+                Write::Delete {
+                    table: LIFECYCLE,
+                    key: bucket.uid().to_vec(),
+                },
             ],
         };
         match self.tables().commit(batch).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.lifecycle().forget(bucket.uid());
+                Ok(())
+            }
             Err(CommitError::Precondition { index: 0, .. }) => match self.same_bucket(&bucket) {
                 Ok(_) => Err(Error::ConditionalConflict),
                 Err(_) => Err(Error::NoSuchBucket {

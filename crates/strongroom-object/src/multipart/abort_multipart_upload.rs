@@ -3,10 +3,10 @@
 
 use strongroom_store::CommitError;
 
-use crate::authorize::Action;
+use crate::authorize::{Action, Permit};
 use crate::error::Error;
 use crate::model::{ObjectName, PART_NUMBER_MAX, Scope};
-use crate::objects::Objects;
+use crate::objects::{Bucket, Objects};
 use crate::version::remove_body;
 
 /// How often the abort is tried again while parts still come in.
@@ -24,8 +24,20 @@ impl Objects {
         ObjectName::parse(object_key)?;
         let bucket = self.bucket(bucket)?;
         let permit = bucket.authorize_object(scope, Action::AbortMultipartUpload, object_key)?;
+        self.abort_upload(&permit, &bucket, object_key, upload_id)
+            .await
+    }
+
+    /// The same, permitted otherwise.
+    pub(crate) async fn abort_upload(
+        &self,
+        permit: &Permit,
+        bucket: &Bucket,
+        object_key: &str,
+        upload_id: &str,
+    ) -> Result<(), Error> {
         for _ in 0..COMMIT_TRIES_MAX {
-            let upload = self.find_upload(&permit, &bucket, object_key, upload_id)?;
+            let upload = self.find_upload(permit, bucket, object_key, upload_id)?;
             let parts = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
             let mut batch = upload.removal(&parts);
             batch

@@ -162,8 +162,11 @@ impl Objects {
             body: None,
             null_version: false,
             null_at: None,
+            class: upload.row.class,
+            restore: None,
         };
         let seal = |row: &mut VersionRow| self.rewrap(bucket, name, upload, opened, row, &parts);
+        let expiry = self.expiry(bucket, name, size, row.created_ms);
         let etag = row.etag.clone();
         let encryption = match opened {
             Some((key, _)) => key.encryption()?,
@@ -186,6 +189,7 @@ impl Objects {
             size,
             encryption,
             checksum,
+            expiry,
         })
     }
 

@@ -8,11 +8,13 @@ use super::upload::{lasting_conditions, upload_id};
 use crate::authorize::Action;
 use crate::encryption;
 use crate::error::Error;
+use crate::lifecycle::ObjectExpiry;
 use crate::model::{
     ChecksumAlgorithm, ChecksumType, Encryption, EncryptionRequest, ObjectName, Properties, Scope,
 };
 use crate::objects::{Objects, random_uid};
 use crate::rows::{self, UploadRow};
+use crate::storage_class::StorageClass;
 use crate::table_key::{self, UPLOADS};
 use crate::version::bucket_unchanged;
 
@@ -27,6 +29,8 @@ pub struct CreateMultipartUpload {
     pub properties: Properties,
     /// Encryption asked for.
     pub encryption: EncryptionRequest,
+    /// Class of the object to be.
+    pub storage_class: StorageClass,
     /// Checksum algorithm of the parts.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// What the object's checksum will cover.
@@ -44,6 +48,8 @@ pub struct CreateMultipartUploadOutput {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// As fixed.
     pub checksum_type: Option<ChecksumType>,
+    /// When a rule aborts it.
+    pub abort: Option<ObjectExpiry>,
 }
 
 impl Objects {
@@ -75,6 +81,7 @@ impl Objects {
             composite: checksum_type == Some(ChecksumType::Composite),
             completion_key,
             conditions: lasting_conditions(scope.caller.conditions()),
+            class: input.storage_class,
         };
         let bind = encryption::bind_upload(
             self,
@@ -119,6 +126,7 @@ impl Objects {
             encryption: wrap_key.encryption()?,
             checksum_algorithm: input.checksum_algorithm,
             checksum_type,
+            abort: self.upload_expiry(&bucket, &input.object_key, row.initiated_ms),
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::model::{ChecksumAlgorithm, ChecksumType, Scope};
 use crate::objects::{Bucket, Objects};
 use crate::rows::{self, UploadRow};
+use crate::storage_class::StorageClass;
 use crate::table_key::{self, UPLOADS, name_prefix, object_prefix, prefix_end};
 
 /// Rows read from the table at a time.
@@ -44,6 +45,8 @@ pub struct ListedUpload {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// As fixed by Create.
     pub checksum_type: Option<ChecksumType>,
+    /// Class of the object to be.
+    pub storage_class: StorageClass,
 }
 
 /// A page of open uploads.
@@ -151,5 +154,6 @@ fn listed(object_key: String, row: &UploadRow) -> Result<ListedUpload, Error> {
         initiated_ms: row.initiated_ms,
         checksum_algorithm: algorithm,
         checksum_type: algorithm.map(|_| kind),
+        storage_class: row.class,
     })
 }

@@ -6,8 +6,10 @@ use strongroom_format::SseMode;
 use crate::authorize::Action;
 use crate::encryption;
 use crate::error::Error;
+use crate::lifecycle::ObjectExpiry;
 use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectName, Scope};
 use crate::objects::Objects;
+use crate::storage_class::StorageClass;
 
 /// A ListParts request.
 #[derive(Debug)]
@@ -52,6 +54,10 @@ pub struct ListPartsOutput {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// As fixed by Create.
     pub checksum_type: Option<ChecksumType>,
+    /// Class of the object to be.
+    pub storage_class: StorageClass,
+    /// When a rule aborts it.
+    pub abort: Option<ObjectExpiry>,
 }
 
 impl Objects {
@@ -108,6 +114,8 @@ impl Objects {
             parts,
             checksum_algorithm,
             checksum_type: checksum_algorithm.map(|_| upload.checksum_type()),
+            storage_class: upload.row.class,
+            abort: self.upload_expiry(&bucket, &input.object_key, upload.row.initiated_ms),
         })
     }
 }

@@ -24,6 +24,6 @@ pub use complete_multipart_upload::{CompleteMultipartUpload, CompletedPart};
 pub use create_multipart_upload::{CreateMultipartUpload, CreateMultipartUploadOutput};
 pub use list_multipart_uploads::{ListMultipartUploads, ListMultipartUploadsOutput, ListedUpload};
 pub use list_parts::{ListParts, ListPartsOutput, ListedPart};
-pub(crate) use upload::OpenUpload;
+pub(crate) use upload::{OpenUpload, upload_id};
 pub use upload_part::{UploadPart, UploadPartOutput};
 pub use upload_part_copy::UploadPartCopy;

@@ -83,6 +83,7 @@ impl Objects {
             last_modified_ms,
             encryption: wrap_key.encryption()?,
             checksum: stored.checksum,
+            expiry: None,
             version_id: None,
             source_version_id,
         })

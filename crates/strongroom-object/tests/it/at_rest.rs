@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use strongroom_object::{
     ChecksumRequest, CopyObject, CopySource, CreateMultipartUpload, EncryptionRequest, Properties,
-    PropertiesDirective, ReadConditions, UploadPart, WriteConditions,
+    PropertiesDirective, ReadConditions, StorageClass, UploadPart, WriteConditions,
 };
 use strongroom_store::drive::LocalDrive;
 
@@ -97,6 +97,8 @@ async fn copy(
         object_key: format!("{name}/copy"),
         directive: PropertiesDirective::Copy,
         encryption,
+        // An archive is sealed exactly as what is copied into it.
+        storage_class: Some(StorageClass::Glacier),
         conditions: WriteConditions::default(),
         checksum_algorithm: None,
     };
@@ -113,6 +115,7 @@ async fn multipart(house: &House, name: &str, encryption: EncryptionRequest, cus
         object_key: name.to_owned(),
         properties: marked_properties(),
         encryption,
+        storage_class: StorageClass::DeepArchive,
         checksum_algorithm: None,
         checksum_type: None,
     };

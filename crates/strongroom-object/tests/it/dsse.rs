@@ -486,6 +486,7 @@ async fn copy(house: &House, from: &str, to: &str, encryption: EncryptionRequest
         object_key: to.to_owned(),
         directive: PropertiesDirective::Copy,
         encryption,
+        storage_class: None,
         conditions: WriteConditions::default(),
         checksum_algorithm: None,
     };

@@ -28,7 +28,7 @@ use strongroom_testkit::{SimClock, SimDrive};
 
 pub(crate) const ACCOUNT: &str = "000000000000";
 pub(crate) const REGION: &str = "us-east-1";
-const NOW_MS: u64 = 1_790_000_000_000;
+pub(crate) const NOW_MS: u64 = 1_790_000_000_000;
 
 pub(crate) struct House {
     pub(crate) objects: Objects,
@@ -37,6 +37,7 @@ pub(crate) struct House {
     pub(crate) audit: Audit,
     pub(crate) caller: Caller,
     pub(crate) drive: Arc<dyn Drive>,
+    pub(crate) clock: Arc<SimClock>,
 }
 
 pub(crate) async fn house() -> House {
@@ -101,7 +102,8 @@ pub(crate) async fn house_over(
 }
 
 async fn house_in(store: Store, drive: Arc<dyn Drive>, keyring: Arc<Keyring>) -> House {
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(NOW_MS));
+    let sim_clock = Arc::new(SimClock::new(NOW_MS));
+    let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(&sim_clock);
     let options = AuditOptions {
         account_id: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
@@ -122,6 +124,8 @@ async fn house_in(store: Store, drive: Arc<dyn Drive>, keyring: Arc<Keyring>) ->
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         compat: Compat::default(),
+        day_ms: strongroom_object::DAY_MS,
+        restore_delays: strongroom_object::RestoreDelays::default(),
     };
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     House {
@@ -131,6 +135,7 @@ async fn house_in(store: Store, drive: Arc<dyn Drive>, keyring: Arc<Keyring>) ->
         audit,
         caller: caller(true),
         drive,
+        clock: sim_clock,
     }
 }
 
@@ -254,6 +259,7 @@ pub(crate) fn put_input(
         object_key: object_key.to_owned(),
         properties: Properties::default(),
         encryption,
+        storage_class: strongroom_object::StorageClass::default(),
         conditions: WriteConditions::default(),
         content_length: BodyLength::Exactly(bytes.len() as u64),
         checksum: ChecksumRequest::default(),

@@ -35,6 +35,7 @@ pub(crate) async fn create_with(
         object_key: "k".to_owned(),
         properties: Properties::default(),
         encryption,
+        storage_class: strongroom_object::StorageClass::default(),
         checksum_algorithm,
         checksum_type,
     };

@@ -28,7 +28,8 @@ fn root_key() -> RootKey {
 
 async fn rig() -> Rig {
     let drive: Arc<dyn Drive> = Arc::new(SimDrive::new(1));
-    let clock: Arc<dyn Clock> = Arc::new(SimClock::new(1_790_000_000_000));
+    let sim_clock = Arc::new(SimClock::new(1_790_000_000_000));
+    let clock: Arc<dyn Clock> = Arc::<SimClock>::clone(&sim_clock);
     let (keyring, file) = root::create(&root_key(), clock.now_ms()).unwrap();
     let keyring = Arc::new(keyring);
     let options = StoreOptions::default();
@@ -54,6 +55,8 @@ async fn rig() -> Rig {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
         compat: Compat::default(),
+        day_ms: strongroom_object::DAY_MS,
+        restore_delays: strongroom_object::RestoreDelays::default(),
     };
     let objects = Objects::open(&store, &kms, clock, options).await.unwrap();
     let house = House {
@@ -63,6 +66,7 @@ async fn rig() -> Rig {
         audit,
         caller: caller(true),
         drive,
+        clock: sim_clock,
     };
     Rig {
         house,

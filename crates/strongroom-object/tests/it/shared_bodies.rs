@@ -64,6 +64,7 @@ fn copy_input(from: (&str, &str), to: (&str, &str), encryption: EncryptionReques
         object_key: to.1.to_owned(),
         directive: PropertiesDirective::Copy,
         encryption,
+        storage_class: None,
         conditions: WriteConditions::default(),
         checksum_algorithm: None,
     }

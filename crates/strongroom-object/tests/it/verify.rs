@@ -65,6 +65,7 @@ async fn upload(house: &House, object_key: &str) -> String {
         object_key: object_key.to_owned(),
         properties: Properties::default(),
         encryption: EncryptionRequest::S3,
+        storage_class: strongroom_object::StorageClass::default(),
         checksum_algorithm: None,
         checksum_type: None,
     };

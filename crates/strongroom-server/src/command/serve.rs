@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use strongroom_memory::Protection;
-use strongroom_object::Compat;
+use strongroom_object::{Compat, DAY_MS};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -21,7 +21,7 @@ use crate::root_key::Periods;
 use crate::root_key::source::RootSource;
 use crate::start::Rooms;
 use crate::tls::{self, CurrentCertificate};
-use crate::{admin, logs, output, swap};
+use crate::{admin, lifecycle, logs, output, swap};
 
 pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let ports = Ports::bind(&config).await?;
 
-    let rooms = Arc::new(Rooms::open(&config.place, config.compat).await?);
+    let rooms = Arc::new(Rooms::open(&config.place, config.answers).await?);
     config.place.data.remove_run_file()?;
     let (run, background, listeners, certificate) = match open(&config, &rooms, ports, metrics) {
         Ok(opened) => opened,
@@ -56,6 +56,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     if !finished {
         tracing::warn!("some requests were cut off");
     }
+    rooms.lifecycle.shut().await;
     for task in background {
         task.abort();
     }
@@ -110,6 +111,10 @@ fn open(
         tokio::spawn(keep_metrics_small(metrics.clone())),
         tokio::spawn(run_due(Arc::clone(rooms))),
         tokio::spawn(keep_epochs_young(Arc::clone(rooms), config.epochs)),
+        tokio::spawn(lifecycle::carry_out(
+            Arc::clone(rooms),
+            config.answers.day_ms,
+        )),
     ];
     if let Some(bound) = ports.admin {
         let (store, audit) = (rooms.store.clone(), rooms.audit.clone());
@@ -219,9 +224,14 @@ fn warn_of_risks(config: &Config) {
     for name in config::unknown_variables() {
         tracing::warn!(%name, "environment variable means nothing to this program");
     }
-    if config.compat == Compat::Ceph {
+    if config.answers.compat == Compat::Ceph {
         tracing::warn!(
             "--compat ceph: some answers are not Amazon's, and new buckets take customer keys (SSE-C)"
+        );
+    }
+    if config.answers.day_ms != DAY_MS {
+        tracing::warn!(
+            "--lifecycle-day-seconds: lifecycle rules delete objects sooner or later than they say"
         );
     }
     if let Some(http) = config.listen.http

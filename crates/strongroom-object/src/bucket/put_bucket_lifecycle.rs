@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PutBucketLifecycleConfiguration: what becomes of objects with time.
+
+use strongroom_store::{Batch, CommitError, Write};
+
+use crate::authorize::Action;
+use crate::error::Error;
+use crate::lifecycle::{LifecycleConfiguration, LifecycleRow};
+use crate::model::Scope;
+use crate::objects::Objects;
+use crate::rows;
+use crate::table_key::LIFECYCLE;
+use crate::version::bucket_unchanged;
+
+/// How often a commit is tried again after another change of the bucket came first.
+const COMMIT_TRIES_MAX: usize = 64;
+
+impl Objects {
+    /// Replace the lifecycle rules of a bucket.
+    pub async fn put_bucket_lifecycle(
+        &self,
+        scope: Scope<'_>,
+        name: &str,
+        configuration: LifecycleConfiguration,
+    ) -> Result<(), Error> {
+        self.bucket(name)?
+            .authorize(scope, Action::PutLifecycleConfiguration)?;
+        // What is remembered follows the order of commits.
+        let _changing = self.lifecycle().changing().await;
+        for _ in 0..COMMIT_TRIES_MAX {
+            let bucket = self.bucket(name)?;
+            let row = LifecycleRow {
+                bucket: name.to_owned(),
+                configuration: configuration.clone(),
+            };
+            let batch = Batch {
+                preconditions: vec![bucket_unchanged(&bucket)],
+                writes: vec![Write::Put {
+                    table: LIFECYCLE,
+                    key: bucket.uid().to_vec(),
+                    value: rows::encode(&row)?,
+                }],
+            };
+            match self.tables().commit(batch).await {
+                Ok(_) => {
+                    self.lifecycle().set(*bucket.uid(), configuration);
+                    return Ok(());
+                }
+                Err(CommitError::Precondition { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Internal("too many writers of one bucket's settings"))
+    }
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Storage classes, and archived objects from their upload to the end of their restore.
+
+use strongroom_object::{
+    Checksum, CopyObject, CopySource, CreateMultipartUpload, CustomerKey, DAY_MS,
+    EncryptionRequest, Error, GetObjectAttributes, KmsKeyArn, ListObjects, ObjectHead, Properties,
+    PropertiesDirective, ReadConditions, RestoreObject, RestoreStarted, RestoreStatus, RestoreTier,
+    StorageClass, UpdateObjectEncryption, UploadPart, WriteConditions,
+};
+
+use crate::harness::*;
+
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+
+impl House {
+    async fn put_class(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        encryption: EncryptionRequest,
+        class: StorageClass,
+    ) -> Result<Option<Checksum>, Error> {
+        let mut input = put_input("bucket", name, bytes, encryption);
+        input.storage_class = class;
+        let stored = self.objects.put_object(self.request().scope(), input).await;
+        stored.map(|stored| stored.checksum)
+    }
+
+    async fn head(&self, name: &str, key: Option<CustomerKey>) -> ObjectHead {
+        let input = get_input("bucket", name, key);
+        let head = self
+            .objects
+            .head_object(self.request().scope(), input)
+            .await;
+        head.unwrap().0
+    }
+
+    async fn restore(
+        &self,
+        name: &str,
+        days: u32,
+        tier: RestoreTier,
+    ) -> Result<RestoreStarted, Error> {
+        let input = RestoreObject {
+            bucket: "bucket".to_owned(),
+            object_key: name.to_owned(),
+            version_id: None,
+            days,
+            tier,
+        };
+        self.objects
+            .restore_object(self.request().scope(), input)
+            .await
+    }
+
+    async fn copy_class(
+        &self,
+        from: &str,
+        to: &str,
+        class: Option<StorageClass>,
+    ) -> Result<(), Error> {
+        let input = CopyObject {
+            source: CopySource {
+                bucket: "bucket".to_owned(),
+                object_key: from.to_owned(),
+                version_id: None,
+                conditions: ReadConditions::default(),
+                customer_key: None,
+            },
+            bucket: "bucket".to_owned(),
+            object_key: to.to_owned(),
+            directive: PropertiesDirective::Copy,
+            encryption: EncryptionRequest::Default,
+            storage_class: class,
+            conditions: WriteConditions::default(),
+            checksum_algorithm: None,
+        };
+        let copied = self
+            .objects
+            .copy_object(self.request().scope(), input)
+            .await;
+        copied.map(drop)
+    }
+}
+
+type Mode = (fn() -> EncryptionRequest, fn() -> Option<CustomerKey>);
+
+fn archived(result: Result<Vec<u8>, Error>, class: StorageClass) {
+    match result {
+        Err(Error::Archived { class: found, .. }) => assert_eq!(found, class),
+        other => panic!("not archived: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_class_holds_every_mode() {
+    let house = house().await;
+    house.sse_c_bucket("bucket").await;
+    let bytes = pattern(150_000);
+    let modes: [Mode; 4] = [
+        (|| EncryptionRequest::S3, || None),
+        (kms, || None),
+        (dsse, || None),
+        (
+            || EncryptionRequest::Customer(customer(3)),
+            || Some(customer(3)),
+        ),
+    ];
+    for class in StorageClass::ALL {
+        for (number, (request, key)) in modes.iter().enumerate() {
+            for (kind, bytes) in [("small", &b"small"[..]), ("big", &bytes)] {
+                let name = format!("{}/{number}/{kind}", class.name());
+                let name = name.as_str();
+                house
+                    .put_class(name, bytes, request(), class)
+                    .await
+                    .unwrap();
+                let head = house.head(name, key()).await;
+                assert_eq!((head.storage_class, head.restore), (class, None));
+                if !class.is_archive() {
+                    assert_eq!(house.get("bucket", name, key()).await.unwrap(), bytes);
+                    continue;
+                }
+                archived(house.get("bucket", name, key()).await, class);
+                // No key is needed to restore, and the right one to read.
+                let started = house.restore(name, 1, RestoreTier::Standard).await;
+                assert_eq!(started.unwrap(), RestoreStarted::Accepted);
+                archived(house.get("bucket", name, key()).await, class);
+                assert_eq!(
+                    house.head(name, key()).await.restore,
+                    Some(RestoreStatus::Ongoing)
+                );
+            }
+        }
+    }
+    house.clock.advance_ms(12 * HOUR_MS);
+    for class in [StorageClass::Glacier, StorageClass::DeepArchive] {
+        for (number, (_, key)) in modes.iter().enumerate() {
+            for (kind, bytes) in [("small", &b"small"[..]), ("big", &bytes)] {
+                let name = format!("{}/{number}/{kind}", class.name());
+                assert_eq!(
+                    house.get("bucket", &name, key()).await.unwrap(),
+                    bytes,
+                    "{name}"
+                );
+            }
+        }
+        let locked = format!("{}/3/big", class.name());
+        for wrong in [None, Some(customer(4))] {
+            assert!(house.get("bucket", &locked, wrong).await.is_err());
+        }
+    }
+    let listed = house
+        .objects
+        .list_objects(
+            house.request().scope(),
+            ListObjects {
+                bucket: "bucket".to_owned(),
+                prefix: String::new(),
+                delimiter: String::new(),
+                after: None,
+                max_keys: 1_000,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(listed.objects.len(), 40);
+    for object in listed.objects {
+        assert!(object.object_key.starts_with(object.storage_class.name()));
+        assert_eq!(object.restore.is_some(), object.storage_class.is_archive());
+    }
+}
+
+#[tokio::test]
+async fn a_restore_has_its_time_and_ends() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let class = StorageClass::Glacier;
+    house
+        .put_class("k", b"cold", EncryptionRequest::S3, class)
+        .await
+        .unwrap();
+    archived(house.get("bucket", "k", None).await, class);
+    let accepted = Ok::<_, ()>(RestoreStarted::Accepted);
+    assert_eq!(
+        house.restore("k", 2, RestoreTier::Bulk).await.map_err(drop),
+        accepted
+    );
+    // It can be hurried, and not slowed down or started again.
+    for tier in [RestoreTier::Bulk, RestoreTier::Bulk] {
+        let again = house.restore("k", 2, tier).await;
+        assert!(matches!(again, Err(Error::RestoreInProgress)));
+    }
+    house.clock.advance_ms(HOUR_MS);
+    let hurried = house.restore("k", 9, RestoreTier::Standard).await;
+    assert_eq!(hurried.unwrap(), RestoreStarted::Accepted);
+    let slower = house.restore("k", 2, RestoreTier::Standard).await;
+    assert!(matches!(slower, Err(Error::RestoreInProgress)));
+    house.clock.advance_ms(5 * HOUR_MS - 1);
+    archived(house.get("bucket", "k", None).await, class);
+    house.clock.advance_ms(1);
+    assert_eq!(house.get("bucket", "k", None).await.unwrap(), b"cold");
+    // Days are those that were asked for first, from when it would have been there.
+    let expires = |from_ms: u64, days: u64| (from_ms / DAY_MS + days + 1) * DAY_MS;
+    let until = expires(NOW_MS + 12 * HOUR_MS, 2);
+    let head = house.head("k", None).await;
+    assert_eq!(head.restore, Some(RestoreStatus::Until(until)));
+    assert_eq!(
+        head.last_modified_ms, NOW_MS,
+        "a restore is no change of the object"
+    );
+    // Asked again it counts from now, for longer or for less long.
+    let longer = house.restore("k", 30, RestoreTier::Expedited).await;
+    assert_eq!(longer.unwrap(), RestoreStarted::Extended);
+    let now = NOW_MS + 6 * HOUR_MS;
+    let until = Some(RestoreStatus::Until(expires(now, 30)));
+    assert_eq!(house.head("k", None).await.restore, until);
+    let shorter = house.restore("k", 1, RestoreTier::Bulk).await;
+    assert_eq!(shorter.unwrap(), RestoreStarted::Extended);
+    assert_eq!(house.get("bucket", "k", None).await.unwrap(), b"cold");
+    house.clock.set_ms(expires(now, 1) - 1);
+    assert_eq!(house.get("bucket", "k", None).await.unwrap(), b"cold");
+    house.clock.set_ms(expires(now, 1));
+    archived(house.get("bucket", "k", None).await, class);
+    let head = house.head("k", None).await;
+    assert_eq!((head.restore, head.storage_class), (None, class));
+    // And again from the beginning.
+    let started = house.restore("k", 1, RestoreTier::Expedited).await;
+    assert_eq!(started.unwrap(), RestoreStarted::Accepted);
+}
+
+#[tokio::test]
+async fn what_cannot_be_restored_is_refused() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    for class in [
+        StorageClass::Standard,
+        StorageClass::StandardIa,
+        StorageClass::OneZoneIa,
+    ] {
+        house
+            .put_class("warm", b"x", EncryptionRequest::S3, class)
+            .await
+            .unwrap();
+        let refused = house.restore("warm", 1, RestoreTier::Standard).await;
+        assert!(
+            matches!(refused, Err(Error::RestoreNotAllowed)),
+            "{class:?}"
+        );
+    }
+    let deep = StorageClass::DeepArchive;
+    house
+        .put_class("deep", b"x", EncryptionRequest::S3, deep)
+        .await
+        .unwrap();
+    let refused = house.restore("deep", 1, RestoreTier::Expedited).await;
+    assert!(matches!(refused, Err(Error::RestoreTierUnsupported { .. })));
+    let missing = house.restore("missing", 1, RestoreTier::Standard).await;
+    assert!(matches!(missing, Err(Error::NoSuchKey { .. })));
+    let empty = house.restore("", 1, RestoreTier::Standard).await;
+    assert!(matches!(empty, Err(Error::InvalidObjectName)));
+}
+
+#[tokio::test]
+async fn copies_say_their_own_class_and_archives_are_no_source() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let bytes = pattern(150_000);
+    let ia = StorageClass::StandardIa;
+    house
+        .put_class("ia", &bytes, EncryptionRequest::S3, ia)
+        .await
+        .unwrap();
+    house.copy_class("ia", "plain", None).await.unwrap();
+    assert_eq!(
+        house.head("plain", None).await.storage_class,
+        StorageClass::Standard
+    );
+    // A copy that stands on the same bodies has a class of its own.
+    let cold = Some(StorageClass::Glacier);
+    house.copy_class("ia", "cold", cold).await.unwrap();
+    assert_eq!(
+        house.head("cold", None).await.storage_class,
+        StorageClass::Glacier
+    );
+    assert_eq!(house.head("ia", None).await.storage_class, ia);
+    assert_eq!(house.get("bucket", "ia", None).await.unwrap(), bytes);
+    let refused = house.copy_class("cold", "x", None).await;
+    assert!(matches!(
+        refused,
+        Err(Error::Archived {
+            class: StorageClass::Glacier,
+            copy_source: true
+        })
+    ));
+    house
+        .restore("cold", 1, RestoreTier::Expedited)
+        .await
+        .unwrap();
+    assert!(house.copy_class("cold", "x", None).await.is_err());
+    house.clock.advance_ms(HOUR_MS);
+    // A restored object becomes warm by a copy onto itself.
+    house
+        .copy_class("cold", "cold", Some(StorageClass::Standard))
+        .await
+        .unwrap();
+    let head = house.head("cold", None).await;
+    assert_eq!(
+        (head.storage_class, head.restore),
+        (StorageClass::Standard, None)
+    );
+    assert_eq!(house.get("bucket", "cold", None).await.unwrap(), bytes);
+    // The class alone is enough of a change, as S3 has it, also if it is the one of now.
+    let nothing = house.copy_class("plain", "plain", None).await;
+    assert!(matches!(nothing, Err(Error::CopyOntoItself)));
+    for class in [StorageClass::Standard, ia] {
+        house
+            .copy_class("plain", "plain", Some(class))
+            .await
+            .unwrap();
+        assert_eq!(house.head("plain", None).await.storage_class, class);
+    }
+}
+
+#[tokio::test]
+async fn uploads_keep_the_class_that_they_were_opened_with() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let class = StorageClass::DeepArchive;
+    let create = CreateMultipartUpload {
+        bucket: "bucket".to_owned(),
+        object_key: "k".to_owned(),
+        properties: Properties::default(),
+        encryption: EncryptionRequest::S3,
+        storage_class: class,
+        checksum_algorithm: None,
+        checksum_type: None,
+    };
+    let request = house.request();
+    let upload = house
+        .objects
+        .create_multipart_upload(request.scope(), create);
+    let upload = upload.await.unwrap().upload_id;
+    let bytes = pattern(100_000);
+    let part = UploadPart {
+        bucket: "bucket".to_owned(),
+        object_key: "k".to_owned(),
+        upload_id: upload.clone(),
+        part_number: 1,
+        customer_key: None,
+        content_length: 100_000,
+        checksum: strongroom_object::ChecksumRequest::default(),
+        body: body(&bytes),
+    };
+    let part = house
+        .objects
+        .upload_part(house.request().scope(), part)
+        .await
+        .unwrap();
+    let parts = vec![crate::multipart::completed(1, &part)];
+    crate::multipart::complete(&house, &upload, parts, None)
+        .await
+        .unwrap();
+    archived(house.get("bucket", "k", None).await, class);
+    let attributes = GetObjectAttributes {
+        bucket: "bucket".to_owned(),
+        object_key: "k".to_owned(),
+        version_id: None,
+        customer_key: None,
+        checksum: true,
+        parts: None,
+    };
+    let attributes = house
+        .objects
+        .get_object_attributes(house.request().scope(), attributes)
+        .await
+        .unwrap();
+    assert_eq!(attributes.storage_class, class);
+    assert!(
+        attributes.checksum.is_some(),
+        "what is said of an archived object needs no restore"
+    );
+    house.restore("k", 1, RestoreTier::Standard).await.unwrap();
+    house.clock.advance_ms(12 * HOUR_MS);
+    assert_eq!(house.get("bucket", "k", None).await.unwrap(), bytes);
+}
+
+/// S3: the encryption of an archived object can be updated, and verified, where it lies.
+#[tokio::test]
+async fn archives_are_rewrapped_and_verified_without_a_restore() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let class = StorageClass::Glacier;
+    house
+        .put_class("k", &pattern(100_000), kms(), class)
+        .await
+        .unwrap();
+    let key = house.head("k", None).await.encryption;
+    let strongroom_object::Encryption::Kms { key_arn, .. } = key else {
+        panic!("another mode");
+    };
+    let update = UpdateObjectEncryption {
+        bucket: "bucket".to_owned(),
+        object_key: "k".to_owned(),
+        version_id: None,
+        key_arn: KmsKeyArn::parse(&key_arn).unwrap(),
+        bucket_key: false,
+    };
+    let updated = house
+        .objects
+        .update_object_encryption(house.request().scope(), update)
+        .await;
+    updated.unwrap();
+    assert_eq!(house.head("k", None).await.storage_class, class);
+    let report = house
+        .objects
+        .verify(house.request().scope(), &|_| {})
+        .await
+        .unwrap();
+    assert!(report.damaged.is_empty(), "{:?}", report.damaged.lines());
+    assert_eq!(report.objects, 1);
+    house.restore("k", 1, RestoreTier::Expedited).await.unwrap();
+    house.clock.advance_ms(HOUR_MS);
+    assert_eq!(
+        house.get("bucket", "k", None).await.unwrap(),
+        pattern(100_000)
+    );
+}
