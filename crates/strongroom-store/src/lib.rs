@@ -26,6 +26,7 @@
 //! - [`layout`]: ids, redundancy and the arithmetic between units and files.
 
 mod at_rest;
+pub mod backup;
 pub mod blob;
 mod care;
 mod catalogue;

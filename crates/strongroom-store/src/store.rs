@@ -8,11 +8,12 @@ use std::sync::{Arc, Weak};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::at_rest::AtRest;
+use crate::backup::restored_mark;
 use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport, RowOf};
 use crate::care::Care;
 use crate::catalogue;
 use crate::cluster::{Cluster, Roster, StoreDrives, for_mirror};
-use crate::drive::{Drive, DriveSet, HealthState};
+use crate::drive::{Drive, DriveSet, Folder, HealthState};
 use crate::drives;
 use crate::error::Error;
 use crate::layout::{DriveUid, Redundancy};
@@ -250,7 +251,7 @@ impl Store {
         let blobs = Blobs::new(set.clone(), placer, row_of, reclaimer, blobs);
         let stop_collecting = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stop_collecting);
-        let collect = collect_orphans(blobs.clone(), stop);
+        let collect = collect_orphans(Arc::clone(&drive), blobs.clone(), stop);
         let orphans = if inline {
             collect.await.map_or(Orphans::Failed, Orphans::Collected)
         } else {
@@ -369,6 +370,20 @@ impl Store {
         }
     }
 
+    /// Whether the tables came from a backup and files that no row stands for are still kept.
+    pub fn is_restored(&self) -> Result<bool, Error> {
+        Ok(self.inner.drive.read_small(&restored_mark())?.is_some())
+    }
+
+    /// Ends the time after a restore: the next start removes files that no row stands for. `false`
+    /// if there was nothing to end. Blocks.
+    pub fn finish_restore(&self) -> Result<bool, Error> {
+        let drive = &self.inner.drive;
+        let ended = drive.remove(&restored_mark())?;
+        drive.sync_folder(Folder::Top)?;
+        Ok(ended)
+    }
+
     /// Ends the store: commits that were accepted are answered, removals are carried out, the
     /// index is brought up to date. Later commits are refused.
     pub async fn close(&self) -> Result<(), Error> {
@@ -430,7 +445,18 @@ pub(crate) async fn blocking<T: Send + 'static>(
     spawn_blocking(job).await.map_err(|_| Error::WorkerGone)?
 }
 
-async fn collect_orphans(blobs: Blobs, stop: Arc<AtomicBool>) -> Result<OrphanReport, Error> {
+async fn collect_orphans(
+    drive: Arc<dyn Drive>,
+    blobs: Blobs,
+    stop: Arc<AtomicBool>,
+) -> Result<OrphanReport, Error> {
+    if drive.read_small(&restored_mark())?.is_some() {
+        tracing::warn!(
+            "the tables came from a backup: files that no row stands for are kept, since they may be \
+             objects written after it; `strongroom restore finish` lets them go"
+        );
+        return Ok(OrphanReport::default());
+    }
     let collected = blobs.collect_orphans(stop).await;
     match &collected {
         Ok(report) if report.removed > 0 => {

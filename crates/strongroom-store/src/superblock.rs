@@ -83,6 +83,31 @@ impl Superblock {
         drive.replace(&Self::path(), &self.to_bytes())
     }
 
+    /// Reads the identity of a drive of this cluster, or makes an empty drive one of it.
+    pub(crate) fn open_or_create_for(
+        drive: &dyn Drive,
+        layout: UnitLayout,
+        cluster_id: [u8; 16],
+    ) -> Result<Self, Error> {
+        if let Some(found) = Self::read(drive, layout)? {
+            if found.cluster_id == cluster_id {
+                return Ok(found);
+            }
+            return Err(Error::DriveRefused {
+                drive: drive.label(),
+                reason: "it belongs to another cluster than the backup",
+            });
+        }
+        let new = Self {
+            cluster_id,
+            drive_uid: DriveUid(random_id()?),
+            layout,
+            facility: "main".to_owned(),
+        };
+        new.write_to_empty(drive)?;
+        Ok(new)
+    }
+
     /// Where it lies.
     pub(crate) fn path() -> DrivePath {
         DrivePath::fixed(Folder::Top, "superblock")

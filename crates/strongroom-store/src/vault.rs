@@ -125,6 +125,11 @@ impl Vault {
         Ok(entries)
     }
 
+    /// A file as it lies there; `None` when there is none.
+    pub(crate) fn file(&self, id: [u8; 16]) -> Result<Option<Vec<u8>>, Error> {
+        self.drive.read_small(&DrivePath::vault(id))
+    }
+
     /// How every file of this owner begins, to look for copies of them.
     pub fn mark(owner: &[u8; 16]) -> Vec<u8> {
         [MAGIC.as_slice(), &[VERSION], owner].concat()

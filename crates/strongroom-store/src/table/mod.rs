@@ -37,6 +37,7 @@ mod limits;
 mod log;
 mod reader;
 mod recovery;
+mod restore;
 mod row;
 mod stream;
 mod verify_log;
@@ -57,12 +58,13 @@ pub use batch::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Write
 pub use body::IndexOp;
 pub use committer::ReleasedBlobs;
 pub use engine::Engine;
-pub use index::{FjallIndex, Index, IndexRow, MemoryIndex};
+pub use index::{FjallIndex, Index, IndexMoment, IndexRow, MemoryIndex};
 pub use limits::{
     COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX, WRITES_PER_COMMIT_MAX,
 };
 pub use reader::{RowsReport, ScannedRow};
 pub use recovery::RecoveryReport;
+pub(crate) use restore::Restore;
 pub use verify_log::LogReport;
 
 pub(crate) use self::stream::members as members_stream;
@@ -73,6 +75,7 @@ use self::checkpoint::Checkpointer;
 use self::committer::{Command, Committer, Pending};
 use self::limits::{QUEUE_COMMITS_MAX, QUEUE_KIB_MAX};
 use self::reader::Reader;
+use self::row::{INDEX_TABLE, index_key};
 use crate::at_rest::AtRest;
 use crate::drive::Drive;
 use crate::error::Error;
@@ -150,10 +153,7 @@ impl Tables {
         options: TableOptions,
         released: ReleasedBlobs,
     ) -> Result<Self, Error> {
-        let index: Arc<dyn Index> = match drive.index_dir() {
-            Some(dir) => Arc::new(FjallIndex::open(&dir, options.index_cache_bytes)?),
-            None => Arc::new(MemoryIndex::open(Arc::clone(&drive))?),
-        };
+        let index = index_of(&drive, options)?;
         Self::open_with_index(drive, at_rest, index, options, released)
     }
 
@@ -305,6 +305,13 @@ impl Tables {
         verify_log::verify_log(&self.inner.checkpointer, seen)
     }
 
+    /// The tables as they are at this moment, to be read at leisure while commits go on.
+    pub(crate) fn moment(&self) -> Result<Moment, Error> {
+        self.inner.reader.shared.check()?;
+        let moment = self.inner.reader.index.moment()?;
+        Moment::new(moment)
+    }
+
     /// The number of the last commit that reads show.
     pub fn last_commit(&self) -> CommitSeq {
         self.inner.reader.last_commit()
@@ -428,6 +435,44 @@ fn commit_inline(
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The index that suits a drive.
+fn index_of(drive: &Arc<dyn Drive>, options: TableOptions) -> Result<Arc<dyn Index>, Error> {
+    Ok(match drive.index_dir() {
+        Some(dir) => Arc::new(FjallIndex::open(&dir, options.index_cache_bytes)?),
+        None => Arc::new(MemoryIndex::open(Arc::clone(drive))?),
+    })
+}
+
+/// All stored rows at one moment, the index's own among them.
+pub(crate) struct Moment {
+    moment: Box<dyn IndexMoment>,
+    seq: u64,
+}
+
+impl Moment {
+    fn new(moment: Box<dyn IndexMoment>) -> Result<Self, Error> {
+        let own = index_key(INDEX_TABLE, b"");
+        // Its own rows are the last of all.
+        let rows = moment.rows(Some(&own), 2)?;
+        let seq = rows
+            .iter()
+            .find(|(key, _)| *key == recovery::applied_key())
+            .and_then(|(_, row)| row.first_chunk::<8>().copied())
+            .map_or(0, u64::from_be_bytes);
+        Ok(Self { moment, seq })
+    }
+
+    /// The last commit that is in it.
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Up to `limit` stored rows behind `after`, sealed as they are.
+    pub(crate) fn rows(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<IndexRow>, Error> {
+        self.moment.rows(after, limit)
+    }
 }
 
 fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

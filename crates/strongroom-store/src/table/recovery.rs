@@ -173,7 +173,8 @@ fn index_damage(reason: &'static str) -> Error {
     }
 }
 
-fn applied_key() -> Vec<u8> {
+/// Where the index's own row lies.
+pub(crate) fn applied_key() -> Vec<u8> {
     index_key(INDEX_TABLE, b"applied")
 }
 

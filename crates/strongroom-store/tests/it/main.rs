@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod backup;
 mod blob;
 mod blob_drives;
 mod blob_slow;

@@ -39,6 +39,7 @@ fn conforms(mut index: Box<dyn Index>, reopen: impl Fn(Box<dyn Index>) -> Box<dy
             assert_eq!(index.get(&key).unwrap().as_ref(), model.get(&key));
             range(&mut rng, index.as_ref(), &model);
         }
+        moment(index.as_ref(), &model);
         if round % 9 == 8 {
             index.persist().unwrap();
             index = reopen(index);
@@ -48,6 +49,28 @@ fn conforms(mut index: Box<dyn Index>, reopen: impl Fn(Box<dyn Index>) -> Box<dy
         .range(Bound::Unbounded, Bound::Unbounded, usize::MAX, false)
         .unwrap();
     assert_eq!(all, model.into_iter().collect::<Vec<_>>());
+}
+
+/// A moment stays as it was, whatever comes after it.
+fn moment(index: &dyn Index, model: &BTreeMap<Vec<u8>, Bytes>) {
+    let moment = index.moment().unwrap();
+    let later = vec![0xff, 0xfe];
+    let put = |row: &'static [u8]| IndexOp::Put {
+        key: later.clone(),
+        row: Bytes::from_static(row),
+    };
+    index.apply(vec![put(b"later")]).unwrap();
+    let mut read = Vec::new();
+    loop {
+        let after = read.last().map(|(key, _): &(Vec<u8>, Bytes)| key.clone());
+        let rows = moment.rows(after.as_deref(), 7).unwrap();
+        if rows.is_empty() {
+            break;
+        }
+        read.extend(rows);
+    }
+    assert!(read.iter().map(|(key, row)| (key, row)).eq(model.iter()));
+    index.apply(vec![IndexOp::Delete { key: later }]).unwrap();
 }
 
 fn op(rng: &mut SimRng) -> IndexOp {

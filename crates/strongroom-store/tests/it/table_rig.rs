@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use strongroom_store::drive::Drive;
 use strongroom_store::table::{
-    Engine, Index, IndexOp, IndexRow, MemoryIndex, ReleasedBlobs, TableOptions,
+    Engine, Index, IndexMoment, IndexOp, IndexRow, MemoryIndex, ReleasedBlobs, TableOptions,
 };
 use strongroom_store::{
     AtRest, Batch, CommitError, CommitSeq, Error, Precondition, TableId, Write,
@@ -296,6 +296,20 @@ impl Index for LossyIndex {
         state.persisted = state.rows.clone();
         state.since.clear();
         Ok(())
+    }
+
+    fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
+        Ok(Box::new(Rows(self.state.lock().unwrap().rows.clone())))
+    }
+}
+
+struct Rows(BTreeMap<Vec<u8>, Bytes>);
+
+impl IndexMoment for Rows {
+    fn rows(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<IndexRow>, Error> {
+        let behind = |key: &[u8]| after.is_none_or(|after| key > after);
+        let rows = self.0.iter().filter(|(key, _)| behind(key)).take(limit);
+        Ok(rows.map(|(key, row)| (key.clone(), row.clone())).collect())
     }
 }
 

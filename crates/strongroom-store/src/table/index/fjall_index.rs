@@ -33,7 +33,7 @@ use fjall::{
     Readable,
 };
 
-use super::{Index, IndexRow, fjall_manifest, is_empty_range};
+use super::{Index, IndexMoment, IndexRow, fjall_manifest, is_empty_range};
 use crate::drive::small_file::{begin_dir, empty_files, finish_dir, remove_dir};
 use crate::error::Error;
 use crate::table::body::IndexOp;
@@ -119,10 +119,6 @@ impl Index for FjallIndex {
             .database
             .snapshot()
             .range::<&[u8], _>(&self.rows, (start, end));
-        let copy = |row: fjall::Result<KvPair>| {
-            let (key, row) = row.map_err(|error| refused(&error))?;
-            Ok((key.to_vec(), Bytes::copy_from_slice(&row)))
-        };
         if reverse {
             range
                 .rev()
@@ -173,6 +169,37 @@ impl Index for FjallIndex {
         }
         Ok(())
     }
+
+    fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
+        Ok(Box::new(FjallMoment {
+            snapshot: self.database.snapshot(),
+            rows: self.rows.clone(),
+        }))
+    }
+}
+
+/// A snapshot of the database.
+struct FjallMoment {
+    snapshot: fjall::Snapshot,
+    rows: Keyspace,
+}
+
+impl IndexMoment for FjallMoment {
+    fn rows(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<IndexRow>, Error> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self
+            .snapshot
+            .range::<&[u8], _>(&self.rows, (start, Bound::Unbounded));
+        range
+            .take(limit)
+            .map(|row| copy(row.into_inner()))
+            .collect()
+    }
+}
+
+fn copy(row: fjall::Result<KvPair>) -> Result<IndexRow, Error> {
+    let (key, row) = row.map_err(|error| refused(&error))?;
+    Ok((key.to_vec(), Bytes::copy_from_slice(&row)))
 }
 
 fn open_database(dir: &Path, cache_bytes: u64) -> fjall::Result<Database> {

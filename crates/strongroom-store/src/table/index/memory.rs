@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
-use super::{Index, IndexRow, is_empty_range};
+use super::{Index, IndexMoment, IndexRow, is_empty_range};
 use crate::drive::{Drive, DrivePath, Folder};
 use crate::error::Error;
 use crate::table::body::IndexOp;
@@ -110,6 +110,24 @@ impl Index for MemoryIndex {
             what: "an index row",
         })?;
         self.drive.replace(&path(), &bytes)
+    }
+
+    fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
+        Ok(Box::new(MemoryMoment(self.read().clone())))
+    }
+}
+
+/// A copy of all rows: stored rows are shared, not copied.
+struct MemoryMoment(Rows);
+
+impl IndexMoment for MemoryMoment {
+    fn rows(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<IndexRow>, Error> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.0.range::<[u8], _>((start, Bound::Unbounded));
+        Ok(rows
+            .take(limit)
+            .map(|(key, row)| (key.clone(), row.clone()))
+            .collect())
     }
 }
 

@@ -55,6 +55,15 @@ pub trait Index: Send + Sync + fmt::Debug + 'static {
         let _ = (key, bad, good);
         Ok(())
     }
+
+    /// The index as it is at this moment, to be read at leisure while changes go on.
+    fn moment(&self) -> Result<Box<dyn IndexMoment>, Error>;
+}
+
+/// An index at one moment.
+pub trait IndexMoment: Send {
+    /// Up to `limit` rows behind `after`, in the order of their keys; none is the end.
+    fn rows(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<IndexRow>, Error>;
 }
 
 /// Whether no key can lie between the bounds.
