@@ -4,6 +4,7 @@
 //! [`Settings`] is flags, environment and configuration file in one type, so that the three
 //! ways of setting something cannot drift apart in name or meaning.
 
+pub(crate) mod backup;
 pub(crate) mod drive;
 pub(crate) mod kms;
 pub(crate) mod root;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+use self::backup::{BACKUP_EXAMPLES, BackupCommand, RestoreCommand};
 use self::drive::{DRIVE_EXAMPLES, DriveCommand, STATUS_HELP, StatusArgs};
 use self::kms::{KMS_EXAMPLES, KmsCommand};
 use self::root::{REWRAP_HELP, ROOT_EXAMPLES, RewrapArgs, RootArgs, RootCommand};
@@ -61,6 +63,12 @@ pub(crate) enum Command {
     /// Say how well what is stored is protected, and what is owed
     #[command(after_help = STATUS_HELP)]
     Status(StatusArgs),
+    /// Copy the tables into one sealed file
+    #[command(subcommand, after_help = BACKUP_EXAMPLES)]
+    Backup(BackupCommand),
+    /// Put the tables of a backup back
+    #[command(subcommand, after_help = BACKUP_EXAMPLES)]
+    Restore(RestoreCommand),
     /// Show, rotate and change what the keyring is sealed with
     #[command(subcommand, after_help = ROOT_EXAMPLES)]
     Root(RootCommand),

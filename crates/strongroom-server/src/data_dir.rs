@@ -29,6 +29,12 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir(PathBuf);
 
+/// What a backup takes along from beside the store: sealed, or public.
+pub(crate) const PRIVATE_FILES: [&str; 3] = [ROOT_CREDENTIAL, CA_CERTIFICATE, CA_KEY];
+const ROOT_CREDENTIAL: &str = "root-credential.sealed";
+const CA_CERTIFICATE: &str = "tls/ca.pem";
+const CA_KEY: &str = "tls/ca-key.sealed";
+
 /// Proof that this process alone has the data directory; the kernel takes it back when the
 /// process ends, however it ends.
 #[derive(Debug)]
@@ -85,6 +91,16 @@ impl DataDir {
 
     pub(crate) fn ca_key(&self) -> PathBuf {
         self.tls().join("ca-key.sealed")
+    }
+
+    /// A sealed file of [`PRIVATE_FILES`].
+    pub(crate) fn private_file(&self, name: &str) -> Option<PathBuf> {
+        match name {
+            ROOT_CREDENTIAL => Some(self.root_credential()),
+            CA_CERTIFICATE => Some(self.ca_certificate()),
+            CA_KEY => Some(self.ca_key()),
+            _ => None,
+        }
     }
 
     pub(crate) fn drive(&self) -> PathBuf {

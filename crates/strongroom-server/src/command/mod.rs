@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One file per command.
 
+mod backup;
 mod drive;
 mod env;
 mod inspect;
@@ -29,6 +30,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Drive(command) => drive::run(command).await,
         Command::Status(args) => drive::status(args).await,
         Command::Scrub(command) => scrub::run(command).await,
+        Command::Backup(command) => backup::backup(command).await,
+        Command::Restore(command) => backup::put_back(command).await,
         Command::Root(command) => root::run(command).await,
     }
 }

@@ -6,7 +6,8 @@ use strongroom_iam::Access;
 use strongroom_object::{Inspection, Scope};
 
 use super::{
-    AccessKey, Answer, ListedUser, Progress, Request, drive, kms, rewrap, root, scrub, verify,
+    AccessKey, Answer, ListedUser, Progress, Request, backup, drive, kms, rewrap, root, scrub,
+    verify,
 };
 use crate::error::Error;
 use crate::start::Rooms;
@@ -154,6 +155,12 @@ pub(crate) async fn execute(
             rooms.finish(receipt, "GetStoreStatus").await?;
             drive::status(rooms).await
         }
+        Request::BackupMetadata { file } => backup::metadata(rooms, receipt, file, progress).await,
+        Request::FinishRestore {} => {
+            let finished = backup::finish_restore(rooms).await;
+            rooms.finish(receipt, "FinishRestore").await?;
+            finished
+        }
         Request::Root { act } => root::execute(rooms, receipt, act).await,
         Request::ScrubStatus {} => {
             rooms.finish(receipt, "ShowScrub").await?;
@@ -219,7 +226,7 @@ fn shown(found: Inspection) -> serde_json::Value {
 }
 
 /// RFC 3339, in UTC.
-pub(super) fn date(unix_ms: u64) -> String {
+pub(crate) fn date(unix_ms: u64) -> String {
     i64::try_from(unix_ms)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())

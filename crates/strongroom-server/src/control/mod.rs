@@ -10,6 +10,7 @@
 //! The socket is 0600 in a directory of its owner, and the server asks the kernel who is
 //! calling: nobody but the server's own user (and root) is answered.
 
+mod backup;
 pub(crate) mod client;
 pub(crate) mod drive;
 pub(crate) mod execute;
@@ -26,6 +27,7 @@ pub(crate) use scrub::{CareStatus, ShownPass};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub(crate) use self::execute::date;
 use crate::data_dir::DataDir;
 use crate::root_key::source::RootSource;
 
@@ -76,6 +78,10 @@ pub(crate) enum Request {
         to: String,
         dry_run: bool,
     },
+    BackupMetadata {
+        file: PathBuf,
+    },
+    FinishRestore {},
     Root {
         act: RootRequest,
     },
@@ -172,6 +178,10 @@ pub(crate) enum Answer {
     KmsClock(KmsClock),
     Rewrapped(Rewrapped),
     RewrappedBucket(RewrappedBucket),
+    BackedUp(BackedUp),
+    RestoreFinished {
+        was_restored: bool,
+    },
     Root(RootReport),
     /// The drive that was acted on, and the one that it replaces.
     Drive {
@@ -248,6 +258,16 @@ pub(crate) struct RewrappedBucket {
     pub(crate) current: u64,
     /// Each version that was left as it is, with the reason.
     pub(crate) left: Found,
+}
+
+/// A backup that was made.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BackedUp {
+    pub(crate) rows: u64,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// The last commit in it.
+    pub(crate) seq: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

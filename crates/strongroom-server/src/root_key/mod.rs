@@ -65,6 +65,17 @@ impl Keeper {
         .await
     }
 
+    /// Opens the keyring file that a backup holds, by what opens that of this place.
+    pub(crate) async fn of_backup(place: &Place, keyring: &[u8]) -> Result<Self, Error> {
+        let (path, source) = (place.data.keyring(), place.root.clone());
+        let file = keyring.to_vec();
+        blocking(move || {
+            let open = open(&file, &source, &path)?;
+            Self::new(path, source, &open)
+        })
+        .await
+    }
+
     /// Opens the keyring, or makes one if the store is new. True if it was made.
     pub(crate) async fn open_or_create(place: &Place, now_ms: u64) -> Result<(Self, bool), Error> {
         let path = place.data.keyring();

@@ -135,6 +135,31 @@ pub fn folders_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// Makes a file of any length for the caller to write, mode 0600; its name must be free.
+pub fn make_large(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Makes a file of [`make_large`] durable, bytes and name.
+pub fn finish_large(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    sync_dir(folder_of(path))
+}
+
+/// Takes a file of [`make_large`] away that came to nothing.
+pub fn remove_large(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Opens a file of any length for reading.
+pub fn open_large(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
 /// The files below a folder that hold these bytes anywhere; `read` hears of bytes that were
 /// read. Symbolic links are not followed, what is no file or folder is left out, and a file that
 /// is taken away meanwhile holds nothing.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::copies::{Copies, Slot};
 use crate::at_rest::AtRest;
 use crate::error::Error;
-use crate::table::{Index, IndexOp, IndexRow, row_opens};
+use crate::table::{Index, IndexMoment, IndexOp, IndexRow, row_opens};
 
 /// One index that is several.
 pub(crate) struct MirroredIndex {
@@ -199,6 +199,10 @@ impl Index for MirroredIndex {
 
     fn persist(&self) -> Result<(), Error> {
         self.on_each(Index::persist).map(drop)
+    }
+
+    fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
+        first_answer(&self.copies, Index::moment)
     }
 
     fn others(&self, key: &[u8], row: &Bytes) -> Vec<Bytes> {
