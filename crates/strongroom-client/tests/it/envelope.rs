@@ -21,8 +21,8 @@ async fn round<K: Keyring>(
     plain: &[u8],
 ) -> (Fields, Option<Vec<u8>>) {
     let new = client.begin(context, storage).await.unwrap();
-    let stored = new.encrypt(plain).unwrap();
-    assert_eq!(stored.len(), plain.len() + 16);
+    let ciphertext = new.encrypt(plain).unwrap();
+    assert_eq!(ciphertext.len(), plain.len() + 16);
     let file = new
         .stored
         .instruction
@@ -32,7 +32,7 @@ async fn round<K: Keyring>(
     let found = file.clone();
     let envelope = Client::<K>::envelope(&new.stored.object, || Ok(found)).unwrap();
     let content = client.open(&envelope, context).await.unwrap();
-    assert_eq!(content.decrypt(&stored).unwrap(), plain);
+    assert_eq!(content.decrypt(&ciphertext).unwrap(), plain);
     (new.stored.object, file)
 }
 

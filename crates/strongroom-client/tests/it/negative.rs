@@ -163,7 +163,7 @@ async fn nonces_and_ciphers_of_format_2() {
     let error = with("v2-kms-16", |object| with_len(object, "x-amz-iv", 16)).await;
     assert!(matches!(error, Error::Envelope(_)), "{error}");
     let error = with("v2-kms-16", |object| {
-        set(object, "x-amz-iv", &STANDARD.encode([0; 12]))
+        set(object, "x-amz-iv", &STANDARD.encode([0; 12]));
     })
     .await;
     assert!(matches!(error, Error::Envelope(_)), "{error}");
@@ -186,7 +186,9 @@ async fn contexts() {
         let mut extra = right.clone();
         extra.insert("more".to_owned(), "x".to_owned());
         let mut other = right.clone();
-        other.values_mut().for_each(|value| value.push('x'));
+        for value in other.values_mut() {
+            value.push('x');
+        }
         for wrong in [TextMap::new(), extra, other] {
             let error = with(name, |object| object.context = wrong.clone()).await;
             assert!(
@@ -218,7 +220,7 @@ async fn contexts() {
     }
     // The whole context is missing.
     let error = with("v3-kms-16", |object| {
-        drop(object.metadata.remove("x-amz-t"))
+        drop(object.metadata.remove("x-amz-t"));
     })
     .await;
     assert!(matches!(error, Error::Envelope(_)), "{error}");
@@ -397,7 +399,7 @@ async fn wraps_bind_the_cipher() {
         .unwrap()
         .stored
         .object;
-    let mut new = new;
+    new.remove("x-amz-3");
     new.insert("x-amz-3".to_owned(), old["x-amz-key-v2"].clone());
     new.insert("x-amz-w".to_owned(), "22".to_owned());
     let envelope = Client::<MasterKeyring>::envelope(&new, || Ok(None)).unwrap();

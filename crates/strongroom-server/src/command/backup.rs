@@ -100,7 +100,12 @@ async fn put_tables_back(place: &Place, file: PathBuf) -> Result<(), Error> {
         None => Keeper::of_backup(place, &keyring_file).await?,
     };
     let at_rest = keeper.keyring().at_rest();
-    let path = place.data.drive();
+    // With several drives one of them is enough: the others are made level with it when the store
+    // opens.
+    let path = place
+        .drives
+        .first()
+        .map_or_else(|| place.data.drive(), |drive| PathBuf::from(&drive.place));
     let data = place.data.clone();
     let work = move || -> Result<Restored, Error> {
         let mut backup = backup;
