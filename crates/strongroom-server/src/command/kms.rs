@@ -53,7 +53,14 @@ async fn verify_destroyed(place: &Place, args: VerifyDestroyedArgs) -> Result<()
         return Err(other_answer());
     };
     let mark = hex::decode(&found.mark).map_err(|_| other_answer())?;
+    let top =
+        std::path::absolute(place.data.top()).map_err(Error::file("find", place.data.top()))?;
+    let elsewhere = found
+        .drives
+        .iter()
+        .filter(|of| of.is_dir() && !of.starts_with(&top));
     let mut dirs = vec![place.data.top().to_owned()];
+    dirs.extend(elsewhere.cloned());
     dirs.extend(args.also);
     let bar = bar(
         args.quiet,

@@ -107,7 +107,7 @@ pub(crate) async fn execute(
             found
         }
         Request::KmsDestruction { key } => {
-            let found = kms::destruction(rooms, key);
+            let found = kms::destruction(rooms, key).await;
             rooms.finish(receipt, "VerifyKeyDestroyed").await?;
             found
         }

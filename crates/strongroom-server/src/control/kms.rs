@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `strongroom kms` where the store is open.
 
+use std::path::PathBuf;
+
 use strongroom_kms::KeyOverview;
 
 use super::execute::{date, refused};
@@ -39,13 +41,30 @@ pub(super) async fn impact(
     Ok(Answer::KmsImpact(shown(key), buckets.collect()))
 }
 
-pub(super) fn destruction(rooms: &Rooms, key: &str) -> Result<Answer, Error> {
+pub(super) async fn destruction(rooms: &Rooms, key: &str) -> Result<Answer, Error> {
     let found = rooms.kms.destruction(key).map_err(refused)?;
+    let mut remains = found.remains;
+    let mut drives = Vec::new();
+    if let Some(protection) = rooms.store.protection().await.map_err(refused)? {
+        for drive in protection.drives {
+            // A copy of the vault that missed a destruction loses what it holds when it is
+            // brought level; until then nothing is proven about it.
+            if drive.copy_is_live == Some(false) {
+                remains.push(format!(
+                    "drive {} of facility {} ({}): its copy of the vault is behind and may still \
+                     hold the key",
+                    drive.number, drive.facility, drive.place
+                ));
+            }
+            drives.push(PathBuf::from(drive.place));
+        }
+    }
     Ok(Answer::KmsDestruction(KmsDestruction {
         key_arn: found.key_arn,
         destroyed: found.destroyed_ms.map(date),
-        remains: found.remains,
+        remains,
         mark: hex::encode(found.mark),
+        drives,
     }))
 }
 

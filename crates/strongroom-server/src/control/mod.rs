@@ -227,6 +227,8 @@ pub(crate) struct KmsDestruction {
     pub(crate) remains: Vec<String>,
     /// How files of its vault begin, in hexadecimal digits.
     pub(crate) mark: String,
+    /// Where the drives are.
+    pub(crate) drives: Vec<PathBuf>,
 }
 
 /// What the clocks say, and what waits for them.
