@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Client-side encryption of S3 objects, in the formats of Amazon's S3 Encryption Clients.
 //!
-//! Plaintext and master keys never leave the process that uses this crate. What it writes, Amazon's
+//! Plaintext and wrapping keys never leave the process that uses this crate. What it writes, Amazon's
 //! clients read, and the other way round.
 //!
 //! ```text

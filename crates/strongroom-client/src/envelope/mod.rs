@@ -30,7 +30,7 @@ pub type Fields = TextMap;
 pub enum Wrap {
     /// A key service, with an encryption context that names the content cipher.
     KmsContext,
-    /// AES-GCM under a client master key, the content cipher authenticated along.
+    /// AES-GCM under a wrapping key, the content cipher authenticated along.
     AesGcm,
     /// RSA-OAEP with SHA-1, the content cipher encrypted along.
     RsaOaepSha1,
@@ -86,7 +86,7 @@ pub struct V1 {
     pub wrapped: Vec<u8>,
     /// The IV of AES-CBC.
     pub iv: [u8; 16],
-    /// Which master key, in the writer's words.
+    /// Which wrapping key, in the writer's words.
     pub description: TextMap,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Data keys under an AES master key.
+//! Data keys under an AES wrapping key.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::envelope::{Cipher, Wrap};
 use crate::error::Error;
 use crate::secret::AesKey;
 
-/// An AES master key of 16, 24 or 32 bytes.
+/// An AES wrapping key of 16, 24 or 32 bytes.
 pub struct AesMasterKey(AesKey);
 
 impl AesMasterKey {

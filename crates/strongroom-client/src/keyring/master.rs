@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Client master keys: one that wraps, any number that unwrap, chosen by materials description.
+//! Wrapping keys: one that wraps, any number that unwrap, chosen by materials description.
 //!
 //! A materials description is a hint that nothing authenticates: it chooses the key that is
 //! tried, and whether that is the right one is decided by the key.
@@ -13,7 +13,7 @@ use crate::envelope::{Cipher, TextMap, Wrap};
 use crate::error::Error;
 use crate::secret::AesKey;
 
-/// A keyring of client master keys.
+/// A keyring of wrapping keys.
 #[derive(Debug, Default)]
 pub struct MasterKeyring {
     writes: Option<(TextMap, Writer)>,
@@ -70,7 +70,7 @@ impl MasterKeyring {
     fn make(&self, cipher: Cipher, context: &TextMap) -> Result<NewDataKey, Error> {
         if !context.is_empty() {
             return Err(Error::Config(
-                "an encryption context needs a key service: client master keys bind none",
+                "an encryption context needs a key service: wrapping keys bind none",
             ));
         }
         let (description, writer) = self

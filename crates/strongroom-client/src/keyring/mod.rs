@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Who wraps data keys: client master keys, or a key service.
+//! Who wraps data keys: wrapping keys, or a key service.
 //!
 //! A keyring is asked twice: for a new data key when an object is written, and for the data key
 //! of an object that is read. It never sees content. The name of the content cipher is bound to

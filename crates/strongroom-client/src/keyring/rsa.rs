@@ -15,10 +15,10 @@ use crate::envelope::{Cipher, Wrap};
 use crate::error::Error;
 use crate::secret::AesKey;
 
-/// The public half of an RSA master key.
+/// The public half of an RSA wrapping key.
 pub struct RsaPublicKey(OaepPublicEncryptingKey);
 
-/// The private half of an RSA master key.
+/// The private half of an RSA wrapping key.
 pub struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     pkcs1: Pkcs1PrivateDecryptingKey,

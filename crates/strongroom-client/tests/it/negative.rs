@@ -243,7 +243,7 @@ async fn reserved_context_when_writing() {
     let begun = Client::new(ring).begin(&context, Storage::Metadata).await;
     assert!(
         matches!(begun, Err(Error::Config(_))),
-        "master keys bind no context"
+        "wrapping keys bind no context"
     );
 }
 
@@ -352,7 +352,7 @@ async fn master_keys() {
         .begin(&TextMap::new(), Storage::Metadata)
         .await;
     assert!(matches!(begun, Err(Error::Config(_))));
-    // An object of a key service, and a context that master keys cannot check.
+    // An object of a key service, and a context that wrapping keys cannot check.
     let ring = || MasterKeyring::new().read_aes(TextMap::new(), aes(&[9; 32]));
     let error = open(&tolerant(ring()), &named("v2-kms-16"))
         .await

@@ -108,7 +108,7 @@ async fn objects_of_three_parts_come_out_the_same_in_parallel_parts() {
     assert_eq!(seen, 2);
 }
 
-/// A whole object in format V3 under an AES master key, by Ruby's client 1.233.1.
+/// A whole object in format V3 under an AES wrapping key, by Ruby's client 1.233.1.
 #[tokio::test]
 async fn object_of_format_3_under_a_master_key() {
     let bytes = |text: &str| hex::decode(text).unwrap();

@@ -61,7 +61,11 @@ async fn dur_d8_objects_in_every_mode_survive_the_drives_that_may_be_lost() {
         assert_eq!(entries.len(), 4 * SIZES.len());
         assert!(entries.iter().all(|entry| entry.keeping.owed.is_empty()));
         for file in files_below(folder.path()) {
-            let bytes = std::fs::read(&file).unwrap();
+            // The index takes files of its own away meanwhile.
+            let Ok(bytes) = std::fs::read(&file) else {
+                assert!(file.components().any(|of| of.as_os_str() == "index"));
+                continue;
+            };
             assert!(!contains(&bytes, b"Plaintext-Marker"), "{}", file.display());
         }
         // The first drive has the tables.

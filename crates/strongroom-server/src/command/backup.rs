@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `strongroom backup metadata | check`, `strongroom restore metadata | finish`.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -170,7 +169,7 @@ async fn finish(place: &Place) -> Result<(), Error> {
     }
 }
 
-fn open(file: &Path) -> Result<BackupFile<BufReader<File>>, Error> {
+fn open(file: &Path) -> Result<BackupFile<BufReader<small_file::LargeFile>>, Error> {
     let found = small_file::open_large(file).map_err(Error::file("open", file))?;
     BackupFile::open(BufReader::new(found)).map_err(Error::room("cannot read the backup"))
 }

@@ -135,8 +135,11 @@ pub fn folders_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// A file of any length: a backup.
+pub type LargeFile = File;
+
 /// Makes a file of any length for the caller to write, mode 0600; its name must be free.
-pub fn make_large(path: &Path) -> io::Result<File> {
+pub fn make_large(path: &Path) -> io::Result<LargeFile> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -145,7 +148,7 @@ pub fn make_large(path: &Path) -> io::Result<File> {
 }
 
 /// Makes a file of [`make_large`] durable, bytes and name.
-pub fn finish_large(file: &File, path: &Path) -> io::Result<()> {
+pub fn finish_large(file: &LargeFile, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     sync_dir(folder_of(path))
 }
@@ -156,7 +159,7 @@ pub fn remove_large(path: &Path) -> io::Result<()> {
 }
 
 /// Opens a file of any length for reading.
-pub fn open_large(path: &Path) -> io::Result<File> {
+pub fn open_large(path: &Path) -> io::Result<LargeFile> {
     File::open(path)
 }
 

@@ -101,6 +101,13 @@ impl Drive for MirroredDrive {
         renamed.map(drop)
     }
 
+    fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        let renamed = self.copies.change_in_turn(&[(from, 0), (to, 0)], |slot| {
+            slot.drive()?.rename_over(from, to)
+        });
+        renamed.map(drop)
+    }
+
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
         let removed = self
             .copies

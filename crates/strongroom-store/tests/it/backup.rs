@@ -147,7 +147,9 @@ async fn dur_d15_tables_come_back_with_their_numbers() {
     // The shard of a blob that the backup does not know is kept until the operator says so.
     assert!(store.is_restored().unwrap());
     store.orphans_collected().await;
-    assert!(store.blobs().verify(&later).await.is_ok());
+    let file = DrivePath::blob(later.blob);
+    let is_there = || drive.list(file.folder()).unwrap().contains(&file);
+    assert!(is_there());
     assert_eq!(commit(&store, vec![put("next", b"y")]).await, last.0 + 1);
     assert!(
         store
@@ -166,7 +168,7 @@ async fn dur_d15_tables_come_back_with_their_numbers() {
     drop(store);
     let store = open(&drive).await;
     assert_eq!(store.orphans_collected().await.unwrap().removed, 1);
-    assert!(store.blobs().verify(&later).await.is_err());
+    assert!(!is_there());
     assert!(store.blobs().verify(&kept).await.is_ok());
     store.close().await.unwrap();
 }

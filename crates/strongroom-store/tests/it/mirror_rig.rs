@@ -149,6 +149,9 @@ impl Drive for Powered {
     fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
         self.power.change(|| self.inner.rename(from, to))
     }
+    fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.power.change(|| self.inner.rename_over(from, to))
+    }
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
         self.power.change(|| self.inner.remove(path))
     }
