@@ -27,7 +27,7 @@ use strongroom_object::pipeline::write::{SealedBody, seal_body};
 use strongroom_object::pipeline::{SegmentOpener, SegmentSealer};
 use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm, WantedDigests};
 use strongroom_store::drive::LocalDrive;
-use strongroom_store::{BlobId, Store, StoreOptions};
+use strongroom_store::{Batch, BlobId, BlobLocation, Store, StoreOptions, Write};
 use strongroom_testkit::TestSealer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -56,10 +56,16 @@ struct Server {
 
 struct Stored {
     plain_len: u64,
-    body: SealedBody,
+    body: Kept,
     key: ObjectKey,
     context: BodyContext,
     header: FloeHeader,
+}
+
+/// Where the sealed bytes are.
+enum Kept {
+    Inline(Vec<u8>),
+    Blob(BlobLocation),
 }
 
 type Answer = Response<UnsyncBoxBody<Bytes, strongroom_object::Error>>;
@@ -167,9 +173,29 @@ impl Server {
         } else {
             seal_body(blobs, blob, &sealer, &mut body, length, wanted).await?
         };
+        let body = match written.body {
+            SealedBody::Inline(sealed) => Kept::Inline(sealed),
+            SealedBody::Blob(proof) => {
+                let location = proof.location();
+                let before = {
+                    let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+                    objects.get(&name).map(Arc::clone)
+                };
+                let mut writes = vec![Write::AdoptBlob(proof)];
+                if let Some(Kept::Blob(old)) = before.as_ref().map(|of| &of.body) {
+                    writes.push(Write::ReleaseBlob(old.blob));
+                }
+                let batch = Batch {
+                    preconditions: Vec::new(),
+                    writes,
+                };
+                self.store.tables().commit(batch).await?;
+                Kept::Blob(location)
+            }
+        };
         let stored = Stored {
             plain_len,
-            body: written.body,
+            body,
             key,
             context,
             header: *sealer.header(),
@@ -212,11 +238,8 @@ impl Server {
         };
         let span = strongroom_format::span(*plain_len, 0, *plain_len).ok_or("no span")?;
         let (source, blobs) = match body {
-            SealedBody::Inline(sealed) => (SealedSource::Inline(sealed.clone()), Vec::new()),
-            SealedBody::Blob(proof) => {
-                let location = proof.location();
-                (SealedSource::Blob(location), vec![location.blob])
-            }
+            Kept::Inline(sealed) => (SealedSource::Inline(sealed.clone()), Vec::new()),
+            Kept::Blob(location) => (SealedSource::Blob(*location), vec![location.blob]),
         };
         let parts = VecDeque::from([SealedPart {
             opener,
