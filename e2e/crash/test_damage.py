@@ -165,6 +165,11 @@ class Prepared:
         refused = self._look()
         verified = server.command("verify", "--quiet", check=False)
         if kind == "shards":
+            if verified.returncode == 0:
+                # What one file alone suffices for, its header and trailer, is healed by the server.
+                for file in self.files:
+                    assert (server.data / file).read_bytes() == (self.saved / file).read_bytes(), file
+                return "healed"
             assert verified.returncode == 1, verified
             assert re.search(names, verified.stdout), f"{names} not named:\n{verified.stdout}"
             return "found by verify" if not refused else "answer refused"
@@ -351,7 +356,8 @@ def private_cases(store, choices):
             yield title, name, change
     for file in ("drive/superblock", "keyring", "root.key"):
         title, change = lose(file)
-        yield title, re.escape(Path(file).name) + "|superblock|key", change
+        # A folder without a superblock is none of ours, whatever else it holds.
+        yield title, re.escape(Path(file).name) + "|no drive of Strongroom|superblock|key", change
 
 
 CASES = {
