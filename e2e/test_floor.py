@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 # Raise these with the tests; lowering one needs a reason in the commit message.
-FUNCTIONS = 331
-CASES = 2251
+FUNCTIONS = 335
+CASES = 2266
 
 
 def functions():
