@@ -174,7 +174,7 @@ impl Server {
             seal_body(blobs, blob, &sealer, &mut body, length, wanted).await?
         };
         let body = match written.body {
-            SealedBody::Inline(sealed) => Kept::Inline(sealed),
+            SealedBody::Inline(bytes) => Kept::Inline(bytes),
             SealedBody::Blob(proof) => {
                 let location = proof.location();
                 let before = {
