@@ -145,8 +145,6 @@ impl Index for FjallIndex {
     }
 
     fn persist(&self) -> Result<(), Error> {
-        // INVARIANT: every applied group writes the tables' mark, which is never deleted, so the
-        // highest number on drive only grows and reaches that of the last group.
         let Some(applied) = self.rows.tree.get_highest_seqno() else {
             return Ok(());
         };
@@ -154,7 +152,12 @@ impl Index for FjallIndex {
             .rotate_memtable()
             .map_err(|error| refused(&error))?;
         let start = Instant::now();
-        while self.rows.tree.get_highest_persisted_seqno() < Some(applied) {
+        // Either tells that the work is done, and each alone can keep silent: writers may seal one
+        // memtable after another, and a merge right after the flush may drop the last number with
+        // the deletion that bore it.
+        while self.rows.tree.sealed_memtable_count() > 0
+            && self.rows.tree.get_highest_persisted_seqno() < Some(applied)
+        {
             // Asked for its error alone: a flush that failed poisons the database, and nobody
             // would ever do the work that is waited for here.
             self.database
