@@ -20,6 +20,9 @@ pub(crate) struct Limit {
     pub(crate) bytes_per_second: f64,
 }
 
+/// The limit of the drive for large files.
+pub(crate) const DRIVE: &str = "file write + fsync, 64 MiB";
+
 const SEGMENT: usize = 65_536;
 
 /// Measure all of them, `time` each.
@@ -78,7 +81,7 @@ pub(crate) fn measure(time: Duration, drive: &Path) -> Outcome<Vec<Limit>> {
             bytes_per_second: sha256,
         },
         Limit {
-            name: "file write + fsync, 64 MiB",
+            name: DRIVE,
             bytes_per_second: write?,
         },
         Limit {

@@ -12,6 +12,7 @@
 //! figures depend on the machine and on its neighbours: compare within one run.
 
 mod bare;
+mod drives;
 mod erasure;
 mod kms;
 mod kms_load;
@@ -75,6 +76,9 @@ struct Options {
     /// Only the rows of the erasure code and of the checksums of units.
     #[arg(long)]
     erasure: bool,
+    /// Only the rows of six drives beside one, of scrub and of heal.
+    #[arg(long)]
+    drives: bool,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

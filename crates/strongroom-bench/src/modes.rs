@@ -17,10 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
 use md5::{Digest as _, Md5};
-use tokio::net::TcpStream;
 
 use crate::Outcome;
 use crate::load::{self, Done, Endpoint, Work};
@@ -36,6 +33,8 @@ const MIB64: u64 = 64 << 20;
 /// No ratio of two modes may be below this.
 const ALIKE: f64 = 0.95;
 const BUCKET: &str = "/bench-modes";
+/// Bytes of blobs that the server read.
+const READ: &str = "strongroom_blob_bytes_read_total";
 const SSE: &str = "x-amz-server-side-encryption";
 
 /// One side of a pair.
@@ -54,9 +53,9 @@ impl Side {
     }
 }
 
-pub(crate) struct Modes {
+pub(crate) struct Modes<'a> {
+    product: &'a Product,
     endpoint: Endpoint,
-    admin: std::net::SocketAddr,
     time: Duration,
     smoke: bool,
 }
@@ -65,12 +64,12 @@ pub(crate) struct Modes {
 pub(crate) async fn rows(product: &Product, time: Duration, smoke: bool) -> Outcome<Vec<Ratio>> {
     say("measuring the modes of encryption in turns");
     let modes = Modes {
+        product,
         endpoint: Endpoint {
             address: product.https,
             tls: Some(product.tls.clone()),
             credential: Some(product.credential.clone()),
         },
-        admin: product.admin,
         time,
         smoke,
     };
@@ -85,7 +84,7 @@ pub(crate) async fn rows(product: &Product, time: Duration, smoke: bool) -> Outc
     Ok(ratios)
 }
 
-impl Modes {
+impl Modes<'_> {
     async fn make_bucket(&self) -> Outcome<()> {
         let nothing = Bytes::new;
         load::once(&self.endpoint, Method::PUT, BUCKET, vec![], nothing()).await?;
@@ -189,9 +188,9 @@ impl Modes {
                 prefix,
                 range: Some((KIB4, total)),
             };
-            let before = self.bytes_read().await?;
+            let before = self.product.metric(READ).await?;
             let done = load::run_shared(&self.endpoint, &get, CONNECTIONS, self.time, "0").await?;
-            let read = self.bytes_read().await? - before;
+            let read = self.product.metric(READ).await? - before;
             ratios.push(Ratio {
                 what: format!("4 KiB range, {mode}: segments read from the drive"),
                 value: read / float(done.requests) / f64::from(unit),
@@ -200,27 +199,6 @@ impl Modes {
             });
         }
         Ok(ratios)
-    }
-
-    /// What the server has read of blobs until now.
-    async fn bytes_read(&self) -> Outcome<f64> {
-        let stream = TcpStream::connect(self.admin).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = http::Request::get("/metrics")
-            .header("host", self.admin.to_string())
-            .body(Full::new(Bytes::new()))?;
-        let answer = sender.send_request(request).await?;
-        let text = answer.into_body().collect().await?.to_bytes();
-        let text = String::from_utf8(text.to_vec())?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("strongroom_blob_bytes_read_total"));
-        Ok(match line.and_then(|line| line.rsplit(' ').next()) {
-            Some(number) => number.parse()?,
-            None => 0.0,
-        })
     }
 
     /// Both sides in turns.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Method;
 use md5::{Digest as _, Md5};
 
+use crate::drives;
 use crate::erasure;
 use crate::kms::{self, Operation};
 use crate::kms_load;
@@ -90,6 +91,16 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     if options.layers {
         return bench.only_layers(options, &folder.0).await;
     }
+    if options.drives {
+        let report = Report {
+            ratios: drives::rows(options, &durable.0, time, drive_limit(&limits)).await?,
+            limits,
+            rows: Vec::new(),
+            resident_bytes_max: 0,
+        };
+        report.print();
+        return Ok(());
+    }
     if options.modes {
         let product = Product::start(&options.server, &folder.0.join("product"))?;
         let report = Report {
@@ -121,8 +132,10 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     say("measuring durable small objects on the drive");
     let on_drive = Product::start(&options.server, &durable.0.join("product"))?;
     bench.durable(&on_drive).await?;
+    drop(on_drive);
     let mut ratios = bench.ratios();
     ratios.extend(of_modes);
+    ratios.extend(drives::rows(options, &durable.0, time, drive_limit(&limits)).await?);
     ratios.extend(policy::rows()?);
     ratios.extend(erasure::rows()?);
     let report = Report {
@@ -598,8 +611,14 @@ fn measured(kind: &Kind, object_bytes: u64, done: Done, cpu: f64) -> Measured {
     clippy::cast_precision_loss,
     reason = "counts for a table"
 )]
-fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
+}
+
+/// What the drive writes at best, bytes a second.
+fn drive_limit(limits: &[limits::Limit]) -> f64 {
+    let large = limits.iter().find(|limit| limit.name == limits::DRIVE);
+    large.map_or(1.0, |limit| limit.bytes_per_second)
 }
 
 /// New buckets refuse customer keys; this one is to measure them.
@@ -614,7 +633,7 @@ async fn allow_customer_keys(endpoint: &Endpoint, bucket: &str) -> Outcome<()> {
     load::once(endpoint, Method::PUT, &path, headers, Bytes::from(rule)).await
 }
 
-fn product_endpoint(product: &Product, tls: bool) -> Endpoint {
+pub(crate) fn product_endpoint(product: &Product, tls: bool) -> Endpoint {
     Endpoint {
         address: if tls { product.https } else { product.http },
         tls: tls.then(|| product.tls.clone()),

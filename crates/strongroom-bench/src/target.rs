@@ -8,9 +8,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use strongroom_wire::SecretAccessKey;
+use tokio::net::TcpStream;
 
 use crate::Outcome;
 use crate::process::Process;
@@ -47,6 +51,10 @@ pub(crate) struct Product {
 
 impl Product {
     pub(crate) fn start(program: &Path, data: &Path) -> Outcome<Self> {
+        Self::start_with(program, data, &[])
+    }
+
+    pub(crate) fn start_with(program: &Path, data: &Path, flags: &[String]) -> Outcome<Self> {
         std::fs::create_dir_all(data)?;
         let mut random = [0_u8; 30];
         aws_lc_rs::rand::fill(&mut random)?;
@@ -57,6 +65,7 @@ impl Product {
             .args(["serve", "--https", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(["--admin", "127.0.0.1:0", "--log", "warn", "--data"])
             .arg(data)
+            .args(flags)
             .env("STRONGROOM_ALLOW_UNENCRYPTED_SWAP", "true")
             .env("STRONGROOM_ROOT_ACCESS_KEY_ID", &access_key_id)
             .env("STRONGROOM_ROOT_SECRET_ACCESS_KEY", &secret);
@@ -81,6 +90,24 @@ impl Product {
                 access_key_id,
                 secret: SecretAccessKey::new(secret),
             }),
+        })
+    }
+    /// What a counter of the server stands at; the sum over its labels is not taken.
+    pub(crate) async fn metric(&self, name: &str) -> Outcome<f64> {
+        let stream = TcpStream::connect(self.admin).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = http::Request::get("/metrics")
+            .header("host", self.admin.to_string())
+            .body(Full::new(Bytes::new()))?;
+        let answer = sender.send_request(request).await?;
+        let text = answer.into_body().collect().await?.to_bytes();
+        let text = String::from_utf8(text.to_vec())?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        Ok(match line.and_then(|line| line.rsplit(' ').next()) {
+            Some(number) => number.parse()?,
+            None => 0.0,
         })
     }
 }
