@@ -14,7 +14,7 @@ from pathlib import Path
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-DEADLINE = 30
+DEADLINE = 90
 
 
 def program():

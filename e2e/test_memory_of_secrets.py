@@ -31,6 +31,9 @@ class Asked(Planted):
     def close(self):
         self.s3.close()
         self.kms.close()
+        until = time.monotonic() + 60
+        while self.server.metrics()["strongroom_connections_open"] and time.monotonic() < until:
+            time.sleep(0.1)
         time.sleep(SETTLE_SECONDS)
 
 
