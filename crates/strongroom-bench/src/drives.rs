@@ -173,7 +173,10 @@ impl Drives {
             Ok((last(&now) != last(&begun)).then(|| last(&now)))
         })?;
         let cpu = self.six.product.process.cpu_seconds()? - cpu;
-        let bytes = pass.get("bytes").and_then(Value::as_f64).ok_or("no bytes")?;
+        let bytes = pass
+            .get("bytes")
+            .and_then(Value::as_f64)
+            .ok_or("no bytes")?;
         Ok(Ratio {
             what: "scrub: shard data, GB/s of a core".to_owned(),
             value: bytes / cpu.max(0.01) / 1e9,

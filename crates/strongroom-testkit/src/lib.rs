@@ -8,11 +8,13 @@
 //! - [`SimRng`]: random numbers that come again with the same seed.
 //! - [`TestSealer`]: a sealer for rows with a fixed key.
 //! - [`assert_secret_type!`]: the type of a secret can neither be copied nor shown.
+//! - [`contents_below`]: every file of a folder in which others still work.
 //! - [`local_drive`]: a local drive opened again in the process that closed it.
 //!
 //! A dev-dependency of any crate; never part of the program.
 
 pub mod conformance;
+mod files;
 pub mod linear;
 mod local_drive;
 pub mod secret_type;
@@ -22,6 +24,7 @@ mod sim_image;
 mod sim_rng;
 mod test_sealer;
 
+pub use files::{contents_below, files_below};
 pub use local_drive::local_drive;
 pub use sim_clock::SimClock;
 pub use sim_drive::{Fault, FaultPlan, SimDrive, SimPower};

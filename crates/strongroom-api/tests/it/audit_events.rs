@@ -6,9 +6,10 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::StatusCode;
 use md5::Digest as _;
+use strongroom_testkit::contents_below;
 use strongroom_wire::sigv4::PayloadMode;
 
-use crate::harness::{files_below, house, send};
+use crate::harness::{house, send};
 
 #[tokio::test]
 async fn every_request_leaves_one_event() {
@@ -150,8 +151,8 @@ async fn sec_planted_secrets_stay_out_of_log_and_answers() {
     for answer in answers {
         assert!(!holds(&answer.body) && !holds(format!("{:?}", answer.headers).as_bytes()));
     }
-    for file in files_below(house.folder.path()) {
-        assert!(!holds(&std::fs::read(&file).unwrap()), "{}", file.display());
+    for (file, bytes) in contents_below(house.folder.path()).unwrap() {
+        assert!(!holds(&bytes), "{}", file.display());
     }
 }
 

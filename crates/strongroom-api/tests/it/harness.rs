@@ -20,7 +20,7 @@ use strongroom_object::{Compat, Objects, ObjectsOptions};
 use strongroom_store::drive::{Drive, LocalDrive};
 use strongroom_store::env::Clock;
 use strongroom_store::{Store, StoreOptions};
-use strongroom_testkit::SimClock;
+use strongroom_testkit::{SimClock, contents_below};
 use strongroom_wire::sigv4::{PayloadMode, SigningInput, presign, sign_request};
 use strongroom_wire::{ChunkMode, SecretAccessKey, chunked};
 
@@ -160,8 +160,7 @@ impl House {
     pub async fn events(&self) -> Vec<serde_json::Value> {
         self.audit.flush().await.unwrap();
         let mut lines = Vec::new();
-        for file in files_below(self.folder.path()) {
-            let bytes = std::fs::read(&file).unwrap();
+        for (_, bytes) in contents_below(self.folder.path()).unwrap() {
             for line in bytes.split(|b| *b == b'\n') {
                 if let Ok(event) = serde_json::from_slice::<serde_json::Value>(line)
                     && event.get("eventVersion").is_some()
@@ -175,17 +174,11 @@ impl House {
     }
 }
 
-pub fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
+/// Files of bodies, logs and keys; the index has its own, which come and go.
+pub fn files_of_content(house: &House) -> usize {
+    let files = strongroom_testkit::files_below(house.folder.path()).unwrap();
+    let of_index = |path: &std::path::PathBuf| path.iter().any(|part| part == "index");
+    files.iter().filter(|path| !of_index(path)).count()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -87,8 +87,7 @@ async fn a_key_works_and_stops_working() {
     assert_eq!(ask(&house, "Decrypt", wish).await["Plaintext"], secret);
 
     // Neither the plaintext nor the ciphertext is in the audit trail or anywhere on the drive.
-    for file in crate::harness::files_below(house.folder.path()) {
-        let bytes = std::fs::read(&file).unwrap();
+    for (file, bytes) in strongroom_testkit::contents_below(house.folder.path()).unwrap() {
         for planted in ["planted secret", secret.as_str(), blob] {
             let found = bytes
                 .windows(planted.len())

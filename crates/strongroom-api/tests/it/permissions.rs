@@ -12,7 +12,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Call, House, Reply, files_below, house};
+use crate::harness::{Call, House, Reply, files_of_content, house};
 use crate::kms::{ask, call as kms_call};
 
 /// A user's access key.
@@ -380,7 +380,7 @@ async fn sec_objects_under_a_key_need_the_key() {
             .header("x-amz-server-side-encryption-aws-kms-key-id", &arn)
             .body("secret")
     };
-    let files = files_below(house.folder.path()).len();
+    let files = files_of_content(&house);
     for user in [neither, reader] {
         let refused = store(user, "k").send().await;
         forbidden(&refused, "kms:GenerateDataKey");
@@ -401,7 +401,7 @@ async fn sec_objects_under_a_key_need_the_key() {
         house.call("HEAD", "/box/k").send().await.status,
         StatusCode::NOT_FOUND
     );
-    assert_eq!(files_below(house.folder.path()).len(), files);
+    assert_eq!(files_of_content(&house), files);
     store(writer, "k").send().await.expect(StatusCode::OK);
     for (user, may) in [(neither, false), (writer, false), (reader, true)] {
         let got = user.does(&house, "GET", "/box/k").await;

@@ -11,7 +11,7 @@ use strongroom_wire::SecretAccessKey;
 use strongroom_wire::sigv4::{Timestamp, form_scope, sign_form_policy};
 
 use crate::harness::{
-    ACCESS_KEY_ID, Auth, House, NOW_MS, REGION, Reply, SECRET, files_below, house, send,
+    ACCESS_KEY_ID, Auth, House, NOW_MS, REGION, Reply, SECRET, files_of_content, house, send,
 };
 
 type Fields = Vec<(String, String)>;
@@ -172,7 +172,7 @@ async fn sec_n63_forms_that_fail_leave_nothing() {
     house.bucket("bucket").await;
     let range = [json!(["content-length-range", 10, 1_000_000])];
     let fields = signed(&[("key", "k")], &range);
-    let files = |house: &House| files_below(house.folder.path()).len();
+    let files = |house: &House| files_of_content(house);
     let before = files(&house);
     for (size, code) in [
         (9, "EntityTooSmall"),

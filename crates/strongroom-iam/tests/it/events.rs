@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use strongroom_testkit::contents_below;
 
 use crate::world::{ACCOUNT, World, audit_lines};
 
@@ -128,16 +129,8 @@ async fn refusals_are_recorded() {
 
 /// Every byte under the directory.
 fn all_bytes(dir: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            bytes.extend(all_bytes(&path));
-        } else {
-            bytes.extend(std::fs::read(path).unwrap());
-        }
-    }
-    bytes
+    let files = contents_below(dir).unwrap();
+    files.into_iter().flat_map(|(_, bytes)| bytes).collect()
 }
 
 #[tokio::test]

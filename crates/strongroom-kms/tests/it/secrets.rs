@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Secrets show nowhere: not in `Debug`, errors, the audit log, nor on the drive.
 
-use std::fs;
 use std::path::Path;
 
 use base64_of::base64;
@@ -10,6 +9,8 @@ use strongroom_kms::{
     DataKeySpec, DeriveSharedSecretInput, EncryptInput, GenerateDataKeyPairInput, GenerateMacInput,
     GenerateRandomInput, Plaintext, ReEncryptInput, SignInput, VerifyInput, VerifyMacInput,
 };
+
+use strongroom_testkit::contents_below;
 
 use crate::world::{context, new_world};
 
@@ -316,17 +317,8 @@ async fn descriptions_are_not_on_the_drive_in_clear() {
 }
 
 fn scan(dir: &Path, secret: &[u8]) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            scan(&path, secret);
-        } else {
-            assert_absent(
-                &fs::read(&path).unwrap(),
-                secret,
-                &path.display().to_string(),
-            );
-        }
+    for (path, content) in contents_below(dir).unwrap() {
+        assert_absent(&content, secret, &path.display().to_string());
     }
 }
 

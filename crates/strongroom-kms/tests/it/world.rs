@@ -19,7 +19,7 @@ use strongroom_kms::{
 };
 use strongroom_store::drive::{Access, Drive, Folder, LocalDrive};
 use strongroom_store::{AtRest, AtRestError, Store, StoreOptions};
-use strongroom_testkit::{SimClock, SimDrive};
+use strongroom_testkit::{SimClock, SimDrive, contents_below};
 use tempfile::TempDir;
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -255,22 +255,13 @@ impl World {
 
     /// All files below the drive's directory that hold these bytes.
     pub(crate) fn files_with(&self, bytes: &[u8]) -> Vec<std::path::PathBuf> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_dir() {
-                    folders.push(entry.path());
-                } else {
-                    let content = std::fs::read(entry.path()).unwrap();
-                    if content.windows(bytes.len()).any(|window| window == bytes) {
-                        found.push(entry.path());
-                    }
-                }
-            }
-        }
-        found
+        let holds = |content: &[u8]| content.windows(bytes.len()).any(|window| window == bytes);
+        contents_below(self.path())
+            .unwrap()
+            .into_iter()
+            .filter(|(_, content)| holds(content))
+            .map(|(path, _)| path)
+            .collect()
     }
 
     pub(crate) async fn key(&self) -> KeyMetadata {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The proof by reading the drive: after every kind of write, nothing of it is there in clear.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strongroom_object::{
@@ -9,6 +8,7 @@ use strongroom_object::{
     PropertiesDirective, ReadConditions, StorageClass, UploadPart, WriteConditions,
 };
 use strongroom_store::drive::LocalDrive;
+use strongroom_testkit::contents_below;
 
 use crate::harness::*;
 
@@ -48,11 +48,10 @@ async fn no_write_path_leaves_plaintext_on_the_drive() {
     }
     house.store.close().await.unwrap();
     house.audit.close().await.unwrap();
-    let files = files_below(folder.path());
+    let files = contents_below(folder.path()).unwrap();
     assert!(files.len() > 10, "the drive holds files: {}", files.len());
     let mut read = 0;
-    for file in files {
-        let bytes = std::fs::read(&file).unwrap();
+    for (file, bytes) in files {
         read += bytes.len();
         for secret in [MARKER, METADATA.as_bytes(), &[b'K'; 32], &[9; 32]] {
             assert!(
@@ -139,19 +138,6 @@ async fn multipart(house: &House, name: &str, encryption: EncryptionRequest, cus
         .upload_part(house.request().scope(), part)
         .await
         .unwrap();
-}
-
-pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }
 
 pub(crate) fn contains(bytes: &[u8], needle: &[u8]) -> bool {

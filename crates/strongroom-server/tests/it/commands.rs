@@ -217,16 +217,7 @@ fn fill(rig: &Rig, server: &Server) {
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
+    strongroom_testkit::files_below(dir).unwrap()
 }
 
 fn largest_file(dir: &Path) -> PathBuf {

@@ -3,6 +3,8 @@
 
 use std::io::Write as _;
 
+use strongroom_testkit::contents_below;
+
 use crate::rig::{Rig, read_response, signed_head, text};
 
 #[test]
@@ -40,11 +42,10 @@ fn planted_secrets_are_nowhere_in_clear() {
 
     let root_key = text(&std::fs::read(rig.data().join("root.key")).unwrap());
     let mut written = vec![("metrics".to_owned(), metrics.into_bytes())];
-    for path in walk(rig.beside("").as_path()) {
-        if path.ends_with("root.key") || path.extension().is_some_and(|e| e == "sock") {
-            continue;
+    for (path, bytes) in contents_below(rig.beside("").as_path()).unwrap() {
+        if !path.ends_with("root.key") {
+            written.push((path.display().to_string(), bytes));
         }
-        written.push((path.display().to_string(), std::fs::read(&path).unwrap()));
     }
     let secrets = [
         planted,
@@ -70,17 +71,4 @@ fn planted_secrets_are_nowhere_in_clear() {
     for line in rig.stderr().lines() {
         let _json: serde_json::Value = serde_json::from_str(line).unwrap();
     }
-}
-
-fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-    entries
-        .flat_map(|path| {
-            if path.is_dir() {
-                walk(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }
