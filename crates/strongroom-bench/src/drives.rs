@@ -38,7 +38,7 @@ const VOLUME: f64 = 1.5;
 const BUCKET: &str = "/bench-drives";
 /// What scrub and heal may take of the drive: all of it.
 const UNBOUNDED_MIB: &str = "1000000";
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A server and where its data is.
 struct Side {
@@ -168,7 +168,7 @@ impl Drives {
         let last = |status: &Value| status.get("last").cloned().unwrap_or_default();
         let cpu = self.six.product.process.cpu_seconds()?;
         self.command(&["scrub", "start", "--quiet"])?;
-        let pass = self.wait(|| {
+        let pass = Self::wait(|| {
             let now = self.json(&["scrub", "status", "--json"])?;
             Ok((last(&now) != last(&begun)).then(|| last(&now)))
         })?;
@@ -189,7 +189,7 @@ impl Drives {
     async fn heal(&self, folder: &Path) -> Outcome<Ratio> {
         let lost = folder.join("c1");
         std::fs::remove_dir_all(&lost)?;
-        self.wait(|| {
+        Self::wait(|| {
             let full = self.is_full()?;
             Ok((!full).then_some(()))
         })?;
@@ -237,7 +237,7 @@ impl Drives {
     }
 
     fn until_full(&self) -> Outcome<()> {
-        self.wait(|| Ok(self.is_full()?.then_some(())))
+        Self::wait(|| Ok(self.is_full()?.then_some(())))
     }
 
     fn is_full(&self) -> Outcome<bool> {
@@ -246,7 +246,7 @@ impl Drives {
         full.ok_or_else(|| "the status does not say".into())
     }
 
-    fn wait<T>(&self, mut found: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
+    fn wait<T>(mut found: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if let Some(found) = found()? {

@@ -54,13 +54,7 @@ struct Row<'a> {
 pub(crate) async fn all(options: &Options) -> Outcome<()> {
     let time = Duration::from_secs_f64(if options.smoke { 0.3 } else { options.seconds });
     if options.erasure {
-        let report = Report {
-            limits: Vec::new(),
-            rows: Vec::new(),
-            ratios: erasure::rows()?,
-            resident_bytes_max: 0,
-        };
-        report.print();
+        only(Vec::new(), erasure::rows()?, 0).print();
         return Ok(());
     }
     let sizes = if options.smoke {
@@ -92,24 +86,14 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
         return bench.only_layers(options, &folder.0).await;
     }
     if options.drives {
-        let report = Report {
-            ratios: drives::rows(options, &durable.0, time, drive_limit(&limits)).await?,
-            limits,
-            rows: Vec::new(),
-            resident_bytes_max: 0,
-        };
-        report.print();
+        let ratios = drives::rows(options, &durable.0, time, drive_limit(&limits)).await?;
+        only(limits, ratios, 0).print();
         return Ok(());
     }
     if options.modes {
         let product = Product::start(&options.server, &folder.0.join("product"))?;
-        let report = Report {
-            limits,
-            rows: Vec::new(),
-            ratios: modes::rows(&product, time, options.smoke).await?,
-            resident_bytes_max: product.process.resident_bytes_max()?,
-        };
-        report.print();
+        let ratios = modes::rows(&product, time, options.smoke).await?;
+        only(limits, ratios, product.process.resident_bytes_max()?).print();
         return Ok(());
     }
     if options.kms {
@@ -150,6 +134,16 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
     say(&format!("written to {}", file.display()));
     Ok(())
+}
+
+/// A report of ratios alone.
+fn only(limits: Vec<limits::Limit>, ratios: Vec<Ratio>, resident_bytes_max: u64) -> Report {
+    Report {
+        limits,
+        rows: Vec::new(),
+        ratios,
+        resident_bytes_max,
+    }
 }
 
 impl Bench {

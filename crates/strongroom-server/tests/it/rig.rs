@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject as _;
 use strongroom_wire::SecretAccessKey;
 use strongroom_wire::sigv4::{PayloadMode, SigningInput, sign_request};
 
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A data directory and the program's settings for it.
 pub(crate) struct Rig {
