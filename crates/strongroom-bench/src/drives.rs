@@ -188,7 +188,10 @@ impl Drives {
     /// An empty folder takes the place of a lost drive.
     async fn heal(&self, folder: &Path) -> Outcome<Ratio> {
         let lost = folder.join("c1");
-        std::fs::remove_dir_all(&lost)?;
+        // At once, as a drive is pulled out: the server still writes to it.
+        let pulled = folder.join("c1-pulled");
+        std::fs::rename(&lost, &pulled)?;
+        let _ = std::fs::remove_dir_all(&pulled);
         Self::wait(|| {
             let full = self.is_full()?;
             Ok((!full).then_some(()))
