@@ -6,7 +6,7 @@ Every byte comes from a label through SHAKE-256, so that a second run writes the
 """
 import copy, hashlib, json
 
-import generate_shard
+import generate_client_side, generate_shard
 import reproduce as r
 from reproduce import HERE, u
 
@@ -745,4 +745,6 @@ write("keyring.json", "Keyring files, and shares; docs/spec/keyring.md", {"keyri
 write("material.json", "Wrapped key material with its vault file, and ids of imported material; docs/spec/kms-ciphertext.md. `keyring` names an entry of keyring.json.",
       {"materials": materials(), "imported_ids": imported_ids()})
 for file, comment, groups in generate_shard.files(rnd, flip):
+    write(file, comment, groups)
+for file, comment, groups in generate_client_side.files(rnd, flip):
     write(file, comment, groups)

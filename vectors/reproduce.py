@@ -14,7 +14,7 @@ import hashlib, hmac, json, pathlib, struct, sys
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import shard
+import client_side, shard
 from shard import Refused, need
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -552,6 +552,7 @@ FILES = {
     "keyring.json": {"keyrings": keyring_open},
     "material.json": {"materials": material_open, "imported_ids": imported_id},
     **shard.FILES,
+    **client_side.FILES,
 }
 
 

@@ -18,6 +18,8 @@
 pub mod content;
 pub mod envelope;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod keyring;
 mod object;
 mod policy;

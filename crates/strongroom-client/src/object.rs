@@ -171,12 +171,13 @@ impl Content {
 }
 
 impl NewObject {
-    /// The stored bytes of a whole object that is in memory.
-    pub fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, Error> {
+    /// What is stored, for a whole object that is in memory: the envelope, and the content. The
+    /// key is used up, since it is for one plaintext.
+    pub fn encrypt(self, plain: &[u8]) -> Result<(Stored, Vec<u8>), Error> {
         let mut encryptor = crate::content::Encryptor::new(&self.key)?;
         let mut out = Vec::with_capacity(plain.len().saturating_add(16));
         encryptor.update(plain, &mut out)?;
         out.extend_from_slice(&encryptor.finish()?);
-        Ok(out)
+        Ok((self.stored, out))
     }
 }

@@ -9,7 +9,7 @@
 //! which is HKDF of RFC 5869. The nonce is constant: a message id is used for one plaintext only.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::hmac;
+use aws_lc_rs::hkdf::{HKDF_SHA512, KeyType, Prk, Salt};
 use zeroize::Zeroizing;
 
 use super::ContentKey;
@@ -51,7 +51,16 @@ impl ContentKey {
     }
 }
 
-struct Derived(hmac::Key);
+struct Derived(Prk);
+
+/// How many bytes are derived.
+struct Bytes(usize);
+
+impl KeyType for Bytes {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
 
 impl Derived {
     fn new(data_key: &AesKey, id: MessageId) -> Result<Self, Error> {
@@ -61,19 +70,17 @@ impl Derived {
         if id.0 == [0; 28] {
             return Err(Error::Envelope("the message id is all zeros"));
         }
-        let salt = hmac::Key::new(hmac::HMAC_SHA512, &id.0);
-        let prk = hmac::sign(&salt, data_key.expose());
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA512, prk.as_ref())))
+        let salt = Salt::new(HKDF_SHA512, &id.0);
+        Ok(Self(salt.extract(data_key.expose())))
     }
 
     fn expand<const N: usize>(&self, label: &[u8]) -> Result<Zeroizing<[u8; N]>, Error> {
-        let mut context = hmac::Context::with_key(&self.0);
-        context.update(&SUITE);
-        context.update(label);
-        context.update(&[1]);
-        let block = context.sign();
-        let (bytes, _) = block.as_ref().split_first_chunk().ok_or(Error::Module)?;
-        Ok(Zeroizing::new(*bytes))
+        let mut bytes = Zeroizing::new([0; N]);
+        let info = [SUITE.as_slice(), label];
+        self.0
+            .expand(&info, Bytes(N))?
+            .fill(bytes.as_mut_slice())?;
+        Ok(bytes)
     }
 
     fn commitment(&self) -> Result<[u8; 28], Error> {

@@ -138,7 +138,6 @@ impl PartEncryptor {
 }
 
 /// Encrypts a message from its first byte to its last.
-#[derive(Debug)]
 pub struct Encryptor {
     part: PartEncryptor,
     hash_key: Zeroizing<Block>,
@@ -174,7 +173,6 @@ impl Encryptor {
 ///
 /// What [`Decryptor::update_unverified`] gives may be anything until [`Decryptor::finish`] has
 /// said that it is the message: keep it where nobody sees it.
-#[derive(Debug)]
 pub struct Decryptor {
     stream: Keystream,
     hasher: Hasher,
@@ -230,6 +228,22 @@ impl Decryptor {
         }
         let hash = whole(&self.hash_key, self.aad, &[self.hasher.finish()])?;
         verify_slices_are_equal(&xor(&hash, &self.mask), &self.tag).map_err(|_| Error::Content)
+    }
+}
+
+// With GHASH's key or the mask of a tag anybody could make right tags: neither is shown.
+
+impl fmt::Debug for Encryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encryptor").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Decryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decryptor")
+            .field("ciphertext_left", &self.ciphertext_left)
+            .finish_non_exhaustive()
     }
 }
 

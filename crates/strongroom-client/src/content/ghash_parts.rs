@@ -7,17 +7,22 @@
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
 use zeroize::Zeroizing;
 
+use super::ContentKey;
 use crate::error::Error;
 
 /// A block of AES.
 pub(super) type Block = [u8; 16];
 
-/// What one part of a message adds to its tag.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What one part of a message adds to its tag. A secret: with the part's ciphertext beside it, it is
+/// an equation for GHASH's key, and whoever has that key and the tag can change the object and give it
+/// a right tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PartDigest {
     /// Bytes of the part.
     pub(super) bytes: u64,
@@ -31,25 +36,75 @@ impl PartDigest {
         self.bytes
     }
 
-    /// The digest as 24 bytes, for the record of an upload that is to go on later. It is no
-    /// secret in itself: it follows from the ciphertext and the tag.
-    pub fn to_bytes(&self) -> [u8; 24] {
-        let mut out = [0; 24];
-        let fields = self.bytes.to_be_bytes().into_iter().chain(self.hash);
-        for (to, from) in out.iter_mut().zip(fields) {
+    /// The digest under the content key, for the record of an upload that is to go on later:
+    /// length, masked digest, code. `first` is the part's first byte in the message.
+    pub fn seal(&self, key: &ContentKey, first: u64) -> Result<[u8; SEALED_BYTES], Error> {
+        let secrets = Secrets::new(key, first, self.bytes)?;
+        let masked = xor(&self.hash, &secrets.mask);
+        let code = secrets.code(&masked)?;
+        let mut out = [0; SEALED_BYTES];
+        let fields = self.bytes.to_be_bytes().into_iter().chain(masked);
+        for (to, from) in out.iter_mut().zip(fields.chain(code)) {
             *to = from;
         }
-        out
+        Ok(out)
     }
 
-    /// Reads [`Self::to_bytes`] back.
-    pub fn from_bytes(bytes: &[u8; 24]) -> Option<Self> {
-        let (len, rest) = bytes.split_first_chunk()?;
-        let (hash, _) = rest.split_first_chunk()?;
-        Some(Self {
-            bytes: u64::from_be_bytes(*len),
-            hash: *hash,
+    /// Reads [`Self::seal`] back; refuses what was sealed for another part or message, or changed.
+    pub fn unseal(
+        key: &ContentKey,
+        first: u64,
+        sealed: &[u8; SEALED_BYTES],
+    ) -> Result<Self, Error> {
+        let cut = || -> Option<(&[u8; 8], &Block, &[u8])> {
+            let (bytes, rest) = sealed.split_first_chunk()?;
+            let (masked, code) = rest.split_first_chunk()?;
+            Some((bytes, masked, code))
+        };
+        let (bytes, masked, code) = cut().ok_or(Error::Module)?;
+        let bytes = u64::from_be_bytes(*bytes);
+        let secrets = Secrets::new(key, first, bytes)?;
+        verify_slices_are_equal(&secrets.code(masked)?, code).map_err(|_| Error::Content)?;
+        Ok(Self {
+            bytes,
+            hash: xor(masked, &secrets.mask),
         })
+    }
+}
+
+impl fmt::Debug for PartDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartDigest")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a part's digest is masked and authenticated with when it is kept.
+struct Secrets {
+    mask: Zeroizing<Block>,
+    code: hmac::Key,
+}
+
+impl Secrets {
+    fn new(key: &ContentKey, first: u64, bytes: u64) -> Result<Self, Error> {
+        let key = hmac::Key::new(hmac::HMAC_SHA512, key.key.expose());
+        let mut message = hmac::Context::with_key(&key);
+        message.update(b"strongroom part digest 1");
+        message.update(&first.to_be_bytes());
+        message.update(&bytes.to_be_bytes());
+        let secret = message.sign();
+        let (mask, code) = secret.as_ref().split_first_chunk().ok_or(Error::Module)?;
+        Ok(Self {
+            mask: Zeroizing::new(*mask),
+            code: hmac::Key::new(hmac::HMAC_SHA512, code),
+        })
+    }
+
+    fn code(&self, masked: &Block) -> Result<Block, Error> {
+        let code = hmac::sign(&self.code, masked);
+        let (code, _) = code.as_ref().split_first_chunk().ok_or(Error::Module)?;
+        Ok(*code)
     }
 }
 
@@ -140,7 +195,7 @@ pub(super) fn whole(key: &Block, aad: &[u8], parts: &[PartDigest]) -> Result<Blo
 
 /// The tag of a message whose parts were encrypted by [`super::ContentKey::part_encryptor`], in
 /// order.
-pub fn combine(key: &super::ContentKey, parts: &[PartDigest]) -> Result<[u8; 16], Error> {
+pub fn combine(key: &ContentKey, parts: &[PartDigest]) -> Result<[u8; 16], Error> {
     let total = parts
         .iter()
         .try_fold(0_u64, |sum, part| sum.checked_add(part.bytes));
@@ -166,7 +221,7 @@ fn product(a: &Block, b: &Block) -> Block {
 }
 
 /// `key` to the power of `exponent`, in GCM's field.
-fn power(key: &Block, exponent: u64) -> Block {
+fn power(key: &Block, exponent: u64) -> Zeroizing<Block> {
     let mut result = Zeroizing::new(ONE);
     let mut square = Zeroizing::new(*key);
     let mut left = exponent;
@@ -177,8 +232,75 @@ fn power(key: &Block, exponent: u64) -> Block {
         *square = product(&square, &square);
         left >>= 1;
     }
-    *result
+    result
 }
 
+/// Bytes of a digest that is kept.
+pub const SEALED_BYTES: usize = 8 + 16 + 16;
 /// The neutral element: GCM's first bit is the coefficient of x^0.
 const ONE: Block = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::PLAINTEXT_BYTES_MAX;
+    use crate::secret::AesKey;
+
+    fn key(byte: u8) -> ContentKey {
+        ContentKey::v2(&AesKey::new(vec![byte; 32]).unwrap(), [3; 12])
+    }
+
+    fn digest(bytes: u64) -> PartDigest {
+        PartDigest {
+            bytes,
+            hash: [0x5A; 16],
+        }
+    }
+
+    #[test]
+    fn kept_digests_come_back_and_show_nothing() {
+        let (one, kept) = (digest(48), digest(48).seal(&key(1), 160).unwrap());
+        assert_eq!(PartDigest::unseal(&key(1), 160, &kept).unwrap(), one);
+        assert!(!kept.windows(4).any(|bytes| bytes == [0x5A; 4]));
+        assert!(!format!("{one:?}").contains("90"));
+    }
+
+    #[test]
+    fn kept_digests_of_others_and_changed_ones_are_refused() {
+        let kept = digest(48).seal(&key(1), 160).unwrap();
+        let refused = |key: &ContentKey, first, sealed: &[u8; SEALED_BYTES]| {
+            matches!(PartDigest::unseal(key, first, sealed), Err(Error::Content))
+        };
+        assert!(refused(&key(2), 160, &kept), "another message");
+        assert!(refused(&key(1), 176, &kept), "another part");
+        for bit in 0..SEALED_BYTES * 8 {
+            let mut changed = kept;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(refused(&key(1), 160, &changed), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn no_message_is_put_together_that_is_too_long() {
+        assert!(combine(&key(1), &[digest(PLAINTEXT_BYTES_MAX)]).is_ok());
+        for parts in [
+            vec![digest(PLAINTEXT_BYTES_MAX + 1)],
+            vec![digest(PLAINTEXT_BYTES_MAX & !15), digest(64)],
+            vec![digest(1 << 63), digest(1 << 63)],
+        ] {
+            assert!(matches!(combine(&key(1), &parts), Err(Error::TooLong)));
+        }
+    }
+
+    #[test]
+    fn empty_parts_add_nothing() {
+        let empty = PartDigest {
+            bytes: 0,
+            hash: [0; 16],
+        };
+        let tag = |parts: &[PartDigest]| combine(&key(1), parts).unwrap();
+        assert_eq!(tag(&[]), tag(&[empty]));
+        assert_eq!(tag(&[digest(32), digest(5)]), tag(&[digest(32), empty, digest(5)]));
+        assert_eq!(tag(&[digest(32)]), tag(&[empty, digest(32), empty]));
+    }
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Ranges of AES-GCM objects: AES-CTR from the right block on. Nothing authenticates them.
 
-use super::ContentKey;
+use super::{ContentKey, PLAINTEXT_BYTES_MAX};
 use super::gcm::Keystream;
 use crate::error::Error;
 
@@ -19,7 +19,10 @@ pub struct CiphertextRange {
 /// What to fetch for bytes `first..=last` of the plaintext of an object that is stored in `stored`
 /// bytes. A `last` behind the end is taken for the end, as S3 does; a `first` there is an error.
 pub fn range_of(stored: u64, first: u64, last: u64) -> Result<CiphertextRange, Error> {
-    let plain = stored.checked_sub(16).ok_or(Error::Content)?;
+    let plain = stored
+        .checked_sub(16)
+        .filter(|len| *len <= PLAINTEXT_BYTES_MAX)
+        .ok_or(Error::Content)?;
     let end = plain.checked_sub(1).ok_or(Error::Range)?;
     if first > end || last < first {
         return Err(Error::Range);
@@ -44,6 +47,9 @@ pub fn decrypt_range(
         .last
         .checked_sub(range.first)
         .and_then(|len| len.checked_add(1));
+    if !range.first.is_multiple_of(16) || range.last >= PLAINTEXT_BYTES_MAX {
+        return Err(Error::Range);
+    }
     if u64::try_from(ciphertext.len()).ok() != expected {
         return Err(Error::Content);
     }

@@ -55,9 +55,9 @@ fn quoted(text: &str) -> Option<Vec<u8>> {
         out.push(match byte {
             b'_' => b' ',
             b'=' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                let digits = std::str::from_utf8(&digits).ok()?;
-                u8::from_str_radix(digits, 16).ok()?
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                u8::try_from(high * 16 + low).ok()?
             }
             other => other,
         });
@@ -119,6 +119,10 @@ mod tests {
             "=?",
             "=?UTF-8?B?!!?=",
             "=?UTF-8?X?aa?=",
+            "=?UTF-8?Q?=+A?=",
+            "=?UTF-8?Q?=4?=",
+            "=?UTF-8?Q?=zz?=",
+            "=?UTF-8?B?/w==?=",
             "=?x?B?YQ==?=",
         ] {
             assert_eq!(undo(value), value);

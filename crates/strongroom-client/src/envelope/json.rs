@@ -58,24 +58,25 @@ fn text(out: &mut String, text: &str, spaces: Spaces) {
 /// Reads a map; `None` for anything but one JSON object of texts with every name once.
 pub(crate) fn read(json: &[u8]) -> Option<TextMap> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let map = reader.deserialize_map(Once { numbers: false }).ok()?;
+    let map = reader.deserialize_map(Once { numbers: &[] }).ok()?;
     reader.end().ok()?;
     Some(map)
 }
 
-/// Like [`read`], where some writers leave numbers without quotes.
-pub(crate) fn read_with_numbers(json: &[u8]) -> Option<TextMap> {
+/// Like [`read`], where some writers leave the values of these names without quotes.
+pub(crate) fn read_with_numbers(json: &[u8], names: &[&str]) -> Option<TextMap> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let map = reader.deserialize_map(Once { numbers: true }).ok()?;
+    let map = reader.deserialize_map(Once { numbers: names }).ok()?;
     reader.end().ok()?;
     Some(map)
 }
 
-struct Once {
-    numbers: bool,
+struct Once<'n> {
+    /// Names whose values may be numbers.
+    numbers: &'n [&'n str],
 }
 
-impl<'de> Visitor<'de> for Once {
+impl<'de> Visitor<'de> for Once<'_> {
     type Value = TextMap;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +88,9 @@ impl<'de> Visitor<'de> for Once {
         while let Some((name, value)) = access.next_entry::<String, serde_json::Value>()? {
             let value = match value {
                 serde_json::Value::String(text) => text,
-                serde_json::Value::Number(number) if self.numbers && number.is_u64() => {
+                serde_json::Value::Number(number)
+                    if number.is_u64() && self.numbers.contains(&name.as_str()) =>
+                {
                     number.to_string()
                 }
                 _ => return Err(A::Error::custom("a value is no text")),
@@ -147,10 +150,11 @@ mod tests {
         assert_eq!(read(b"{\"a\":\"\xff\"}"), None);
         assert_eq!(read(b" { } "), Some(TextMap::new()));
         assert_eq!(
-            read_with_numbers(b"{\"a\":128}"),
+            read_with_numbers(b"{\"a\":128}", &["a"]),
             Some(map(&[("a", "128")]))
         );
-        assert_eq!(read_with_numbers(b"{\"a\":-1}"), None);
-        assert_eq!(read_with_numbers(b"{\"a\":1.5}"), None);
+        for bad in ["{\"a\":-1}", "{\"a\":1.5}", "{\"b\":1}", "{\"a\":[1]}"] {
+            assert_eq!(read_with_numbers(bad.as_bytes(), &["a"]), None, "{bad}");
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Partial {
         if file.len() > Self::FILE_BYTES_MAX {
             return Err(Error::Envelope("the instruction file is too long"));
         }
-        let map = json::read_with_numbers(file).ok_or(Error::Envelope(
+        let map = json::read_with_numbers(file, &NUMBERS).ok_or(Error::Envelope(
             "the instruction file is no JSON object of texts",
         ))?;
         let fields = Named::new(&map)?;
@@ -211,6 +211,9 @@ fn committed_cipher(fields: &Named) -> Result<(), Error> {
 }
 
 fn v3_with(fields: &Named, commitment: [u8; 28], message_id: [u8; 28]) -> Result<V3, Error> {
+    if message_id == [0; 28] {
+        return Err(Error::Envelope("the message id is all zeros"));
+    }
     let wrap = match fields.required(field::V3_WRAP)? {
         "12" => Wrap::KmsContext,
         "02" => Wrap::AesGcm,
@@ -290,6 +293,8 @@ fn v1(fields: &Named) -> Result<V1, Error> {
     })
 }
 
+/// Fields of instruction files that some writers leave without quotes.
+const NUMBERS: [&str; 2] = [field::TAG_LEN, field::PLAIN_LEN];
 /// Fields of the formats V1 and V2.
 const OLD: [&str; 7] = [
     field::V1_KEY,

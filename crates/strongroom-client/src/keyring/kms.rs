@@ -73,8 +73,11 @@ impl<S: KeyService> KmsKeyring<S> {
         let mut whole = context.clone();
         whole.insert(CIPHER_ENTRY.to_owned(), cipher.name().to_owned());
         let made = self.service.generate_data_key(key_id, &whole).await?;
+        if made.data_key.len() != 32 {
+            return Err(Error::KeyService("its data key has not 256 bits".into()));
+        }
         Ok(NewDataKey {
-            data_key: checked(made.data_key, cipher)?,
+            data_key: made.data_key,
             wrapped: made.blob,
             wrap: Wrap::KmsContext,
             description: whole,
@@ -104,9 +107,13 @@ impl<S: KeyService> KmsKeyring<S> {
                 if !wrapped.context.is_empty() {
                     return Err(Error::WrongContext);
                 }
-                let other = |id: &String| self.key_id.as_ref().is_some_and(|own| own != id);
-                if stored.get(KEY_ENTRY).is_some_and(other) {
-                    return Err(Error::WrongKey);
+                // Where the context names a cipher, the object was sealed under the wrap that
+                // binds it, and somebody wrote this one over it: to have the data key used with
+                // another cipher, or to go around the caller's context.
+                if stored.contains_key(CIPHER_ENTRY) {
+                    return Err(Error::Envelope(
+                        "the encryption context is one of another wrapping algorithm",
+                    ));
                 }
             }
             _ => return Err(Error::WrongKey),
@@ -149,6 +156,7 @@ fn no_reserved(context: &TextMap) -> Result<(), Error> {
 
 /// Names the content cipher in an encryption context.
 const CIPHER_ENTRY: &str = "aws:x-amz-cek-alg";
-/// Names the key in the context of legacy objects.
+/// Names the key in the context of legacy objects, in the writer's words: an id, an ARN or an alias. It is
+/// not compared, since the key service is told which key has to open the ciphertext.
 const KEY_ENTRY: &str = "kms_cmk_id";
 const RESERVED: [&str; 2] = [CIPHER_ENTRY, KEY_ENTRY];

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
     OaepPublicEncryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
@@ -22,6 +23,8 @@ pub struct RsaPublicKey(OaepPublicEncryptingKey);
 pub struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     pkcs1: Pkcs1PrivateDecryptingKey,
+    /// Makes the data key that stands in for one with wrong padding.
+    instead: hmac::Key,
 }
 
 impl RsaPublicKey {
@@ -56,6 +59,7 @@ impl RsaPrivateKey {
         Ok(Self {
             oaep: OaepPrivateDecryptingKey::new(key()?)?,
             pkcs1: Pkcs1PrivateDecryptingKey::new(key()?)?,
+            instead: hmac::Key::new(hmac::HMAC_SHA256, der),
         })
     }
 
@@ -96,10 +100,11 @@ impl RsaPrivateKey {
         Some(out)
     }
 
-    /// Whether the padding holds must not show: a wrong one gives a random key, which then does
-    /// not open the content.
+    /// Whether the padding holds must not show: a wrong one gives another key, which then does not
+    /// open the content. It is the same one each time, as a right one would be: a new one for
+    /// each try would fail in other ways from try to try, and tell.
     fn open_pkcs1(&self, wrapped: &[u8]) -> Result<AesKey, Error> {
-        let instead = AesKey::generate()?;
+        let instead = AesKey::new(hmac::sign(&self.instead, wrapped).as_ref().to_vec())?;
         let mut out = Zeroizing::new(vec![0; self.pkcs1.min_output_size()]);
         let len = self
             .pkcs1

@@ -4,7 +4,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use proptest::prelude::*;
 use strongroom_client::content::{
-    ContentKey, Decryptor, Encryptor, PartDigest, combine, decrypt_range, range_of,
+    CiphertextRange, ContentKey, Decryptor, Encryptor, PartDigest, combine, decrypt_range, range_of,
 };
 use strongroom_client::{AesKey, Error};
 
@@ -77,7 +77,9 @@ proptest! {
             let mut out = Vec::new();
             part.update(&plain[from..to], &mut out).unwrap();
             let digest = part.finish();
-            prop_assert_eq!(PartDigest::from_bytes(&digest.to_bytes()), Some(digest));
+            let first = u64::try_from(from).unwrap();
+            let kept = digest.seal(&key(), first).unwrap();
+            prop_assert_eq!(PartDigest::unseal(&key(), first, &kept).unwrap(), digest);
             parts[index] = Some((out, digest));
         }
         let parts: Vec<_> = parts.into_iter().map(Option::unwrap).collect();
@@ -170,18 +172,46 @@ fn no_message_is_longer_than_the_counter_allows() {
         last.update(&[0], &mut Vec::new()),
         Err(Error::TooLong)
     ));
-    let fake = |bytes: u64| {
-        let mut raw = [0; 24];
-        raw[..8].copy_from_slice(&bytes.to_be_bytes());
-        PartDigest::from_bytes(&raw).unwrap()
+    // The last block of the longest message, by way of a range.
+    let range = range_of(MAX + 16, MAX - 1, u64::MAX).unwrap();
+    assert_eq!((range.first, range.last, range.skip), (MAX - 16, MAX - 1, 15));
+    let mut out = Vec::new();
+    decrypt_range(&key(), range, &[0; 16], &mut out).unwrap();
+    assert_eq!(out.len(), 1);
+}
+
+#[test]
+fn ranges_that_no_object_has() {
+    const MAX: u64 = 68_719_476_704;
+    for (stored, first, last) in [(17, 1, 1), (17, 0xFFFF, 0), (100, 84, 200), (100, 5, 4), (16, 0, 0)] {
+        assert!(matches!(range_of(stored, first, last), Err(Error::Range)), "{stored} {first}-{last}");
+    }
+    for stored in [0, 15, MAX + 17, u64::MAX] {
+        assert!(matches!(range_of(stored, 0, 1), Err(Error::Content)), "{stored}");
+    }
+    // Ranges put together by hand.
+    for (first, last) in [(8, 23), (MAX - 16, MAX), (u64::MAX - 15, u64::MAX)] {
+        let range = CiphertextRange { first, last, skip: 0 };
+        let refused = decrypt_range(&key(), range, &[0; 16], &mut Vec::new());
+        assert!(matches!(refused, Err(Error::Range)), "{first}-{last}");
+    }
+    let range = range_of(116, 3, 40).unwrap();
+    for len in [0, 40, 42] {
+        let refused = decrypt_range(&key(), range, &vec![0; len], &mut Vec::new());
+        assert!(matches!(refused, Err(Error::Content)), "{len}");
+    }
+}
+
+/// What is shown of a secret would be the difference between two of them.
+#[test]
+fn nothing_secret_is_shown() {
+    let shown = |byte: u8| {
+        let key = ContentKey::v2(&AesKey::new(vec![byte; 32]).unwrap(), NONCE);
+        let mut part = key.part_encryptor(0).unwrap();
+        part.update(&[1; 40], &mut Vec::new()).unwrap();
+        let encryptor = Encryptor::new(&key).unwrap();
+        let decryptor = Decryptor::new(&key, 66).unwrap();
+        format!("{key:?} {encryptor:?} {decryptor:?} {part:?} {:?}", part.finish())
     };
-    assert!(combine(&key(), &[fake(MAX)]).is_ok());
-    assert!(matches!(
-        combine(&key(), &[fake(MAX + 1)]),
-        Err(Error::TooLong)
-    ));
-    assert!(matches!(
-        combine(&key(), &[fake(1 << 63), fake(1 << 63)]),
-        Err(Error::TooLong)
-    ));
+    assert_eq!(shown(1), shown(2));
 }

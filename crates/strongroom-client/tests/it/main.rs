@@ -16,5 +16,6 @@
 mod content;
 mod envelope;
 mod negative;
+mod own;
 mod recorded;
 mod world;

@@ -3,11 +3,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use strongroom_client::envelope::TextMap;
-use strongroom_client::keyring::{KmsKeyring, MasterKeyring};
-use strongroom_client::{Client, CommitmentPolicy, Error, Legacy, Storage};
+use strongroom_client::content::{ContentKey, combine};
+use strongroom_client::envelope::{Cipher, TextMap, Wrap};
+use strongroom_client::keyring::{
+    Answer, KeyService, Keyring as _, KmsKeyring, MasterKeyring, Wrapped, WrappedByService,
+};
+use strongroom_client::{AesKey, Client, CommitmentPolicy, Error, Legacy, Storage};
 
-use crate::world::{Recorded, Service, aes, keyring, kms, named, open, rsa_pair, tolerant};
+use crate::world::{Recorded, Service, aes, keyring, kms, known, named, open, rsa_pair, tolerant};
 
 async fn refused(object: &Recorded) -> Error {
     open(&tolerant(keyring(object)), object).await.unwrap_err()
@@ -517,8 +520,6 @@ async fn data_keys_of_wrong_lengths() {
                 None,
             )
             .unwrap();
-        use strongroom_client::envelope::{Cipher, Wrap};
-        use strongroom_client::keyring::{Keyring as _, Wrapped};
         let none = TextMap::new();
         let unwrapped = ring
             .unwrap(Wrapped {
@@ -531,4 +532,85 @@ async fn data_keys_of_wrong_lengths() {
             .await;
         assert!(matches!(unwrapped, Err(Error::WrongKey)), "{payload:?}");
     }
+}
+
+/// A key service that gives short keys.
+struct Short;
+
+impl KeyService for Short {
+    fn generate_data_key<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a TextMap,
+    ) -> Answer<'a, WrappedByService> {
+        Box::pin(async {
+            Ok(WrappedByService {
+                data_key: AesKey::new(vec![1; 16])?,
+                blob: vec![1],
+            })
+        })
+    }
+
+    fn decrypt<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: &'a [u8],
+        _: &'a TextMap,
+    ) -> Answer<'a, AesKey> {
+        Box::pin(async { AesKey::new(vec![1; 16]) })
+    }
+}
+
+#[tokio::test]
+async fn key_service_that_gives_short_keys() {
+    for policy in [
+        CommitmentPolicy::ForbidEncryptAllowDecrypt,
+        CommitmentPolicy::RequireEncryptRequireDecrypt,
+    ] {
+        let client = Client::new(KmsKeyring::new(Short, "k")).commitment_policy(policy);
+        let begun = client.begin(&TextMap::new(), Storage::Metadata).await;
+        assert!(matches!(begun, Err(Error::KeyService(_))));
+    }
+    let error = open(&tolerant(KmsKeyring::new(Short, "k")), &named("v3-kms-16")).await;
+    assert!(matches!(error, Err(Error::WrongKey)));
+}
+
+/// Wrong padding gives a key, the same one each time and another one for another text. A new one
+/// for each try opens content under AES-CBC differently from try to try, which right padding never
+/// does: enough to tell the two apart.
+#[tokio::test]
+async fn wrong_padding_of_rsa_gives_the_same_key_each_time() {
+    let (_, private) = rsa_pair();
+    let ring = MasterKeyring::new().read_rsa(TextMap::new(), private);
+    let none = TextMap::new();
+    let mut marks = Vec::new();
+    for (text, len) in [(0x41, 256), (0x41, 256), (0x42, 256), (0xFF, 256), (0x41, 100)] {
+        let wrapped = vec![text; len];
+        let key = ring
+            .unwrap(Wrapped {
+                wrapped: &wrapped,
+                wrap: Wrap::RsaPkcs1,
+                cipher: Cipher::Cbc,
+                description: &none,
+                context: &none,
+            })
+            .await
+            .unwrap();
+        // The key is not shown; the tag of nothing under it is another one for another key.
+        marks.push(combine(&ContentKey::v2(&key, [9; 12]), &[]).unwrap());
+    }
+    assert_eq!(marks[0], marks[1]);
+    marks.remove(0);
+    marks.sort_unstable();
+    marks.dedup();
+    assert_eq!(marks.len(), 4);
+}
+
+/// The key's name in an old object is as its writer configured it. The key service is told which key
+/// has to open the ciphertext; names are not compared.
+#[tokio::test]
+async fn old_objects_open_by_another_name_of_their_key() {
+    let object = named("v1-kms");
+    let client = tolerant(KmsKeyring::new(known(&object), "alias/other-name"));
+    assert_eq!(open(&client, &object).await.unwrap(), object.plain);
 }

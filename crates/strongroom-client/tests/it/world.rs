@@ -147,6 +147,11 @@ impl Keyring for AnyKeyring {
 }
 
 pub(crate) fn kms(recorded: &Recorded) -> KmsKeyring<Service> {
+    let key_id = recorded.json["kms"]["key_id"].as_str().unwrap();
+    KmsKeyring::new(known(recorded), key_id)
+}
+
+pub(crate) fn known(recorded: &Recorded) -> Service {
     let kms = &recorded.json["kms"];
     let blob = STANDARD
         .decode(kms["ciphertext_blob_b64"].as_str().unwrap())
@@ -154,7 +159,7 @@ pub(crate) fn kms(recorded: &Recorded) -> KmsKeyring<Service> {
     let key = hex::decode(kms["plaintext_data_key_hex"].as_str().unwrap()).unwrap();
     let context = texts(&kms["encryption_context"]);
     let known = BTreeMap::from([((blob, context), key)]);
-    KmsKeyring::new(Service { known }, kms["key_id"].as_str().unwrap())
+    Service { known }
 }
 
 pub(crate) fn keyring(recorded: &Recorded) -> AnyKeyring {
