@@ -148,7 +148,7 @@ fn checksums() -> Outcome<Ratio> {
 }
 
 /// The most of several rounds: neighbours only ever make it less.
-fn gigabytes_per_second(bytes: usize, mut work: impl FnMut()) -> f64 {
+pub(crate) fn gigabytes_per_second(bytes: usize, mut work: impl FnMut()) -> f64 {
     let mut least = Duration::MAX;
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -160,7 +160,7 @@ fn gigabytes_per_second(bytes: usize, mut work: impl FnMut()) -> f64 {
 }
 
 /// Bytes that do not compress and come again.
-fn bytes(seed: &mut u32, count: usize) -> Vec<u8> {
+pub(crate) fn bytes(seed: &mut u32, count: usize) -> Vec<u8> {
     let next = || {
         *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let [.., high] = seed.to_le_bytes();

@@ -12,6 +12,7 @@
 //! figures depend on the machine and on its neighbours: compare within one run.
 
 mod bare;
+mod cse;
 mod drives;
 mod erasure;
 mod kms;
@@ -79,6 +80,9 @@ struct Options {
     /// Only the rows of six drives beside one, of scrub and of heal.
     #[arg(long)]
     drives: bool,
+    /// Only the rows of client-side encryption.
+    #[arg(long)]
+    cse: bool,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Method;
 use md5::{Digest as _, Md5};
 
+use crate::cse;
 use crate::drives;
 use crate::erasure;
 use crate::kms::{self, Operation};
@@ -53,6 +54,10 @@ struct Row<'a> {
 
 pub(crate) async fn all(options: &Options) -> Outcome<()> {
     let time = Duration::from_secs_f64(if options.smoke { 0.3 } else { options.seconds });
+    if options.cse {
+        only(Vec::new(), cse::rows()?, 0).print();
+        return Ok(());
+    }
     if options.erasure {
         only(Vec::new(), erasure::rows()?, 0).print();
         return Ok(());
@@ -122,6 +127,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     ratios.extend(drives::rows(options, &durable.0, time, drive_limit(&limits)).await?);
     ratios.extend(policy::rows()?);
     ratios.extend(erasure::rows()?);
+    ratios.extend(cse::rows()?);
     let report = Report {
         limits,
         rows: bench.rows,

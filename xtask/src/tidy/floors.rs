@@ -37,7 +37,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
         "strongroom-bench",
         &[
             "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory",
-            "testkit",
+            "client", "testkit",
         ],
     ),
 ];
