@@ -24,7 +24,7 @@ mod range;
 pub use cbc::decrypt_cbc;
 pub use committed::MessageId;
 pub use gcm::{Decryptor, Encryptor, PartEncryptor};
-pub use ghash_parts::{PartDigest, SEALED_BYTES, combine};
+pub use ghash_parts::{PartDigest, combine};
 pub use range::{CiphertextRange, decrypt_range, range_of};
 
 use crate::error::Error;

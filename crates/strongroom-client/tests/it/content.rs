@@ -77,9 +77,6 @@ proptest! {
             let mut out = Vec::new();
             part.update(&plain[from..to], &mut out).unwrap();
             let digest = part.finish();
-            let first = u64::try_from(from).unwrap();
-            let kept = digest.seal(&key(), first).unwrap();
-            prop_assert_eq!(PartDigest::unseal(&key(), first, &kept).unwrap(), digest);
             parts[index] = Some((out, digest));
         }
         let parts: Vec<_> = parts.into_iter().map(Option::unwrap).collect();
