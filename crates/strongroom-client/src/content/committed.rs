@@ -77,9 +77,7 @@ impl Derived {
     fn expand<const N: usize>(&self, label: &[u8]) -> Result<Zeroizing<[u8; N]>, Error> {
         let mut bytes = Zeroizing::new([0; N]);
         let info = [SUITE.as_slice(), label];
-        self.0
-            .expand(&info, Bytes(N))?
-            .fill(bytes.as_mut_slice())?;
+        self.0.expand(&info, Bytes(N))?.fill(bytes.as_mut_slice())?;
         Ok(bytes)
     }
 

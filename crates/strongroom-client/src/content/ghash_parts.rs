@@ -216,7 +216,10 @@ mod tests {
         };
         let tag = |parts: &[PartDigest]| combine(&key(1), parts).unwrap();
         assert_eq!(tag(&[]), tag(&[empty]));
-        assert_eq!(tag(&[digest(32), digest(5)]), tag(&[digest(32), empty, digest(5)]));
+        assert_eq!(
+            tag(&[digest(32), digest(5)]),
+            tag(&[digest(32), empty, digest(5)])
+        );
         assert_eq!(tag(&[digest(32)]), tag(&[empty, digest(32), empty]));
     }
 }

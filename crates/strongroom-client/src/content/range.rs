@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Ranges of AES-GCM objects: AES-CTR from the right block on. Nothing authenticates them.
 
-use super::{ContentKey, PLAINTEXT_BYTES_MAX};
 use super::gcm::Keystream;
+use super::{ContentKey, PLAINTEXT_BYTES_MAX};
 use crate::error::Error;
 
 /// The bytes of ciphertext that a range of plaintext needs, first and last, and what to leave out.

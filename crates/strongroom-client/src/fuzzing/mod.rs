@@ -73,7 +73,10 @@ fn keeps_its_promises(envelope: &Envelope) {
     );
     for foreign in ["x-amz-key", "x-amz-key-v2", "x-amz-3"] {
         let mut mixed = here.object.clone();
-        if mixed.insert(foreign.to_owned(), "AAAA".to_owned()).is_none() {
+        if mixed
+            .insert(foreign.to_owned(), "AAAA".to_owned())
+            .is_none()
+        {
             assert!(detect(&mixed).is_err(), "two formats at once");
         }
     }

@@ -24,7 +24,7 @@ pub struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     pkcs1: Pkcs1PrivateDecryptingKey,
     /// Makes the data key that stands in for one with wrong padding.
-    instead: hmac::Key,
+    instead: Box<hmac::Key>,
 }
 
 impl RsaPublicKey {
@@ -59,7 +59,7 @@ impl RsaPrivateKey {
         Ok(Self {
             oaep: OaepPrivateDecryptingKey::new(key()?)?,
             pkcs1: Pkcs1PrivateDecryptingKey::new(key()?)?,
-            instead: hmac::Key::new(hmac::HMAC_SHA256, der),
+            instead: Box::new(hmac::Key::new(hmac::HMAC_SHA256, der)),
         })
     }
 

@@ -171,7 +171,10 @@ fn no_message_is_longer_than_the_counter_allows() {
     ));
     // The last block of the longest message, by way of a range.
     let range = range_of(MAX + 16, MAX - 1, u64::MAX).unwrap();
-    assert_eq!((range.first, range.last, range.skip), (MAX - 16, MAX - 1, 15));
+    assert_eq!(
+        (range.first, range.last, range.skip),
+        (MAX - 16, MAX - 1, 15)
+    );
     let mut out = Vec::new();
     decrypt_range(&key(), range, &[0; 16], &mut out).unwrap();
     assert_eq!(out.len(), 1);
@@ -180,15 +183,31 @@ fn no_message_is_longer_than_the_counter_allows() {
 #[test]
 fn ranges_that_no_object_has() {
     const MAX: u64 = 68_719_476_704;
-    for (stored, first, last) in [(17, 1, 1), (17, 0xFFFF, 0), (100, 84, 200), (100, 5, 4), (16, 0, 0)] {
-        assert!(matches!(range_of(stored, first, last), Err(Error::Range)), "{stored} {first}-{last}");
+    for (stored, first, last) in [
+        (17, 1, 1),
+        (17, 0xFFFF, 0),
+        (100, 84, 200),
+        (100, 5, 4),
+        (16, 0, 0),
+    ] {
+        assert!(
+            matches!(range_of(stored, first, last), Err(Error::Range)),
+            "{stored} {first}-{last}"
+        );
     }
     for stored in [0, 15, MAX + 17, u64::MAX] {
-        assert!(matches!(range_of(stored, 0, 1), Err(Error::Content)), "{stored}");
+        assert!(
+            matches!(range_of(stored, 0, 1), Err(Error::Content)),
+            "{stored}"
+        );
     }
     // Ranges put together by hand.
     for (first, last) in [(8, 23), (MAX - 16, MAX), (u64::MAX - 15, u64::MAX)] {
-        let range = CiphertextRange { first, last, skip: 0 };
+        let range = CiphertextRange {
+            first,
+            last,
+            skip: 0,
+        };
         let refused = decrypt_range(&key(), range, &[0; 16], &mut Vec::new());
         assert!(matches!(refused, Err(Error::Range)), "{first}-{last}");
     }
@@ -208,7 +227,8 @@ fn nothing_secret_is_shown() {
         part.update(&[1; 40], &mut Vec::new()).unwrap();
         let encryptor = Encryptor::new(&key).unwrap();
         let decryptor = Decryptor::new(&key, 66).unwrap();
-        format!("{key:?} {encryptor:?} {decryptor:?} {part:?} {:?}", part.finish())
+        let streams = format!("{key:?} {encryptor:?} {decryptor:?} {part:?}");
+        format!("{streams} {:?}", part.finish())
     };
     assert_eq!(shown(1), shown(2));
 }

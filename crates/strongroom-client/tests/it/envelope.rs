@@ -23,10 +23,7 @@ async fn round<K: Keyring>(
     let new = client.begin(context, storage).await.unwrap();
     let (stored, ciphertext) = new.encrypt(plain).unwrap();
     assert_eq!(ciphertext.len(), plain.len() + 16);
-    let file = stored
-        .instruction
-        .as_ref()
-        .map(|file| file.body.clone());
+    let file = stored.instruction.as_ref().map(|file| file.body.clone());
     assert_eq!(file.is_some(), storage == Storage::InstructionFile);
     let found = file.clone();
     let envelope = Client::<K>::envelope(&stored.object, || Ok(found)).unwrap();

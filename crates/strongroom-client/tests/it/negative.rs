@@ -538,11 +538,7 @@ async fn data_keys_of_wrong_lengths() {
 struct Short;
 
 impl KeyService for Short {
-    fn generate_data_key<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a TextMap,
-    ) -> Answer<'a, WrappedByService> {
+    fn generate_data_key<'a>(&'a self, _: &'a str, _: &'a TextMap) -> Answer<'a, WrappedByService> {
         Box::pin(async {
             Ok(WrappedByService {
                 data_key: AesKey::new(vec![1; 16])?,
@@ -584,7 +580,13 @@ async fn wrong_padding_of_rsa_gives_the_same_key_each_time() {
     let ring = MasterKeyring::new().read_rsa(TextMap::new(), private);
     let none = TextMap::new();
     let mut marks = Vec::new();
-    for (text, len) in [(0x41, 256), (0x41, 256), (0x42, 256), (0xFF, 256), (0x41, 100)] {
+    for (text, len) in [
+        (0x41, 256),
+        (0x41, 256),
+        (0x42, 256),
+        (0xFF, 256),
+        (0x41, 100),
+    ] {
         let wrapped = vec![text; len];
         let key = ring
             .unwrap(Wrapped {

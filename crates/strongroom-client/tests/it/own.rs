@@ -67,11 +67,7 @@ struct Service {
 }
 
 impl KeyService for Service {
-    fn generate_data_key<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a TextMap,
-    ) -> Answer<'a, WrappedByService> {
+    fn generate_data_key<'a>(&'a self, _: &'a str, _: &'a TextMap) -> Answer<'a, WrappedByService> {
         Box::pin(async { Err(Error::KeyService("reads only".into())) })
     }
 
