@@ -101,7 +101,7 @@ impl ContentKey {
         let (hash_key, _) = self.hash_key_and_mask()?;
         Ok(PartEncryptor {
             stream: Keystream::new(self, first / 16)?,
-            hasher: Hasher::new(&hash_key),
+            hasher: Hasher::new(self, &hash_key)?,
             room: PLAINTEXT_BYTES_MAX.saturating_sub(first),
         })
     }
@@ -194,7 +194,7 @@ impl Decryptor {
         let (hash_key, mask) = key.hash_key_and_mask()?;
         Ok(Self {
             stream: Keystream::new(key, 0)?,
-            hasher: Hasher::new(&hash_key),
+            hasher: Hasher::new(key, &hash_key)?,
             hash_key,
             mask,
             aad: key.aad,

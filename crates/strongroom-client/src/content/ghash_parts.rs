@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
 use zeroize::Zeroizing;
@@ -25,7 +26,7 @@ pub(super) type Block = [u8; 16];
 pub struct PartDigest {
     /// Bytes of the part.
     pub(super) bytes: u64,
-    /// GHASH of its ciphertext alone, the last block filled with zeros.
+    /// GHASH of its ciphertext alone, the last block filled with zeros, times GHASH's key.
     pub(super) hash: Block,
 }
 
@@ -44,12 +45,12 @@ impl fmt::Debug for PartDigest {
     }
 }
 
-/// GHASH of bytes that come in pieces of any length.
+/// GHASH of bytes that come in pieces of any length, times GHASH's key.
 pub(super) struct Hasher {
-    hash: GHash,
-    /// The beginning of a block that is not whole yet.
-    open: Block,
-    open_len: usize,
+    bulk: Bulk,
+    state: Zeroizing<Block>,
+    /// The beginning of a run that is not whole yet.
+    open: Vec<u8>,
     bytes: u64,
 }
 
@@ -60,58 +61,95 @@ impl fmt::Debug for Hasher {
 }
 
 impl Hasher {
-    pub(super) fn new(key: &Block) -> Self {
-        Self {
-            hash: GHash::new(&(*key).into()),
-            open: [0; 16],
-            open_len: 0,
+    pub(super) fn new(key: &ContentKey, hash_key: &Block) -> Result<Self, Error> {
+        Ok(Self {
+            bulk: Bulk::new(key, hash_key)?,
+            state: Zeroizing::default(),
+            open: Vec::new(),
             bytes: 0,
-        }
+        })
     }
 
     pub(super) fn update(&mut self, mut piece: &[u8]) -> Result<(), Error> {
         let len = u64::try_from(piece.len()).map_err(|_| Error::TooLong)?;
         self.bytes = self.bytes.checked_add(len).ok_or(Error::TooLong)?;
-        if self.open_len > 0 {
-            let room = self.open.get_mut(self.open_len..).unwrap_or_default();
-            let taken = room.len().min(piece.len());
-            for (to, from) in room.iter_mut().zip(piece) {
-                *to = *from;
-            }
-            self.open_len = self.open_len.saturating_add(taken);
-            piece = piece.get(taken..).unwrap_or_default();
-            if self.open_len < 16 {
+        if !self.open.is_empty() {
+            let room = RUN_BYTES.saturating_sub(self.open.len());
+            let (taken, rest) = piece.split_at(room.min(piece.len()));
+            self.open.extend_from_slice(taken);
+            piece = rest;
+            if self.open.len() < RUN_BYTES {
                 return Ok(());
             }
-            self.hash.update_padded(&self.open);
-            self.open = [0; 16];
-            self.open_len = 0;
+            *self.state = self.bulk.add(&self.state, &self.open)?;
+            self.open.clear();
         }
-        let whole = piece.len() - piece.len() % 16;
-        let (blocks, rest) = piece.split_at(whole);
-        self.hash.update_padded(blocks);
-        for (to, from) in self.open.iter_mut().zip(rest) {
-            *to = *from;
+        let runs = piece.chunks_exact(RUN_BYTES);
+        self.open.extend_from_slice(runs.remainder());
+        for run in runs {
+            *self.state = self.bulk.add(&self.state, run)?;
         }
-        self.open_len = rest.len();
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> PartDigest {
-        if self.open_len > 0 {
-            self.hash.update_padded(&self.open);
-        }
+    pub(super) fn finish(self) -> PartDigest {
+        let key = &self.bulk.hash_key;
+        // Less than a run of them.
+        let blocks = u16::try_from(self.open.len().div_ceil(16)).unwrap_or(u16::MAX);
+        let rest = product(&hash_padded(key, &self.open), key);
         PartDigest {
             bytes: self.bytes,
-            hash: self.hash.finalize().into(),
+            hash: xor(&product(&self.state, &power(key, blocks.into())), &rest),
         }
     }
+}
+
+/// GHASH of whole runs by the cryptographic module, which has the fastest one there is but does not
+/// give it out: only within a tag. The tag of a message that has nothing but associated data A is
+/// `(GHASH(A) + length of A)*H + mask`; mask and length are the same for each run, and what is left
+/// is `GHASH(A)*H`. No tag leaves this place.
+struct Bulk {
+    key: LessSafeKey,
+    hash_key: Zeroizing<Block>,
+    /// `mask + (length of a run)*H`.
+    correction: Zeroizing<Block>,
+    /// `H` to the number of blocks of a run.
+    shift: Zeroizing<Block>,
+}
+
+impl Bulk {
+    fn new(key: &ContentKey, hash_key: &Block) -> Result<Self, Error> {
+        let algorithm = match key.key.len() {
+            16 => &AES_128_GCM,
+            24 => &AES_192_GCM,
+            _ => &AES_256_GCM,
+        };
+        let key = LessSafeKey::new(UnboundKey::new(algorithm, key.key.expose())?);
+        let length = product(&lengths(RUN_BYTES_WIDE, 0)?, hash_key);
+        Ok(Self {
+            correction: Zeroizing::new(xor(&tag_of(&key, &[])?, &length)),
+            shift: power(hash_key, RUN_BYTES_WIDE / 16),
+            key,
+            hash_key: Zeroizing::new(*hash_key),
+        })
+    }
+
+    fn add(&self, state: &Block, run: &[u8]) -> Result<Block, Error> {
+        let hash = xor(&tag_of(&self.key, run)?, &self.correction);
+        Ok(xor(&product(state, &self.shift), &hash))
+    }
+}
+
+fn tag_of(key: &LessSafeKey, associated: &[u8]) -> Result<Block, Error> {
+    let nonce = Nonce::assume_unique_for_key([0; 12]);
+    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(associated), &mut [])?;
+    Block::try_from(tag.as_ref()).map_err(|_| Error::Module)
 }
 
 /// The whole's GHASH: associated data, the parts in order, the lengths.
 pub(super) fn whole(key: &Block, aad: &[u8], parts: &[PartDigest]) -> Result<Block, Error> {
     let mut total = 0_u64;
-    let mut sum = hash_padded(key, aad);
+    let mut sum = product(&hash_padded(key, aad), key);
     for (index, part) in parts.iter().enumerate() {
         let is_last = index.checked_add(1) == Some(parts.len());
         if !is_last && !part.bytes.is_multiple_of(16) {
@@ -123,10 +161,14 @@ pub(super) fn whole(key: &Block, aad: &[u8], parts: &[PartDigest]) -> Result<Blo
         sum = xor(&product(&sum, &shift), &part.hash);
         total = total.checked_add(part.bytes).ok_or(Error::TooLong)?;
     }
+    let aad_bytes = u64::try_from(aad.len()).map_err(|_| Error::TooLong)?;
+    Ok(xor(&sum, &product(&lengths(aad_bytes, total)?, key)))
+}
+
+/// GHASH's last block.
+fn lengths(aad_bytes: u64, bytes: u64) -> Result<Block, Error> {
     let bits = |bytes: u64| bytes.checked_mul(8).ok_or(Error::TooLong);
-    let aad_bits = bits(u64::try_from(aad.len()).map_err(|_| Error::TooLong)?)?;
-    let lengths = (u128::from(aad_bits) << 64) | u128::from(bits(total)?);
-    Ok(product(&xor(&sum, &lengths.to_be_bytes()), key))
+    Ok(((u128::from(bits(aad_bytes)?) << 64) | u128::from(bits(bytes)?)).to_be_bytes())
 }
 
 /// The tag of a message whose parts were encrypted by [`super::ContentKey::part_encryptor`], in
@@ -171,6 +213,9 @@ fn power(key: &Block, exponent: u64) -> Zeroizing<Block> {
     result
 }
 
+/// Hashed by the module in one call.
+const RUN_BYTES: usize = 16 * 1024;
+const RUN_BYTES_WIDE: u64 = 16 * 1024;
 /// The neutral element: GCM's first bit is the coefficient of x^0.
 const ONE: Block = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 

@@ -2,7 +2,8 @@
 //! The ciphertext: whole streams, parts in any order, ranges. No I/O.
 //!
 //! AES-GCM is AES-CTR and GHASH. As a library's one call it needs the whole message in memory, so
-//! here the two are run side by side over pieces: CTR by `aws-lc-rs`, GHASH by the `ghash` crate.
+//! here the two are run side by side over pieces: CTR by `aws-lc-rs`, GHASH out of its tags (ADR
+//! 0040), and where that is not worth it by the `ghash` crate.
 //! A part of a message can be encrypted without those before it, since the counter of its first
 //! block is known; its share of GHASH is put together with the others' at the end
 //! ([`combine`]). What comes out is what one call would have given.
