@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::cluster::{Cluster, DriveStatus, GivenDrive};
-use crate::drive::{DriveNo, DriveState, SetView};
+use crate::drive::{DriveNo, DriveState, SetView, policy_for, redundancy_for};
 use crate::error::Error;
-use crate::layout::Redundancy;
+use crate::layout::{BlobPolicy, Redundancy};
 use crate::mirror::CopyState;
 use crate::store::{Inner, Store, blocking};
 
@@ -20,6 +20,10 @@ pub struct Protection {
     pub drives: Vec<DriveStatus>,
     /// What new blobs get.
     pub redundancy: Redundancy,
+    /// What those get that lie in one facility; `None` where they get the same.
+    pub one_facility: Option<Redundancy>,
+    /// What archives get; `None` where they get the same.
+    pub archive: Option<Redundancy>,
     /// What was asked for; `None`: what suits the number of drives.
     pub wished: Option<Redundancy>,
     /// Shards on drives that are lost, to be made again elsewhere.
@@ -121,8 +125,15 @@ impl Store {
                 shards_on(DriveState::Lost)?,
                 shards_on(DriveState::Draining)?,
             );
+            let (view, standard) = (store.drives().view(), cluster.redundancy());
+            let other = |policy| {
+                let is_other = policy_for(&view, policy, standard) == policy;
+                is_other.then(|| redundancy_for(&view, policy, standard))
+            };
             Ok(Some(Protection {
-                redundancy: cluster.redundancy(),
+                redundancy: standard,
+                one_facility: other(BlobPolicy::OneFacility),
+                archive: other(BlobPolicy::Archive),
                 wished: cluster.wished(),
                 lost_shards,
                 leaving_shards,

@@ -243,11 +243,11 @@ impl Store {
         let of_blobs = tables.clone();
         let row_of: RowOf = Arc::new(move |blob| catalogue::row(&of_blobs, blob));
         let of_placer = cluster.clone();
-        let wished = move || {
+        let standard = move || {
             let of_cluster = of_placer.as_ref().map(Cluster::redundancy);
             of_cluster.unwrap_or(redundancy)
         };
-        let placer = blob::placer(set.clone(), wished);
+        let placer = blob::Placer::new(set.clone(), standard);
         let blobs = Blobs::new(set.clone(), placer, row_of, reclaimer, blobs);
         let stop_collecting = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stop_collecting);

@@ -7,6 +7,7 @@
 //! ```text
 //!   BlobWriter -> stripe_writer -> shard_writer, one for each drive
 //!                      |  quorum: what must be durable, how long the rest is waited for
+//!   transcribe: a blob's bytes as they are into a new one, under another policy
 //!   BlobReader -> open_shard: a range of one shard, compared with its checksums
 //!                      |  gather: other shards, when one is missing, damaged or late
 //!                      +--> damage: for whoever heals
@@ -17,6 +18,7 @@ mod buffer;
 mod catalog;
 mod damage;
 mod ends;
+mod flow;
 mod gather;
 mod open_shard;
 mod orphans;
@@ -30,6 +32,7 @@ mod stripe_writer;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod transcribe;
 mod verify;
 mod workers;
 mod write;
@@ -61,7 +64,9 @@ use self::buffer::UnitPool;
 use self::quorum::SlowDrives;
 use self::stripe_writer::StripeWriter;
 use self::workers::{DriveWorkers, Workers};
-use crate::drive::{Drive, DriveNo, DrivePath, DriveSet, Placed, Standing, place, redundancy_for};
+use crate::drive::{
+    Drive, DriveNo, DrivePath, DriveSet, Placed, Standing, place, policy_for, redundancy_for,
+};
 use crate::erasure::StripeLayout;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation, BlobPolicy, Redundancy, ShardIndex, UnitLayout};
@@ -103,8 +108,12 @@ impl Default for BlobOptions {
     }
 }
 
-/// Chooses drives for a new blob.
-pub type Placer = Arc<dyn Fn(BlobPolicy, BlobId) -> Result<Placed, Error> + Send + Sync>;
+/// Chooses the drives of new blobs.
+pub(crate) struct Placer {
+    drives: DriveSet,
+    /// The redundancy of the cluster at this moment.
+    standard: Box<dyn Fn() -> Redundancy + Send + Sync>,
+}
 
 /// Looks up the catalogue's row of a blob.
 pub type RowOf = Arc<dyn Fn(BlobId) -> Result<Option<CatalogRow>, Error> + Send + Sync>;
@@ -213,42 +222,31 @@ impl Blobs {
         policy: BlobPolicy,
         sealer: S,
     ) -> Result<BlobWriter<S>, Error> {
-        let inner = &self.inner;
-        if !inner.allows(layout) {
-            return Err(Error::Misuse {
-                what: "a unit length that the store does not have",
-            });
+        let writing = self.inner.begin(blob, layout, policy)?;
+        Ok(BlobWriter::new(sealer, Arc::clone(&self.inner), writing))
+    }
+
+    /// Whether a blob is kept as a new one would be that is begun with `policy`.
+    pub fn lies_as(&self, blob: BlobId, policy: BlobPolicy) -> Result<bool, Error> {
+        let placer = &self.inner.placer;
+        if placer.is_alone() {
+            return Ok(true);
         }
-        let Placed { redundancy, drives } = (inner.placer)(policy, blob)?;
-        let placement = Placement::new(&drives).ok_or(Error::Misuse {
-            what: "shards placed where they cannot be",
-        })?;
-        let stripes = StripeLayout::for_new_blobs(layout, redundancy);
-        let ticket = inner.reclaimer.admit(blob)?;
-        let mut shards = Vec::with_capacity(usize::from(redundancy.shards()));
-        for shard in redundancy.each_shard() {
-            let header = ShardHeader {
-                blob,
-                shard,
-                layout: stripes,
-                policy,
-            };
-            let ticket = Some(Arc::clone(&ticket));
-            let writer = placement.drive(shard).and_then(|number| {
-                let drive = inner.drive(number)?;
-                let ticket = inner.reclaimer.admit_shard(blob, number, ticket)?;
-                Some(ShardWriter::new(drive, number, header, false, ticket))
-            });
-            shards.push(writer);
-        }
-        let there = shards.iter().flatten().count();
-        let there = u8::try_from(there).unwrap_or(u8::MAX);
-        let needed = write_quorum(redundancy);
-        if there < needed {
-            return Err(Error::TooFewDrives { there, needed });
-        }
-        let writing = StripeWriter::new(inner, stripes, policy, placement, shards, ticket);
-        Ok(BlobWriter::new(sealer, Arc::clone(inner), writing))
+        let row = self.inner.row(blob)?.ok_or(Error::BlobNotFound { blob })?;
+        Ok(row.policy == policy || row.policy == placer.policy(policy))
+    }
+
+    /// Writes the sealed bytes of a blob, as they are, into a new one that is kept as `policy`
+    /// has it. Every unit is compared with its checksum on the way, and every shard of the new
+    /// blob is read back. Obligation of the caller: the old blob is pinned and the row stands that
+    /// names it; who adopts the new one in place of the old releases that in the same commit.
+    pub async fn transcribe(
+        &self,
+        from: &BlobLocation,
+        to: BlobId,
+        policy: BlobPolicy,
+    ) -> Result<BlobProof, Error> {
+        transcribe::transcribe(&self.inner, from, to, policy).await
     }
 
     /// Opens a blob for reading; the reader outlives a release of the blob.
@@ -448,6 +446,51 @@ impl Blobs {
 }
 
 impl Inner {
+    /// Begins a blob: chooses its drives, and registers it and its shards.
+    fn begin(
+        self: &Arc<Self>,
+        blob: BlobId,
+        layout: UnitLayout,
+        policy: BlobPolicy,
+    ) -> Result<StripeWriter, Error> {
+        if !self.allows(layout) {
+            return Err(Error::Misuse {
+                what: "a unit length that the store does not have",
+            });
+        }
+        let (policy, Placed { redundancy, drives }) = self.placer.place(policy, blob)?;
+        let placement = Placement::new(&drives).ok_or(Error::Misuse {
+            what: "shards placed where they cannot be",
+        })?;
+        let stripes = StripeLayout::for_new_blobs(layout, redundancy);
+        let ticket = self.reclaimer.admit(blob)?;
+        let mut shards = Vec::with_capacity(usize::from(redundancy.shards()));
+        for shard in redundancy.each_shard() {
+            let header = ShardHeader {
+                blob,
+                shard,
+                layout: stripes,
+                policy,
+            };
+            let ticket = Some(Arc::clone(&ticket));
+            let writer = placement.drive(shard).and_then(|number| {
+                let drive = self.drive(number)?;
+                let ticket = self.reclaimer.admit_shard(blob, number, ticket)?;
+                Some(ShardWriter::new(drive, number, header, false, ticket))
+            });
+            shards.push(writer);
+        }
+        let there = shards.iter().flatten().count();
+        let there = u8::try_from(there).unwrap_or(u8::MAX);
+        let needed = write_quorum(redundancy);
+        if there < needed {
+            return Err(Error::TooFewDrives { there, needed });
+        }
+        Ok(StripeWriter::new(
+            self, stripes, policy, placement, shards, ticket,
+        ))
+    }
+
     /// Whether blobs may have units of this length.
     fn allows(&self, layout: UnitLayout) -> bool {
         layout == self.options.layout || Some(layout) == self.options.layout.wider()
@@ -502,25 +545,47 @@ pub(crate) fn clear_temporary(drive: &dyn Drive) -> Result<u64, Error> {
     orphans::clear_temporary(drive, |_| false)
 }
 
-/// Places the shards of new blobs on these drives: as is `wished` at that moment, where nothing
-/// else is asked for.
-pub(crate) fn placer(
-    drives: DriveSet,
-    wished: impl Fn() -> Redundancy + Send + Sync + 'static,
-) -> Placer {
-    Arc::new(move |policy, blob| {
-        let view = drives.view();
+impl Placer {
+    /// Places the shards of new blobs on these drives: under the redundancy that is `standard` at
+    /// that moment, where nothing else is asked for.
+    pub(crate) fn new(
+        drives: DriveSet,
+        standard: impl Fn() -> Redundancy + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            drives,
+            standard: Box::new(standard),
+        }
+    }
+
+    /// Whether there is one drive: then every blob has one shard, and every policy is the same.
+    fn is_alone(&self) -> bool {
+        self.drives.view().members().len() == 1
+    }
+
+    /// The policy that new blobs get that are begun with `policy`.
+    fn policy(&self, policy: BlobPolicy) -> BlobPolicy {
+        policy_for(&self.drives.view(), policy, (self.standard)())
+    }
+
+    /// The policy and the drives of a new blob.
+    fn place(&self, policy: BlobPolicy, blob: BlobId) -> Result<(BlobPolicy, Placed), Error> {
+        let view = self.drives.view();
         if let [only] = view.members() {
             // What is wrong with it, it says itself.
-            return Ok(Placed {
+            let alone = Placed {
                 redundancy: Redundancy::SINGLE,
                 drives: vec![only.number],
-            });
+            };
+            return Ok((BlobPolicy::Standard, alone));
         }
-        let wished = redundancy_for(&view, policy, wished());
-        place(&view, policy, wished, blob).ok_or(Error::TooFewDrives {
+        let standard = (self.standard)();
+        let policy = policy_for(&view, policy, standard);
+        let wished = redundancy_for(&view, policy, standard);
+        let placed = place(&view, policy, wished, blob).ok_or(Error::TooFewDrives {
             there: 0,
             needed: write_quorum(wished),
-        })
-    })
+        })?;
+        Ok((policy, placed))
+    }
 }

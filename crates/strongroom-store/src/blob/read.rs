@@ -189,17 +189,22 @@ impl OpenBlob {
         let keeping = row
             .keeping()
             .ok_or_else(|| damaged("its shards do not fit"))?;
+        Ok(Self::new(location, keeping))
+    }
+
+    /// A blob that is kept so.
+    pub(super) fn new(location: BlobLocation, keeping: Keeping) -> Self {
         let places = keeping.stripes.redundancy().each_shard();
         let shards = places.map(|shard| ShardPlace {
             open: OnceLock::new(),
             refused: RwLock::new(keeping.owed.has(shard).then_some(Refusal::Away)),
         });
-        Ok(Self {
+        Self {
             location,
             keeping,
             codec: OnceLock::new(),
             shards: shards.collect(),
-        })
+        }
     }
 
     /// The code of the blob.

@@ -95,6 +95,8 @@ impl ShardWriter {
         // the first one, and has nothing left to do for the second. A crash in between leaves a
         // file without a catalogue row, which the next start removes.
         file.sync()?;
+        // A commit may take many blobs: their files are not kept open until then.
+        self.file = None;
         self.drive.sync_folder(published.folder())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::buffer::UnitBuffer;
+use super::catalog::Keeping;
 use super::damage::DamageKind;
 use super::open_shard::OpenShard;
 use super::read::{OpenBlob, Refusal};
@@ -47,6 +48,25 @@ pub(super) async fn verify(
                 shards: read,
                 away: all.saturating_sub(read),
             })
+        })
+        .await
+}
+
+/// The same of a blob that no row stands for yet: every shard that was written is what was to be
+/// written.
+pub(super) async fn read_back(
+    blobs: &Arc<Inner>,
+    location: BlobLocation,
+    keeping: Keeping,
+) -> Result<(), Error> {
+    let of_job = Arc::clone(blobs);
+    blobs
+        .coders
+        .run(move || {
+            let blob = OpenBlob::new(location, keeping);
+            let shards = open_all(&of_job, &blob)?;
+            compare_units(&of_job, &blob, &shards)?;
+            compare_trailers(&of_job, &blob, &shards)
         })
         .await
 }

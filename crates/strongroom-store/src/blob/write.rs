@@ -17,10 +17,10 @@ use std::sync::Arc;
 use super::Inner;
 use super::buffer::UnitBuffer;
 use super::catalog::Keeping;
+use super::flow::Flow;
 use super::reclaim::Ticket;
 use super::shard_writer::ShardWriter;
 use super::stripe_writer::StripeWriter;
-use super::workers::Running;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation, UnitLayout};
 
@@ -52,12 +52,7 @@ pub struct BlobWriter<S> {
     units_per_write: usize,
     /// Index of the next unit; `None` behind the last.
     next: Option<u64>,
-    blobs: Arc<Inner>,
-    /// Empty while a write is on its way, and after one failed.
-    writing: Option<Box<StripeWriter>>,
-    pending: Option<Running<Box<StripeWriter>>>,
-    /// Given up with the writer, unless there is a proof.
-    ticket: Option<Arc<Ticket>>,
+    flow: Flow,
 }
 
 /// Proof that every byte of a blob is durable under its final name, on as many drives as the
@@ -77,10 +72,7 @@ impl<S: UnitSealer> BlobWriter<S> {
             layout: writing.layout(),
             units_per_write: usize::try_from(writing.stripes().stripe_units()).unwrap_or(1),
             next: Some(0),
-            blobs,
-            ticket: Some(Arc::clone(writing.ticket())),
-            writing: Some(Box::new(writing)),
-            pending: None,
+            flow: Flow::new(blobs, writing),
         }
     }
 
@@ -134,41 +126,16 @@ impl<S: UnitSealer> BlobWriter<S> {
         if !is_end {
             self.next = Some(index);
         }
-        self.settle().await?;
         if used_units == 0 {
-            return Ok(());
+            return self.flow.settle().await;
         }
-        let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        self.pending = Some(writing.append(&self.blobs, buffer).await?);
-        Ok(())
+        self.flow.append(buffer).await
     }
 
     /// Makes the blob durable under its final name: trailer, rename, flush of the file, flush of
     /// the folder, on every drive that has a shard of it.
-    pub async fn finish(mut self) -> Result<BlobProof, Error> {
-        self.settle().await?;
-        let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        let proof = writing.finish(&self.blobs).await?;
-        self.ticket = None;
-        Ok(proof)
-    }
-
-    /// Waits for the write on its way.
-    async fn settle(&mut self) -> Result<(), Error> {
-        if let Some(pending) = self.pending.as_mut() {
-            let done = pending.await;
-            self.pending = None;
-            self.writing = Some(done?);
-        }
-        Ok(())
-    }
-}
-
-impl<S> Drop for BlobWriter<S> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            ticket.give_up();
-        }
+    pub async fn finish(self) -> Result<BlobProof, Error> {
+        self.flow.finish().await
     }
 }
 
@@ -219,7 +186,7 @@ impl BlobProof {
 impl<S> fmt::Debug for BlobWriter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobWriter")
-            .field("pending", &self.pending.is_some())
+            .field("pending", &self.flow.is_pending())
             .finish_non_exhaustive()
     }
 }
@@ -232,7 +199,4 @@ impl fmt::Debug for BlobProof {
     }
 }
 
-const FAILED_BEFORE: Error = Error::Misuse {
-    what: "a blob writer used after it failed",
-};
 const TOO_LONG: Error = Error::TooLarge { what: "the blob" };

@@ -29,7 +29,9 @@ use std::sync::Arc;
 pub use health::{Health, HealthEvent, HealthState};
 pub use local::LocalDrive;
 pub use path::{DrivePath, Folder};
-pub use place::{Placed, check_wish, default_redundancy, place, place_shard, redundancy_for};
+pub use place::{
+    Placed, check_wish, default_redundancy, place, place_shard, policy_for, redundancy_for,
+};
 pub use set::{DriveNo, DriveSet, DriveState, SetMember, SetView, Standing};
 
 use crate::error::Error;

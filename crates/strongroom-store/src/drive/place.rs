@@ -12,6 +12,9 @@
 //!    shards and parity are spread alike.
 //! 4. Fewer drives than shards: fewer data shards, never less parity. If not even one data shard
 //!    and the parity fit, what does not fit is on no drive and owed.
+//! 5. A blob of one facility stays in it as long as that has drives enough in the cluster, there or
+//!    not. When it has not any more, shards go to other facilities: better than owed for ever, and
+//!    than a drive that cannot be drained.
 //!
 //! A placement follows from the view and the blob's id, so that it can be made again.
 
@@ -115,10 +118,7 @@ pub fn place_shard(
     let limit = facility_limit(view, policy, redundancy);
     let home = match policy {
         BlobPolicy::Standard | BlobPolicy::Archive => None,
-        BlobPolicy::OneFacility => in_facility
-            .iter()
-            .max_by_key(|(_, count)| **count)
-            .map(|(facility, _)| *facility),
+        BlobPolicy::OneFacility => home(view, redundancy, placement),
     };
     let mut draw = Draw::new(blob);
     let mut fitting: Vec<(usize, u64, DriveNo)> = Vec::new();
@@ -131,6 +131,25 @@ pub fn place_shard(
         }
     }
     fitting.into_iter().min().map(|(_, _, number)| number)
+}
+
+/// The facility that a blob of one facility stays in: the one with most of its shards, of those
+/// that have drives enough for all of them. `None` when it has none in any of those.
+fn home<'a>(view: &'a SetView, redundancy: Redundancy, placement: &[DriveNo]) -> Option<&'a str> {
+    let mut drives = BTreeMap::<&str, (usize, usize)>::new();
+    for member in view.members() {
+        if member.standing == Standing::Member {
+            let (held, all) = drives.entry(&member.facility).or_default();
+            *all = all.saturating_add(1);
+            *held = held.saturating_add(usize::from(placement.contains(&member.number)));
+        }
+    }
+    let needed = usize::from(redundancy.shards());
+    let fit = drives
+        .iter()
+        .filter(|(_, (held, all))| *held > 0 && *all >= needed);
+    let most = fit.max_by_key(|(_, (held, _))| *held);
+    most.map(|(facility, _)| *facility)
 }
 
 /// The widest code with the parity of `wished`, and no wider than it, that drives can hold when
@@ -164,6 +183,39 @@ pub fn redundancy_for(view: &SetView, policy: BlobPolicy, standard: Redundancy) 
         }
     };
     narrowed(&counts, facility_limit(view, policy, wished), wished)
+}
+
+/// The policy that blobs get that are begun with `policy`: that one, or [`BlobPolicy::Standard`]
+/// where it would come to the same or to something worse.
+///
+/// - One facility is worth it where there are several, and one of them has drives enough for any
+///   redundancy at all.
+/// - An archive is worth it where its code needs less room than the cluster's, or as much and can
+///   lose more. Over three facilities, of which any may be lost, no code needs less than half as
+///   much again: there the cluster's own is as good.
+pub fn policy_for(view: &SetView, policy: BlobPolicy, standard: Redundancy) -> BlobPolicy {
+    let is_worth_it = match policy {
+        BlobPolicy::Standard => true,
+        BlobPolicy::OneFacility => {
+            let counts = facility_counts(view);
+            standard.parity() > 0 && counts.len() > 1 && counts.iter().any(|drives| *drives > 1)
+        }
+        BlobPolicy::Archive => {
+            let usual = redundancy_for(view, BlobPolicy::Standard, standard);
+            let archive = redundancy_for(view, policy, standard);
+            // Shards for each data shard, compared across: no division.
+            let cost = |of: Redundancy, other: Redundancy| {
+                u16::from(of.shards()).saturating_mul(u16::from(other.data()))
+            };
+            let (its, ours) = (cost(archive, usual), cost(usual, archive));
+            its < ours || (its == ours && archive.parity() > usual.parity())
+        }
+    };
+    if is_worth_it {
+        policy
+    } else {
+        BlobPolicy::Standard
+    }
 }
 
 /// The redundancy of a cluster that was told none.

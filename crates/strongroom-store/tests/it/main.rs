@@ -42,4 +42,5 @@ mod table_index;
 mod table_model;
 mod table_rig;
 mod table_threads;
+mod transcribe;
 mod vault;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use strongroom_store::BlobId;
 use strongroom_store::drive::{
     DriveNo, DriveSet, DriveState, Placed, SetMember, SetView, Standing, check_wish,
-    default_redundancy, place, place_shard, redundancy_for,
+    default_redundancy, place, place_shard, policy_for, redundancy_for,
 };
 use strongroom_store::layout::{BlobPolicy, DriveUid, Redundancy};
 use strongroom_testkit::SimDrive;
@@ -128,15 +128,86 @@ proptest! {
         prop_assert_eq!(placed.redundancy, wished);
         prop_assert_eq!(placed.owed(), 0);
         prop_assert_eq!(per_facility(&view, &placed.drives).len(), 1);
-        // A lost shard is put back into the same facility, or nowhere.
+        // A lost shard is put back into the same facility where that has drives enough, else
+        // where there is any: a shard is not owed for ever for the sake of its facility.
         let shard = usize::from(blob[0]) % placed.drives.len();
+        let home = view.member(placed.drives[shard]).unwrap().facility.clone();
         set.set_standing(placed.drives[shard], Standing::Lost);
         let view = set.view();
+        let left = view.members().iter();
+        let left = left.filter(|of| of.standing == Standing::Member);
+        let (at_home, elsewhere): (Vec<_>, Vec<_>) = left.partition(|of| of.facility == home);
         let found = place_shard(&view, BlobPolicy::OneFacility, wished, &placed.drives, shard, BlobId(blob));
-        if let Some(found) = found && placed.drives.len() > 1 {
-            let mut drives = placed.drives.clone();
-            drives[shard] = found;
+        let found = found.map(|found| view.member(found).unwrap().facility.clone());
+        if at_home.len() >= placed.drives.len() && placed.drives.len() > 1 {
+            prop_assert_eq!(found, Some(home));
+        } else {
+            prop_assert_eq!(found.is_some(), !elsewhere.is_empty() || at_home.len() >= placed.drives.len());
+        }
+    }
+
+    #[test]
+    fn a_facility_that_is_drained_lets_its_blobs_go_together(
+        counts in prop::collection::vec(2_usize..5, 2..=4),
+        blob in any::<[u8; 16]>(),
+    ) {
+        let set = cluster(&counts);
+        let view = set.view();
+        let policy = BlobPolicy::OneFacility;
+        let wished = redundancy_for(&view, policy, default_redundancy(&view));
+        let placed = place(&view, policy, wished, BlobId(blob)).unwrap();
+        let home = view.member(placed.drives[0]).unwrap().facility.clone();
+        let rest = counts.iter().zip(FACILITIES).filter(|(_, of)| **of != *home);
+        let has_room = rest.map(|(count, _)| *count).max().unwrap() >= placed.drives.len();
+        for member in view.members().iter().filter(|of| of.facility == home) {
+            set.set_standing(member.number, Standing::Draining);
+        }
+        let view = set.view();
+        let mut drives = placed.drives.clone();
+        for shard in 0..drives.len() {
+            let to = place_shard(&view, policy, wished, &drives, shard, BlobId(blob));
+            let Some(to) = to else {
+                prop_assert!(view.placeable().all(|of| drives.contains(&of.number)));
+                return Ok(());
+            };
+            drives[shard] = to;
+        }
+        prop_assert!(!per_facility(&view, &drives).contains_key(&home));
+        if has_room && counts.len() == 2 {
             prop_assert_eq!(per_facility(&view, &drives).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_policy_is_never_worse_than_none(
+        counts in prop::collection::vec(1_usize..6, 1..=5),
+        wish in prop::option::of((1_u8..=8, 0_u8..=4)),
+    ) {
+        let view = cluster(&counts).view();
+        let standard = match wish.map(|(data, parity)| Redundancy::new(data, parity)) {
+            Some(Ok(wished)) => redundancy_for(&view, BlobPolicy::Standard, wished),
+            Some(Err(_)) | None => default_redundancy(&view),
+        };
+        prop_assert_eq!(policy_for(&view, BlobPolicy::Standard, standard), BlobPolicy::Standard);
+        let room = |of: Redundancy| f64::from(of.shards()) / f64::from(of.data());
+        match policy_for(&view, BlobPolicy::Archive, standard) {
+            BlobPolicy::Archive => {
+                let archive = redundancy_for(&view, BlobPolicy::Archive, standard);
+                prop_assert!(room(archive) <= room(standard));
+                prop_assert!(room(archive) < room(standard) || archive.parity() > standard.parity());
+            }
+            other => prop_assert_eq!(other, BlobPolicy::Standard),
+        }
+        match policy_for(&view, BlobPolicy::OneFacility, standard) {
+            BlobPolicy::OneFacility => {
+                let one = redundancy_for(&view, BlobPolicy::OneFacility, standard);
+                prop_assert!(one.parity() > 0 && counts.len() > 1);
+            }
+            other => {
+                prop_assert_eq!(other, BlobPolicy::Standard);
+                let may = counts.len() > 1 && counts.iter().any(|count| *count > 1);
+                prop_assert!(!may || standard.parity() == 0);
+            }
         }
     }
 
@@ -209,6 +280,44 @@ fn defaults_are_the_documented_ones() {
     );
     assert_eq!(archive(&[3, 3, 3, 3]), code(8, 3));
     assert_eq!(archive(&[2, 2, 2]), code(4, 2));
+}
+
+#[test]
+fn policies_that_come_to_nothing_are_none() {
+    use BlobPolicy::{Archive, OneFacility, Standard};
+    for (counts, one_facility, archive) in [
+        (&[1][..], Standard, Standard),
+        (&[6], Standard, Standard),
+        (&[12], Standard, Archive),
+        (&[1, 1, 1], Standard, Standard),
+        (&[2, 2], OneFacility, Standard),
+        (&[2, 2, 2], OneFacility, Standard),
+        (&[3, 3, 3], OneFacility, Archive),
+        // Any facility of three may be lost: nothing costs less than the 8+4 that is there anyway.
+        (&[4, 4, 4], OneFacility, Standard),
+        (&[3, 3, 3, 3], OneFacility, Archive),
+    ] {
+        let view = cluster(counts).view();
+        let standard = default_redundancy(&view);
+        assert_eq!(
+            policy_for(&view, OneFacility, standard),
+            one_facility,
+            "{counts:?}"
+        );
+        assert_eq!(policy_for(&view, Archive, standard), archive, "{counts:?}");
+        assert_eq!(
+            policy_for(&view, OneFacility, code(1, 0)),
+            Standard,
+            "{counts:?}"
+        );
+        assert_eq!(
+            policy_for(&view, Archive, code(1, 0)),
+            Standard,
+            "{counts:?}"
+        );
+    }
+    let dear = policy_for(&cluster(&[4, 4, 4]).view(), Archive, code(2, 2));
+    assert_eq!(dear, Archive, "6+3 instead of 2+2");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use strongroom_store::blob::{BlobOptions, Patience};
 use strongroom_store::drive::{Drive, DriveNo, DriveSet, SetMember};
-use strongroom_store::layout::{DriveUid, Redundancy, UnitLayout};
+use strongroom_store::layout::{BlobPolicy, DriveUid, Redundancy, UnitLayout};
 use strongroom_store::table::TableOptions;
 use strongroom_store::{
     AtRest, Batch, BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions, Write,
@@ -101,8 +101,24 @@ pub(crate) async fn write_units(
     bytes: &[u8],
     units_per_buffer: usize,
 ) -> Result<BlobProof, Error> {
+    let standard = BlobPolicy::Standard;
+    write_as(store, standard, blob, layout, bytes, units_per_buffer).await
+}
+
+/// The same under a policy.
+pub(crate) async fn write_as(
+    store: &Store,
+    policy: BlobPolicy,
+    blob: BlobId,
+    layout: UnitLayout,
+    bytes: &[u8],
+    units_per_buffer: usize,
+) -> Result<BlobProof, Error> {
     let unit = usize::try_from(layout.unit_bytes()).unwrap();
-    let mut writer = store.blobs().create(blob, layout, UnsealedUnits).await?;
+    let blobs = store.blobs();
+    let mut writer = blobs
+        .create_with(blob, layout, policy, UnsealedUnits)
+        .await?;
     for run in bytes.chunks(unit * units_per_buffer) {
         let mut buffer = store.blobs().buffer(layout, units_per_buffer);
         let mut used = 0;
