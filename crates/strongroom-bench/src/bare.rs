@@ -23,10 +23,11 @@ use strongroom_format::{
 };
 use strongroom_object::BodyLength;
 use strongroom_object::pipeline::read::{SealedPart, SealedSource, open_body};
-use strongroom_object::pipeline::write::{SealedBody, seal_body};
+use strongroom_object::pipeline::write::{NewBlob, SealedBody, seal_body};
 use strongroom_object::pipeline::{SegmentOpener, SegmentSealer};
 use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm, WantedDigests};
 use strongroom_store::drive::LocalDrive;
+use strongroom_store::layout::BlobPolicy;
 use strongroom_store::{Batch, BlobId, BlobLocation, Store, StoreOptions, Write};
 use strongroom_testkit::TestSealer;
 use tokio::net::TcpListener;
@@ -166,7 +167,10 @@ impl Server {
             checksum: Some(ChecksumAlgorithm::Crc64Nvme),
             crc64: false,
         };
-        let blob = BlobId(uid);
+        let blob = NewBlob {
+            id: BlobId(uid),
+            policy: BlobPolicy::Standard,
+        };
         let length = BodyLength::Exactly(plain_len);
         let written = if self.plain {
             seal_body(blobs, blob, &PlainSealer, &mut body, length, wanted).await?

@@ -45,6 +45,7 @@ mod rows;
 mod shared_body;
 mod storage_class;
 mod table_key;
+mod transcribed_body;
 mod update_object_encryption;
 mod verify;
 mod verify_store;

@@ -9,8 +9,9 @@ use crate::encryption::ObjectKeys;
 use crate::error::Error;
 use crate::model::{Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
 use crate::objects::{Objects, random_uid};
-use crate::pipeline::write::seal_body;
+use crate::pipeline::write::{NewBlob, seal_body};
 use crate::rows::StoredPart;
+use crate::storage_class::StorageClass;
 use crate::version::store_body;
 
 /// A body to be written.
@@ -21,6 +22,8 @@ pub(crate) struct Incoming<'a> {
     pub odi: ObjectDataId,
     /// 0 for a PUT.
     pub part_number: u16,
+    /// Of the object that it belongs to.
+    pub class: StorageClass,
     /// Plaintext bytes to come.
     pub length: BodyLength,
     /// What was announced about them.
@@ -72,7 +75,10 @@ impl Objects {
         };
         let stored = seal_body(
             self.blobs(),
-            BlobId(part_uid),
+            NewBlob {
+                id: BlobId(part_uid),
+                policy: incoming.class.policy(),
+            },
             &sealer,
             &mut body,
             incoming.length,

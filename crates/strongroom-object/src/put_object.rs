@@ -150,6 +150,7 @@ impl Objects {
             oek: &oek,
             odi,
             part_number: 0,
+            class: new.class,
             length: new.content_length,
             checksum: &new.checksum,
             default_algorithm: Some(ChecksumAlgorithm::Crc64Nvme),

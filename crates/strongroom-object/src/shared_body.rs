@@ -11,7 +11,9 @@
 //! says is bound by the record, and each has its own. Small bodies have no count of references, so
 //! a copy gets its own, as an attempt of its own; an object that is nothing else is copied as ever.
 //!
-//! Bytes are read only where a digest is missing that S3 promises of the copy.
+//! Bytes are read only where a digest is missing that S3 promises of the copy, and where its class is
+//! kept otherwise than the source's: then the sealed bytes go over into blobs of its own, as they
+//! are (`transcribed_body.rs`).
 
 use std::collections::HashMap;
 
@@ -30,6 +32,7 @@ use crate::objects::{Objects, random_uid};
 use crate::part_store::Incoming;
 use crate::put_object::{NewObject, StoredObject};
 use crate::rows::{Place, StoredPart, VersionRow};
+use crate::storage_class::StorageClass;
 use crate::version::{Held, NewVersion};
 
 impl Objects {
@@ -48,7 +51,7 @@ impl Objects {
         // Its rows are content, too: without end they would fill what is kept free for the tables.
         self.blobs().check_room()?;
         let (etag, checksum) = self.digests_of_copy(new, wrap_key, source).await?;
-        let (parts, batch) = self.shared_parts(source).await?;
+        let (parts, batch) = self.shared_parts(new.class, source).await?;
         let (oek, odi) = (&source.oek, source.row.object_data_id());
         let multipart = source.row.parts > 0;
         let row = VersionRow {
@@ -107,21 +110,28 @@ impl Objects {
 
     /// The parts of the copy, and the writes that let it stand on them, on condition that the
     /// source is what it was.
-    async fn shared_parts(&self, source: &Source) -> Result<(Vec<StoredPart>, Batch), Error> {
+    async fn shared_parts(
+        &self,
+        class: StorageClass,
+        source: &Source,
+    ) -> Result<(Vec<StoredPart>, Batch), Error> {
         let mut parts = Vec::with_capacity(source.held.parts.len());
         // INVARIANT: references come before anything is released in the same commit: a copy onto
         // its own source would else take the bodies away that it stands on.
         let mut shares = Vec::new();
         let mut own = Vec::new();
         for part in &source.held.parts {
-            if let Place::Blob(location) = &part.place {
-                shares.push(Write::ShareBlob(location.blob));
-                parts.push(part.clone());
-            } else {
-                let (part, write) = self.seal_again(source, part).await?;
-                own.push(write);
-                parts.push(part);
-            }
+            let (part, write) = match &part.place {
+                Place::Blob(location) if self.blobs().lies_as(location.blob, class.policy())? => {
+                    shares.push(Write::ShareBlob(location.blob));
+                    parts.push(part.clone());
+                    continue;
+                }
+                Place::Blob(location) => self.transcribed(part, location, class).await?,
+                Place::Inline => self.seal_again(class, source, part).await?,
+            };
+            own.push(write);
+            parts.push(part);
         }
         shares.append(&mut own);
         let batch = Batch {
@@ -134,6 +144,7 @@ impl Objects {
     /// A small body as a new attempt at the same part, under the same object key.
     async fn seal_again(
         &self,
+        class: StorageClass,
         source: &Source,
         part: &StoredPart,
     ) -> Result<(StoredPart, Write), Error> {
@@ -153,6 +164,7 @@ impl Objects {
             oek: &source.oek,
             odi: source.row.object_data_id(),
             part_number: part.part_number,
+            class,
             length: BodyLength::Exactly(part.plain_len),
             checksum: &ChecksumRequest::default(),
             default_algorithm: None,

@@ -6,6 +6,7 @@
 //! lifecycle rule moves objects to other classes without their keys (`docs/adr/0033`).
 
 use minicbor::{Decode, Encode};
+use strongroom_store::layout::BlobPolicy;
 
 /// A storage class. The order is that of S3's waterfall: rules move objects only forward in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -55,6 +56,15 @@ impl StorageClass {
         }
     }
 
+    /// How its bodies are kept, where there are several drives.
+    pub(crate) fn policy(self) -> BlobPolicy {
+        match self {
+            Self::Standard | Self::StandardIa => BlobPolicy::Standard,
+            Self::OneZoneIa => BlobPolicy::OneFacility,
+            Self::Glacier | Self::DeepArchive => BlobPolicy::Archive,
+        }
+    }
+
     /// Whether its objects are read only after they were restored.
     pub fn is_archive(self) -> bool {
         match self {
@@ -76,6 +86,17 @@ mod tests {
             assert_eq!(minicbor::decode::<StorageClass>(&row).unwrap(), class);
         }
         assert!(StorageClass::ALL.is_sorted());
+        let policies = StorageClass::ALL.map(StorageClass::policy);
+        assert_eq!(
+            policies,
+            [
+                BlobPolicy::Standard,
+                BlobPolicy::Standard,
+                BlobPolicy::OneFacility,
+                BlobPolicy::Archive,
+                BlobPolicy::Archive,
+            ]
+        );
         for other in [
             "",
             "standard",

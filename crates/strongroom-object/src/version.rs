@@ -239,24 +239,27 @@ impl Objects {
     pub(crate) fn parts(&self, row: &VersionRow) -> Result<Vec<StoredPart>, Error> {
         match (&row.body, row.parts) {
             (Some(body), 0) => Ok(vec![body.clone()]),
-            (None, parts) if parts > 0 => {
-                let damaged = || Error::Corrupted {
-                    what: "part table row".to_owned(),
-                };
-                let found = self
-                    .tables()
-                    .get(PART_TABLES, &row.version_uid)?
-                    .ok_or_else(damaged)?;
-                let table: PartTableRow = rows::decode(&found.value, "part table row")?;
-                if table.parts.len() == usize::from(parts) {
-                    Ok(table.parts)
-                } else {
-                    Err(damaged())
-                }
-            }
+            (None, parts) if parts > 0 => Ok(self.part_table(row)?.parts),
             _ => Err(Error::Corrupted {
                 what: "version row".to_owned(),
             }),
+        }
+    }
+
+    /// The part table of a multipart object.
+    pub(crate) fn part_table(&self, row: &VersionRow) -> Result<PartTableRow, Error> {
+        let damaged = || Error::Corrupted {
+            what: "part table row".to_owned(),
+        };
+        let found = self
+            .tables()
+            .get(PART_TABLES, &row.version_uid)?
+            .ok_or_else(damaged)?;
+        let table: PartTableRow = rows::decode(&found.value, "part table row")?;
+        if table.parts.len() == usize::from(row.parts) {
+            Ok(table)
+        } else {
+            Err(damaged())
         }
     }
 

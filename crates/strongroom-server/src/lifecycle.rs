@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_object::{LifecycleReport, LifecycleWorker};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::start::Rooms;
 
 /// Carries out the lifecycle rules for as long as the server runs.
 ///
-/// A step is a task of its own: what was begun when the server stops is done, and recorded.
+/// A step is a task of its own: what was begun when the server stops is done, and recorded. Only
+/// bodies on their way to another class are given up: that may take long, and loses nothing.
 pub(crate) async fn carry_out(rooms: Arc<Rooms>, day_ms: u64) {
-    let mut worker = LifecycleWorker::new(&rooms.objects, &rooms.audit);
+    let stop = rooms.lifecycle.stop.subscribe();
+    let mut worker = LifecycleWorker::new(&rooms.objects, &rooms.audit).until(stop);
     let idle = Duration::from_millis(day_ms / 4).min(IDLE);
     let mut pass = LifecycleReport::default();
     loop {
@@ -36,6 +38,7 @@ pub(crate) async fn carry_out(rooms: Arc<Rooms>, day_ms: u64) {
                 tell(&mut pass, &report);
                 PAUSE
             }
+            Err(_) if *rooms.lifecycle.stop.borrow() => return,
             Err(error) => {
                 tracing::error!(%error, "lifecycle rules; they are carried out later");
                 AFTER_ERROR
@@ -49,6 +52,8 @@ pub(crate) async fn carry_out(rooms: Arc<Rooms>, day_ms: u64) {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     is_shut: Arc<Mutex<bool>>,
+    /// True when what takes long is to be given up.
+    stop: watch::Sender<bool>,
 }
 
 impl Gate {
@@ -60,6 +65,7 @@ impl Gate {
 
     /// Waits for the step under way; there will be no other.
     pub(crate) async fn shut(&self) {
+        self.stop.send_replace(true);
         *self.is_shut.lock().await = true;
     }
 }

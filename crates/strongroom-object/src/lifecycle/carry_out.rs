@@ -3,21 +3,22 @@
 //! event of it.
 //!
 //! Keys are not touched: deletes take the wrapped key away with its row, and another class leaves
-//! record, bodies and BIND as they are.
+//! record, sealed bytes and BIND as they are (`move_version.rs`).
 
 use serde_json::{Map, Value, json};
 use strongroom_audit::{Category, Durability, EventDetail, EventSource, Receipt, Resource};
-use strongroom_store::{Batch, CommitError, Precondition, Write};
+use strongroom_store::Precondition;
 
 use super::due::Act;
+use super::move_version::Moves;
 use super::worker::LifecycleReport;
 use crate::authorize::{RuleAction, permit_rule};
 use crate::error::Error;
 use crate::objects::{Bucket, Objects};
-use crate::rows::{self, VersionEntry, VersionRow, Versioning};
+use crate::rows::Versioning;
 use crate::storage_class::StorageClass;
 use crate::table_key::{self, VERSIONS, object_prefix, prefix_end};
-use crate::version::{Found, nothing_newer, stands};
+use crate::version::{Found, nothing_newer};
 
 /// An act on a version that a rule was held against.
 pub(super) struct Task {
@@ -85,6 +86,7 @@ impl Objects {
         &self,
         receipt: &Receipt,
         bucket: &Bucket,
+        moves: &Moves,
         task: Task,
     ) -> Result<Done, Error> {
         let name = &task.name;
@@ -121,7 +123,7 @@ impl Objects {
                 self.remove(bucket, &task, noncurrent, Done::VersionRemoved)
                     .await?
             }
-            Act::Move(class) => self.move_version(&task.found, class).await?,
+            Act::Move(class) => self.move_version(moves, &task.found, class).await?,
         };
         let id = task.found.id();
         let version = match done {
@@ -154,31 +156,6 @@ impl Objects {
             .expire_version(&permit, bucket, &task.name, &task.found, also)
             .await?;
         Ok(if removed { done } else { Done::Nothing })
-    }
-
-    /// Another class for a version. Its restored copy, if it had one, ends with the class.
-    async fn move_version(&self, found: &Found, class: StorageClass) -> Result<Done, Error> {
-        let Some(old) = found.entry.object().cloned() else {
-            return Ok(Done::Nothing);
-        };
-        let row = VersionRow {
-            class,
-            restore: None,
-            ..old
-        };
-        let batch = Batch {
-            preconditions: vec![stands(found)],
-            writes: vec![Write::Put {
-                table: VERSIONS,
-                key: found.table_key.clone(),
-                value: rows::encode(&VersionEntry::Object(Box::new(row)))?,
-            }],
-        };
-        match self.tables().commit(batch).await {
-            Ok(_) => Ok(Done::Moved(class)),
-            Err(CommitError::Precondition { .. }) => Ok(Done::Nothing),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Abort an upload that stayed open too long, and record it.

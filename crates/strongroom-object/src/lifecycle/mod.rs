@@ -7,6 +7,8 @@
 //!   GetObject, ..: x-amz-expiration <-- due.rs (pure: a version, the rules and a time --> what is due)
 //!                                          |
 //!   worker.rs: one page of rows after the other --> carry_out.rs (one commit, one event for each)
+//!                                                       |
+//!                      move_version.rs: bodies go to where another class keeps them
 //! ```
 //!
 //! Time is days, counted as S3 counts them: from when a version was made (or became noncurrent),
@@ -16,6 +18,7 @@
 mod cache;
 mod carry_out;
 mod due;
+mod move_version;
 mod progress;
 mod rules;
 mod worker;

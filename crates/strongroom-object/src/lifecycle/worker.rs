@@ -12,9 +12,11 @@ use futures_util::StreamExt;
 use strongroom_audit::{Audit, Receipt, RequestFacts, UserIdentity};
 use strongroom_store::Row;
 use strongroom_store::table::ScannedRow;
+use tokio::sync::watch;
 
 use super::carry_out::{Done, Task, name_of};
-use super::due::{Rules, Standing, Version};
+use super::due::{Act, Rules, Standing, Version};
+use super::move_version::{Moves, is_for_now};
 use super::progress::{Mark, Progress};
 use super::rules::{LifecycleConfiguration, LifecycleRow, LifecycleRule};
 use crate::error::Error;
@@ -92,6 +94,7 @@ impl LifecycleReport {
 pub struct LifecycleWorker {
     objects: Objects,
     audit: Audit,
+    moves: Moves,
     progress: Option<Progress>,
     pass: Option<Pass>,
     /// The rules that the last pass began with.
@@ -149,11 +152,27 @@ impl LifecycleWorker {
         Self {
             objects: objects.clone(),
             audit: audit.clone(),
+            moves: Moves::default(),
             progress: None,
             pass: None,
             changes: 0,
             unsaved_steps: 0,
         }
+    }
+
+    /// The same, but bodies that are on their way to another class are given up when `stop` turns
+    /// true: the step then ends with an error, and what it left is due at the next start.
+    #[must_use]
+    pub fn until(mut self, stop: watch::Receiver<bool>) -> Self {
+        self.moves.stop = Some(stop);
+        self
+    }
+
+    /// The same, but what was moved of a large upload is committed after so many bytes: for tests.
+    #[must_use]
+    pub fn committing_after(mut self, bytes: u64) -> Self {
+        self.moves.bytes_per_commit = bytes;
+        self
     }
 
     /// Looks at the next page and does what is due in it. `None`: nothing is to be done before
@@ -332,7 +351,9 @@ impl LifecycleWorker {
         };
         let last = page.last().map(|(key, _)| key.clone());
         let is_full = page.len() == ROWS_PER_STEP;
-        let mut name = self.pass.as_mut().and_then(|pass| pass.name.take());
+        // Stays where it is until the page is done: after an error the page is looked at again, and
+        // what is known of its first name with it.
+        let mut name = self.pass.as_ref().and_then(|pass| pass.name.clone());
         let mut tasks = Vec::new();
         for (key, row) in page {
             report.seen = report.seen.saturating_add(1);
@@ -347,14 +368,29 @@ impl LifecycleWorker {
             }
         }
         let (objects, bucket) = (self.objects.clone(), &place.bucket);
+        let moves = &self.moves;
         let work = tasks.into_iter().map(|task| {
             let (objects, name) = (objects.clone(), task.name.clone());
-            async move { (name, objects.carry_out(receipt, bucket, task).await) }
+            let is_move = matches!(task.act, Act::Move(_));
+            async move {
+                let done = objects.carry_out(receipt, bucket, moves, task).await;
+                (name, is_move, done)
+            }
         });
         let mut work = futures_util::stream::iter(work).buffered(TASKS_AT_ONCE);
-        while let Some((name, done)) = work.next().await {
-            count(report, bucket, &name, done)?;
+        // What was begun is done and recorded, whatever becomes of one of them.
+        let mut ended = Ok(());
+        while let Some((name, is_move, done)) = work.next().await {
+            match done {
+                // Others may be moved, and what expires makes room.
+                Err(error) if is_move && is_for_now(&error) => {
+                    report.failed.push(shown_as(bucket, &name, &error));
+                }
+                done => ended = ended.and(count(report, bucket, &name, done)),
+            }
         }
+        drop(work);
+        ended?;
         if let Some(pass) = self.pass.as_mut() {
             match last.filter(|_| is_full) {
                 Some(last) => {

@@ -136,6 +136,7 @@ impl Objects {
             oek: &oek,
             odi: ObjectDataId(upload.row.odi),
             part_number: new.part_number,
+            class: upload.row.class,
             length: BodyLength::Exactly(new.content_length),
             checksum: &new.checksum,
             default_algorithm: Some(fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use strongroom_format::SEGMENT_PLAIN_BYTES;
-use strongroom_store::layout::UnitLayout;
+use strongroom_store::layout::{BlobPolicy, UnitLayout};
 use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
 
 use super::{BodySealer, Layers};
@@ -48,12 +48,21 @@ pub struct SealedBytes {
     pub digests: Digests,
 }
 
+/// The blob that a body is to lie in, unless it is small.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBlob {
+    /// Its name.
+    pub id: BlobId,
+    /// How it is to be kept.
+    pub policy: BlobPolicy,
+}
+
 /// Read `body` to its end, which must come where `length` says, digest and seal it.
 ///
 /// Nothing stays behind when this fails.
 pub async fn seal_body<S: BodySealer>(
     blobs: &Blobs,
-    blob: BlobId,
+    blob: NewBlob,
     sealer: &S,
     body: &mut Body,
     length: BodyLength,
@@ -75,7 +84,7 @@ pub async fn seal_body<S: BodySealer>(
 
 async fn write<S: BodySealer>(
     blobs: &Blobs,
-    blob: BlobId,
+    blob: NewBlob,
     sealer: &S,
     incoming: &mut Incoming<'_>,
 ) -> Result<SealedBody, Error> {
@@ -121,7 +130,7 @@ fn slot_bytes(length: BodyLength, layers: Layers) -> usize {
 
 async fn write_blob<S: BodySealer>(
     blobs: &Blobs,
-    blob: BlobId,
+    blob: NewBlob,
     sealer: &S,
     incoming: &mut Incoming<'_>,
     first: [Bytes; 2],
@@ -130,7 +139,9 @@ async fn write_blob<S: BodySealer>(
     let layout = layers
         .layout(blobs)
         .ok_or(Error::Internal("no units for two layers"))?;
-    let writer = blobs.create(blob, layout, sealer).await?;
+    let writer = blobs
+        .create_with(blob.id, layout, blob.policy, sealer)
+        .await?;
     let mut segments = Segments {
         blobs,
         layers,

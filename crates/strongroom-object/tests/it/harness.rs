@@ -80,7 +80,16 @@ pub(crate) async fn house_over(
     drive: Arc<dyn Drive>,
     redundancy: Redundancy,
 ) -> House {
-    let keyring = new_keyring();
+    house_over_with(set, drive, redundancy, new_keyring()).await
+}
+
+/// The same with keys that outlive it.
+pub(crate) async fn house_over_with(
+    set: DriveSet,
+    drive: Arc<dyn Drive>,
+    redundancy: Redundancy,
+    keyring: Arc<Keyring>,
+) -> House {
     // No drive of these tests is slow, however slow the machine is.
     let long = Duration::from_mins(5);
     let patience = Patience {

@@ -14,7 +14,7 @@ use crate::harness::*;
 
 const BIG: usize = 200_000;
 
-fn rule(id: &str) -> LifecycleRule {
+pub(crate) fn rule(id: &str) -> LifecycleRule {
     LifecycleRule {
         id: id.to_owned(),
         enabled: true,
@@ -34,7 +34,7 @@ fn expiring(days: u32) -> LifecycleRule {
     }
 }
 
-fn moving(days: u32, class: StorageClass) -> LifecycleRule {
+pub(crate) fn moving(days: u32, class: StorageClass) -> LifecycleRule {
     let when = When::Days(days);
     LifecycleRule {
         transitions: vec![Transition { when, class }],
@@ -43,7 +43,7 @@ fn moving(days: u32, class: StorageClass) -> LifecycleRule {
 }
 
 impl House {
-    async fn rules(&self, bucket: &str, rules: Vec<LifecycleRule>) {
+    pub(crate) async fn rules(&self, bucket: &str, rules: Vec<LifecycleRule>) {
         let minimum = TransitionMinimum::AllClasses;
         let rules = LifecycleConfiguration::new(rules, minimum, Compat::Ceph, String::new);
         let put = self
@@ -58,14 +58,14 @@ impl House {
         stored.unwrap().version_id
     }
 
-    async fn versioned(&self, status: BucketVersioning) {
+    pub(crate) async fn versioned(&self, status: BucketVersioning) {
         self.objects
             .put_bucket_versioning(self.request().scope(), "bucket", status)
             .await
             .unwrap();
     }
 
-    fn days_pass(&self, days: u64) {
+    pub(crate) fn days_pass(&self, days: u64) {
         self.clock.advance_ms(days * DAY_MS);
     }
 
@@ -92,7 +92,7 @@ impl House {
     }
 
     /// The audit log.
-    async fn events(&self) -> Vec<serde_json::Value> {
+    pub(crate) async fn events(&self) -> Vec<serde_json::Value> {
         self.audit.flush().await.unwrap();
         let mut lines = Vec::new();
         for path in self.drive.list(Folder::Audit).unwrap() {
@@ -113,7 +113,7 @@ impl House {
 }
 
 /// Steps until there is nothing to do.
-async fn pass(worker: &mut LifecycleWorker) -> LifecycleReport {
+pub(crate) async fn pass(worker: &mut LifecycleWorker) -> LifecycleReport {
     let mut all = LifecycleReport::default();
     while let Some(report) = worker.step().await.unwrap() {
         assert!(report.failed.is_empty(), "{:?}", report.failed.lines());

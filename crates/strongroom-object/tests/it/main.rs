@@ -15,6 +15,7 @@ mod at_rest;
 mod binding;
 mod bodies;
 mod bucket_key;
+mod class_policies;
 mod dsse;
 mod harness;
 mod lifecycle;

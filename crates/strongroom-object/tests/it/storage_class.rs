@@ -13,7 +13,7 @@ use crate::harness::*;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 impl House {
-    async fn put_class(
+    pub(crate) async fn put_class(
         &self,
         name: &str,
         bytes: &[u8],
@@ -26,7 +26,7 @@ impl House {
         stored.map(|stored| stored.checksum)
     }
 
-    async fn head(&self, name: &str, key: Option<CustomerKey>) -> ObjectHead {
+    pub(crate) async fn head(&self, name: &str, key: Option<CustomerKey>) -> ObjectHead {
         let input = get_input("bucket", name, key);
         let head = self
             .objects
@@ -35,7 +35,7 @@ impl House {
         head.unwrap().0
     }
 
-    async fn restore(
+    pub(crate) async fn restore(
         &self,
         name: &str,
         days: u32,
@@ -53,7 +53,7 @@ impl House {
             .await
     }
 
-    async fn copy_class(
+    pub(crate) async fn copy_class(
         &self,
         from: &str,
         to: &str,

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::drive::{DriveCommand, StatusArgs};
 use crate::config::{self, Place};
-use crate::control::drive::{DriveReport, DriveRequest, StatusReport};
+use crate::control::drive::{ClassReport, DriveReport, DriveRequest, StatusReport};
 use crate::control::{Answer, Request, client};
 use crate::error::Error;
 use crate::output;
@@ -194,6 +194,14 @@ fn words(report: &StatusReport) -> String {
             "             {wished} was asked for; the drives do not suffice for it"
         ));
     }
+    for class in &report.classes {
+        line(format!(
+            "             {}: {}: {}",
+            class.names.join(", "),
+            class.redundancy,
+            class_survives(class, report.facilities.len())
+        ));
+    }
     for facility in &report.facilities {
         line(format!(
             "facility     {}: {} of {} drives online",
@@ -240,6 +248,21 @@ fn survives(report: &StatusReport) -> String {
     }
 }
 
+/// The same of a class.
+fn class_survives(class: &ClassReport, facilities: usize) -> String {
+    let drives = match class.parity_shards {
+        1 => "any one drive".to_owned(),
+        drives => format!("any {drives} drives"),
+    };
+    if class.one_facility {
+        format!("{drives} of its facility may be lost, the facility not")
+    } else if facilities >= 3 {
+        format!("{drives}, or any one facility, may be lost")
+    } else {
+        format!("{drives} may be lost")
+    }
+}
+
 /// The path of a drive as it is remembered: absolute, so that it is the same from everywhere.
 pub(crate) fn absolute_place(path: &Path) -> Result<String, Error> {
     let path = std::path::absolute(path).map_err(Error::file("find", path))?;
@@ -253,6 +276,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::drive::FacilityReport;
 
     fn report() -> StatusReport {
         let drive = |number: u16, facility: &str| DriveReport {
@@ -272,6 +296,7 @@ mod tests {
             redundancy: "1+2".to_owned(),
             data_shards: 1,
             parity_shards: 2,
+            classes: Vec::new(),
             wished: None,
             owed_shards: 0,
             lost_shards: 0,
@@ -293,6 +318,43 @@ mod tests {
             wished: Some("2+2".to_owned()),
             ..report()
         };
+        let class = |name: &str, redundancy: &str, parity_shards, one_facility| ClassReport {
+            names: vec![name.to_owned()],
+            redundancy: redundancy.to_owned(),
+            parity_shards,
+            one_facility,
+        };
+        let classes = [
+            (
+                class("ONEZONE_IA", "1+1", 1, true),
+                3,
+                "ONEZONE_IA: 1+1: any one drive of its facility may be lost, the facility not",
+            ),
+            (
+                class("GLACIER", "8+3", 3, false),
+                4,
+                "GLACIER: 8+3: any 3 drives, or any one facility, may be lost",
+            ),
+            (
+                class("GLACIER", "8+3", 3, false),
+                2,
+                "GLACIER: 8+3: any 3 drives may be lost",
+            ),
+        ];
+        for (class, facilities, said) in classes {
+            let facility = || FacilityReport {
+                name: "a".to_owned(),
+                drives: 1,
+                online: 1,
+            };
+            let text = words(&StatusReport {
+                classes: vec![class],
+                facilities: (0..facilities).map(|_| facility()).collect(),
+                ..report()
+            });
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            assert!(lines.contains(&said), "{text}");
+        }
         let text = words(&owing);
         assert!(!text.contains("full redundancy"), "{text}");
         assert!(
@@ -314,7 +376,7 @@ mod tests {
             let mut of = report();
             of.parity_shards = parity;
             for number in 0..facilities {
-                of.facilities.push(crate::control::drive::FacilityReport {
+                of.facilities.push(FacilityReport {
                     name: format!("f{number}"),
                     drives: 1,
                     online: 1,

@@ -43,6 +43,8 @@ pub(crate) struct StatusReport {
     pub(crate) redundancy: String,
     pub(crate) data_shards: u8,
     pub(crate) parity_shards: u8,
+    /// The storage classes that are kept otherwise than `STANDARD`.
+    pub(crate) classes: Vec<ClassReport>,
     /// What was asked for, when the drives do not suffice for it.
     pub(crate) wished: Option<String>,
     pub(crate) owed_shards: u64,
@@ -53,6 +55,16 @@ pub(crate) struct StatusReport {
     pub(crate) care: Option<super::CareStatus>,
     pub(crate) facilities: Vec<FacilityReport>,
     pub(crate) drives: Vec<DriveReport>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ClassReport {
+    pub(crate) names: Vec<String>,
+    /// Data and parity shards of new bodies, as in `1+1`.
+    pub(crate) redundancy: String,
+    pub(crate) parity_shards: u8,
+    /// All shards of a body lie in one facility.
+    pub(crate) one_facility: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -141,6 +153,7 @@ fn report(found: &Protection, care: super::CareStatus) -> StatusReport {
         redundancy,
         data_shards: found.redundancy.data(),
         parity_shards: found.redundancy.parity(),
+        classes: classes(found),
         owed_shards: found.owed_shards,
         lost_shards: found.lost_shards,
         leaving_shards: found.leaving_shards,
@@ -149,6 +162,22 @@ fn report(found: &Protection, care: super::CareStatus) -> StatusReport {
         facilities: facilities(&found.drives),
         drives: found.drives.iter().map(drive).collect(),
     }
+}
+
+fn classes(found: &Protection) -> Vec<ClassReport> {
+    let report = |names: &[&str], of: Redundancy, one_facility| ClassReport {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        redundancy: format!("{}+{}", of.data(), of.parity()),
+        parity_shards: of.parity(),
+        one_facility,
+    };
+    let one_facility = found
+        .one_facility
+        .map(|of| report(&["ONEZONE_IA"], of, true));
+    let archive = found
+        .archive
+        .map(|of| report(&["GLACIER", "DEEP_ARCHIVE"], of, false));
+    one_facility.into_iter().chain(archive).collect()
 }
 
 fn drive(found: &DriveStatus) -> DriveReport {

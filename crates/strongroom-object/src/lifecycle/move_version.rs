@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Another class for a version: its bodies go to where that class keeps them, then its row says so.
+//!
+//! ```text
+//!   pin the bodies -> row still the one? -> sealed bytes, as they are, into new blobs
+//!        |                                            |
+//!        |               one commit, if the row still is the one:
+//!        |                 new blobs adopted, old ones released, places (and at last the class) written
+//!        +---- again, until no body lies otherwise than the class has it
+//! ```
+//!
+//! A body has one owner at every moment, and one that is not in the commit goes by itself. Large
+//! uploads go over a part of their parts at a time, so that a stop costs one of these, and so much
+//! room at most is needed twice. A write that comes meanwhile wins. Where bodies lie as the class
+//! has it (always so with one drive), one row changes and nothing else.
+
+use std::future::pending;
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+use strongroom_store::{Batch, BlobPin, CommitError, Write};
+use tokio::sync::{Semaphore, watch};
+
+use super::carry_out::Done;
+use crate::error::Error;
+use crate::objects::Objects;
+use crate::rows::{self, PartTableRow, Place, StoredPart, VersionEntry, VersionRow};
+use crate::storage_class::StorageClass;
+use crate::table_key::{PART_TABLES, VERSIONS};
+use crate::version::{Found, stands};
+
+/// What all moves of bodies have in common: one goes at a time, and none goes on when the server
+/// stops.
+#[derive(Debug)]
+pub(super) struct Moves {
+    turn: Semaphore,
+    /// True when none is to go on.
+    pub(super) stop: Option<watch::Receiver<bool>>,
+    /// When so much was moved of an upload, that is committed.
+    pub(super) bytes_per_commit: u64,
+}
+
+/// The bodies of a version, held.
+struct Bodies {
+    parts: Vec<StoredPart>,
+    /// Of a multipart object.
+    table: Option<PartTableRow>,
+    _kept: BlobPin,
+}
+
+/// Bodies that lie in new blobs.
+#[derive(Default)]
+struct Moved {
+    adopted: Vec<Write>,
+    released: Vec<Write>,
+    /// There are others, for the next commit.
+    more: bool,
+}
+
+impl Default for Moves {
+    fn default() -> Self {
+        Self {
+            turn: Semaphore::new(1),
+            stop: None,
+            bytes_per_commit: BYTES_PER_COMMIT,
+        }
+    }
+}
+
+impl Moves {
+    async fn stopped(&self) {
+        if let Some(mut stop) = self.stop.clone()
+            && stop.wait_for(|stops| *stops).await.is_ok()
+        {
+            return;
+        }
+        pending::<()>().await;
+    }
+
+    /// The outcome of `work`, unless the server stops first. What it wrote goes with it.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match select(pin!(work), pin!(self.stopped())).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => Err(Error::Store(strongroom_store::Error::Closed)),
+        }
+    }
+}
+
+impl Objects {
+    /// Another class for a version. Its restored copy, if it had one, ends with the class.
+    pub(super) async fn move_version(
+        &self,
+        moves: &Moves,
+        found: &Found,
+        class: StorageClass,
+    ) -> Result<Done, Error> {
+        let mut found = found.clone();
+        loop {
+            let Some(old) = found.entry.object().cloned() else {
+                return Ok(Done::Nothing);
+            };
+            let Some(mut bodies) = self.bodies(&found, &old)? else {
+                return Ok(Done::Nothing);
+            };
+            let taken = self.move_bodies(moves, &mut bodies.parts, class).await?;
+            let is_last = !taken.more;
+            let row = moved_row(old, &bodies.parts, is_last.then_some(class));
+            let batch = moved_batch(&found, &row, bodies, taken)?;
+            match self.tables().commit(batch).await {
+                Ok(_) if is_last => return Ok(Done::Moved(class)),
+                Ok(seq) => {
+                    found.seq = seq.0;
+                    found.entry = VersionEntry::Object(Box::new(row));
+                }
+                Err(CommitError::Precondition { .. }) => return Ok(Done::Nothing),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The bodies of a version; `None` if it is not what was found any more.
+    fn bodies(&self, found: &Found, row: &VersionRow) -> Result<Option<Bodies>, Error> {
+        let table = (row.parts > 0).then(|| self.part_table(row)).transpose();
+        let parts = match &table {
+            Ok(Some(table)) => Ok(table.parts.clone()),
+            Ok(None) | Err(_) => self.parts(row),
+        };
+        let blobs = parts.iter().flatten().filter_map(StoredPart::blob);
+        let kept = self.blobs().pin(blobs.collect());
+        // Only a row that still stands says that what was pinned, or missed, is its own.
+        let now = self.tables().get(VERSIONS, &found.table_key)?;
+        if now.is_none_or(|now| now.seq != found.seq) {
+            return Ok(None);
+        }
+        Ok(Some(Bodies {
+            parts: parts?,
+            table: table?,
+            _kept: kept,
+        }))
+    }
+
+    /// Writes the bodies that do not lie as `class` has it into new blobs, up to as many as one
+    /// commit takes.
+    async fn move_bodies(
+        &self,
+        moves: &Moves,
+        parts: &mut [StoredPart],
+        class: StorageClass,
+    ) -> Result<Moved, Error> {
+        let mut taken = Moved::default();
+        let mut bytes = 0_u64;
+        let mut turn = None;
+        for part in parts {
+            let Place::Blob(location) = part.place else {
+                continue;
+            };
+            if self.blobs().lies_as(location.blob, class.policy())? {
+                continue;
+            }
+            if bytes >= moves.bytes_per_commit || taken.adopted.len() >= PARTS_PER_COMMIT {
+                taken.more = true;
+                break;
+            }
+            if turn.is_none() {
+                turn = moves.turn.acquire().await.ok();
+            }
+            let work = self.transcribed(part, &location, class);
+            let (now, adopt) = moves.unless_stopped(work).await?;
+            bytes = bytes.saturating_add(location.sealed_bytes);
+            taken.adopted.push(adopt);
+            taken.released.push(Write::ReleaseBlob(location.blob));
+            *part = now;
+        }
+        Ok(taken)
+    }
+}
+
+/// The row of a version whose bodies were moved; in its new class when all were.
+fn moved_row(old: VersionRow, parts: &[StoredPart], class: Option<StorageClass>) -> VersionRow {
+    let body = match old.body {
+        Some(_) => parts.first().cloned(),
+        None => None,
+    };
+    VersionRow {
+        body,
+        class: class.unwrap_or(old.class),
+        restore: old.restore.filter(|_| class.is_none()),
+        ..old
+    }
+}
+
+fn moved_batch(
+    found: &Found,
+    row: &VersionRow,
+    bodies: Bodies,
+    moved: Moved,
+) -> Result<Batch, Error> {
+    let Moved {
+        adopted: mut writes,
+        mut released,
+        ..
+    } = moved;
+    if let Some(table) = bodies.table.filter(|_| !released.is_empty()) {
+        writes.push(Write::Put {
+            table: PART_TABLES,
+            key: row.version_uid.to_vec(),
+            value: rows::encode(&PartTableRow {
+                parts: bodies.parts,
+                ..table
+            })?,
+        });
+    }
+    writes.push(Write::Put {
+        table: VERSIONS,
+        key: found.table_key.clone(),
+        value: rows::encode(&VersionEntry::Object(Box::new(row.clone())))?,
+    });
+    writes.append(&mut released);
+    Ok(Batch {
+        preconditions: vec![stands(found)],
+        writes,
+    })
+}
+
+/// Whether the drives are why a body was not moved: not enough of them are there, or they are full.
+pub(super) fn is_for_now(error: &Error) -> bool {
+    use strongroom_store::Error as Store;
+    matches!(
+        error,
+        Error::Store(
+            Store::TooFewShards { .. } | Store::TooFewDrives { .. } | Store::NoSpace { .. }
+        )
+    )
+}
+
+const BYTES_PER_COMMIT: u64 = 1 << 30;
+/// As many parts at most.
+const PARTS_PER_COMMIT: usize = 256;
