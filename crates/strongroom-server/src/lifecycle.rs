@@ -14,8 +14,8 @@ use crate::start::Rooms;
 /// A step is a task of its own: what was begun when the server stops is done, and recorded. Only
 /// bodies on their way to another class are given up: that may take long, and loses nothing.
 pub(crate) async fn carry_out(rooms: Arc<Rooms>, day_ms: u64) {
-    let stop = rooms.lifecycle.stop.subscribe();
-    let mut worker = LifecycleWorker::new(&rooms.objects, &rooms.audit).until(stop);
+    let mut worker = LifecycleWorker::new(&rooms.objects, &rooms.audit);
+    worker = worker.until(rooms.lifecycle.stop.subscribe());
     let idle = Duration::from_millis(day_ms / 4).min(IDLE);
     let mut pass = LifecycleReport::default();
     loop {

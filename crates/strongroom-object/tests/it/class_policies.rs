@@ -90,26 +90,6 @@ impl Rig {
         entries.map(|entry| entry.keeping.policy).collect()
     }
 
-    /// What a blob is kept like is what its policy promises.
-    fn assert_kept(&self, keeping: &Keeping, note: &str) {
-        let redundancy = keeping.stripes.redundancy();
-        let mut spread = BTreeMap::<u16, u8>::new();
-        for (_, drive) in keeping.placement.each() {
-            *spread.entry(drive.0 / 3).or_default() += 1;
-        }
-        let shape = (redundancy.data(), redundancy.parity());
-        assert!(keeping.owed.is_empty(), "{note}");
-        match keeping.policy {
-            BlobPolicy::Standard => assert_eq!(shape, (4, 2), "{note}"),
-            BlobPolicy::OneFacility => {
-                assert_eq!((shape, spread.len()), ((1, 2), 1), "{note}");
-                return;
-            }
-            BlobPolicy::Archive => assert_eq!(shape, (6, 3), "{note}"),
-        }
-        assert!(spread.values().all(|count| *count <= shape.1), "{note}");
-    }
-
     /// Every file of a blob is in the catalogue, every blob in an object, and everything opens.
     async fn assert_sound(&self) {
         self.house.store.blobs().reclaimed().await.unwrap();
@@ -187,6 +167,26 @@ impl Rig {
     }
 }
 
+/// What a blob is kept like is what its policy promises.
+fn assert_kept(keeping: &Keeping, note: &str) {
+    let redundancy = keeping.stripes.redundancy();
+    let mut spread = BTreeMap::<u16, u8>::new();
+    for (_, drive) in keeping.placement.each() {
+        *spread.entry(drive.0 / 3).or_default() += 1;
+    }
+    let shape = (redundancy.data(), redundancy.parity());
+    assert!(keeping.owed.is_empty(), "{note}");
+    match keeping.policy {
+        BlobPolicy::Standard => assert_eq!(shape, (4, 2), "{note}"),
+        BlobPolicy::OneFacility => {
+            assert_eq!((shape, spread.len()), ((1, 2), 1), "{note}");
+            return;
+        }
+        BlobPolicy::Archive => assert_eq!(shape, (6, 3), "{note}"),
+    }
+    assert!(spread.values().all(|count| *count <= shape.1), "{note}");
+}
+
 fn in_blobs(folder: Folder) -> bool {
     matches!(folder, Folder::Blobs(_) | Folder::Temporary)
 }
@@ -227,7 +227,7 @@ async fn bodies_lie_as_their_class_promises_in_every_mode() {
             assert_eq!(new.len(), 1, "{name}: small bodies lie in the tables");
             for entry in new.values() {
                 assert_eq!(entry.keeping.policy, policy, "{name}");
-                rig.assert_kept(&entry.keeping, &name);
+                assert_kept(&entry.keeping, &name);
             }
             if !class.is_archive() {
                 let read = rig.house.get("bucket", &name, key()).await.unwrap();
@@ -285,7 +285,7 @@ async fn rules_move_sealed_bytes_without_keys_and_change_nothing_else() {
                 _ => BlobPolicy::Archive,
             };
             assert_eq!((policy, entry.refs), (wanted, 1), "{class:?}");
-            rig.assert_kept(&entry.keeping, class.name());
+            assert_kept(&entry.keeping, class.name());
         }
         // Those who shared a body have one each: the shared one is gone with the last.
         assert_eq!(rig.entries().len(), 6);
@@ -342,7 +342,7 @@ async fn copies_share_within_a_policy_and_get_their_own_sealed_bytes_across() {
         let (blob, entry) = entries.pop_first().unwrap();
         assert!(entries.is_empty());
         assert_eq!((entry.keeping.policy, entry.refs), (policy, 1), "{name}");
-        rig.assert_kept(&entry.keeping, name);
+        assert_kept(&entry.keeping, name);
         // The same sealed bytes: nothing was sealed again.
         let sealed = async |blob: BlobId| {
             let location = rig.entries()[&blob].location;
