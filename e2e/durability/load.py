@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that write and read all the time, and know what was promised to them."""
+
+import hashlib
+import random
+import threading
+from urllib.parse import quote
+
+from bare_client import BareClient, Lost
+from cluster import until
+
+BUCKET = "load"
+# In the tables; part of a stripe; several stripes.
+SIZES = (900, 40_000, 300_000, 1_300_000)
+
+
+class Load:
+    """Some writers, which can be told to stand still."""
+
+    def __init__(self, server, writers=3):
+        self.server = server
+        self.go, self.ended = threading.Event(), threading.Event()
+        self.may_refuse = False
+        BareClient(server).ask("PUT", f"/{BUCKET}")
+        self.writers = [Writer(self, number) for number in range(writers)]
+
+    def __enter__(self):
+        self.go.set()
+        for writer in self.writers:
+            writer.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.go.set()
+        for writer in self.writers:
+            writer.join(timeout=180)
+
+    def work(self, requests):
+        """Returns when every writer has done that much more."""
+        self.go.set()
+        for writer, target in [(one, one.done + requests) for one in self.writers]:
+            until(lambda: writer.done >= target or writer.error, f"request {target}")
+            self.check()
+
+    def rest(self):
+        """Returns when nothing is on its way."""
+        self.go.clear()
+        until(lambda: all(writer.is_idle for writer in self.writers), "the end of the requests")
+        self.check()
+
+    def check(self):
+        for writer in self.writers:
+            if writer.error is not None:
+                raise writer.error
+
+    def read_all(self):
+        """Everything that was acknowledged, byte for byte; how much it was."""
+        client = BareClient(self.server)
+        acknowledged = {name: sum_ for one in self.writers for name, sum_ in one.kept.items()}
+        for name, wanted in acknowledged.items():
+            answer = client.call("GET", path(name))
+            assert answer.status == 200, (name, answer.status, answer.code)
+            assert hashlib.sha256(answer.body).hexdigest() == wanted, name
+        return len(acknowledged)
+
+
+class Writer(threading.Thread):
+    """One connection. What is acknowledged is there from then on."""
+
+    def __init__(self, load, number):
+        super().__init__(daemon=True)
+        self.load, self.number = load, number
+        self.choices = random.Random(number)
+        self.kept, self.done, self.refused = {}, 0, 0
+        self.is_idle, self.error = True, None
+
+    def run(self):
+        try:
+            client = BareClient(self.load.server)
+            while True:
+                self.is_idle = True
+                self.load.go.wait()
+                self.is_idle = False
+                # Told to rest between the two: looked at again.
+                if not self.load.go.is_set():
+                    continue
+                if self.load.ended.is_set():
+                    return
+                self.one(client)
+                self.done += 1
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.is_idle = True
+
+    def one(self, client):
+        if self.kept and self.choices.random() < 0.5:
+            return self.read(client, self.choices.choice(sorted(self.kept)))
+        name = f"{self.number}/{self.done}"
+        body = self.choices.randbytes(self.choices.choice(SIZES))
+        try:
+            answer = client.call("PUT", path(name), body)
+        except Lost:
+            # Refused before the body was through. Nobody asks for this name again.
+            return self.refuse("PUT", name, None)
+        if answer.status == 200:
+            self.kept[name] = hashlib.sha256(body).hexdigest()
+        else:
+            self.refuse("PUT", name, answer)
+
+    def read(self, client, name):
+        answer = client.call("GET", path(name))
+        if answer.status != 200:
+            return self.refuse("GET", name, answer)
+        assert hashlib.sha256(answer.body).hexdigest() == self.kept[name], f"wrong bytes of {name}"
+
+    def refuse(self, method, name, answer):
+        assert self.load.may_refuse, (method, name, answer)
+        assert answer is None or answer.status == 503, (method, name, answer)
+        self.refused += 1
+
+
+def path(name):
+    return f"/{BUCKET}/{quote(name)}"
