@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::cluster::{Cluster, DriveStatus, GivenDrive};
+use crate::blob::Keeping;
+use crate::cluster::{Cluster, DriveStatus, GivenDrive, LeftOn};
 use crate::drive::{DriveNo, DriveState, SetView, policy_for, redundancy_for};
 use crate::error::Error;
 use crate::layout::{BlobPolicy, Redundancy};
 use crate::mirror::CopyState;
+use crate::scrub::PassRow;
 use crate::store::{Inner, Store, blocking};
 
 /// How well the store is protected, for operators.
@@ -34,6 +36,9 @@ pub struct Protection {
     pub owed_shards: u64,
     /// Blobs with damaged shards, to be made again.
     pub damaged_blobs: u64,
+    /// Places of the tables that scrub found damaged, or different in their copies, and that could
+    /// not be put right.
+    pub damaged_rows: u64,
     /// What cannot be healed now, in words; the first of it.
     pub unhealed: Vec<String>,
     /// Copies of the tables that there should be.
@@ -83,6 +88,10 @@ impl Protection {
         owed.extend(counted(
             self.damaged_blobs,
             "bodies have damaged shards, which are to be made again",
+        ));
+        owed.extend(counted(
+            self.damaged_rows,
+            "places of the tables are damaged, or differ between their copies (see `strongroom scrub status`)",
         ));
         owed.extend(counted(
             self.lost_shards,
@@ -139,6 +148,7 @@ impl Store {
                 leaving_shards,
                 owed_shards: store.owed_shards()?,
                 damaged_blobs: store.count_damaged()?,
+                damaged_rows: store.damaged_rows()?,
                 unhealed: store
                     .heal_status()
                     .unhealed
@@ -163,12 +173,33 @@ impl Store {
 
     /// Takes an empty place in exchange for a drive that is lost: `lost`, or the one that was at
     /// that place, or the only one missing in that facility. Returns the lost and the new one.
+    /// Refused while blobs cannot be read without the drive.
     pub async fn replace_drive(
         &self,
         given: GivenDrive,
         lost: Option<DriveNo>,
     ) -> Result<(DriveNo, DriveNo), Error> {
-        let replaced = move |_: &Self, cluster: &Cluster| cluster.replace(&given, lost);
+        let replaced = move |store: &Self, cluster: &Cluster| {
+            cluster.replace(&given, lost, |number| match store.blobs_that_need(number)? {
+                0 => Ok(()),
+                blobs => Err(Error::DrivesRefuse {
+                    reason: format!(
+                        "{blobs} bodies cannot be read without drive {number}: bring it back, or other drives that \
+                         are away; if it is lost for good, say `--accept-loss`"
+                    ),
+                }),
+            })
+        };
+        self.with_cluster(replaced).await
+    }
+
+    /// The same, whatever is lost with the drive.
+    pub async fn replace_drive_and_accept_loss(
+        &self,
+        given: GivenDrive,
+        lost: Option<DriveNo>,
+    ) -> Result<(DriveNo, DriveNo), Error> {
+        let replaced = move |_: &Self, cluster: &Cluster| cluster.replace(&given, lost, |_| Ok(()));
         self.with_cluster(replaced).await
     }
 
@@ -186,8 +217,10 @@ impl Store {
 
     /// Lets a drive go that has nothing of the store any more.
     pub async fn remove_drive(&self, number: DriveNo) -> Result<(), Error> {
-        self.with_cluster(move |store, cluster| cluster.remove(number, store.shards_on(number)?))
-            .await
+        self.with_cluster(move |store, cluster| {
+            cluster.remove(number, |number| store.left_on(number))
+        })
+        .await
     }
 
     /// Looks after the drives once; returns how many came back. The product does it every few
@@ -261,8 +294,47 @@ impl Store {
         self.with_cluster(catch_up).await
     }
 
-    fn count_damaged(&self) -> Result<u64, Error> {
+    /// How many blobs have a shard on a drive and too few others on drives that are there. Goes
+    /// through all of the catalogue.
+    fn blobs_that_need(&self, number: DriveNo) -> Result<u64, Error> {
+        let view = self.drives().view();
         let (mut count, mut after) = (0_u64, None);
+        loop {
+            let page = self.catalogue(after, 1000)?;
+            let Some(last) = page.last() else {
+                return Ok(count);
+            };
+            after = Some(last.location.blob);
+            for entry in &page {
+                let Keeping {
+                    stripes,
+                    placement,
+                    owed,
+                    ..
+                } = entry.keeping;
+                let placed = || placement.each().filter(|(shard, _)| !owed.has(*shard));
+                let others = placed().filter(|(_, on)| *on != number && view.state(*on).serves());
+                let needed = usize::from(stripes.redundancy().data());
+                if placed().any(|(_, on)| on == number) && others.count() < needed {
+                    count = count.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// What scrub found in the tables and could not put right, in its last pass or so far in this.
+    fn damaged_rows(&self) -> Result<u64, Error> {
+        let Some(pass) = PassRow::load(self.tables())? else {
+            return Ok(0);
+        };
+        let last = pass.last.map_or(0, |last| last.totals.damaged_rows);
+        Ok(last.max(pass.totals.damaged_rows))
+    }
+
+    fn count_damaged(&self) -> Result<u64, Error> {
+        // What reads found and nobody has taken down yet counts, too.
+        let waiting = self.blobs().damage().len();
+        let (mut count, mut after) = (u64::try_from(waiting).unwrap_or(u64::MAX), None);
         loop {
             let page = self.damaged_blobs(after, 1000)?;
             let Some(last) = page.last() else {
@@ -298,11 +370,24 @@ impl Store {
     /// A lost drive of which nothing is owed any more is removed.
     fn forget_lost_drives(&self, cluster: &Cluster) -> Result<(), Error> {
         for member in self.drives().view().members() {
-            if member.state() == DriveState::Lost && self.shards_on(member.number)? == 0 {
-                cluster.remove(member.number, 0)?;
+            if member.state() != DriveState::Lost {
+                continue;
+            }
+            let left = self.left_on(member.number)?;
+            if left == LeftOn::default() {
+                cluster.remove(member.number, |_| Ok(left))?;
             }
         }
         Ok(())
+    }
+
+    /// What a drive that gets nothing new any more still has of the store.
+    fn left_on(&self, number: DriveNo) -> Result<LeftOn, Error> {
+        // INVARIANT: first what is on its way, then what arrived: else what arrives between the two
+        // looks would be seen by neither.
+        let writes = self.blobs().writes_to(number);
+        let shards = self.shards_on(number)?;
+        Ok(LeftOn { writes, shards })
     }
 
     /// Whether a copy could be caught up now.

@@ -74,7 +74,7 @@ impl Superblock {
 
     /// Gives this identity to a drive that has none and holds nothing.
     pub(crate) fn write_to_empty(&self, drive: &dyn Drive) -> Result<(), Error> {
-        if drive.read_small(&Self::path())?.is_some() || !is_empty(drive)? {
+        if drive.read_small(&Self::path())?.is_some() || !holds_nothing(drive)? {
             return Err(Error::DriveRefused {
                 drive: drive.label(),
                 reason: "it holds data but no superblock",
@@ -176,7 +176,7 @@ pub(crate) fn is_facility_name(name: &str) -> bool {
 }
 
 /// Whether the drive holds nothing of ours: only then may it get an identity.
-fn is_empty(drive: &dyn Drive) -> Result<bool, Error> {
+pub(crate) fn holds_nothing(drive: &dyn Drive) -> Result<bool, Error> {
     let folders = [Folder::Log, Folder::Audit, Folder::Vault].into_iter();
     for folder in folders.chain((0..=u8::MAX).map(Folder::Blobs)) {
         if !drive.list(folder)?.is_empty() {

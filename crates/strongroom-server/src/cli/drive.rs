@@ -71,6 +71,9 @@ pub(crate) struct DriveReplaceArgs {
     /// Which drive is lost, when more than one of the facility is missing
     #[arg(long = "drive", value_name = "NUMBER")]
     pub(crate) number: Option<u16>,
+    /// Give up bodies that cannot be read without the lost drive; refused without this
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
     #[command(flatten)]

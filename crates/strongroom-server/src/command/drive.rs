@@ -59,6 +59,7 @@ pub(crate) async fn run(command: DriveCommand) -> Result<(), Error> {
                 facility: given.facility,
                 place: given.place,
                 number: args.number,
+                accept_loss: args.accept_loss,
             };
             let (number, lost) = act(&place, request).await?;
             let lost = lost.map_or_else(String::new, |lost| lost.to_string());

@@ -29,6 +29,8 @@ pub(crate) enum DriveRequest {
         facility: String,
         place: String,
         number: Option<u16>,
+        #[serde(default)]
+        accept_loss: bool,
     },
 }
 
@@ -120,9 +122,15 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
             facility,
             place,
             number,
+            accept_loss,
         } => {
-            let replaced = store.replace_drive(given(facility, place), number.map(DriveNo));
-            let (lost, new) = replaced.await.map_err(refused)?;
+            let (given, number) = (given(facility, place), number.map(DriveNo));
+            let replaced = if *accept_loss {
+                store.replace_drive_and_accept_loss(given, number).await
+            } else {
+                store.replace_drive(given, number).await
+            };
+            let (lost, new) = replaced.map_err(refused)?;
             (new, Some(lost))
         }
     };

@@ -109,6 +109,11 @@ impl DamageQueue {
         self.lock().left_out
     }
 
+    /// There is something to heal that is written down elsewhere.
+    pub(crate) fn announce(&self) {
+        self.inner.added.notify_one();
+    }
+
     /// Waits until something was added since the last wait ended.
     pub async fn added(&self) {
         self.inner.added.notified().await;

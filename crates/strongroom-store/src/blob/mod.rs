@@ -65,7 +65,8 @@ use self::quorum::SlowDrives;
 use self::stripe_writer::StripeWriter;
 use self::workers::{DriveWorkers, Workers};
 use crate::drive::{
-    Drive, DriveNo, DrivePath, DriveSet, Placed, Standing, place, policy_for, redundancy_for,
+    Drive, DriveNo, DrivePath, DriveSet, DriveState, Placed, Standing, place, policy_for,
+    redundancy_for,
 };
 use crate::erasure::StripeLayout;
 use crate::error::Error;
@@ -292,6 +293,11 @@ impl Blobs {
         self.inner.reclaimer.is_in_flight(blob, drive)
     }
 
+    /// Shards that are being written to a drive and that the catalogue does not count yet.
+    pub(crate) fn writes_to(&self, drive: DriveNo) -> u64 {
+        u64::try_from(self.inner.reclaimer.writes_to(drive)).unwrap_or(u64::MAX)
+    }
+
     /// Registers a shard of a blob of the catalogue that is about to be written anew. `None` while
     /// another write of it to that drive is not over.
     pub(crate) fn admit_shard(&self, blob: BlobId, drive: DriveNo) -> Option<ShardTicket> {
@@ -473,9 +479,11 @@ impl Inner {
                 policy,
             };
             let ticket = Some(Arc::clone(&ticket));
+            // INVARIANT: first on its way, then a look at the drive. So a drive that is let go either
+            // waits for this shard or is seen to be gone.
             let writer = placement.drive(shard).and_then(|number| {
-                let drive = self.drive(number)?;
                 let ticket = self.reclaimer.admit_shard(blob, number, ticket)?;
+                let drive = self.drive(number)?;
                 Some(ShardWriter::new(drive, number, header, false, ticket))
             });
             shards.push(writer);
@@ -489,6 +497,12 @@ impl Inner {
         Ok(StripeWriter::new(
             self, stripes, policy, placement, shards, ticket,
         ))
+    }
+
+    /// Whether the cluster has given a drive up: what is written to it counts for nothing.
+    fn is_given_up(&self, number: DriveNo) -> bool {
+        let state = self.drives.view().state(number);
+        matches!(state, DriveState::Lost | DriveState::Removed)
     }
 
     /// Whether blobs may have units of this length.

@@ -78,10 +78,15 @@ pub(crate) fn collect(
             }
             // INVARIANT: first in flight, then adopted, then pinned. Any other way round, a blob
             // that is adopted, or released under a reader, between two looks would be removed.
-            if reclaimer.is_in_flight(blob, number)
-                || row(blob)?.is_some_and(|row| counts(&row, number))
-                || reclaimer.is_pinned(blob)
-            {
+            if reclaimer.is_in_flight(blob, number) {
+                continue;
+            }
+            // INVARIANT: claimed from the look at the row to the removal. Heal may be about to write
+            // a shard that is owed, under the name of the file that does not count.
+            let Some(_claim) = reclaimer.claim(blob, number) else {
+                continue;
+            };
+            if row(blob)?.is_some_and(|row| counts(&row, number)) || reclaimer.is_pinned(blob) {
                 continue;
             }
             if drive.remove(&path)? {

@@ -110,7 +110,8 @@ enum Job {
 
 type InFlight = Arc<Flights>;
 
-/// The blobs between their first byte and their adoption, and the shards that are being written.
+/// The blobs between their first byte and their adoption, the shards that are being written, and the
+/// files that are being removed.
 #[derive(Debug, Default)]
 struct Flights {
     now: Mutex<InAir>,
@@ -124,6 +125,8 @@ struct InAir {
     /// the ticket until it ends.
     blobs: HashMap<BlobId, bool>,
     shards: HashSet<(BlobId, DriveNo)>,
+    /// Files that are about to be removed.
+    claims: HashSet<(BlobId, DriveNo)>,
 }
 
 /// One blob between its first byte and its adoption. Shared by its shards.
@@ -145,11 +148,12 @@ pub(crate) struct ShardTicket {
     flight: Option<FlightEnd>,
 }
 
-/// Ends the flight of a shard when it is dropped.
+/// Ends the flight of a shard, or the claim on its file, when it is dropped.
 #[derive(Debug)]
-struct FlightEnd {
+pub(crate) struct FlightEnd {
     blob: BlobId,
     drive: DriveNo,
+    is_claim: bool,
     in_flight: InFlight,
     /// The blob's flight ends after that of its last shard. None for shards of old blobs.
     _ticket: Option<Arc<Ticket>>,
@@ -198,9 +202,13 @@ impl BlobReclaimer {
                 self.remove_blob(blob, &row);
             }
             Release::Durable(Departure::Shards { blob, drives }) => {
-                // Readers that have the files open go on; others see the new row.
+                // Readers that have the files open go on; others see the new row. Claimed until it
+                // is gone: a shard that moves back meanwhile would have the name of what is to go.
                 for drive in drives {
-                    self.remove(drive, DrivePath::blob(blob), None);
+                    // Whoever is writing it removes what does not count, when it ends.
+                    if let Some(claim) = self.claim(blob, drive) {
+                        self.remove(drive, DrivePath::blob(blob), Some(claim));
+                    }
                 }
             }
         }
@@ -280,7 +288,8 @@ impl BlobReclaimer {
     /// its way to the drive.
     pub(crate) fn is_in_flight(&self, blob: BlobId, drive: DriveNo) -> bool {
         let now = lock(&self.in_flight.now);
-        now.blobs.contains_key(&blob) || now.shards.contains(&(blob, drive))
+        let key = (blob, drive);
+        now.blobs.contains_key(&blob) || now.shards.contains(&key) || now.claims.contains(&key)
     }
 
     /// Registers a blob that is about to be written.
@@ -306,12 +315,15 @@ impl BlobReclaimer {
         drive: DriveNo,
         ticket: Option<Arc<Ticket>>,
     ) -> Option<ShardTicket> {
-        if !lock(&self.in_flight.now).shards.insert((blob, drive)) {
+        let mut now = lock(&self.in_flight.now);
+        if now.claims.contains(&(blob, drive)) || !now.shards.insert((blob, drive)) {
             return None;
         }
+        drop(now);
         let flight = FlightEnd {
             blob,
             drive,
+            is_claim: false,
             in_flight: Arc::clone(&self.in_flight),
             _ticket: ticket,
         };
@@ -320,6 +332,29 @@ impl BlobReclaimer {
             reclaimer: self.clone(),
             flight: Some(flight),
         })
+    }
+
+    /// Keeps everyone from writing the file of a blob on a drive, so that it can be removed. `None`
+    /// while somebody is writing it.
+    pub(crate) fn claim(&self, blob: BlobId, drive: DriveNo) -> Option<FlightEnd> {
+        let mut now = lock(&self.in_flight.now);
+        if now.shards.contains(&(blob, drive)) || !now.claims.insert((blob, drive)) {
+            return None;
+        }
+        drop(now);
+        Some(FlightEnd {
+            blob,
+            drive,
+            is_claim: true,
+            in_flight: Arc::clone(&self.in_flight),
+            _ticket: None,
+        })
+    }
+
+    /// Shards that are on their way to a drive, and not yet counted by the catalogue.
+    pub(crate) fn writes_to(&self, drive: DriveNo) -> usize {
+        let now = lock(&self.in_flight.now);
+        now.shards.iter().filter(|(_, to)| *to == drive).count()
     }
 
     fn remove_blob(&self, blob: BlobId, row: &CatalogRow) {
@@ -481,7 +516,12 @@ impl Drop for ShardTicket {
 impl Drop for FlightEnd {
     fn drop(&mut self) {
         let key = (self.blob, self.drive);
-        lock(&self.in_flight.now).shards.remove(&key);
+        let mut now = lock(&self.in_flight.now);
+        if self.is_claim {
+            now.claims.remove(&key);
+        } else {
+            now.shards.remove(&key);
+        }
     }
 }
 

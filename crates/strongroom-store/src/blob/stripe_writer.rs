@@ -158,12 +158,13 @@ impl StripeWriter {
         blobs: &Arc<Inner>,
     ) -> Result<BlobProof, Error> {
         if let Some(drive) = self.only_drive() {
+            let of_job = Arc::clone(blobs);
             let job = move || {
                 let sealed_bytes = self.sealed_bytes;
                 for shard in self.shards.iter_mut().flatten() {
                     shard.finish(sealed_bytes)?;
                 }
-                Ok((*self).into_proof())
+                (*self).into_proof(&of_job)
             };
             return blobs.writers.on(drive).run(job).await;
         }
@@ -185,7 +186,7 @@ impl StripeWriter {
         };
         let (mut this, pieces) = blobs.coders.run(rest).await?;
         this.carry_out(blobs, pieces, Some(sealed_bytes)).await?;
-        Ok((*this).into_proof())
+        (*this).into_proof(blobs)
     }
 
     /// The drive of a blob that has one shard.
@@ -536,7 +537,20 @@ impl StripeWriter {
         }
     }
 
-    fn into_proof(self) -> BlobProof {
+    /// Proof of what counts: shards on drives that the cluster gave up meanwhile do not.
+    fn into_proof(mut self, blobs: &Inner) -> Result<BlobProof, Error> {
+        for place in &mut self.shards {
+            let is_given_up = |shard: &ShardWriter| blobs.is_given_up(shard.drive());
+            if place.as_ref().is_some_and(is_given_up) {
+                *place = None;
+            }
+        }
+        let there = self.shards.iter().flatten().count();
+        let there = u8::try_from(there).unwrap_or(u8::MAX);
+        let needed = write_quorum(self.stripes.redundancy());
+        if there < needed {
+            return Err(Error::TooFewDrives { there, needed });
+        }
         let location = BlobLocation {
             blob: self.ticket.blob(),
             sealed_bytes: self.sealed_bytes,
@@ -552,7 +566,14 @@ impl StripeWriter {
             owed: missing.map(|(index, _)| ShardIndex(index)).collect(),
         };
         let shards = self.shards.into_iter().flatten().collect();
-        BlobProof::new(location, keeping, shards, self.ticket)
+        let damage = blobs.damage.clone();
+        Ok(BlobProof::new(
+            location,
+            keeping,
+            shards,
+            self.ticket,
+            damage,
+        ))
     }
 }
 

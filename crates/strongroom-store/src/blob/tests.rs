@@ -268,3 +268,41 @@ fn the_fuzz_corpus_is_replayed() {
     }
     assert!(replayed >= 8);
 }
+
+/// A drive came back with a stale file of a shard that is owed there. Between the look at the row
+/// and the removal heal wrote that very shard anew, and the removal took it.
+#[test]
+fn nobody_writes_a_file_that_is_about_to_be_removed() {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::{BlobReclaimer, orphans};
+    use crate::drive::{Drive, DriveNo, DrivePath, DriveSet, LocalDrive};
+
+    let dir = tempfile::tempdir().unwrap();
+    let drive: Arc<dyn Drive> = Arc::new(LocalDrive::open(dir.path()).unwrap());
+    let blob = BlobId([7; 16]);
+    let path = DrivePath::blob(blob);
+    drive.create(&path).unwrap();
+    let reclaimer = BlobReclaimer::new(DriveSet::single(Arc::clone(&drive)), true);
+    let number = DriveNo::FIRST;
+    let is_free = || reclaimer.admit_shard(blob, number, None).is_some();
+    let row = |of| {
+        assert_eq!(of, blob);
+        assert!(!is_free(), "it would be removed");
+        assert!(reclaimer.is_in_flight(blob, number));
+        Ok(None)
+    };
+    let stop = AtomicBool::new(false);
+    let collect = || orphans::collect(number, drive.as_ref(), &reclaimer, row, &stop).unwrap();
+    // Whoever writes it was first: it is left alone, and the row is not even looked at.
+    let flight = reclaimer.admit_shard(blob, number, None).unwrap();
+    assert!(reclaimer.claim(blob, number).is_none());
+    assert_eq!(reclaimer.writes_to(number), 1);
+    assert_eq!(collect().removed, 0);
+    flight.reached(super::Landing::Kept);
+    drop(flight);
+    assert_eq!(collect().removed, 1);
+    assert_eq!(reclaimer.writes_to(number), 0);
+    assert!(is_free() && drive.list(path.folder()).unwrap().is_empty());
+}

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::Inner;
 use super::buffer::UnitBuffer;
 use super::catalog::Keeping;
+use super::damage::DamageQueue;
 use super::flow::Flow;
 use super::reclaim::Ticket;
 use super::shard_writer::ShardWriter;
@@ -63,6 +64,8 @@ pub struct BlobProof {
     keeping: Keeping,
     shards: Vec<ShardWriter>,
     ticket: Arc<Ticket>,
+    /// Where whoever heals listens.
+    damage: DamageQueue,
 }
 
 impl<S: UnitSealer> BlobWriter<S> {
@@ -145,12 +148,14 @@ impl BlobProof {
         keeping: Keeping,
         shards: Vec<ShardWriter>,
         ticket: Arc<Ticket>,
+        damage: DamageQueue,
     ) -> Self {
         Self {
             location,
             keeping,
             shards,
             ticket,
+            damage,
         }
     }
 
@@ -172,6 +177,14 @@ impl BlobProof {
     /// The commit with the blob's catalogue row is durable and visible to readers: the files
     /// stay.
     pub fn adopted(self) {
+        // Until it is healed the blob survives less than it should. What no drive can take now is
+        // not worth a look.
+        let Keeping {
+            placement, owed, ..
+        } = self.keeping;
+        if owed.each().any(|shard| placement.drive(shard).is_some()) {
+            self.damage.announce();
+        }
         self.shards.into_iter().for_each(ShardWriter::keep);
     }
 

@@ -17,12 +17,23 @@ use std::sync::Arc;
 
 use super::members::{Members, StoredCopy, StoredStanding, path};
 use super::opener::AtPlace;
-use super::survey::{check_standing, unfit};
+use super::survey::{check_standing, is_half_made, unfit};
 use super::{Cluster, GivenDrive, copies, in_set, new_row};
-use crate::drive::{Drive, DriveNo, DriveSet, DriveState, SetView, Standing, redundancy_for};
+use crate::drive::{
+    Drive, DriveNo, DriveSet, DriveState, Folder, SetView, Standing, redundancy_for,
+};
 use crate::error::Error;
 use crate::layout::BlobPolicy;
 use crate::superblock::{Superblock, is_facility_name, random_id};
+
+/// What a drive still has of the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct LeftOn {
+    /// Shards that are being written to it.
+    pub(crate) writes: u64,
+    /// Shards that the catalogue counts.
+    pub(crate) shards: u64,
+}
 
 impl Cluster {
     /// Takes a new drive in, or takes back a known one that has moved. Blocks.
@@ -32,7 +43,7 @@ impl Cluster {
             let reason = "a facility name has 1 to 64 of a-z, 0-9 and `-`";
             return Err(unfit(&given.place, reason));
         }
-        match self.inner.opener.look(&given.place)? {
+        match self.look(&given.place)? {
             AtPlace::Foreign => Err(foreign(&given.place)),
             AtPlace::Drive => self.take_back(given),
             AtPlace::Nothing | AtPlace::Empty => {
@@ -48,15 +59,18 @@ impl Cluster {
     }
 
     /// Takes a new drive in the place of one that is lost: `lost`, or the one whose place it is,
-    /// or the only one that is missing in its facility. Returns both. Blocks.
+    /// or the only one that is missing in its facility. Returns both. `may_be_lost` has a say about
+    /// it. Blocks.
     pub(crate) fn replace(
         &self,
         given: &GivenDrive,
         lost: Option<DriveNo>,
+        may_be_lost: impl FnOnce(DriveNo) -> Result<(), Error>,
     ) -> Result<(DriveNo, DriveNo), Error> {
         let _one = self.changing();
         let lost = self.which_is_lost(given, lost)?;
-        match self.inner.opener.look(&given.place)? {
+        may_be_lost(lost)?;
+        match self.look(&given.place)? {
             AtPlace::Foreign => return Err(foreign(&given.place)),
             AtPlace::Drive => {
                 return Err(unfit(
@@ -120,8 +134,12 @@ impl Cluster {
         self.stand(number, StoredStanding::Member, Standing::Member)
     }
 
-    /// Lets a drive go that is drained. `shards` are those that are on it. Blocks.
-    pub(crate) fn remove(&self, number: DriveNo, shards: u64) -> Result<(), Error> {
+    /// Lets a drive go that is drained. `left_on` counts what is on it. Blocks.
+    pub(crate) fn remove(
+        &self,
+        number: DriveNo,
+        left_on: impl FnOnce(DriveNo) -> Result<LeftOn, Error>,
+    ) -> Result<(), Error> {
         let _one = self.changing();
         let members = self.inner.roster.members();
         let row = members.row(number).ok_or_else(|| unknown(number))?;
@@ -137,9 +155,16 @@ impl Cluster {
             }
             StoredStanding::Draining | StoredStanding::Lost => {}
         }
+        let LeftOn { writes, shards } = left_on(number)?;
         if shards > 0 {
             return Err(refuse(&format!(
                 "{shards} shards are still on drive {number}; `strongroom status` shows how far it is"
+            )));
+        }
+        if writes > 0 {
+            return Err(refuse(&format!(
+                "{writes} uploads that began before the drain are still being written to drive {number}; try \
+                 again when they have ended"
             )));
         }
         if row.copy.is_some() {
@@ -172,6 +197,28 @@ impl Cluster {
             }
             Ok(())
         })
+    }
+
+    /// What is at a place. An identity that was given there by a change that was cut short, and
+    /// that nobody knows, is taken away again.
+    fn look(&self, place: &str) -> Result<AtPlace, Error> {
+        let at_place = self.inner.opener.look(place)?;
+        if at_place != AtPlace::Drive {
+            return Ok(at_place);
+        }
+        // One that is in use is told by whoever needs it.
+        let Ok(drive) = self.inner.opener.open(place) else {
+            return Ok(at_place);
+        };
+        let members = self.inner.roster.members();
+        match Superblock::read(drive.as_ref(), self.inner.layout) {
+            Ok(Some(found)) if is_half_made(drive.as_ref(), &found, &members)? => {
+                drive.remove(&Superblock::path())?;
+                drive.sync_folder(Folder::Top)?;
+                Ok(AtPlace::Empty)
+            }
+            Ok(_) | Err(_) => Ok(at_place),
+        }
     }
 
     /// A known drive that was not there, in another place.

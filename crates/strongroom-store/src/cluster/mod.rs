@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+pub(crate) use change::LeftOn;
 pub use copies::CopyDrive;
 pub(crate) use copies::for_mirror;
 pub use opener::{AtPlace, DriveOpener, LocalOpener};
@@ -192,7 +193,7 @@ impl Cluster {
                 set.set_drive(member.number, None);
             }
         }
-        roster.change(|members| {
+        roster.begin(|members| {
             members.is_founding = false;
             for (number, found) in found {
                 if let Some(row) = members.row_mut(*number) {

@@ -7,6 +7,11 @@
 //! finds the newest epoch as soon as it finds a majority of the voters that the newest epoch *it
 //! finds* names: had there been a newer one, one of them would have it.
 //!
+//! A try that did not reach a majority is somewhere, and its place may be away at the next start. So
+//! that it never wins over what counted since, each process begins with epochs above all that
+//! the one before it can have tried, and with one change that says nothing new and has to count
+//! before anything else happens.
+//!
 //! INVARIANT: live copies and the witness are written before fenced copies. A change that makes a
 //! copy live and does not reach a majority is thus never found on that copy alone.
 
@@ -23,13 +28,11 @@ pub(crate) struct Roster {
     at_rest: Arc<dyn AtRest>,
     set: DriveSet,
     witness: Option<Arc<dyn Drive>>,
-    state: Mutex<State>,
-}
-
-struct State {
-    members: Members,
-    /// The highest epoch that was ever tried: a try that did not reach a majority is somewhere.
-    tried: u64,
+    /// Held for no longer than it takes to copy: every upload asks, and drives may hang.
+    members: Mutex<Members>,
+    /// Held by whoever writes members files. The highest epoch that was ever tried: a try that did
+    /// not reach a majority is somewhere.
+    tried: Mutex<u64>,
 }
 
 /// Who votes.
@@ -72,18 +75,30 @@ impl Roster {
         witness: Option<Arc<dyn Drive>>,
         members: Members,
     ) -> Self {
-        let tried = members.epoch;
+        // The next change is the first of the next block.
+        let before = members.epoch.checked_div(EPOCHS_OF_A_START).unwrap_or(0);
+        let first = before.saturating_add(1).saturating_mul(EPOCHS_OF_A_START);
+        let tried = first.saturating_sub(1);
         Self {
             at_rest,
             set,
             witness,
-            state: Mutex::new(State { members, tried }),
+            members: Mutex::new(members),
+            tried: Mutex::new(tried),
         }
     }
 
     /// The members as they are now.
     pub(crate) fn members(&self) -> Members {
-        self.lock().members.clone()
+        lock(&self.members).clone()
+    }
+
+    /// The first change of a process: it is kept even if it says nothing new. See the module.
+    pub(crate) fn begin<T>(
+        &self,
+        change: impl FnOnce(&mut Members) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.carry_out(change, true)
     }
 
     /// Carries out a change; returns when it counts. When it does not, nothing has changed here,
@@ -92,28 +107,38 @@ impl Roster {
         &self,
         change: impl FnOnce(&mut Members) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut state = self.lock();
-        let mut members = state.members.clone();
+        self.carry_out(change, false)
+    }
+
+    fn carry_out<T>(
+        &self,
+        change: impl FnOnce(&mut Members) -> Result<T, Error>,
+        whatever_it_says: bool,
+    ) -> Result<T, Error> {
+        let mut tried = lock(&self.tried);
+        let before = self.members();
+        let mut members = before.clone();
         let done = change(&mut members)?;
-        if members == state.members {
+        if members == before && !whatever_it_says {
             return Ok(done);
         }
-        members.epoch = state.tried.checked_add(1).ok_or(Error::TooLarge {
+        members.epoch = tried.checked_add(1).ok_or(Error::TooLarge {
             what: "the number of changes to the members",
         })?;
-        state.tried = members.epoch;
-        self.keep(&state.members, &members)?;
-        state.members = members;
+        *tried = members.epoch;
+        self.keep(&before, &members)?;
+        *lock(&self.members) = members;
         Ok(done)
     }
 
     /// Writes the members as they are to one drive, which may not have the newest.
     pub(crate) fn bring_up_to_date(&self, drive: &dyn Drive) -> Result<(), Error> {
         // Held meanwhile, so that nothing older is written over something newer.
-        let state = self.lock();
-        let bytes = state.members.seal(self.at_rest.as_ref())?;
+        let _tried = lock(&self.tried);
+        let now = self.members();
+        let bytes = now.seal(self.at_rest.as_ref())?;
         if drive.read_small(&members::path())?.is_some_and(|found| {
-            Members::open(self.at_rest.as_ref(), &found).as_ref() == Some(&state.members)
+            Members::open(self.at_rest.as_ref(), &found).as_ref() == Some(&now)
         }) {
             return Ok(());
         }
@@ -176,12 +201,15 @@ impl Roster {
             && voters_after.have_majority(&kept, has_witness);
         counts.then_some(()).ok_or(Error::NoMajority)
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Replaced as a whole, after everything that can fail.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Replaced as a whole, after everything that can fail.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// More tries than a process makes; and there are more starts of so many than anybody makes.
+const EPOCHS_OF_A_START: u64 = 1 << 32;
 
 #[cfg(test)]
 mod tests {
@@ -420,6 +448,70 @@ mod tests {
         let epoch = members.epoch;
         rig.make(1, Fenced).unwrap();
         assert_eq!(rig.roster.members().epoch, epoch, "nothing changed");
+    }
+
+    /// A drive hung in the middle of a change, and every upload with it: each asks which redundancy
+    /// is wished for.
+    #[test]
+    fn members_are_told_while_a_change_is_being_written() {
+        let rig = Rig::new(&[Some(Live)]);
+        let hangs = rig.drives[0].bytes.lock().unwrap();
+        std::thread::scope(|scope| {
+            let change = scope.spawn(|| rig.make(0, Fenced));
+            while rig.roster.tried.try_lock().is_ok() {
+                std::thread::yield_now();
+            }
+            assert_eq!(copy_of(&rig.roster.members(), 0), Some(Live));
+            drop(hangs);
+            change.join().unwrap().unwrap();
+        });
+        assert_eq!(copy_of(&rig.roster.members(), 0), Some(Fenced));
+    }
+
+    /// The drive with what was tried in vain is away at the next start; at the one after that it is
+    /// back, and another is away. The witness is lost.
+    #[test]
+    fn dur_d9_what_was_tried_in_vain_loses_against_what_counted_since() {
+        for tries in 0..4 {
+            for begins_in_vain in [false, true] {
+                let rig = Rig::new(&[Some(Live), Some(Live), Some(Live)]);
+                let (set, drives) = (rig.roster.set.clone(), &rig.drives);
+                rig.witness.fails.store(true, Ordering::SeqCst);
+                if !begins_in_vain {
+                    rig.roster.begin(|_| Ok(())).unwrap();
+                }
+                rig.fail(&[1, 2]);
+                if begins_in_vain {
+                    rig.roster.begin(|_| Ok(())).unwrap_err();
+                } else {
+                    for _ in 0..tries {
+                        rig.make(1, Fenced).unwrap_err();
+                    }
+                }
+                for drive in drives {
+                    drive.fails.store(false, Ordering::SeqCst);
+                }
+                let found = rig.start(&[1, 2], false).unwrap();
+                set.set_drive(DriveNo(0), None);
+                let sealer: Arc<dyn AtRest> = Arc::new(Plain);
+                let second = Roster::new(sealer, set, None, found);
+                second.begin(|_| Ok(())).unwrap();
+                let fence_first = |members: &mut Members| {
+                    members.row_mut(DriveNo(0)).unwrap().copy = Some(Fenced);
+                    Ok(())
+                };
+                second.change(fence_first).unwrap();
+                for present in [[0, 1], [0, 2], [1, 2]] {
+                    let found = rig.start(&present, false).unwrap();
+                    let copies = (copy_of(&found, 0), copy_of(&found, 1));
+                    assert_eq!(
+                        copies,
+                        (Some(Fenced), Some(Live)),
+                        "{present:?}, {tries} tries"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

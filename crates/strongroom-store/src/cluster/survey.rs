@@ -19,7 +19,7 @@ use crate::at_rest::AtRest;
 use crate::drive::{Drive, DriveNo};
 use crate::error::Error;
 use crate::layout::UnitLayout;
-use crate::superblock::{Superblock, is_facility_name, random_id};
+use crate::superblock::{Superblock, holds_nothing, is_facility_name, random_id};
 
 /// Does the looking.
 pub(super) struct Surveyor<'a> {
@@ -119,6 +119,7 @@ impl Surveyor<'_> {
                     check_quorum(&members, &looked, has_witness)?;
                     members
                 };
+                pass_over_half_made(&members, &mut looked)?;
                 identify(members, looked)
             }
         }
@@ -288,6 +289,36 @@ fn newest_of(looked: &Looked, remembered: Option<&Members>) -> Option<Members> {
         .chain(remembered)
         .max_by_key(|members| members.epoch)
         .cloned()
+}
+
+/// A drive that got its identity and was never taken in: whoever did that was cut short. There is
+/// nothing on it.
+pub(super) fn is_half_made(
+    drive: &dyn Drive,
+    superblock: &Superblock,
+    members: &Members,
+) -> Result<bool, Error> {
+    Ok(superblock.cluster_id == members.cluster_id
+        && members.by_uid(superblock.drive_uid).is_none()
+        && drive.read_small(&members::path())?.is_none()
+        && holds_nothing(drive)?)
+}
+
+/// Such drives are as good as empty folders.
+fn pass_over_half_made(members: &Members, looked: &mut Looked) -> Result<(), Error> {
+    let mut whole = Vec::with_capacity(looked.candidates.len());
+    for candidate in std::mem::take(&mut looked.candidates) {
+        if is_half_made(candidate.drive.as_ref(), &candidate.superblock, members)? {
+            let Candidate {
+                place, facility, ..
+            } = candidate;
+            looked.free.push((place, facility, AtPlace::Empty));
+        } else {
+            whole.push(candidate);
+        }
+    }
+    looked.candidates = whole;
+    Ok(())
 }
 
 /// Sorts what was found by the members.

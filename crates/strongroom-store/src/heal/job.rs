@@ -504,10 +504,12 @@ fn places(
         let is_damaged = damaged.has(shard) && !shards.keeping.owed.has(shard);
         if let Some(drive) = drive.filter(|drive| is_damaged && !leaving.contains(drive)) {
             match view.state(drive) {
-                DriveState::Online => {
+                DriveState::Online if view.member(drive).is_some_and(|of| of.has_room) => {
                     places.push((shard, drive, true));
                     continue;
                 }
+                // A full drive holds up nobody: another one may take the shard.
+                DriveState::Online => obstacle = Obstacle::Waiting,
                 DriveState::Missing | DriveState::OutOfService => {
                     obstacle = Obstacle::Waiting;
                     continue;

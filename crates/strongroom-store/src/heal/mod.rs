@@ -407,6 +407,14 @@ impl Healer {
         self.unhealed
             .retain(|_, obstacle| !matches!(obstacle, Obstacle::Waiting | Obstacle::NoDrive));
         self.walk.again_for_leaving();
+        let view = self.store.drives().view();
+        if view
+            .members()
+            .iter()
+            .any(|of| of.state() == DriveState::Lost)
+        {
+            self.walk.again_for_lost();
+        }
     }
 
     /// Tells operators how it is going; counts now and then.

@@ -52,6 +52,11 @@ impl Walk {
         self.found = 0;
     }
 
+    /// The first walk begins again, for the same reason.
+    pub(super) fn again_for_lost(&mut self) {
+        self.lost = Cursor::Start;
+    }
+
     /// Which drives are away for too long. Whether that is news.
     pub(super) fn set_leaving(&mut self, absent: &[DriveNo]) -> bool {
         if self.absent == absent {

@@ -34,13 +34,13 @@ pub use pass::{FinishedPass, ScrubPhase, ScrubTotals};
 
 pub(crate) use damage::DamageRow;
 pub(crate) use pace::Pace;
+pub(crate) use pass::PassRow;
 pub(crate) use row_code::RowCode;
 pub(crate) use shard_file::{BlobShards, Rows, ShardFile};
 
 use self::check::{BlobCheck, Checked, Doubt};
 use self::damage::News;
 use self::files::FilesWalk;
-use self::pass::PassRow;
 use crate::blob::{BlobPin, ShardSet};
 use crate::care::Care;
 use crate::drive::DriveState;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use strongroom_store::blob::{
     BlobOptions, Damage, DamageKind, Keeping, Patience, Placement, ShardSet, write_quorum,
 };
-use strongroom_store::drive::{Drive, DriveNo, DrivePath, DriveSet, DriveState, Folder};
+use strongroom_store::drive::{Drive, DriveNo, DrivePath, DriveSet, DriveState, Folder, Standing};
 use strongroom_store::layout::{Redundancy, ShardIndex};
 use strongroom_store::{Batch, BlobId, BlobLocation, CommitError, Error, Store, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
@@ -877,4 +877,68 @@ async fn without_threads_the_same_happens_every_time() {
     }
     assert_eq!(runs[0], runs[1]);
     assert!(!BlobOptions::default().inline);
+}
+
+/// An upload began, all its drives were drained and removed, and it ended: it was acknowledged
+/// with every shard on drives that the store does not look at any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_on_drives_that_were_given_up_meanwhile_do_not_count() {
+    for standing in [Standing::Lost, Standing::Removed] {
+        for given_up in 0..=2_u8 {
+            let cluster = Cluster::new(6, code(4, 2)).await;
+            let store = &cluster.store;
+            let bytes = stage::bytes(2, 8 * UNIT);
+            let mut writer = store
+                .blobs()
+                .create(BLOB, stage::layout(), strongroom_testkit::UnsealedUnits)
+                .await
+                .unwrap();
+            let mut buffer = store.blobs().buffer(stage::layout(), 8);
+            for (slot, unit) in bytes.chunks(UNIT).enumerate() {
+                buffer.slot_mut(slot).copy_from_slice(unit);
+            }
+            writer.write(buffer, 8).await.unwrap();
+            for number in 0..given_up {
+                let number = DriveNo(u16::from(number));
+                cluster.set.set_standing(number, standing);
+            }
+            let finished = writer.finish().await;
+            if given_up == 2 {
+                let refused = finished.unwrap_err();
+                let is_too_few = matches!(
+                    refused,
+                    Error::TooFewDrives {
+                        there: 4,
+                        needed: 5
+                    }
+                );
+                assert!(is_too_few, "{refused}");
+                store.blobs().reclaimed().await.unwrap();
+                let files = cluster.files();
+                assert!(files.iter().all(|(drive, _)| *drive < 2), "{files:?}");
+                continue;
+            }
+            let proof = finished.unwrap();
+            assert_eq!(proof.keeping().owed.len(), given_up, "{standing:?}");
+            let location = proof.location();
+            stage::commit(store, Write::AdoptBlob(proof)).await;
+            assert_eq!(stage::read_all(store, &location).await.unwrap(), bytes);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heal_hears_of_a_blob_that_was_written_without_a_drive() {
+    let cluster = Cluster::new(4, code(2, 2)).await;
+    let store = &cluster.store;
+    let heard = async |patience| {
+        let added = store.blobs().damage().added();
+        tokio::time::timeout(patience, added).await.is_ok()
+    };
+    stage::put(store, OTHER, &stage::bytes(2, 20 * UNIT)).await;
+    assert!(!heard(Duration::from_millis(1)).await, "nothing is owed");
+    cluster.drives[3].set_plan(FaultPlan::new([Fault::FailAt(3)]));
+    stage::put(store, BLOB, &stage::bytes(3, 20 * UNIT)).await;
+    assert_eq!(cluster.keeping(BLOB).owed.len(), 1);
+    assert!(heard(Duration::from_mins(2)).await);
 }

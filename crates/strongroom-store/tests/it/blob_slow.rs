@@ -267,3 +267,35 @@ async fn a_late_shard_is_waited_for_when_there_is_no_other() {
     of(0).gate.set(false);
     assert_eq!(read.await.unwrap().unwrap().slot(0), &bytes[..UNIT]);
 }
+
+/// A shard moved off a drive, and before its file was removed there another one was moved onto it:
+/// the removal that was still to come took the new file. No new file is begun before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_does_not_move_back_before_its_old_file_is_gone() {
+    let drives: Vec<_> = (0..4).map(Hanging::new).collect();
+    let store = open(&drives, code(2, 1)).await;
+    stage::put(&store, BLOB, &stage::bytes(1, 20 * UNIT)).await;
+    store.blobs().reclaimed().await.unwrap();
+    let before = store.catalogued(BLOB).unwrap().unwrap().keeping;
+    let left = before.placement.drive(ShardIndex(0)).unwrap();
+    let mut free = (0..4).map(DriveNo);
+    let free = free.find(|number| before.placement.shard_on(*number).is_none());
+    let slow = &drives[usize::from(left.0)];
+    slow.gate.set(true);
+    let moved = before.placement.moved(ShardIndex(0), free.unwrap());
+    let to = (moved.unwrap(), ShardSet::EMPTY.with(ShardIndex(0)));
+    let write = Write::MoveShards {
+        blob: BLOB,
+        expected: (before.placement, before.owed),
+        to,
+    };
+    stage::commit(&store, write).await;
+    let now = store.catalogued(BLOB).unwrap().unwrap().keeping;
+    let again = || store.blobs().rewrite_shard(BLOB, &now, ShardIndex(0), left);
+    assert!(slow.has_files());
+    assert!(again().is_none(), "what is there is still to be removed");
+    slow.gate.set(false);
+    store.blobs().reclaimed().await.unwrap();
+    assert!(!slow.has_files());
+    assert!(again().is_some());
+}

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strongroom_store::blob::BlobOptions;
-use strongroom_store::drive::{DriveNo, DriveState, LocalDrive, SetMember, Standing};
-use strongroom_store::layout::Redundancy;
+use strongroom_store::drive::{DriveNo, DrivePath, DriveState, LocalDrive, SetMember, Standing};
+use strongroom_store::heal::{HealOptions, Healer};
+use strongroom_store::layout::{Redundancy, ShardIndex};
 use strongroom_store::table::TableOptions;
 use strongroom_store::{
-    AtRest, Error, GivenDrive, LocalOpener, Protection, Store, StoreDrives, StoreOptions, Wish,
+    AtRest, BlobId, BlobProof, Error, GivenDrive, LocalOpener, Protection, Store, StoreDrives,
+    StoreOptions, Wish, Write,
 };
 use strongroom_testkit::TestSealer;
 
@@ -539,4 +541,166 @@ async fn dur_d8_a_drive_that_is_taken_away_and_put_back_is_missed_and_found() {
     assert_eq!(store.add_drive(given).await.unwrap(), DriveNo(3));
     assert_eq!(states(&store), [DriveState::Online; 6]);
     assert!(protection(&store).await.is_full());
+}
+
+/// Writes a blob of some stripes and leaves its commit to the caller.
+async fn written(store: &Store, blob: BlobId) -> BlobProof {
+    let proof = stage::write(store, blob, &stage::bytes(5, 40 * stage::UNIT), 8).await;
+    proof.unwrap()
+}
+
+/// A drive was removed while an upload that had begun before was still writing to it.
+#[tokio::test]
+async fn dur_d8_a_drive_is_not_removed_under_an_upload() {
+    let yard = Yard::made(&SIX).await;
+    let store = yard.open(&[]).await.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    store.add_drive(given("c:c3")).await.unwrap();
+    let refused = async || {
+        let refused = store.remove_drive(DriveNo(5)).await;
+        refused.unwrap_err().to_string()
+    };
+    let mut blob = BlobId([0; 16]);
+    let proof = loop {
+        blob.0[0] += 1;
+        let proof = written(&store, blob).await;
+        if proof.keeping().placement.shard_on(DriveNo(5)).is_some() {
+            break proof;
+        }
+    };
+    store.drain_drive(DriveNo(5)).await.unwrap();
+    let text = refused().await;
+    assert!(text.contains("1 uploads that began"), "{text}");
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    let text = refused().await;
+    assert!(text.contains("1 shards are still on drive 5"), "{text}");
+    // What is given up is waited for no longer than until its files are gone.
+    stage::commit(&store, Write::ReleaseBlob(blob)).await;
+    store.remove_drive(DriveNo(5)).await.unwrap();
+    assert_eq!(states(&store)[5], DriveState::Removed);
+}
+
+/// The last good shards of a body were on a drive that had failed a flush; `drive replace` gave the
+/// drive up for ever without a word.
+#[tokio::test]
+async fn dur_d8_a_drive_that_bodies_need_is_not_given_up_unasked() {
+    let yard = Yard::made(&["a:a1", "b:b1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    let proof = written(&store, BlobId([1; 16])).await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    yard.rename("b1", "away");
+    store.look_for_drives().await.unwrap();
+    // One copy of this one, and both of the other, are there.
+    let proof = written(&store, BlobId([2; 16])).await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    yard.rename("away", "b1");
+    store.look_for_drives().await.unwrap();
+    store.catch_up_copies().await.unwrap();
+    yard.rename("a1", "gone");
+    store.look_for_drives().await.unwrap();
+    let text = store.replace_drive(given("a:a2"), None).await;
+    let text = text.unwrap_err().to_string();
+    assert!(
+        text.contains("1 bodies cannot be read without drive 0"),
+        "{text}"
+    );
+    assert!(text.contains("--accept-loss"), "{text}");
+    assert_eq!(states(&store)[0], DriveState::Missing);
+    assert!(!yard.path("a2").exists(), "nothing was touched");
+    yard.rename("gone", "a1");
+    store.look_for_drives().await.unwrap();
+    store.catch_up_copies().await.unwrap();
+    assert_eq!(states(&store)[0], DriveState::Online);
+    // The other drive is needed by none.
+    yard.rename("b1", "gone");
+    store.look_for_drives().await.unwrap();
+    let replaced = store.replace_drive(given("b:b2"), None).await.unwrap();
+    assert_eq!(replaced, (DriveNo(1), DriveNo(2)));
+    // And whoever knows what is lost may say so.
+    yard.rename("a1", "a1-gone");
+    store.look_for_drives().await.unwrap();
+    let given_up = store
+        .replace_drive_and_accept_loss(given("a:a2"), None)
+        .await;
+    let text = given_up.unwrap_err().to_string();
+    assert!(text.contains("only whole copy of the tables"), "{text}");
+}
+
+/// A kill between a new drive's identity and the members that name it left a folder that no
+/// command took and no start went past.
+#[tokio::test]
+async fn a_drive_that_was_half_taken_in_is_as_good_as_an_empty_folder() {
+    let yard = Yard::made(&SIX).await;
+    let keepers = ["a1", "a2", "b1", "b2", "c1", "c2", "witness"];
+    let file = |name: &str| yard.path(name).join("members");
+    let before = keepers.map(|name| fs::read(file(name)).unwrap());
+    let store = yard.open(&[]).await.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    store.add_drive(given("c:c3")).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    for (name, bytes) in keepers.into_iter().zip(before) {
+        fs::write(file(name), bytes).unwrap();
+    }
+    fs::remove_file(file("c3")).unwrap();
+    let identity = fs::read(yard.path("c3/superblock")).unwrap();
+    let text = yard.refused(&["c:c3"]).await;
+    assert!(text.contains("strongroom drive add"), "{text}");
+    assert_eq!(fs::read(yard.path("c3/superblock")).unwrap(), identity);
+    let store = yard.open(&[]).await.unwrap();
+    // Another's identity, or something beside it, is somebody's.
+    fs::create_dir_all(yard.path("c3/blobs/aa")).unwrap();
+    let body = yard.path("c3/blobs/aa").join("aa".repeat(16));
+    fs::write(&body, b"x").unwrap();
+    let text = store
+        .add_drive(given("c:c3"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("does not know it"), "{text}");
+    fs::remove_file(&body).unwrap();
+    assert_eq!(store.add_drive(given("c:c3")).await.unwrap(), DriveNo(6));
+    assert_ne!(fs::read(yard.path("c3/superblock")).unwrap(), identity);
+    assert_eq!(states(&store), [DriveState::Online; 7]);
+}
+
+#[tokio::test]
+async fn status_is_not_full_while_known_damage_waits() {
+    let yard = Yard::made(&SIX).await;
+    let store = yard.open(&[]).await.unwrap();
+    let proof = written(&store, BlobId([1; 16])).await;
+    let location = proof.location();
+    let drive = proof.keeping().placement.drive(ShardIndex(0)).unwrap();
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    assert!(protection(&store).await.is_full());
+    let path = DrivePath::blob(location.blob).to_string();
+    let place = store.drives().get(drive).unwrap().label();
+    let path = Path::new(&place).join(path);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[70] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    stage::read_all(&store, &location).await.unwrap();
+    assert_eq!(store.blobs().damage().len(), 1, "nobody has taken it down");
+    let found = protection(&store).await;
+    assert_eq!((found.damaged_blobs, found.is_full()), (1, false));
+    let clock = Arc::new(strongroom_testkit::SimClock::new(1));
+    Healer::new(&store, clock, HealOptions::default())
+        .run()
+        .await
+        .unwrap();
+    assert!(protection(&store).await.is_full());
+    // What scrub found in the tables: the last pass of this row has three places.
+    let mut pass = vec![0x86, 1, 0, 0xF6, 0, 0, 0x89];
+    pass.extend([0, 0, 0, 0, 0, 0, 0, 0, 3]);
+    let write = Write::Put {
+        table: strongroom_store::TableId(29),
+        key: vec![0],
+        value: pass,
+    };
+    stage::commit(&store, write).await;
+    let found = protection(&store).await;
+    assert_eq!((found.damaged_rows, found.is_full()), (3, false));
+    let said = found.shortcomings();
+    assert!(said[0].contains("3 places of the tables"), "{said:?}");
 }

@@ -687,3 +687,66 @@ async fn shards_that_contradict_each_other_are_told_and_not_touched() {
     heal(&cluster).await;
     check(&cluster, "put right").await;
 }
+
+/// Every other shard of the blob waited for the full drive, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_drive_holds_up_no_other_shard() {
+    for has_another in [false, true] {
+        let mut cluster = Cluster::new(4, code(2, 2)).await;
+        stage::put(&cluster.store, blob(9), &content(9)).await;
+        cluster.store.blobs().reclaimed().await.unwrap();
+        let path = DrivePath::blob(blob(9));
+        for number in [0, 1] {
+            assert!(cluster.drives[number].rot(&path, 70, 1));
+        }
+        assert_eq!(scrub(&cluster).await.totals.damaged_shards, 2);
+        cluster.set.set_room(DriveNo(0), false);
+        let another = has_another.then(|| add(&mut cluster, "f0"));
+        let healer = heal(&cluster).await;
+        let left = cluster.store.damaged_blobs(None, 9).unwrap();
+        match another {
+            Some(another) => {
+                assert!(left.is_empty(), "{left:?}");
+                let placement = cluster.keeping(blob(9)).placement;
+                assert!(placement.shard_on(another).is_some());
+                check(&cluster, "healed onto another drive").await;
+            }
+            None => {
+                assert_eq!(healer.status().healed_shards, 1);
+                assert_eq!(left[0].shards.len(), 1, "only that on the full drive");
+                cluster.set.set_room(DriveNo(0), true);
+                heal(&cluster).await;
+                check(&cluster, "healed when there was room").await;
+            }
+        }
+    }
+}
+
+/// The walk for lost drives had passed the place of a blob that arrived behind it: nobody looked
+/// again before the next pass of scrub.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_arrives_on_a_lost_drive_behind_the_walk_is_found() {
+    let mut cluster = Cluster::new(4, code(2, 2)).await;
+    fill(&cluster, 3).await;
+    cluster.set.set_drive(DriveNo(3), None);
+    cluster.set.set_standing(DriveNo(3), Standing::Lost);
+    add(&mut cluster, "f1");
+    let clock = clock();
+    let mut healer = healer(&cluster, &clock, HealOptions::default());
+    while step(&mut healer, &clock).await.is_some() {}
+    let keeping = cluster.keeping(blob(2));
+    let shard = keeping.placement.shard_on(DriveNo(4)).unwrap();
+    let back = keeping.placement.moved(shard, DriveNo(3)).unwrap();
+    let write = Write::MoveShards {
+        blob: blob(2),
+        expected: (keeping.placement, keeping.owed),
+        to: (back, keeping.owed),
+    };
+    stage::commit(&cluster.store, write).await;
+    cluster.store.blobs().reclaimed().await.unwrap();
+    clock.advance_ms(60_000);
+    while step(&mut healer, &clock).await.is_some() {}
+    let keeping = cluster.keeping(blob(2));
+    assert!(keeping.placement.shard_on(DriveNo(3)).is_none());
+    check_nothing_owed(&cluster, "found");
+}
