@@ -94,7 +94,7 @@ def test_dur_d7_d8_folders_and_files_go_wrong_under_load(library, tell):
         server.destroy("b1")
         load.work(12)
         load.rest()
-        assert not server.status()["full_redundancy"]
+        until(lambda: not server.status()["full_redundancy"], "the loss in the status")
         (server.base / "b1").mkdir()
         said = server.command("drive", "replace", "b:b1").stdout
         assert "in the place of drive 2" in said

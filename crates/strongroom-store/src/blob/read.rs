@@ -306,7 +306,8 @@ impl OpenBlob {
         let Some(drive) = self.keeping.placement.drive(shard) else {
             return;
         };
-        if kind == DamageKind::Unreadable {
+        // A drive whose folder was taken away has no files either.
+        if matches!(kind, DamageKind::Unreadable | DamageKind::Missing) {
             blobs.drives.suspect(drive);
             if blobs.drives.get(drive).is_none() {
                 return;

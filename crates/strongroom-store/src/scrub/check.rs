@@ -192,6 +192,8 @@ fn open(blob: &BlobShards, drives: &DriveSet, number: DriveNo, shard: ShardIndex
             fault: None,
             ..
         }) => State::Open(file, BadUnits::default()),
+        // A drive whose folder was taken away has no files either.
+        Ok(OpenedShard { file: None, .. }) if !drives.suspect(number).serves() => absent,
         Ok(opened) => State::Faulty(opened.fault.unwrap_or(ShardFault::Missing)),
         Err(_) if drives.suspect(number).serves() => State::Faulty(ShardFault::Unreadable),
         Err(_) => absent,

@@ -9,6 +9,7 @@ use strongroom_store::blob::BlobOptions;
 use strongroom_store::drive::{DriveNo, DrivePath, DriveState, LocalDrive, SetMember, Standing};
 use strongroom_store::heal::{HealOptions, Healer};
 use strongroom_store::layout::{Redundancy, ShardIndex};
+use strongroom_store::scrub::{ScrubOptions, Scrubber};
 use strongroom_store::table::TableOptions;
 use strongroom_store::{
     AtRest, BlobId, BlobProof, Error, GivenDrive, LocalOpener, Protection, Store, StoreDrives,
@@ -703,4 +704,35 @@ async fn status_is_not_full_while_known_damage_waits() {
     assert_eq!((found.damaged_rows, found.is_full()), (3, false));
     let said = found.shortcomings();
     assert!(said[0].contains("3 places of the tables"), "{said:?}");
+}
+
+/// In the seconds before a drive is missed every read of it, and scrub, called its shards missing:
+/// they were made anew when it came back.
+#[tokio::test]
+async fn a_drive_that_is_taken_away_is_no_damage() {
+    for scrubs in [false, true] {
+        let yard = Yard::made(&SIX).await;
+        let store = yard.open(&[]).await.unwrap();
+        let proof = written(&store, BlobId([1; 16])).await;
+        let location = proof.location();
+        let drive = proof.keeping().placement.drive(ShardIndex(0)).unwrap();
+        stage::commit(&store, Write::AdoptBlob(proof)).await;
+        let place = store.drives().get(drive).unwrap().label();
+        fs::rename(&place, yard.path("away")).unwrap();
+        if scrubs {
+            let clock = Arc::new(strongroom_testkit::SimClock::new(1));
+            let scrubber = Scrubber::new(&store, clock, ScrubOptions::default());
+            let pass = scrubber.unwrap().run_pass().await.unwrap();
+            assert_eq!(
+                (pass.totals.damaged_shards, pass.totals.absent_shards),
+                (0, 1)
+            );
+        } else {
+            stage::read_all(&store, &location).await.unwrap();
+        }
+        let view = store.drives().view();
+        assert_eq!(view.state(drive), DriveState::Missing);
+        assert!(store.blobs().damage().is_empty());
+        assert!(store.damaged_blobs(None, 9).unwrap().is_empty());
+    }
 }

@@ -704,20 +704,17 @@ async fn a_full_drive_holds_up_no_other_shard() {
         let another = has_another.then(|| add(&mut cluster, "f0"));
         let healer = heal(&cluster).await;
         let left = cluster.store.damaged_blobs(None, 9).unwrap();
-        match another {
-            Some(another) => {
-                assert!(left.is_empty(), "{left:?}");
-                let placement = cluster.keeping(blob(9)).placement;
-                assert!(placement.shard_on(another).is_some());
-                check(&cluster, "healed onto another drive").await;
-            }
-            None => {
-                assert_eq!(healer.status().healed_shards, 1);
-                assert_eq!(left[0].shards.len(), 1, "only that on the full drive");
-                cluster.set.set_room(DriveNo(0), true);
-                heal(&cluster).await;
-                check(&cluster, "healed when there was room").await;
-            }
+        if let Some(another) = another {
+            assert!(left.is_empty(), "{left:?}");
+            let placement = cluster.keeping(blob(9)).placement;
+            assert!(placement.shard_on(another).is_some());
+            check(&cluster, "healed onto another drive").await;
+        } else {
+            assert_eq!(healer.status().healed_shards, 1);
+            assert_eq!(left[0].shards.len(), 1, "only that on the full drive");
+            cluster.set.set_room(DriveNo(0), true);
+            heal(&cluster).await;
+            check(&cluster, "healed when there was room").await;
         }
     }
 }
