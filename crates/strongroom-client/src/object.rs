@@ -80,9 +80,9 @@ impl<K: Keyring> Client<K> {
             let id = MessageId::generate()?;
             let (key, commitment) = ContentKey::v3(&made.data_key, id)?;
             let envelope = Envelope::V3(V3 {
-                wrapped: made.wrapped,
-                wrap: made.wrap,
-                description: made.description,
+                wrapped: made.wrapped.wrapped,
+                wrap: made.wrapped.wrap,
+                description: made.wrapped.description,
                 commitment,
                 message_id: id.0,
             });
@@ -91,10 +91,10 @@ impl<K: Keyring> Client<K> {
             let made = self.keyring.generate(Cipher::Gcm, context).await?;
             let nonce = ContentKey::generate_nonce()?;
             let envelope = Envelope::V2(V2 {
-                wrapped: made.wrapped,
-                wrap: made.wrap,
+                wrapped: made.wrapped.wrapped,
+                wrap: made.wrapped.wrap,
                 content: V2Content::Gcm(nonce),
-                description: made.description,
+                description: made.wrapped.description,
             });
             (envelope, ContentKey::v2(&made.data_key, nonce))
         };
@@ -123,16 +123,7 @@ impl<K: Keyring> Client<K> {
     /// What opens the content of an object. `context` is the encryption context that the caller
     /// expects, whole; none is an empty one.
     pub async fn open(&self, envelope: &Envelope, context: &TextMap) -> Result<Content, Error> {
-        // INVARIANT: judged before any key is used, so that refusals tell nothing about keys.
-        self.policy.admit(self.legacy, envelope)?;
-        let wrapped = Wrapped {
-            wrapped: envelope.wrapped(),
-            wrap: envelope.wrap(),
-            cipher: envelope.cipher(),
-            description: envelope.description(),
-            context,
-        };
-        let data_key = self.keyring.unwrap(wrapped).await?;
+        let data_key = self.data_key(envelope, context).await?;
         Ok(match envelope {
             Envelope::V1(v1) => Content::Cbc {
                 key: data_key,
@@ -148,6 +139,52 @@ impl<K: Keyring> Client<K> {
                 &v3.commitment,
             )?),
         })
+    }
+}
+
+impl<K: Keyring> Client<K> {
+    /// What is accepted when reading, and in which format objects are written.
+    #[cfg(feature = "s3")]
+    pub(crate) fn judges(&self) -> (CommitmentPolicy, Legacy) {
+        (self.policy, self.legacy)
+    }
+
+    /// The envelope of an object under another wrap of the same data key, by another keyring.
+    /// `context` is the present encryption context, `new_context` the one to come.
+    pub async fn rewrap(
+        &self,
+        envelope: &Envelope,
+        context: &TextMap,
+        other: &impl Keyring,
+        new_context: &TextMap,
+    ) -> Result<Envelope, Error> {
+        let cipher = envelope.cipher();
+        if cipher == Cipher::Cbc {
+            return Err(Error::Refused {
+                what: "encrypted without authentication (AES-CBC)",
+                remedy: "encrypt it anew",
+            });
+        }
+        let data_key = self.data_key(envelope, context).await?;
+        if let Envelope::V3(v3) = envelope {
+            // Of a data key that is not the object's, no wrap is made.
+            ContentKey::v3_committed(&data_key, MessageId(v3.message_id), &v3.commitment)?;
+        }
+        let made = other.rewrap(&data_key, cipher, new_context).await?;
+        envelope.with_wrap(made.wrapped, made.wrap, made.description)
+    }
+
+    async fn data_key(&self, envelope: &Envelope, context: &TextMap) -> Result<AesKey, Error> {
+        // INVARIANT: judged before any key is used, so that refusals tell nothing about keys.
+        self.policy.admit(self.legacy, envelope)?;
+        let wrapped = Wrapped {
+            wrapped: envelope.wrapped(),
+            wrap: envelope.wrap(),
+            cipher: envelope.cipher(),
+            description: envelope.description(),
+            context,
+        };
+        self.keyring.unwrap(wrapped).await
     }
 }
 

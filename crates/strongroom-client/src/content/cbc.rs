@@ -3,6 +3,8 @@
 //!
 //! Nothing authenticates it, so every way of failing is the same error.
 
+use std::fmt;
+
 use aws_lc_rs::cipher::{
     AES_128, AES_192, AES_256, DecryptionContext, StreamingDecryptingKey, UnboundCipherKey,
 };
@@ -18,30 +20,52 @@ pub fn decrypt_cbc(
     iv: [u8; 16],
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    decrypt(key, iv, ciphertext).map_err(|_| Error::Content)
+    let mut out = Zeroizing::new(Vec::new());
+    let mut decryptor = CbcDecryptor::new(key, iv)?;
+    decryptor.update_unverified(ciphertext, &mut out)?;
+    decryptor.finish(&mut out)?;
+    Ok(out)
 }
 
-fn decrypt(
-    key: &AesKey,
-    iv: [u8; 16],
-    ciphertext: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, aws_lc_rs::error::Unspecified> {
-    let algorithm = match key.len() {
-        16 => &AES_128,
-        24 => &AES_192,
-        _ => &AES_256,
-    };
-    let unbound = UnboundCipherKey::new(algorithm, key.expose())?;
-    let context = DecryptionContext::Iv128(FixedLength::from(iv));
-    let mut stream = StreamingDecryptingKey::cbc_pkcs7(unbound, context)?;
-    let room = ciphertext
-        .len()
-        .checked_add(32)
-        .ok_or(aws_lc_rs::error::Unspecified)?;
-    let mut out = Zeroizing::new(vec![0; room]);
-    let written = stream.update(ciphertext, &mut out)?.written().len();
-    let rest = out.get_mut(written..).unwrap_or_default();
-    let last = stream.finish(rest)?.written().len();
-    out.truncate(written.saturating_add(last));
-    Ok(out)
+/// Decrypts an object under AES-CBC from its first byte to its last.
+pub struct CbcDecryptor(StreamingDecryptingKey);
+
+impl CbcDecryptor {
+    /// Begins an object.
+    pub fn new(key: &AesKey, iv: [u8; 16]) -> Result<Self, Error> {
+        let algorithm = match key.len() {
+            16 => &AES_128,
+            24 => &AES_192,
+            _ => &AES_256,
+        };
+        let unbound = UnboundCipherKey::new(algorithm, key.expose())?;
+        let context = DecryptionContext::Iv128(FixedLength::from(iv));
+        Ok(Self(StreamingDecryptingKey::cbc_pkcs7(unbound, context)?))
+    }
+
+    /// Appends to `out` what the next ciphertext decrypts to, as far as it is known.
+    pub fn update_unverified(&mut self, ciphertext: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = out.len();
+        // The module wants room for a block more than it writes.
+        out.resize(start.saturating_add(ciphertext.len()).saturating_add(32), 0);
+        let room = out.get_mut(start..).unwrap_or_default();
+        let update = self.0.update(ciphertext, room);
+        let written = update.map_err(|_| Error::Content)?.written().len();
+        out.truncate(start.saturating_add(written));
+        Ok(())
+    }
+
+    /// Appends the rest, if the padding is one.
+    pub fn finish(self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut room = Zeroizing::new([0; 32]);
+        let last = self.0.finish(&mut *room).map_err(|_| Error::Content)?;
+        out.extend_from_slice(last.written());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CbcDecryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CbcDecryptor(..)")
+    }
 }

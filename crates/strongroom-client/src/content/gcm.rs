@@ -137,6 +137,54 @@ impl PartEncryptor {
     }
 }
 
+/// Decrypts one part of a message, and computes what the part adds to the tag.
+#[derive(Debug)]
+pub struct PartDecryptor {
+    stream: Keystream,
+    hasher: Hasher,
+}
+
+impl PartDecryptor {
+    /// Appends to `out` what the next ciphertext decrypts to, which nothing has verified: it is
+    /// the message's when [`super::verify`] says so of the digests of all parts.
+    pub fn update_unverified(&mut self, ciphertext: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        out.reserve(ciphertext.len().saturating_add(TAG_BYTES));
+        for piece in ciphertext.chunks(PIECE_BYTES) {
+            self.hasher.update(piece)?;
+            self.stream.apply(piece, out)?;
+        }
+        Ok(())
+    }
+
+    /// What the part adds to the tag.
+    pub fn finish(self) -> PartDigest {
+        self.hasher.finish()
+    }
+}
+
+impl ContentKey {
+    /// Decrypts a part whose first byte is byte `first` of the message; `first` is a multiple
+    /// of 16. Parts may be decrypted in any order and at the same time.
+    pub fn part_decryptor(&self, first: u64) -> Result<PartDecryptor, Error> {
+        if !first.is_multiple_of(16) {
+            return Err(Error::Config("a part begins at a whole block of 16 bytes"));
+        }
+        let (hash_key, _) = self.hash_key_and_mask()?;
+        Ok(PartDecryptor {
+            stream: Keystream::new(self, first / 16)?,
+            hasher: Hasher::new(self, &hash_key)?,
+        })
+    }
+
+    /// What a part adds to the tag, from its ciphertext alone: nothing is decrypted.
+    pub fn part_digest(&self, ciphertext: &[u8]) -> Result<PartDigest, Error> {
+        let (hash_key, _) = self.hash_key_and_mask()?;
+        let mut hasher = Hasher::new(self, &hash_key)?;
+        hasher.update(ciphertext)?;
+        Ok(hasher.finish())
+    }
+}
+
 /// Encrypts a message from its first byte to its last.
 pub struct Encryptor {
     part: PartEncryptor,

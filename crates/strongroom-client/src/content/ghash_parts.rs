@@ -8,6 +8,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
 use zeroize::Zeroizing;
@@ -182,6 +183,13 @@ pub fn combine(key: &ContentKey, parts: &[PartDigest]) -> Result<[u8; 16], Error
     }
     let (hash_key, mask) = key.hash_key_and_mask()?;
     Ok(xor(&whole(&hash_key, key.aad, parts)?, &mask))
+}
+
+/// Whether a message is what its key's owner wrote: the digests of all its parts in order, and the
+/// tag stored behind it.
+pub fn verify(key: &ContentKey, parts: &[PartDigest], tag: &[u8; 16]) -> Result<(), Error> {
+    let expected = combine(key, parts)?;
+    verify_slices_are_equal(&expected, tag).map_err(|_| Error::Content)
 }
 
 pub(super) fn xor(a: &Block, b: &Block) -> Block {

@@ -22,11 +22,11 @@ mod gcm;
 mod ghash_parts;
 mod range;
 
-pub use cbc::decrypt_cbc;
+pub use cbc::{CbcDecryptor, decrypt_cbc};
 pub use committed::MessageId;
-pub use gcm::{Decryptor, Encryptor, PartEncryptor};
-pub use ghash_parts::{PartDigest, combine};
-pub use range::{CiphertextRange, decrypt_range, range_of};
+pub use gcm::{Decryptor, Encryptor, PartDecryptor, PartEncryptor};
+pub use ghash_parts::{PartDigest, combine, verify};
+pub use range::{CiphertextRange, RangeDecryptor, decrypt_range, range_of};
 
 use crate::error::Error;
 use crate::secret::AesKey;
@@ -59,5 +59,17 @@ impl ContentKey {
         let mut nonce = [0; 12];
         aws_lc_rs::rand::fill(&mut nonce)?;
         Ok(nonce)
+    }
+
+    /// Authenticates the record of an upload of this object: a key derived from the content key
+    /// for this use alone.
+    #[cfg(feature = "s3")]
+    pub(crate) fn record_key(&self) -> aws_lc_rs::hmac::Key {
+        use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
+        let mut context = Context::with_key(&Key::new(HMAC_SHA256, self.key.expose()));
+        context.update(b"strongroom-client: record of an upload, 1");
+        context.update(&self.nonce);
+        context.update(self.aad);
+        Key::new(HMAC_SHA256, context.sign().as_ref())
     }
 }

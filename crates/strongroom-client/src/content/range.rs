@@ -35,6 +35,36 @@ pub fn range_of(stored: u64, first: u64, last: u64) -> Result<CiphertextRange, E
     })
 }
 
+/// Decrypts a range in pieces. Nothing of it is authenticated.
+#[derive(Debug)]
+pub struct RangeDecryptor {
+    stream: Keystream,
+    skip: usize,
+}
+
+impl RangeDecryptor {
+    /// For the ciphertext of a range of [`range_of`].
+    pub fn new(key: &ContentKey, range: CiphertextRange) -> Result<Self, Error> {
+        if !range.first.is_multiple_of(16) || range.last >= PLAINTEXT_BYTES_MAX {
+            return Err(Error::Range);
+        }
+        Ok(Self {
+            stream: Keystream::new(key, range.first / 16)?,
+            skip: usize::from(range.skip),
+        })
+    }
+
+    /// Appends to `out` the plaintext of the next ciphertext, which is **not authenticated**.
+    pub fn update_unverified(&mut self, ciphertext: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = out.len();
+        self.stream.apply(ciphertext, out)?;
+        let dropped = self.skip.min(ciphertext.len());
+        out.drain(start..start.saturating_add(dropped));
+        self.skip = self.skip.saturating_sub(dropped);
+        Ok(())
+    }
+}
+
 /// Appends to `out` the plaintext of a fetched range, which is **not authenticated**: whoever can
 /// change the object can change any bit of it.
 pub fn decrypt_range(
@@ -47,18 +77,9 @@ pub fn decrypt_range(
         .last
         .checked_sub(range.first)
         .and_then(|len| len.checked_add(1));
-    if !range.first.is_multiple_of(16) || range.last >= PLAINTEXT_BYTES_MAX {
-        return Err(Error::Range);
-    }
+    let mut decryptor = RangeDecryptor::new(key, range)?;
     if u64::try_from(ciphertext.len()).ok() != expected {
         return Err(Error::Content);
     }
-    let start = out.len();
-    Keystream::new(key, range.first / 16)?.apply(ciphertext, out)?;
-    let kept = start.saturating_add(usize::from(range.skip));
-    if kept > out.len() {
-        return Err(Error::Content);
-    }
-    out.drain(start..kept);
-    Ok(())
+    decryptor.update_unverified(ciphertext, out)
 }

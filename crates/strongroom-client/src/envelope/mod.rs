@@ -18,6 +18,8 @@ mod write;
 
 pub use json::TextMap;
 pub use read::{Detected, Partial, detect};
+#[cfg(feature = "s3")]
+pub(crate) use write::instruction_metadata;
 pub use write::{Instruction, Stored};
 
 use crate::error::Error;
@@ -55,6 +57,22 @@ pub enum Cipher {
     Gcm,
     /// AES-256-GCM under a key derived from the data key, which the object commits to.
     GcmCommitted,
+}
+
+impl Wrap {
+    /// The algorithm's name, as format V2 has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KmsContext => "kms+context",
+            Self::AesGcm => "AES/GCM",
+            Self::RsaOaepSha1 => "RSA-OAEP-SHA1",
+            Self::Kms => "kms",
+            Self::AesWrap => "AESWrap",
+            Self::RsaOaepSha256 => "RSA/ECB/OAEPWithSHA-256AndMGF1Padding",
+            Self::AesEcb => "AES",
+            Self::RsaPkcs1 => "RSA",
+        }
+    }
 }
 
 impl Cipher {
@@ -169,6 +187,41 @@ impl Envelope {
         }
     }
 
+    /// The message format: `V1`, `V2` or `V3`.
+    pub fn format(&self) -> &'static str {
+        match self {
+            Self::V1(_) => "V1",
+            Self::V2(_) => "V2",
+            Self::V3(_) => "V3",
+        }
+    }
+
+    /// The same content under another wrap of the same data key. Format V1 has no wrap that is
+    /// written today.
+    pub fn with_wrap(
+        &self,
+        wrapped: Vec<u8>,
+        wrap: Wrap,
+        description: TextMap,
+    ) -> Result<Self, Error> {
+        Ok(match self {
+            Self::V1(_) => return Err(Error::Config("the format V1 is not written")),
+            Self::V2(v2) => Self::V2(V2 {
+                wrapped,
+                wrap,
+                content: v2.content,
+                description,
+            }),
+            Self::V3(v3) => Self::V3(V3 {
+                wrapped,
+                wrap,
+                description,
+                commitment: v3.commitment,
+                message_id: v3.message_id,
+            }),
+        })
+    }
+
     /// Bytes of plaintext in `stored` bytes of content; `None` where the padding hides it, and an
     /// error when no content has that length.
     pub fn plaintext_len(&self, stored: u64) -> Result<Option<u64>, Error> {
@@ -187,6 +240,20 @@ pub(crate) fn shown(map: &TextMap) -> String {
     json::write(map, json::Spaces::Plain)
 }
 
+/// Whether user metadata of this name belongs to envelopes, and so to nobody else.
+pub fn is_reserved(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == field::INSTRUCTION || name == field::PLAIN_MD5 || read::KNOWN.contains(&name.as_str())
+}
+
+/// The length that the writer of an object says its plaintext has. Nothing authenticates it.
+pub fn claimed_plaintext_len(metadata: &Fields) -> Option<u64> {
+    let claims = |name: &String| name.eq_ignore_ascii_case(field::PLAIN_LEN);
+    metadata
+        .iter()
+        .find_map(|(name, value)| claims(name).then(|| value.parse().ok())?)
+}
+
 /// Names of the fields.
 mod field {
     pub(super) const V1_KEY: &str = "x-amz-key";
@@ -197,6 +264,8 @@ mod field {
     pub(super) const MATDESC: &str = "x-amz-matdesc";
     pub(super) const TAG_LEN: &str = "x-amz-tag-len";
     pub(super) const PLAIN_LEN: &str = "x-amz-unencrypted-content-length";
+    /// Written by clients with a known weakness: a hash of the plaintext. Never written here.
+    pub(super) const PLAIN_MD5: &str = "x-amz-unencrypted-content-md5";
     pub(super) const V3_KEY: &str = "x-amz-3";
     pub(super) const V3_CIPHER: &str = "x-amz-c";
     pub(super) const V3_WRAP: &str = "x-amz-w";

@@ -318,7 +318,7 @@ const OBJECT_ONLY: [&str; 3] = [field::V3_CIPHER, field::V3_COMMITMENT, field::V
 /// The other fields of the format V3 that stand beside a wrapped key.
 const V3_BESIDES: [&str; 3] = [field::V3_WRAP, field::V3_CONTEXT, field::V3_MATDESC];
 /// Everything that may stand in an instruction file, or would have to be refused there.
-const KNOWN: [&str; 15] = [
+pub(super) const KNOWN: [&str; 15] = [
     field::V1_KEY,
     field::V2_KEY,
     field::IV,

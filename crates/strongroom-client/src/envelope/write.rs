@@ -9,7 +9,8 @@ use super::{Envelope, Fields, V2Content, Wrap, field};
 use crate::error::Error;
 
 /// An envelope as it is stored.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stored {
     /// User metadata of the object: names without `x-amz-meta-`.
     pub object: Fields,
@@ -18,12 +19,18 @@ pub struct Stored {
 }
 
 /// A file beside the object.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Instruction {
     /// Its content.
     pub body: Vec<u8>,
     /// Its own user metadata.
     pub metadata: Fields,
+}
+
+/// User metadata of an instruction file.
+pub(crate) fn instruction_metadata() -> Fields {
+    Fields::from([(field::INSTRUCTION.to_owned(), String::new())])
 }
 
 impl Envelope {
@@ -40,10 +47,9 @@ impl Envelope {
     /// The envelope with the wrapped key in an instruction file. Format V1 is not written.
     pub fn to_instruction_file(&self) -> Result<Stored, Error> {
         let (object, key) = self.fields(Spaces::Escaped)?;
-        let metadata = Fields::from([(field::INSTRUCTION.to_owned(), String::new())]);
         let instruction = Instruction {
             body: json::write(&key, Spaces::Escaped).into_bytes(),
-            metadata,
+            metadata: instruction_metadata(),
         };
         Ok(Stored {
             object,
@@ -61,19 +67,16 @@ impl Envelope {
         match self {
             Self::V1(_) => return Err(Error::Config("the format V1 is not written")),
             Self::V2(v2) => {
-                let wrap = match v2.wrap {
-                    Wrap::KmsContext => "kms+context",
-                    Wrap::AesGcm => "AES/GCM",
-                    Wrap::RsaOaepSha1 => "RSA-OAEP-SHA1",
-                    _ => return Err(Error::Config("legacy wrapping algorithms are not written")),
-                };
+                if !matches!(v2.wrap, Wrap::KmsContext | Wrap::AesGcm | Wrap::RsaOaepSha1) {
+                    return Err(Error::Config("legacy wrapping algorithms are not written"));
+                }
                 let V2Content::Gcm(nonce) = v2.content else {
                     return Err(Error::Config("AES-CBC is not written"));
                 };
                 put(&mut key, field::V2_KEY, STANDARD.encode(&v2.wrapped));
                 put(&mut key, field::IV, STANDARD.encode(nonce));
                 put(&mut key, field::CEK_ALG, self.cipher().name().to_owned());
-                put(&mut key, field::WRAP_ALG, wrap.to_owned());
+                put(&mut key, field::WRAP_ALG, v2.wrap.name().to_owned());
                 put(&mut key, field::MATDESC, description(&v2.description));
                 put(&mut key, field::TAG_LEN, "128".to_owned());
             }

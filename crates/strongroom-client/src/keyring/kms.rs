@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::{Answer, Keyring, NewDataKey, Wrapped, checked};
+use super::{Answer, Keyring, NewDataKey, Wrapped, WrappedKey, checked};
 use crate::envelope::{Cipher, TextMap, Wrap};
 use crate::error::Error;
 use crate::secret::AesKey;
@@ -38,6 +38,21 @@ pub trait KeyService: Send + Sync {
         blob: &'a [u8],
         context: &'a TextMap,
     ) -> Answer<'a, AesKey>;
+
+    /// Encrypt: the CiphertextBlob of a data key that exists already. Needed to re-wrap only.
+    fn encrypt<'a>(
+        &'a self,
+        key_id: &'a str,
+        data_key: &'a AesKey,
+        context: &'a TextMap,
+    ) -> Answer<'a, Vec<u8>> {
+        let _ = (key_id, data_key, context);
+        Box::pin(async {
+            Err(Error::Config(
+                "this key service wraps no key that exists already",
+            ))
+        })
+    }
 }
 
 /// A keyring over a key service.
@@ -65,6 +80,30 @@ impl<S: KeyService> KmsKeyring<S> {
     }
 
     async fn make(&self, cipher: Cipher, context: &TextMap) -> Result<NewDataKey, Error> {
+        let (key_id, whole) = self.to_write(cipher, context)?;
+        let made = self.service.generate_data_key(key_id, &whole).await?;
+        if made.data_key.len() != 32 {
+            return Err(Error::KeyService("its data key has not 256 bits".into()));
+        }
+        Ok(NewDataKey {
+            data_key: made.data_key,
+            wrapped: wrapped(made.blob, whole),
+        })
+    }
+
+    async fn wrap(
+        &self,
+        data_key: &AesKey,
+        cipher: Cipher,
+        context: &TextMap,
+    ) -> Result<WrappedKey, Error> {
+        let (key_id, whole) = self.to_write(cipher, context)?;
+        let blob = self.service.encrypt(key_id, data_key, &whole).await?;
+        Ok(wrapped(blob, whole))
+    }
+
+    /// The key to write under, and the context with what this crate adds to it.
+    fn to_write(&self, cipher: Cipher, context: &TextMap) -> Result<(&str, TextMap), Error> {
         let key_id = self
             .key_id
             .as_deref()
@@ -72,16 +111,7 @@ impl<S: KeyService> KmsKeyring<S> {
         no_reserved(context)?;
         let mut whole = context.clone();
         whole.insert(CIPHER_ENTRY.to_owned(), cipher.name().to_owned());
-        let made = self.service.generate_data_key(key_id, &whole).await?;
-        if made.data_key.len() != 32 {
-            return Err(Error::KeyService("its data key has not 256 bits".into()));
-        }
-        Ok(NewDataKey {
-            data_key: made.data_key,
-            wrapped: made.blob,
-            wrap: Wrap::KmsContext,
-            description: whole,
-        })
+        Ok((key_id, whole))
     }
 
     async fn open(&self, wrapped: Wrapped<'_>) -> Result<AesKey, Error> {
@@ -134,6 +164,23 @@ impl<S: KeyService> Keyring for KmsKeyring<S> {
 
     fn unwrap<'a>(&'a self, wrapped: Wrapped<'a>) -> Answer<'a, AesKey> {
         Box::pin(self.open(wrapped))
+    }
+
+    fn rewrap<'a>(
+        &'a self,
+        data_key: &'a AesKey,
+        cipher: Cipher,
+        context: &'a TextMap,
+    ) -> Answer<'a, WrappedKey> {
+        Box::pin(self.wrap(data_key, cipher, context))
+    }
+}
+
+fn wrapped(blob: Vec<u8>, context: TextMap) -> WrappedKey {
+    WrappedKey {
+        wrapped: blob,
+        wrap: Wrap::KmsContext,
+        description: context,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::aes::AesMasterKey;
 use super::rsa::{RsaPrivateKey, RsaPublicKey};
-use super::{Answer, Keyring, NewDataKey, Wrapped, checked};
+use super::{Answer, Keyring, NewDataKey, Wrapped, WrappedKey, checked};
 use crate::envelope::{Cipher, TextMap, Wrap};
 use crate::error::Error;
 use crate::secret::AesKey;
@@ -68,6 +68,17 @@ impl MasterKeyring {
     }
 
     fn make(&self, cipher: Cipher, context: &TextMap) -> Result<NewDataKey, Error> {
+        let data_key = AesKey::generate()?;
+        let wrapped = self.wrap(&data_key, cipher, context)?;
+        Ok(NewDataKey { data_key, wrapped })
+    }
+
+    fn wrap(
+        &self,
+        data_key: &AesKey,
+        cipher: Cipher,
+        context: &TextMap,
+    ) -> Result<WrappedKey, Error> {
         if !context.is_empty() {
             return Err(Error::Config(
                 "an encryption context needs a key service: wrapping keys bind none",
@@ -77,14 +88,12 @@ impl MasterKeyring {
             .writes
             .as_ref()
             .ok_or(Error::Config("the keyring has no key to write with"))?;
-        let data_key = AesKey::generate()?;
         let (wrapped, wrap) = match (writer, self.reads.get(description)) {
-            (Writer::Rsa(key), _) => (key.wrap(&data_key, cipher)?, Wrap::RsaOaepSha1),
-            (Writer::Aes, Some(Reader::Aes(key))) => (key.wrap(&data_key, cipher)?, Wrap::AesGcm),
+            (Writer::Rsa(key), _) => (key.wrap(data_key, cipher)?, Wrap::RsaOaepSha1),
+            (Writer::Aes, Some(Reader::Aes(key))) => (key.wrap(data_key, cipher)?, Wrap::AesGcm),
             (Writer::Aes, _) => return Err(Error::Config("the key to write with was replaced")),
         };
-        Ok(NewDataKey {
-            data_key,
+        Ok(WrappedKey {
             wrapped,
             wrap,
             description: description.clone(),
@@ -92,11 +101,11 @@ impl MasterKeyring {
     }
 
     fn open(&self, wrapped: Wrapped<'_>) -> Result<AesKey, Error> {
-        if !wrapped.context.is_empty() {
-            return Err(Error::WrongContext);
-        }
         if matches!(wrapped.wrap, Wrap::KmsContext | Wrap::Kms) {
             return Err(Error::WrongKey);
+        }
+        if !wrapped.context.is_empty() {
+            return Err(Error::WrongContext);
         }
         let reader = self.reads.get(wrapped.description).ok_or_else(|| {
             Error::UnknownDescription(crate::envelope::shown(wrapped.description))
@@ -116,5 +125,14 @@ impl Keyring for MasterKeyring {
 
     fn unwrap<'a>(&'a self, wrapped: Wrapped<'a>) -> Answer<'a, AesKey> {
         Box::pin(async move { self.open(wrapped) })
+    }
+
+    fn rewrap<'a>(
+        &'a self,
+        data_key: &'a AesKey,
+        cipher: Cipher,
+        context: &'a TextMap,
+    ) -> Answer<'a, WrappedKey> {
+        Box::pin(async move { self.wrap(data_key, cipher, context) })
     }
 }

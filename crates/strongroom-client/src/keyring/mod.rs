@@ -7,16 +7,23 @@
 //! with another, weaker cipher.
 
 mod aes;
+#[cfg(feature = "aws")]
+mod aws_kms;
 mod kms;
 mod master;
+mod multi;
 mod rsa;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use aes::AesMasterKey;
+#[cfg(feature = "aws")]
+pub use aws_kms::AwsKms;
 pub use kms::{KeyService, KmsKeyring, WrappedByService};
 pub use master::MasterKeyring;
+pub use multi::MultiKeyring;
 pub use rsa::{RsaPrivateKey, RsaPublicKey};
 
 use crate::envelope::{Cipher, TextMap, Wrap};
@@ -31,6 +38,13 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 pub struct NewDataKey {
     /// The key: for one object.
     pub data_key: AesKey,
+    /// What has to be stored.
+    pub wrapped: WrappedKey,
+}
+
+/// What has to be stored to have a data key again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WrappedKey {
     /// The key, wrapped.
     pub wrapped: Vec<u8>,
     /// How it was wrapped.
@@ -62,6 +76,41 @@ pub trait Keyring: Send + Sync {
 
     /// The data key of an object.
     fn unwrap<'a>(&'a self, wrapped: Wrapped<'a>) -> Answer<'a, AesKey>;
+
+    /// The data key of an object, wrapped anew: other keys can open the object from then on, and
+    /// its content stays as it is. A keyring need not be able to.
+    fn rewrap<'a>(
+        &'a self,
+        data_key: &'a AesKey,
+        cipher: Cipher,
+        context: &'a TextMap,
+    ) -> Answer<'a, WrappedKey> {
+        let _ = (data_key, cipher, context);
+        Box::pin(async {
+            Err(Error::Config(
+                "this keyring wraps no key that exists already",
+            ))
+        })
+    }
+}
+
+impl<K: Keyring + ?Sized> Keyring for Arc<K> {
+    fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey> {
+        (**self).generate(cipher, context)
+    }
+
+    fn unwrap<'a>(&'a self, wrapped: Wrapped<'a>) -> Answer<'a, AesKey> {
+        (**self).unwrap(wrapped)
+    }
+
+    fn rewrap<'a>(
+        &'a self,
+        data_key: &'a AesKey,
+        cipher: Cipher,
+        context: &'a TextMap,
+    ) -> Answer<'a, WrappedKey> {
+        (**self).rewrap(data_key, cipher, context)
+    }
 }
 
 /// An unwrapped data key must have the length that its cipher takes.
