@@ -8,6 +8,7 @@
 
 /// Why an operation on a client-side encrypted object failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Nothing about the object says that it was encrypted by a client of this family, and it
     /// has no instruction file. Its bytes are never handed out as if they were plaintext.
@@ -51,6 +52,30 @@ pub enum Error {
     /// Settings, keys or contexts that make no sense.
     #[error("{0}")]
     Config(&'static str),
+    /// The object store refused or failed.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    Transport(#[from] crate::transport::TransportError),
+    /// The object is another one than it was when its reading, copying or re-wrapping began.
+    #[cfg(feature = "s3")]
+    #[error("the object was changed by somebody meanwhile")]
+    Changed,
+    /// The plaintext is another one than when the upload began. A part is encrypted once only,
+    /// so such an upload does not go on.
+    #[cfg(feature = "s3")]
+    #[error("the source was changed since the upload began; begin a new upload")]
+    SourceChanged {
+        /// The part that is another one; `None` if only the file's size or time shows it.
+        part: Option<u32>,
+    },
+    /// The record of an interrupted upload is damaged, or another upload's.
+    #[cfg(feature = "s3")]
+    #[error("the record of the interrupted upload cannot be used: {0}")]
+    State(&'static str),
+    /// Reading the source, or writing the result, the record or a temporary file.
+    #[cfg(feature = "s3")]
+    #[error("input and output: {0}")]
+    Io(#[from] std::io::Error),
     /// The system's cryptographic module failed.
     #[error("the cryptographic module failed")]
     Module,
@@ -59,5 +84,14 @@ pub enum Error {
 impl From<aws_lc_rs::error::Unspecified> for Error {
     fn from(_: aws_lc_rs::error::Unspecified) -> Self {
         Self::Module
+    }
+}
+
+#[cfg(feature = "s3")]
+impl Error {
+    /// Whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        use crate::transport::TransportErrorKind::NotFound;
+        matches!(self, Self::Transport(error) if error.kind == NotFound)
     }
 }

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What all reading begins with: which object, its envelope, its content key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::{EncryptedS3, Progress, beside, persistently};
+use crate::envelope::{
+    Detected, Envelope, Fields, Partial, TextMap, detect, instruction_metadata, is_reserved,
+};
+use crate::error::Error;
+use crate::object::{Content, Storage};
+use crate::transport::{
+    Address, Attributes, ByteRange, Condition, Fetch, Fetched, TransportError, TransportErrorKind,
+};
+
+/// Which object is read, and what its reader knows of it.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) s3: EncryptedS3,
+    pub(super) at: Address,
+    pub(super) context: TextMap,
+    pub(super) version_id: Option<String>,
+    pub(super) if_match: Option<String>,
+    pub(super) suffix: Option<String>,
+    pub(super) progress: Option<Progress>,
+}
+
+/// An instruction file as it lies in the store.
+pub(super) struct InstructionFile {
+    pub(super) body: Vec<u8>,
+    pub(super) e_tag: Option<String>,
+}
+
+impl Reading {
+    pub(super) fn new(s3: EncryptedS3, at: Address) -> Self {
+        Self {
+            s3,
+            at,
+            context: TextMap::new(),
+            version_id: None,
+            if_match: None,
+            suffix: None,
+            progress: None,
+        }
+    }
+
+    pub(super) async fn fetch(&self, range: Option<ByteRange>) -> Result<Fetched, TransportError> {
+        let fetch = Fetch {
+            range,
+            if_match: self.if_match.clone(),
+            version_id: self.version_id.clone(),
+        };
+        persistently(|| self.s3.transport().get_object(&self.at, &fetch)).await
+    }
+
+    pub(super) async fn envelope(&self, metadata: &Fields) -> Result<(Envelope, Storage), Error> {
+        self.s3
+            .envelope(&self.at, self.suffix.as_deref(), metadata)
+            .await
+    }
+
+    pub(super) async fn open(&self, envelope: &Envelope) -> Result<Content, Error> {
+        let context = self.s3.context_for(&self.at, &self.context)?;
+        self.s3.inner.client.open(envelope, &context).await
+    }
+
+    /// What to say of an object that does not even have one byte, which no encrypted object is.
+    pub(super) async fn of_nothing(&self) -> Error {
+        let version = self.version_id.as_deref();
+        match self.s3.transport().head_object(&self.at, version).await {
+            Err(error) => error.into(),
+            Ok(facts) => match self.envelope(&facts.attributes.metadata).await {
+                Ok(_) => Error::Content,
+                Err(error) => error,
+            },
+        }
+    }
+}
+
+impl EncryptedS3 {
+    /// The envelope of an object by its user metadata, and where the wrapped key lies.
+    pub(super) async fn envelope(
+        &self,
+        at: &Address,
+        suffix: Option<&str>,
+        metadata: &Fields,
+    ) -> Result<(Envelope, Storage), Error> {
+        match detect(metadata)? {
+            Detected::Here(_) if suffix.is_some() => Err(Error::Config(
+                "the object has its envelope in its metadata, and no instruction files",
+            )),
+            Detected::Here(envelope) => Ok((envelope, Storage::Metadata)),
+            Detected::Elsewhere(partial) => {
+                let file = self.instruction_file(&beside(at, suffix)).await?;
+                let file = file.ok_or(Error::NotEncrypted)?;
+                Ok((partial.complete(&file.body)?, Storage::InstructionFile))
+            }
+        }
+    }
+
+    /// An instruction file; `None` if there is none.
+    pub(super) async fn instruction_file(
+        &self,
+        at: &Address,
+    ) -> Result<Option<InstructionFile>, Error> {
+        match persistently(|| self.fetch_small(at)).await {
+            Ok(Some(file)) => Ok(Some(file)),
+            Ok(None) => Err(Error::Envelope("the instruction file is too long")),
+            Err(error) if error.kind == TransportErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes an instruction file over the one that is there, and gives that one.
+    pub(super) async fn replace_file(
+        &self,
+        at: &Address,
+        body: Vec<u8>,
+        attributes: &Attributes,
+    ) -> Result<Option<InstructionFile>, Error> {
+        let before = self.instruction_file(at).await?;
+        self.write_file(at, body, attributes).await?;
+        Ok(before)
+    }
+
+    /// Puts an instruction file back: an object that stands must not lose its key to one that did
+    /// not come to be.
+    pub(super) async fn restore_file(
+        &self,
+        at: &Address,
+        before: Option<InstructionFile>,
+    ) -> Result<(), Error> {
+        let Some(before) = before else {
+            persistently(|| self.transport().delete_object(at, None)).await?;
+            return Ok(());
+        };
+        let attributes = Attributes {
+            metadata: instruction_metadata(),
+            ..Attributes::default()
+        };
+        self.write_file(at, before.body, &attributes).await
+    }
+
+    async fn write_file(
+        &self,
+        at: &Address,
+        body: Vec<u8>,
+        attributes: &Attributes,
+    ) -> Result<(), Error> {
+        let (body, always) = (Bytes::from(body), Condition::default());
+        let put = || {
+            self.transport()
+                .put_object(at, body.clone(), attributes, &always)
+        };
+        persistently(put).await?;
+        Ok(())
+    }
+
+    /// A small object whole; `None` if it is too long.
+    async fn fetch_small(&self, at: &Address) -> Result<Option<InstructionFile>, TransportError> {
+        let mut fetched = self.transport().get_object(at, &Fetch::default()).await?;
+        let mut body = Vec::new();
+        while let Some(piece) = fetched.body.next().await {
+            body.extend_from_slice(&piece?);
+            if body.len() > Partial::FILE_BYTES_MAX {
+                return Ok(None);
+            }
+        }
+        if u64::try_from(body.len()).ok() != Some(fetched.bytes) {
+            return Err(TransportErrorKind::Unavailable.into());
+        }
+        Ok(Some(InstructionFile {
+            body,
+            e_tag: fetched.facts.e_tag,
+        }))
+    }
+}
+
+/// User metadata without what belongs to the envelope.
+pub(super) fn own_metadata(metadata: &Fields) -> Fields {
+    let mut own = metadata.clone();
+    own.retain(|name, _| !is_reserved(name));
+    own
+}
+
+/// What readers are told: the settings that all reading operations have.
+macro_rules! reading_settings {
+    () => {
+        /// An entry of the encryption context that the object was sealed under. All of them have
+        /// to be given.
+        pub fn encryption_context(
+            mut self,
+            name: impl Into<String>,
+            value: impl Into<String>,
+        ) -> Self {
+            self.reading.context.insert(name.into(), value.into());
+            self
+        }
+
+        /// The encryption context that the object was sealed under, whole.
+        pub fn encryption_contexts(mut self, context: crate::envelope::TextMap) -> Self {
+            self.reading.context = context;
+            self
+        }
+
+        /// A version of the object.
+        pub fn version_id(mut self, version: impl Into<String>) -> Self {
+            self.reading.version_id = Some(version.into());
+            self
+        }
+
+        /// Only the object with this ETag.
+        pub fn if_match(mut self, e_tag: impl Into<String>) -> Self {
+            self.reading.if_match = Some(e_tag.into());
+            self
+        }
+
+        /// Another instruction file than the usual one: what its name has behind the object's.
+        pub fn instruction_suffix(mut self, suffix: impl Into<String>) -> Self {
+            self.reading.suffix = Some(suffix.into());
+            self
+        }
+    };
+}
+pub(super) use reading_settings;
+
+/// Makes a callback one that can be handed around.
+pub(super) fn progress(told: impl Fn(u64) + Send + Sync + 'static) -> Progress {
+    Arc::new(told)
+}

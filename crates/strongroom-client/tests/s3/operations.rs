@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Head, list, delete, copy, re-wrap, re-encrypt.
+
+use std::sync::Arc;
+
+use strongroom_client::keyring::{KmsKeyring, MasterKeyring, MultiKeyring};
+use strongroom_client::transport::{Address, Attributes, TransportErrorKind};
+use strongroom_client::{CommitmentPolicy, EncryptedS3, Error, MetadataDirective, Storage};
+
+use crate::faulty::{Call, Fault, Faulty, plain};
+use crate::keys::{AnyService, keyring, kms, map};
+use crate::writing::PART;
+
+const STORAGES: [Storage; 2] = [Storage::Metadata, Storage::InstructionFile];
+
+fn client(store: &Arc<Faulty>, byte: u8, storage: Storage) -> EncryptedS3 {
+    let builder = EncryptedS3::builder(Arc::clone(store), keyring(byte)).storage(storage);
+    builder
+        .part_bytes(u64::try_from(PART).unwrap())
+        .build()
+        .unwrap()
+}
+
+async fn read(s3: &EncryptedS3, key: &str) -> Result<Vec<u8>, Error> {
+    s3.get_object("b", key).send().await?.body.collect().await
+}
+
+fn exists(store: &Faulty, key: &str) -> bool {
+    store.store.stored(&Address::new("b", key)).is_some()
+}
+
+#[tokio::test]
+async fn head_tells_sizes_and_verdicts_without_keys() {
+    let store = Faulty::new();
+    for storage in STORAGES {
+        let s3 = client(&store, 1, storage);
+        s3.put_object("b", "k")
+            .body("hello")
+            .metadata("a", "b")
+            .send()
+            .await
+            .unwrap();
+        let nobody = EncryptedS3::new(Arc::clone(&store), MasterKeyring::new());
+        let head = nobody.head_object("b", "k").send().await.unwrap();
+        assert_eq!((head.stored_bytes, head.plaintext_bytes), (21, Some(5)));
+        assert_eq!(head.metadata, map(&[("a", "b")]));
+        let encryption = head.encryption.unwrap();
+        assert_eq!(
+            (encryption.envelope.format(), encryption.storage),
+            ("V3", storage)
+        );
+        assert_eq!(encryption.envelope.wrap().name(), "AES/GCM");
+        encryption.verdict.unwrap();
+    }
+    let s3 = client(&store, 1, Storage::Metadata);
+    let old = EncryptedS3::builder(Arc::clone(&store), keyring(1));
+    let old = old
+        .commitment_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt)
+        .build()
+        .unwrap();
+    old.put_object("b", "v2")
+        .body("hello")
+        .send()
+        .await
+        .unwrap();
+    let head = s3.head_object("b", "v2").send().await.unwrap();
+    let encryption = head.encryption.unwrap();
+    assert_eq!(encryption.envelope.format(), "V2");
+    assert!(matches!(encryption.verdict, Err(Error::Refused { .. })));
+    store.place("plain", "hello", &Attributes::default()).await;
+    let head = s3.head_object("b", "plain").send().await.unwrap();
+    assert_eq!((head.stored_bytes, head.plaintext_bytes), (5, None));
+    assert!(matches!(head.encryption, Err(Error::NotEncrypted)));
+    assert!(
+        s3.head_object("b", "none")
+            .send()
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+}
+
+#[tokio::test]
+async fn lists_in_pages() {
+    let store = Faulty::new();
+    let s3 = client(&store, 1, Storage::InstructionFile);
+    for key in ["a/1", "a/2", "b", "c/x/y"] {
+        s3.put_object("b", key).body("hello").send().await.unwrap();
+    }
+    let mut all = Vec::new();
+    let mut token: Option<String> = None;
+    loop {
+        let list = s3.list_objects_v2("b").max_keys(3);
+        let list = match &token {
+            Some(token) => list.continuation_token(token),
+            None => list,
+        };
+        let page = list.send().await.unwrap();
+        assert!(page.contents.len() <= 3);
+        all.extend(page.contents);
+        token = page.next_continuation_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    let objects: Vec<_> = all.iter().filter(|one| !one.is_instruction_file).collect();
+    let names: Vec<_> = objects.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(names, ["a/1", "a/2", "b", "c/x/y"]);
+    assert!(objects.iter().all(|one| one.stored_bytes == 21));
+    assert_eq!(all.len(), 8);
+    let page = s3.list_objects_v2("b").delimiter("/").send().await.unwrap();
+    assert_eq!(page.common_prefixes, ["a/", "c/"]);
+    assert_eq!(page.contents.len(), 2);
+    let page = s3
+        .list_objects_v2("b")
+        .prefix("a/")
+        .start_after("a/1.instruction")
+        .send()
+        .await;
+    assert_eq!(page.unwrap().contents[0].key, "a/2");
+}
+
+#[tokio::test]
+async fn delete_takes_the_instruction_file_and_nothing_else() {
+    let store = Faulty::new();
+    for storage in [Storage::InstructionFile, Storage::Metadata] {
+        let s3 = client(&store, 1, storage);
+        s3.put_object("b", "k").body("hello").send().await.unwrap();
+        if storage == Storage::Metadata {
+            // Somebody's own object that happens to have the name.
+            store
+                .place("k.instruction", "mine", &Attributes::default())
+                .await;
+        }
+        s3.delete_object("b", "k").send().await.unwrap();
+        assert!(!exists(&store, "k"));
+        assert_eq!(
+            exists(&store, "k.instruction"),
+            storage == Storage::Metadata
+        );
+        // Nothing there is no error, and no reason to delete what belongs to somebody else.
+        s3.delete_object("b", "k").send().await.unwrap();
+        assert_eq!(
+            exists(&store, "k.instruction"),
+            storage == Storage::Metadata
+        );
+    }
+    // A plain object that has such a neighbour.
+    store.place("p", "plain", &Attributes::default()).await;
+    store
+        .place("p.instruction", "mine", &Attributes::default())
+        .await;
+    let s3 = client(&store, 1, Storage::Metadata);
+    s3.delete_object("b", "p").send().await.unwrap();
+    assert!(!exists(&store, "p") && exists(&store, "p.instruction"));
+    // If it breaks off in the middle, no object is left that nothing opens.
+    let s3 = client(&store, 1, Storage::InstructionFile);
+    s3.put_object("b", "k").body("hello").send().await.unwrap();
+    store.rule(|call| match call {
+        Call::Delete(key) if key == "k" => Fault::Refused(TransportErrorKind::AccessDenied),
+        _ => Fault::Nothing,
+    });
+    assert!(s3.delete_object("b", "k").send().await.is_err());
+    assert_eq!(read(&s3, "k").await.unwrap(), b"hello");
+}
+
+#[tokio::test]
+async fn copies_open_and_copies_that_would_not_are_refused() {
+    let store = Faulty::new();
+    for storage in STORAGES {
+        let s3 = client(&store, 1, storage);
+        s3.put_object("b", "k")
+            .body("hello")
+            .metadata("a", "b")
+            .send()
+            .await
+            .unwrap();
+        s3.copy_object(("b", "k"), ("b", "copy"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(read(&s3, "copy").await.unwrap(), b"hello");
+        let copy = s3.get_object("b", "copy").send().await.unwrap();
+        assert_eq!(copy.metadata, map(&[("a", "b")]));
+        let replace = s3.copy_object(("b", "k"), ("b", "bad"));
+        let replace = replace
+            .metadata_directive(MetadataDirective::Replace)
+            .send()
+            .await;
+        assert!(matches!(replace, Err(Error::Refused { .. })));
+        assert!(!exists(&store, "bad"));
+    }
+    let s3 = client(&store, 1, Storage::Metadata);
+    store.place("plain", "hello", &Attributes::default()).await;
+    let plain = s3.copy_object(("b", "plain"), ("b", "bad")).send().await;
+    assert!(matches!(plain, Err(Error::NotEncrypted)));
+    let none = s3.copy_object(("b", "none"), ("b", "bad")).send().await;
+    assert!(none.unwrap_err().is_not_found());
+    // Written by somebody else between the two requests.
+    let writer = Arc::clone(&store);
+    let (content, attributes) = store.stored("k");
+    store.rule(move |call| {
+        if let Call::Copy(_) = call {
+            let put = writer.place("k", content.clone(), &attributes);
+            futures_util::FutureExt::now_or_never(put).unwrap();
+        }
+        Fault::Nothing
+    });
+    let changed = s3.copy_object(("b", "k"), ("b", "bad")).send().await;
+    assert!(matches!(changed, Err(Error::Changed)));
+}
+
+#[tokio::test]
+async fn objects_bound_to_their_key_open_nowhere_else() {
+    let store = Faulty::new();
+    let service = AnyService::default();
+    let builder = || EncryptedS3::builder(Arc::clone(&store), kms(&service, "k"));
+    let bound = builder().bind_key(true).build().unwrap();
+    let free = builder().build().unwrap();
+    let put = bound
+        .put_object("b", "k")
+        .body("hello")
+        .encryption_context("tenant", "a");
+    put.send().await.unwrap();
+    let get =
+        |s3: &EncryptedS3, key: &str| s3.get_object("b", key).encryption_context("tenant", "a");
+    let object = get(&bound, "k").send().await.unwrap();
+    assert_eq!(object.body.collect().await.unwrap(), b"hello");
+    // Other clients open it when they say where it lies.
+    let said = get(&free, "k")
+        .encryption_context("s3-bucket", "b")
+        .encryption_context("s3-key", "k");
+    assert!(said.send().await.is_ok());
+    let (content, attributes) = store.stored("k");
+    store.place("moved", content, &attributes).await;
+    for (s3, key) in [(&bound, "moved"), (&free, "k"), (&free, "moved")] {
+        let refused = get(s3, key).send().await;
+        assert!(matches!(refused, Err(Error::WrongContext)), "{key}");
+    }
+    let copy = bound.copy_object(("b", "k"), ("b", "c")).send().await;
+    assert!(matches!(copy, Err(Error::Refused { .. })));
+    let own = bound
+        .put_object("b", "k")
+        .body("x")
+        .encryption_context("s3-key", "other")
+        .send()
+        .await;
+    assert!(matches!(own, Err(Error::Config(_))));
+    // Wrapping keys bind no context.
+    let raw = EncryptedS3::builder(Arc::clone(&store), keyring(1))
+        .bind_key(true)
+        .build()
+        .unwrap();
+    assert!(matches!(
+        raw.put_object("b", "k").body("x").send().await,
+        Err(Error::Config(_))
+    ));
+    // Under another name it is encrypted anew.
+    let anew = bound
+        .reencrypt("b", "k")
+        .encryption_context("tenant", "a")
+        .to_key("b", "renamed");
+    anew.send().await.unwrap();
+    assert!(get(&bound, "renamed").send().await.is_ok());
+}
+
+/// Another key, the same ciphertext; the old key is out.
+#[tokio::test]
+async fn rewrap_changes_the_key_and_not_the_content() {
+    let store = Faulty::new();
+    for storage in STORAGES {
+        let (one, two) = (client(&store, 1, storage), client(&store, 2, storage));
+        let put = one
+            .put_object("b", "k")
+            .body("hello")
+            .metadata("a", "b")
+            .content_type("text/x");
+        put.send().await.unwrap();
+        let before = store.stored("k");
+        let done = one
+            .rewrap("b", "k")
+            .to(keyring(2))
+            .enforce_rotation()
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(done.storage, storage);
+        assert_ne!(
+            done.envelope_before.wrapped(),
+            done.envelope_after.wrapped()
+        );
+        let after = store.stored("k");
+        assert_eq!(before.0, after.0);
+        for name in ["x-amz-c", "x-amz-d", "x-amz-i", "a"] {
+            assert_eq!(before.1.metadata[name], after.1.metadata[name]);
+        }
+        assert_eq!(after.1.content_type.as_deref(), Some("text/x"));
+        assert_eq!(read(&two, "k").await.unwrap(), b"hello");
+        assert!(matches!(
+            read(&one, "k").await,
+            Err(Error::UnknownDescription(_))
+        ));
+        // Back, by a client that has both keys.
+        let both = MultiKeyring::new(keyring(1)).read(keyring(2));
+        let both = EncryptedS3::new(Arc::clone(&store), both);
+        assert_eq!(read(&both, "k").await.unwrap(), b"hello");
+        let stays = both.rewrap("b", "k").enforce_rotation().send().await;
+        assert!(matches!(stays, Err(Error::Config(_))));
+        assert_eq!(read(&two, "k").await.unwrap(), b"hello");
+        both.rewrap("b", "k").send().await.unwrap();
+        assert_eq!(read(&one, "k").await.unwrap(), b"hello");
+    }
+    // For another reader, beside.
+    let one = client(&store, 1, Storage::InstructionFile);
+    let two = client(&store, 2, Storage::InstructionFile);
+    one.rewrap("b", "k")
+        .to(keyring(2))
+        .instruction_suffix(".partner")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read(&one, "k").await.unwrap(), b"hello");
+    assert!(read(&two, "k").await.is_err());
+    let other = two
+        .get_object("b", "k")
+        .instruction_suffix(".partner")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(other.body.collect().await.unwrap(), b"hello");
+    let one = client(&store, 1, Storage::Metadata);
+    one.put_object("b", "m").body("hello").send().await.unwrap();
+    let beside = one
+        .rewrap("b", "m")
+        .to(keyring(2))
+        .instruction_suffix(".partner")
+        .send()
+        .await;
+    assert!(matches!(beside, Err(Error::Config(_))));
+}
+
+#[tokio::test]
+async fn rewraps_that_would_lose_an_object_are_refused() {
+    let store = Faulty::new();
+    for storage in STORAGES {
+        let s3 = client(&store, 1, storage);
+        s3.put_object("b", "k").body("old").send().await.unwrap();
+        // Somebody writes a new object while the old one is re-wrapped.
+        let (writer, other) = (Arc::clone(&store), client(&store, 1, storage));
+        other
+            .put_object("b", "new")
+            .body("new")
+            .send()
+            .await
+            .unwrap();
+        let new = store.stored("new");
+        let file = store.store.stored(&Address::new("b", "new.instruction"));
+        store.rule(move |call| {
+            let is_write = match storage {
+                Storage::Metadata => matches!(call, Call::Copy(_)),
+                Storage::InstructionFile => matches!(call, Call::Put(_)),
+            };
+            if is_write {
+                let put = writer.place("k", new.0.clone(), &new.1);
+                futures_util::FutureExt::now_or_never(put).unwrap();
+                if let Some((body, attributes)) = &file {
+                    let put = writer.place("k.instruction", body.clone(), attributes);
+                    futures_util::FutureExt::now_or_never(put).unwrap();
+                }
+            }
+            Fault::Nothing
+        });
+        let refused = s3.rewrap("b", "k").to(keyring(2)).send().await;
+        assert!(
+            matches!(refused, Err(Error::Changed)),
+            "{storage:?} {refused:?}"
+        );
+        store.rule(|_| Fault::Nothing);
+        assert_eq!(read(&s3, "k").await.unwrap(), b"new");
+        // A data key that is not the object's gets no new wrap.
+        let (content, mut attributes) = store.stored("k");
+        attributes.metadata.insert(
+            "x-amz-d".to_owned(),
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==".to_owned(),
+        );
+        store.place("k", content, &attributes).await;
+        let refused = s3.rewrap("b", "k").to(keyring(2)).send().await;
+        assert!(matches!(refused, Err(Error::Commitment)));
+        let nobody = s3.rewrap("b", "k").to(MasterKeyring::new()).send().await;
+        assert!(nobody.is_err());
+    }
+}
+
+#[tokio::test]
+async fn rewrap_under_a_key_service() {
+    let store = Faulty::new();
+    let service = AnyService::default();
+    let s3 = EncryptedS3::new(Arc::clone(&store), kms(&service, "one"));
+    let put = s3
+        .put_object("b", "k")
+        .body("hello")
+        .encryption_context("t", "a");
+    put.send().await.unwrap();
+    // The service of these tests wraps no given key, and the keyring says so.
+    let refused = s3
+        .rewrap("b", "k")
+        .encryption_context("t", "a")
+        .to(kms(&service, "two"));
+    assert!(matches!(refused.send().await, Err(Error::Config(_))));
+    // To a wrapping key, which binds no context.
+    let to_raw = s3
+        .rewrap("b", "k")
+        .encryption_context("t", "a")
+        .to(keyring(1));
+    to_raw.to_context(map(&[])).send().await.unwrap();
+    let raw = EncryptedS3::new(Arc::clone(&store), keyring(1));
+    assert_eq!(read(&raw, "k").await.unwrap(), b"hello");
+    let wrong = s3
+        .put_object("b", "k")
+        .body("hello")
+        .encryption_context("t", "a");
+    wrong.send().await.unwrap();
+    let wrong = s3
+        .rewrap("b", "k")
+        .encryption_context("t", "b")
+        .to(keyring(1))
+        .send()
+        .await;
+    assert!(matches!(wrong, Err(Error::WrongContext)));
+    let discovery = KmsKeyring::discovery(service.clone());
+    let reader = EncryptedS3::new(Arc::clone(&store), discovery);
+    let read = reader
+        .get_object("b", "k")
+        .encryption_context("t", "a")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read.body.collect().await.unwrap(), b"hello");
+    assert!(matches!(
+        reader.put_object("b", "k").body("x").send().await,
+        Err(Error::Config(_))
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reencrypt_writes_anew_and_keeps_what_lies_beside() {
+    let store = Faulty::new();
+    let old = EncryptedS3::builder(Arc::clone(&store), keyring(1))
+        .commitment_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt)
+        .storage(Storage::InstructionFile)
+        .build()
+        .unwrap();
+    for len in [0, 10, 3 * PART + 10] {
+        let content = plain(len);
+        let put = old
+            .put_object("b", "k")
+            .body(content.clone())
+            .metadata("a", "b");
+        put.content_type("text/x").send().await.unwrap();
+        let before = store.stored("k").0;
+        let new = client(&store, 2, Storage::Metadata);
+        let done = old
+            .reencrypt("b", "k")
+            .to(new.clone())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(done.plaintext_bytes, u64::try_from(len).unwrap());
+        assert_ne!(store.stored("k").0, before);
+        let head = new.head_object("b", "k").send().await.unwrap();
+        assert_eq!(head.encryption.unwrap().envelope.format(), "V3");
+        assert_eq!(head.metadata, map(&[("a", "b")]));
+        assert_eq!(head.content_type.as_deref(), Some("text/x"));
+        assert!(read(&new, "k").await.unwrap() == content);
+    }
+    // Written by somebody meanwhile: that stays.
+    let new = client(&store, 2, Storage::Metadata);
+    let writer = Arc::clone(&store);
+    let theirs = store.stored("k");
+    let expected = read(&new, "k").await.unwrap();
+    store.rule(move |call| {
+        if matches!(call, Call::Complete) || matches!(call, Call::Put(key) if key == "k") {
+            let put = writer.place("k", theirs.0.clone(), &theirs.1);
+            futures_util::FutureExt::now_or_never(put).unwrap();
+        }
+        Fault::Nothing
+    });
+    let refused = new.reencrypt("b", "k").send().await;
+    assert!(matches!(refused, Err(Error::Changed)), "{refused:?}");
+    store.rule(|_| Fault::Nothing);
+    assert!(read(&new, "k").await.unwrap() == expected);
+    // What does not verify is not written anew.
+    let (mut content, attributes) = {
+        let s = store.stored("k");
+        (s.0.to_vec(), s.1)
+    };
+    content[3] ^= 1;
+    store.place("k", content.clone(), &attributes).await;
+    let refused = new.reencrypt("b", "k").to_key("b", "out").send().await;
+    assert!(matches!(refused, Err(Error::Content)));
+    assert!(!exists(&store, "out"));
+}
