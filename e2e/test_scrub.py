@@ -75,7 +75,7 @@ def test_dur_d13_scrub_of_a_running_server_finds_every_damaged_file(own):
     files = blob_files(own)
     assert len(files) == 8
     flip(files[0], 200)                                          # a unit
-    files[1].write_bytes(files[1].read_bytes()[:-300])           # cut
+    files[1].write_bytes(files[1].read_bytes()[:-5_000])         # cut, beyond the manifest
     files[2].unlink()                                            # missing
     swapped = files[3].read_bytes()
     files[3].write_bytes(files[4].read_bytes())                  # in each other's place

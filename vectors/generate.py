@@ -709,6 +709,49 @@ def materials():
     return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
 
 
+def manifests():
+    """What stands, sealed, in front of the trailers of shard files."""
+    KEYRING = "many_epochs_and_wraps"
+    keys = r.domain_keys({"keyring": KEYRING})
+
+    def case(name, content, epoch=7, cluster=rnd("cluster", 16), blob=rnd("blob", 16), plain=None):
+        v = {"name": name, "keyring": KEYRING, "cluster_id": cluster.hex(), "blob": blob.hex()}
+        key, aad = r.manifest_key(v, keys, epoch)
+        nonce = rnd(f"manifest nonce {name}", 12)
+        plain = r.manifest_padded(content) if plain is None else plain
+        return {**v, "sealed": (b"\1" + u(32, epoch) + nonce + r.AESGCM(key).encrypt(nonce, plain, aad)).hex()}
+
+    content = rnd("manifest", 32) * 20
+    good = [
+        case("usual", content), case("empty", b""), case("one_byte", b"m"), case("first_epoch", content, epoch=1),
+        case("one_block_to_its_end", content[:252]), case("one_block_and_a_byte", content[:253]), case("longest", content * 25),
+        case("blob_of_zeros", content, blob=bytes(16)),
+    ]
+    base, other = good[0], case("other_blob", content, blob=rnd("other blob", 16))
+    sealed, padded = bytes.fromhex(base["sealed"]), r.manifest_padded(content)
+    bad = {
+        "nothing": {"sealed": ""}, "head_cut": {"sealed": sealed[:4].hex()}, "head_alone": {"sealed": sealed[:5].hex()},
+        "version_0": {"sealed": (b"\0" + sealed[1:]).hex()}, "version_2": {"sealed": (b"\2" + sealed[1:]).hex()},
+        "epoch_unknown": {"sealed": (b"\1" + u(32, 3) + sealed[5:]).hex()}, "epoch_changed": {"sealed": (b"\1" + u(32, 2) + sealed[5:]).hex()},
+        "epoch_0": {"sealed": (b"\1" + u(32, 0) + sealed[5:]).hex()}, "nonce_bit_flipped": {"sealed": flip(sealed, 5 * 8).hex()},
+        "content_first_bit_flipped": {"sealed": flip(sealed, 17 * 8).hex()}, "content_last_bit_flipped": {"sealed": flip(sealed, (len(sealed) - 16) * 8 - 1).hex()},
+        "tag_first_bit_flipped": {"sealed": flip(sealed, (len(sealed) - 16) * 8).hex()}, "tag_last_bit_flipped": {"sealed": flip(sealed, len(sealed) * 8 - 1).hex()},
+        "cut_by_one": {"sealed": sealed[:-1].hex()}, "byte_appended": {"sealed": (sealed + b"\0").hex()}, "cut_behind_the_nonce": {"sealed": sealed[:17].hex()},
+        "nothing_but_nonce_and_tag": {"sealed": (sealed[:17] + sealed[-16:]).hex()}, "cut_by_a_block": {"sealed": (sealed[:17 + 512] + sealed[-16:]).hex()},
+        "of_another_blob": {"sealed": other["sealed"]}, "blob_bit_flipped": {"blob": flip(bytes.fromhex(base["blob"]), 127).hex()},
+        "cluster_bit_flipped": {"cluster_id": flip(bytes.fromhex(base["cluster_id"]), 0).hex()},
+        "blob_and_cluster_exchanged": {"blob": base["cluster_id"], "cluster_id": base["blob"]}, "another_keyring": {"keyring": "root_key"},
+        "of_zeros": {"sealed": bytes(len(sealed)).hex()},
+    }
+    shapes = {
+        "no_length": b"", "length_cut": bytes(3), "not_padded": u(32, len(content)) + content, "padded_by_a_block_too_much": padded + bytes(256),
+        "padding_not_zero": padded[:-1] + b"\1", "first_byte_of_padding_not_zero": padded[:644] + b"\1" + padded[645:],
+        "length_too_small": u(32, len(content) - 1) + padded[4:], "length_beyond_the_end": u(32, len(padded)) + padded[4:],
+        "length_of_all_ones": b"\xff" * 4 + padded[4:], "content_that_would_fit_fewer_blocks": u(32, 100) + content[:100] + bytes(512 - 104),
+    }
+    return good + [{**base, **changes, "name": name} for name, changes in bad.items()] + [case(name, b"", plain=plain) for name, plain in shapes.items()]
+
+
 # Everything of an Ed25519 private key in PKCS#8 that stands before its 32 bytes.
 ED25519_PKCS8 = "302e020100300506032b657004220420"
 
@@ -744,6 +787,7 @@ write("kms-blob.json", "Ciphertexts of the key service; docs/spec/kms-ciphertext
 write("keyring.json", "Keyring files, and shares; docs/spec/keyring.md", {"keyrings": keyrings()})
 write("material.json", "Wrapped key material with its vault file, and ids of imported material; docs/spec/kms-ciphertext.md. `keyring` names an entry of keyring.json.",
       {"materials": materials(), "imported_ids": imported_ids()})
+write("manifest.json", "Sealed manifests of blobs; docs/spec/manifest.md. `keyring` names an entry of keyring.json.", {"manifests": manifests()})
 for file, comment, groups in generate_shard.files(rnd, flip):
     write(file, comment, groups)
 for file, comment, groups in generate_client_side.files(rnd, flip):

@@ -520,6 +520,34 @@ def imported_id(v):
     return {"material_id": made.hex(), "sha384": sha384(made).hex()}
 
 
+# Manifests in shard files (docs/spec/manifest.md).
+
+def manifest_key(v, keys, epoch):
+    """What seals the manifest of a blob, and the AAD."""
+    place, head = bytes.fromhex(v["cluster_id"]) + bytes.fromhex(v["blob"]), b"\1" + u(32, epoch)
+    root = extract(b"strongroom/1/manifests", keys[epoch](b"manifest"))
+    return expand(root, b"strongroom/1/manifest-key\0" + place, 32), b"strongroom/1/manifest\0" + head + place
+
+
+def manifest_padded(content):
+    plain = u(32, len(content)) + content
+    return plain + bytes(-len(plain) % 256)
+
+
+def manifest_open(v):
+    keys, sealed = domain_keys(v), bytes.fromhex(v["sealed"])
+    need(len(sealed) >= 5 and sealed[0] == 1, "parse")
+    epoch = int.from_bytes(sealed[1:5], "big")
+    need(epoch in keys, "wrong_key")
+    need(len(sealed) >= 33, "open")
+    key, aad = manifest_key(v, keys, epoch)
+    plain = gcm_open(key, sealed[5:17], sealed[17:], aad)
+    need(len(plain) >= 4, "parse")
+    content = plain[4:4 + int.from_bytes(plain[:4], "big")]
+    need(plain == manifest_padded(content), "parse")
+    return {"content": content.hex()}
+
+
 def keys_compute(v):
     oek, odi, part_uid = (bytes.fromhex(v[name]) for name in ("oek", "odi", "part_uid"))
     return {"pk": payload_key(oek, odi, v["layer"], v["part_no"], part_uid).hex(), "sk": sums_key(oek, odi).hex()}
@@ -550,6 +578,7 @@ FILES = {
     "sums.json": {"sums": sums_open},
     "kms-blob.json": {"blobs": blob_open},
     "keyring.json": {"keyrings": keyring_open},
+    "manifest.json": {"manifests": manifest_open},
     "material.json": {"materials": material_open, "imported_ids": imported_id},
     **shard.FILES,
     **client_side.FILES,

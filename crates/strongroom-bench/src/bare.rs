@@ -172,12 +172,14 @@ impl Server {
             policy: BlobPolicy::Standard,
         };
         let length = BodyLength::Exactly(plain_len);
-        let written = if self.plain {
-            seal_body(blobs, blob, &PlainSealer, &mut body, length, wanted).await?
+        let (written, digests) = if self.plain {
+            let taken = seal_body(blobs, blob, &PlainSealer, &mut body, length, wanted).await?;
+            (taken.body.store(Vec::new()).await?, taken.digests)
         } else {
-            seal_body(blobs, blob, &sealer, &mut body, length, wanted).await?
+            let taken = seal_body(blobs, blob, &sealer, &mut body, length, wanted).await?;
+            (taken.body.store(Vec::new()).await?, taken.digests)
         };
-        let body = match written.body {
+        let body = match written {
             SealedBody::Inline(bytes) => Kept::Inline(bytes),
             SealedBody::Blob(proof) => {
                 let location = proof.location();
@@ -207,7 +209,7 @@ impl Server {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         objects.insert(name, Arc::new(stored));
         drop(objects);
-        let seen = written.digests.checksum.map_or(0, |(_, value)| value.len());
+        let seen = digests.checksum.map_or(0, |(_, value)| value.len());
         let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
         Ok(Response::builder()
             .header("x-checksum-bytes", seen)

@@ -82,6 +82,7 @@ mod patience;
 mod prefix;
 mod put_key_policy;
 mod re_encrypt;
+mod rebuild;
 mod retire_grant;
 mod revoke_grant;
 mod rewrap;
@@ -161,6 +162,7 @@ pub use model::{
 pub use overview::{Destruction, KeyOverview};
 pub use put_key_policy::PutKeyPolicyInput;
 pub use re_encrypt::{ReEncryptInput, ReEncryptOutput};
+pub use rebuild::{RebuiltKey, RebuiltKeys, TableRow};
 pub use retire_grant::RetireGrantInput;
 pub use revoke_grant::RevokeGrantInput;
 pub use rewrap::{REWRAP_MARKS, RewrapMark, RewrapReport, TellRewrap};

@@ -9,8 +9,9 @@ use crate::encryption::ObjectKeys;
 use crate::error::Error;
 use crate::model::{Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
 use crate::objects::{Objects, random_uid};
-use crate::pipeline::write::{NewBlob, seal_body};
-use crate::rows::StoredPart;
+use crate::pipeline::SegmentSealer;
+use crate::pipeline::write::{NewBlob, Unstored, seal_body};
+use crate::rows::{Place, StoredPart};
 use crate::storage_class::StorageClass;
 use crate::version::store_body;
 
@@ -36,27 +37,37 @@ pub(crate) struct Incoming<'a> {
     pub md5_etag: bool,
 }
 
-/// A body that was written, checked against all that was announced.
-pub(crate) struct Written {
+/// A body that was sealed to its end, checked against all that was announced, and is not durable
+/// yet: dropped, nothing of it stays.
+pub(crate) struct SealedPart {
     /// Row of the part.
     pub part: StoredPart,
-    /// Stores its bytes.
-    pub write: Write,
     /// Without quotes.
     pub etag: String,
     /// The checksum of the bytes.
     pub checksum: Option<Checksum>,
     /// Their CRC-64/NVME, where it was asked for and is not that checksum.
     pub crc64: Option<Checksum>,
+    body: Unstored<SegmentSealer>,
+}
+
+impl SealedPart {
+    /// Makes the bytes durable, with the manifest in every file of a blob; the write that stores
+    /// them.
+    pub(crate) async fn store(self, manifest: Vec<u8>) -> Result<Write, Error> {
+        let stored = self.body.store(manifest).await?;
+        let (write, _) = store_body(self.part.part_uid, stored);
+        Ok(write)
+    }
 }
 
 impl Objects {
-    /// Read, seal and write one body. Nothing stays behind when this fails.
-    pub(crate) async fn write_part(
+    /// Read and seal one body. Nothing stays behind when this fails.
+    pub(crate) async fn seal_part(
         &self,
         incoming: Incoming<'_>,
         mut body: Body,
-    ) -> Result<Written, Error> {
+    ) -> Result<SealedPart, Error> {
         self.blobs().check_room()?;
         let part_uid = random_uid()?;
         let context = BodyContext {
@@ -73,13 +84,15 @@ impl Objects {
             checksum: algorithm,
             crc64: incoming.crc64 && algorithm != Some(ChecksumAlgorithm::Crc64Nvme),
         };
+        let floe_header = *sealer.header().as_bytes();
+        let outer_floe_header = sealer.outer_header().map(|header| *header.as_bytes());
         let stored = seal_body(
             self.blobs(),
             NewBlob {
                 id: BlobId(part_uid),
                 policy: incoming.class.policy(),
             },
-            &sealer,
+            sealer,
             &mut body,
             incoming.length,
             wanted,
@@ -96,24 +109,28 @@ impl Objects {
             Some(md5) if incoming.md5_etag => hex::encode(md5),
             _ => hex::encode(random_uid()?),
         };
-        let floe_header = *sealer.header().as_bytes();
-        let outer_floe_header = sealer.outer_header().map(|header| *header.as_bytes());
-        let (write, place) = store_body(part_uid, stored.body);
         let part = StoredPart {
             part_number: incoming.part_number,
             part_uid,
             plain_len: stored.plain_len,
             floe_header,
-            place,
+            place: place_of(&stored.body),
             outer_floe_header,
         };
-        Ok(Written {
+        Ok(SealedPart {
             part,
-            write,
             etag,
             checksum,
             crc64,
+            body: stored.body,
         })
+    }
+}
+
+fn place_of<S>(body: &Unstored<S>) -> Place {
+    match body {
+        Unstored::Inline(_) => Place::Inline,
+        Unstored::Blob(_, location) => Place::Blob(*location),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::part_store::Incoming;
-use crate::rows::{PropertiesRow, VersionRow};
+use crate::rows::{PropertiesRow, VersionRow, Versioning};
 use crate::storage_class::StorageClass;
 use crate::version::{Found, NewVersion};
 use crate::version_id::VersionId;
@@ -157,36 +157,41 @@ impl Objects {
             crc64: false,
             md5_etag: mode == SseMode::S3,
         };
-        let written = self.write_part(incoming, body).await?;
-        let row = VersionRow {
+        let sealed = self.seal_part(incoming, body).await?;
+        let mut row = VersionRow {
             version_uid: random_uid()?,
             odi: odi.0,
-            size: written.part.plain_len,
+            size: sealed.part.plain_len,
             created_ms: self.now_ms(),
-            etag: written.etag.clone(),
+            etag: sealed.etag.clone(),
             properties: new.properties,
             key: wrap_key.row(),
-            checksum: written
+            checksum: sealed
                 .checksum
                 .as_ref()
                 .map(|sum| encryption::seal_checksum(mode, &oek, &odi, sum))
                 .transpose()?,
             parts: 0,
-            body: Some(written.part.clone()),
-            null_version: false,
+            body: Some(sealed.part.clone()),
+            null_version: new.bucket.row.versioning != Versioning::Enabled,
             null_at: None,
             class: new.class,
             restore: None,
         };
+        let part = sealed.part.clone();
         let seal = |row: &mut VersionRow| {
-            let parts = std::slice::from_ref(&written.part);
+            let parts = std::slice::from_ref(&part);
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, parts)?;
             wrap_key.wrap(&oek, &bind, RecordFlags::default(), &mut row.key)
         };
+        // Before the body is durable: its manifest is to have the record.
+        seal(&mut row)?;
+        let manifest = self.object_manifest(new.bucket, new.object_key, &row)?;
+        let (etag, checksum) = (sealed.etag.clone(), sealed.checksum.clone());
         let (created_ms, size) = (row.created_ms, row.size);
         let batch = Batch {
             preconditions: Vec::new(),
-            writes: vec![written.write],
+            writes: vec![sealed.store(manifest).await?],
         };
         let version = NewVersion {
             row,
@@ -194,6 +199,7 @@ impl Objects {
             part_checksums: None,
             batch,
             seal: &seal,
+            is_sealed: true,
         };
         let changed = self
             .store_version(
@@ -206,11 +212,11 @@ impl Objects {
             .await?;
         Ok(StoredObject {
             version_id: changed.id,
-            etag: written.etag,
+            etag,
             size,
             created_ms,
             encryption: wrap_key.encryption()?,
-            checksum: written.checksum,
+            checksum,
         })
     }
 }

@@ -87,6 +87,7 @@ impl Objects {
             part_checksums: None,
             batch,
             seal: &seal,
+            is_sealed: false,
         };
         let (bucket, name) = (new.bucket, new.object_key);
         match self
@@ -171,8 +172,9 @@ impl Objects {
             crc64: false,
             md5_etag: false,
         };
-        let written = self.write_part(incoming, copy_body(body.await?)).await?;
-        Ok((written.part, written.write))
+        let sealed = self.seal_part(incoming, copy_body(body.await?)).await?;
+        let part = sealed.part.clone();
+        Ok((part, sealed.store(Vec::new()).await?))
     }
 
     /// The ETag and the checksum of the copy: out of what is known of the source, else out of its

@@ -107,6 +107,8 @@ pub(crate) struct NewVersion<'a> {
     pub batch: Batch,
     /// Wraps the object key over everything that the row says.
     pub seal: &'a (dyn Fn(&mut VersionRow) -> Result<(), Error> + Send + Sync),
+    /// Whether it did already, over what the row says now.
+    pub is_sealed: bool,
 }
 
 /// What a write or a delete without a version id did to a name.
@@ -338,6 +340,7 @@ impl Objects {
             part_checksums,
             batch: mut own,
             seal,
+            is_sealed: mut sealed,
         } = new;
         if !part_table.is_empty() {
             let value = rows::encode(&PartTableRow {
@@ -351,7 +354,6 @@ impl Objects {
                 value,
             });
         }
-        let mut sealed = false;
         let mut make = |versioning: Versioning, null_at: Option<u64>| {
             let null_version = versioning != Versioning::Enabled;
             if !sealed || row.null_version != null_version {

@@ -7,6 +7,7 @@
 pub(crate) mod backup;
 pub(crate) mod drive;
 pub(crate) mod kms;
+pub(crate) mod rebuild;
 pub(crate) mod root;
 pub(crate) mod scrub;
 
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use self::backup::{BACKUP_EXAMPLES, BackupCommand, RestoreCommand};
 use self::drive::{DRIVE_EXAMPLES, DriveCommand, STATUS_HELP, StatusArgs};
 use self::kms::{KMS_EXAMPLES, KmsCommand};
+use self::rebuild::{REBUILD_HELP, RebuildArgs};
 use self::root::{REWRAP_HELP, ROOT_EXAMPLES, RewrapArgs, RootArgs, RootCommand};
 use self::scrub::{CareArgs, SCRUB_EXAMPLES, ScrubCommand};
 use crate::root_key::source::Kdf;
@@ -69,6 +71,9 @@ pub(crate) enum Command {
     /// Put the tables of a backup back
     #[command(subcommand, after_help = BACKUP_EXAMPLES)]
     Restore(RestoreCommand),
+    /// The last resort, without a backup: make tables of what the files of the objects say
+    #[command(after_help = REBUILD_HELP)]
+    Rebuild(RebuildArgs),
     /// Show, rotate and change what the keyring is sealed with
     #[command(subcommand, after_help = ROOT_EXAMPLES)]
     Root(RootCommand),

@@ -319,9 +319,20 @@ impl Rooms {
 /// Opens the store on its drives: those that were named, those that it knows, or the one in the
 /// data directory.
 async fn open_store(place: &Place, keyring: &Keyring) -> Result<Store, Error> {
+    let options = StoreOptions {
+        audit: Some(Arc::new(AuditFiles)),
+        ..StoreOptions::default()
+    };
+    Store::open_set(store_drives(place)?, keyring.at_rest(), options)
+        .await
+        .map_err(Error::room("cannot open the store"))
+}
+
+/// Where the drives are looked for.
+pub(crate) fn store_drives(place: &Place) -> Result<StoreDrives, Error> {
     let witness = LocalDrive::open(&place.data.witness())
         .map_err(Error::room("cannot open the data directory"))?;
-    let drives = StoreDrives {
+    Ok(StoreDrives {
         given: place.drives.clone(),
         otherwise: Some(GivenDrive {
             facility: "main".to_owned(),
@@ -330,14 +341,7 @@ async fn open_store(place: &Place, keyring: &Keyring) -> Result<Store, Error> {
         wish: place.wish,
         witness: Some(Arc::new(witness)),
         opener: Arc::new(LocalOpener),
-    };
-    let options = StoreOptions {
-        audit: Some(Arc::new(AuditFiles)),
-        ..StoreOptions::default()
-    };
-    Store::open_set(drives, keyring.at_rest(), options)
-        .await
-        .map_err(Error::room("cannot open the store"))
+    })
 }
 
 /// The facts of an act that came over no connection.

@@ -23,6 +23,7 @@
 //! - [`drive`]: the trait, the local directory, and health.
 //! - [`Vault`]: small secrets in files of their own, so that they can be destroyed.
 //! - [`erasure`]: which unit lies in which shard, and how lost units are computed from others.
+//! - [`rebuild`]: tables made anew from the shard files, when all of them are lost.
 //! - [`layout`]: ids, redundancy and the arithmetic between units and files.
 
 mod at_rest;
@@ -39,6 +40,7 @@ pub mod error;
 pub mod heal;
 pub mod layout;
 pub mod mirror;
+pub mod rebuild;
 pub mod scrub;
 mod store;
 mod superblock;

@@ -18,6 +18,7 @@ use crate::drives;
 use crate::error::Error;
 use crate::layout::{DriveUid, Redundancy};
 use crate::mirror::{DriveIndexes, FileJudge, Mirror, MirrorOptions};
+use crate::rebuild::refuse_lost_tables;
 use crate::superblock::Superblock;
 use crate::table::{TableOptions, Tables};
 use crate::vault::Vault;
@@ -119,12 +120,14 @@ impl Store {
             let (layout, facility) = (options.blobs.layout, options.facility.clone());
             move || {
                 let superblock = Superblock::open_or_create(drive.as_ref(), layout, &facility)?;
+                let set = DriveSet::single(Arc::clone(&drive));
+                refuse_lost_tables(&[&drive], &set)?;
                 let removed = blob::clear_temporary(drive.as_ref())?;
                 if removed > 0 {
                     tracing::info!(removed, "unfinished uploads of the last process removed");
                 }
                 Ok(Ground {
-                    set: DriveSet::single(Arc::clone(&drive)),
+                    set,
                     home: drive,
                     superblock,
                     cluster: None,
@@ -150,6 +153,9 @@ impl Store {
             move || {
                 let layout = options.blobs.layout;
                 let cluster = Cluster::open(drives, &at_rest, layout)?;
+                let copies = cluster.copies();
+                let copies: Vec<_> = copies.iter().filter_map(|of| of.drive.as_ref()).collect();
+                refuse_lost_tables(&copies, cluster.set())?;
                 let mirror = Arc::new(mirror_of(&cluster, at_rest, options)?);
                 let superblock = Superblock::read(mirror.drive().as_ref(), layout)?;
                 Ok(Ground {

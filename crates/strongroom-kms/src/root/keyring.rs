@@ -217,6 +217,13 @@ impl Keyring {
         id
     }
 
+    /// The epoch that new manifests are sealed in, and the root of their keys in an epoch.
+    pub(super) fn manifests(&self, epoch: u32) -> Option<Prk> {
+        let domain = self.domain(epoch)?;
+        let secret = domain.manifests.expose_secret();
+        Some(kdf::extract(b"strongroom/1/manifests", secret))
+    }
+
     fn domain(&self, epoch: u32) -> Option<Arc<Domain>> {
         self.keys.load().domains.get(&epoch).cloned()
     }
@@ -234,8 +241,9 @@ impl fmt::Debug for Keyring {
 ///
 /// INVARIANT: no `Prk` is kept. It holds what it was extracted from, as it was, on the heap; what
 /// lives as long as the process lies in memory that only this process can read.
-struct Domain {
+pub(super) struct Domain {
     rows: Secret32,
+    manifests: Secret32,
     kms_wrap: Secret32,
     kms_shred: Arc<AeadKey>,
     private: AeadKey,
@@ -248,6 +256,7 @@ impl Domain {
             |label: &[u8]| AeadKey::new(&derive(label)).map_err(|_| RootError::System("a cipher"));
         Ok(Domain {
             rows: Secret32::copy_of(&derive(b"strongroom/1/meta")),
+            manifests: Secret32::copy_of(&derive(b"strongroom/1/manifest")),
             kms_wrap: Secret32::copy_of(&derive(b"strongroom/1/kms-wrap")),
             kms_shred: Arc::new(aead(b"strongroom/1/kms-shred")?),
             private: aead(b"strongroom/1/private")?,

@@ -11,6 +11,7 @@
 //!                               |-- domain key epoch 1..n
 //!                               |     |-- rows and log at rest   (AtRest)
 //!                               |     |-- wraps KMS key material
+//!                               |     |-- manifests in shard files
 //!                               |     `-- small secrets of the server
 //!                               `-- SSE-S3 root epoch 1..n -- SSE-S3 keys of buckets
 //! ```
@@ -21,6 +22,7 @@ mod at_rest;
 mod epoch;
 mod file;
 mod keyring;
+mod manifest;
 mod provider;
 mod recovery;
 mod secret;

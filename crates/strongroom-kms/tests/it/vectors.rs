@@ -76,3 +76,49 @@ fn keyrings() {
     }
     assert!(positive >= 8 && negative >= 3 * positive);
 }
+
+/// `vectors/manifest.json`: sealed manifests, and ones that are not what was sealed.
+#[test]
+fn manifests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors");
+    let read = |file: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap()
+    };
+    let (keyrings, document) = (read("keyring.json"), read("manifest.json"));
+    let (mut positive, mut negative) = (0, 0);
+    for vector in document["manifests"].as_array().unwrap() {
+        let name = text(vector, "name");
+        let all = keyrings["keyrings"].as_array().unwrap();
+        let entry = all
+            .iter()
+            .find(|entry| entry["name"] == vector["keyring"])
+            .unwrap();
+        let keyring = open(entry).unwrap().keyring().unwrap();
+        let id = |name| -> [u8; 16] {
+            let bytes = hex::decode(text(vector, name)).unwrap();
+            bytes.try_into().unwrap()
+        };
+        let sealed = hex::decode(text(vector, "sealed")).unwrap();
+        let opened = keyring.open_manifest(&id("cluster_id"), &id("blob"), &sealed);
+        if text(vector, "expect") != "ok" {
+            let refusal = opened.unwrap_err();
+            let is_damage = matches!(refusal, strongroom_kms::Error::Corrupted { .. });
+            assert!(is_damage, "{name}: {refusal}");
+            negative += 1;
+            continue;
+        }
+        let content = hex::decode(text(vector, "content")).unwrap();
+        assert_eq!(*opened.unwrap(), content, "{name}");
+        // What is sealed now opens in its place only, and never looks the same twice.
+        let seal = || keyring.seal_manifest(&id("cluster_id"), &id("blob"), &content);
+        let (one, two) = (seal().unwrap(), seal().unwrap());
+        assert_ne!(one, two);
+        assert_eq!((one.len() - 33) % 256, 0);
+        let again = keyring.open_manifest(&id("cluster_id"), &id("blob"), &one);
+        assert_eq!(*again.unwrap(), content);
+        let elsewhere = keyring.open_manifest(&id("blob"), &id("cluster_id"), &one);
+        assert!(elsewhere.is_err(), "{name}");
+        positive += 1;
+    }
+    assert!(positive >= 8 && negative >= 3 * positive);
+}

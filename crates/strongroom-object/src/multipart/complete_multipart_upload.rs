@@ -179,6 +179,7 @@ impl Objects {
             part_checksums,
             batch,
             seal: &seal,
+            is_sealed: false,
         };
         let changed = self
             .store_version(permit, bucket, name, version, &input.conditions)

@@ -12,7 +12,7 @@ use crate::model::{
     ObjectName, PUT_BYTES_MAX, Scope,
 };
 use crate::objects::{Bucket, Objects};
-use crate::part_store::{Incoming, Written};
+use crate::part_store::Incoming;
 use crate::rows::{self, ChecksumRow, PartRowStored};
 use crate::table_key::{self, PARTS};
 use crate::version::remove_body;
@@ -143,25 +143,23 @@ impl Objects {
             crc64: fixed.is_none() && mode != SseMode::C,
             md5_etag: mode == SseMode::S3,
         };
-        let Written {
-            part,
-            write,
-            etag,
-            checksum,
-            crc64,
-        } = self.write_part(incoming, body).await?;
+        let sealed = self.seal_part(incoming, body).await?;
+        let (checksum, crc64) = (&sealed.checksum, &sealed.crc64);
         // An upload without a checksum algorithm gets CRC64NVME over the whole object, whatever
         // its parts announced; under a customer key it gets none, since Complete has no key.
         let without = fixed.is_none() && mode == SseMode::C;
         let kept = |sum: Option<&Checksum>| sum.filter(|_| !without).map(ChecksumRow::clear);
         let row = PartRowStored {
-            part,
-            etag: etag.clone(),
+            part: sealed.part.clone(),
+            etag: sealed.etag.clone(),
             modified_ms: self.now_ms(),
             checksum: kept(crc64.as_ref().or(checksum.as_ref())),
             announced: kept(crc64.as_ref().and(checksum.as_ref())),
         };
         let modified_ms = row.modified_ms;
+        let (etag, checksum) = (row.etag.clone(), checksum.clone());
+        let manifest = self.part_manifest(new.bucket, new.object_key, &upload.row, &row)?;
+        let write = sealed.store(manifest).await?;
         self.commit_part(upload, new.upload_id, new.part_number, &row, write)
             .await?;
         Ok((StoredPartFacts { etag, checksum }, modified_ms))

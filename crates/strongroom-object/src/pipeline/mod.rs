@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use strongroom_format::{
     DUAL_SEGMENT_PREFIX_BYTES, DualOpener, DualSealer, FloeHeader, OpenError, Opener,
-    SEGMENT_PREFIX_BYTES, Sealer,
+    SEGMENT_PLAIN_BYTES, SEGMENT_PREFIX_BYTES, Sealer,
 };
 use strongroom_store::layout::UnitLayout;
 use strongroom_store::{Blobs, UnitNotSealed, UnitSealer};
@@ -44,6 +44,13 @@ impl Layers {
     /// What a segment has besides its plaintext.
     pub fn overhead_bytes(self) -> usize {
         2 * self.prefix_bytes()
+    }
+
+    /// All bytes of a sealed body of so much plaintext: at least one segment.
+    pub fn sealed_bytes(self, plain_len: u64) -> Option<u64> {
+        let segments = plain_len.div_ceil(u64::from(SEGMENT_PLAIN_BYTES)).max(1);
+        let overhead = u64::try_from(self.overhead_bytes()).ok()?;
+        segments.checked_mul(overhead)?.checked_add(plain_len)
     }
 
     /// The units of a blob of such segments.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A body into sealed bytes: a few in memory, or a blob on the drives.
 
+use std::fmt;
 use std::future::poll_fn;
 
 use bytes::Bytes;
 use strongroom_format::SEGMENT_PLAIN_BYTES;
 use strongroom_store::layout::{BlobPolicy, UnitLayout};
-use strongroom_store::{BlobId, BlobProof, BlobWriter, Blobs, UnitBuffer};
+use strongroom_store::{BlobId, BlobLocation, BlobProof, BlobWriter, Blobs, UnitBuffer};
 
 use super::{BodySealer, Layers};
 use crate::digest::{Digester, Digests, WantedDigests};
@@ -28,6 +29,41 @@ const _: () = {
     );
 };
 
+/// A sealed body that is not durable yet.
+pub enum Unstored<S> {
+    /// For the table of small bodies.
+    Inline(Vec<u8>),
+    /// On its way to the drives, to the last unit; and where it will be.
+    Blob(Box<BlobWriter<S>>, BlobLocation),
+}
+
+impl<S: BodySealer> Unstored<S> {
+    /// Makes what goes to the drives durable there. A blob gets the manifest, which says what the
+    /// tables would have to say about it.
+    pub async fn store(self, manifest: Vec<u8>) -> Result<SealedBody, Error> {
+        match self {
+            Self::Inline(sealed) => Ok(SealedBody::Inline(sealed)),
+            Self::Blob(writer, location) => {
+                let proof = writer.finish_with(manifest).await?;
+                if proof.location() == location {
+                    Ok(SealedBody::Blob(proof))
+                } else {
+                    Err(Error::Internal("a blob is not where it was to be"))
+                }
+            }
+        }
+    }
+}
+
+impl<S> fmt::Debug for Unstored<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inline(_) => "Unstored::Inline",
+            Self::Blob(..) => "Unstored::Blob",
+        })
+    }
+}
+
 /// A sealed body, durable or about to become so with its row.
 #[derive(Debug)]
 pub enum SealedBody {
@@ -39,9 +75,9 @@ pub enum SealedBody {
 
 /// A body that was read to its end.
 #[derive(Debug)]
-pub struct SealedBytes {
-    /// What is stored.
-    pub body: SealedBody,
+pub struct SealedBytes<S> {
+    /// What is to be stored.
+    pub body: Unstored<S>,
     /// How many bytes of plaintext it holds.
     pub plain_len: u64,
     /// Digests of the plaintext.
@@ -63,20 +99,20 @@ pub struct NewBlob {
 pub async fn seal_body<S: BodySealer>(
     blobs: &Blobs,
     blob: NewBlob,
-    sealer: &S,
+    sealer: S,
     body: &mut Body,
     length: BodyLength,
     wanted: WantedDigests,
-) -> Result<SealedBytes, Error> {
+) -> Result<SealedBytes<S>, Error> {
     let mut incoming = Incoming {
         body,
         length,
         plain_len: 0,
         digester: Digester::new(wanted),
     };
-    let stored = write(blobs, blob, sealer, &mut incoming).await?;
+    let body = write(blobs, blob, sealer, &mut incoming).await?;
     Ok(SealedBytes {
-        body: stored,
+        body,
         plain_len: incoming.plain_len,
         digests: incoming.digester.finish().await?,
     })
@@ -85,9 +121,9 @@ pub async fn seal_body<S: BodySealer>(
 async fn write<S: BodySealer>(
     blobs: &Blobs,
     blob: NewBlob,
-    sealer: &S,
+    sealer: S,
     incoming: &mut Incoming<'_>,
-) -> Result<SealedBody, Error> {
+) -> Result<Unstored<S>, Error> {
     let (BodyLength::Exactly(bytes) | BodyLength::AtMost(bytes)) = incoming.length;
     strongroom_format::sealed_bytes(bytes).ok_or(Error::Internal("impossible length"))?;
     let layers = sealer.layers();
@@ -105,9 +141,7 @@ async fn write<S: BodySealer>(
                 let plain = prefix..start;
                 let before = Bytes::copy_from_slice(slot.get(plain).unwrap_or_default());
                 drop(slot);
-                return write_blob(blobs, blob, sealer, incoming, [before, piece])
-                    .await
-                    .map(SealedBody::Blob);
+                return write_blob(blobs, blob, sealer, incoming, [before, piece]).await;
             }
         }
     }
@@ -115,7 +149,7 @@ async fn write<S: BodySealer>(
     sealer
         .seal_unit(0, true, &mut slot)
         .map_err(|_| Error::Internal("sealing failed"))?;
-    Ok(SealedBody::Inline(slot))
+    Ok(Unstored::Inline(slot))
 }
 
 /// Room for a body that stays in memory; none for one that is known not to.
@@ -131,10 +165,10 @@ fn slot_bytes(length: BodyLength, layers: Layers) -> usize {
 async fn write_blob<S: BodySealer>(
     blobs: &Blobs,
     blob: NewBlob,
-    sealer: &S,
+    sealer: S,
     incoming: &mut Incoming<'_>,
     first: [Bytes; 2],
-) -> Result<BlobProof, Error> {
+) -> Result<Unstored<S>, Error> {
     let layers = sealer.layers();
     let layout = layers
         .layout(blobs)
@@ -155,7 +189,14 @@ async fn write_blob<S: BodySealer>(
     while let Some(piece) = incoming.next().await? {
         segments.take(piece).await?;
     }
-    segments.finish().await
+    let writer = segments.finish().await?;
+    let sealed_bytes = layers.sealed_bytes(incoming.plain_len);
+    let location = BlobLocation {
+        blob: blob.id,
+        sealed_bytes: sealed_bytes.ok_or(Error::Internal("impossible length"))?,
+        layout,
+    };
+    Ok(Unstored::Blob(Box::new(writer), location))
 }
 
 /// A body on its way in: counted, digested, and not longer or shorter than it may be.
@@ -263,12 +304,12 @@ impl<S: BodySealer> Segments<'_, S> {
         })
     }
 
-    async fn finish(mut self) -> Result<BlobProof, Error> {
+    async fn finish(mut self) -> Result<BlobWriter<S>, Error> {
         let mut last = self.buffer.ok_or(Error::Internal("a blob without bytes"))?;
         let sealed_len = u32::try_from(last.filled + self.layers.overhead_bytes())
             .map_err(|_| Error::Internal("a slot is too long"))?;
         last.buffer.set_last_len(sealed_len);
         self.writer.write_end(last.buffer, last.slot + 1).await?;
-        Ok(self.writer.finish().await?)
+        Ok(self.writer)
     }
 }

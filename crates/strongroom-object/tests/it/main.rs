@@ -23,6 +23,7 @@ mod listing;
 mod model;
 mod multipart;
 mod races;
+mod rebuild;
 mod rewrap;
 mod rewrap_bucket;
 mod several_drives;

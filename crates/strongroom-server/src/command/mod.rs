@@ -6,6 +6,7 @@ mod drive;
 mod env;
 mod inspect;
 mod kms;
+mod rebuild;
 mod rewrap;
 mod root;
 mod scrub;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Scrub(command) => scrub::run(command).await,
         Command::Backup(command) => backup::backup(command).await,
         Command::Restore(command) => backup::put_back(command).await,
+        Command::Rebuild(args) => rebuild::run(args).await,
         Command::Root(command) => root::run(command).await,
     }
 }

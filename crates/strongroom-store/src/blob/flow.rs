@@ -49,11 +49,11 @@ impl Flow {
         Ok(())
     }
 
-    /// Makes the blob durable under its final name.
-    pub(super) async fn finish(mut self) -> Result<BlobProof, Error> {
+    /// Makes the blob durable under its final name, with this manifest.
+    pub(super) async fn finish(mut self, manifest: Vec<u8>) -> Result<BlobProof, Error> {
         self.settle().await?;
         let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        let proof = writing.finish(&self.blobs).await?;
+        let proof = writing.finish(&self.blobs, manifest).await?;
         self.ticket = None;
         Ok(proof)
     }

@@ -56,7 +56,9 @@ pub use reclaim::{BlobPin, BlobReclaimer, Departure, Release};
 pub(crate) use reclaim::{ShardTicket, Stage as Landing};
 pub use shard::{ShardHeader, ShardTrailer, UnitSums};
 pub use shard_writer::ShardWriter;
-pub use survey::{SurveyDamage, SurveyReport, SurveyedBlob, survey};
+pub use survey::{
+    SURVEY_FOLDERS, SurveyDamage, SurveyOptions, SurveyReport, SurveyedBlob, survey, survey_with,
+};
 pub use verify::VerifyReport;
 pub use write::{BlobProof, BlobWriter, UnitNotSealed, UnitSealer};
 

@@ -11,7 +11,7 @@ use super::shard::{HEADER_LEN, ShardHeader, ShardTrailer, TRAILER_LEN, UnitSums,
 use crate::drive::{Access, Drive, DriveFile, DrivePath};
 use crate::erasure::StripeLayout;
 use crate::error::Error;
-use crate::layout::{BlobLocation, ShardIndex, TRAILER_BYTES};
+use crate::layout::{BlobLocation, MANIFEST_BYTES_MAX, ShardIndex, TRAILER_BYTES};
 
 /// A shard file whose header and length are those of its blob. Clones share the file.
 #[derive(Clone)]
@@ -20,6 +20,7 @@ pub struct OpenShard {
     stripes: StripeLayout,
     shard: ShardIndex,
     sums: UnitSums,
+    manifest_bytes: u32,
     file: Arc<dyn DriveFile>,
 }
 
@@ -38,9 +39,14 @@ impl OpenShard {
             .open(&DrivePath::blob(blob), Access::Read)?
             .ok_or(Error::BlobNotFound { blob })?;
         let damaged = |reason| Error::CorruptedShard { blob, reason };
-        if Some(file.len()?) != stripes.shard_file_bytes(sealed_bytes, shard, 0) {
-            return Err(damaged("the file does not have the length of the blob"));
-        }
+        let file_bytes = file.len()?;
+        // How long the manifest is, only the trailer says: `check_trailer` compares.
+        let manifest_bytes = stripes
+            .shard_file_bytes(sealed_bytes, shard, 0)
+            .and_then(|least| file_bytes.checked_sub(least))
+            .and_then(|more| u32::try_from(more).ok())
+            .filter(|more| *more <= MANIFEST_BYTES_MAX)
+            .ok_or_else(|| damaged("the file does not have the length of the blob"))?;
         let mut bytes = [0; HEADER_LEN];
         if file.read_at(0, &mut bytes)? != HEADER_LEN {
             return Err(damaged("the header is cut"));
@@ -59,6 +65,7 @@ impl OpenShard {
             stripes,
             shard,
             sums: UnitSums::new(blob, shard),
+            manifest_bytes,
             file,
         })
     }
@@ -166,8 +173,8 @@ impl OpenShard {
         }
     }
 
-    /// Compares the trailer with what was written. Blocks.
-    pub fn check_trailer(&self) -> Result<(), Error> {
+    /// Compares manifest and trailer with what was written; the manifest. Blocks.
+    pub fn check_trailer(&self) -> Result<Vec<u8>, Error> {
         let BlobLocation {
             blob,
             sealed_bytes,
@@ -179,13 +186,19 @@ impl OpenShard {
             .shard_file_bytes(sealed_bytes, self.shard, 0)
             .and_then(|bytes| bytes.checked_sub(u64::from(TRAILER_BYTES)))
             .ok_or_else(|| damaged("the length is impossible"))?;
-        let mut bytes = [0; TRAILER_LEN];
-        let read = self.file.read_at(offset, &mut bytes)?;
-        let expected = ShardTrailer::new(blob, layout, sealed_bytes, &[]);
-        if read != TRAILER_LEN || Some(bytes) != expected.map(|trailer| trailer.to_bytes()) {
-            return Err(damaged("the trailer does not hold"));
+        let manifest_len = usize::try_from(self.manifest_bytes).unwrap_or(usize::MAX);
+        let mut end = vec![0; manifest_len.saturating_add(TRAILER_LEN)];
+        let read = self.file.read_at(offset, &mut end)?;
+        let does_not_hold = || damaged("the trailer does not hold");
+        let (manifest, trailer) = end
+            .split_last_chunk::<TRAILER_LEN>()
+            .filter(|_| read == end.len())
+            .ok_or_else(does_not_hold)?;
+        let expected = ShardTrailer::new(blob, layout, sealed_bytes, manifest);
+        if Some(*trailer) != expected.map(|trailer| trailer.to_bytes()) {
+            return Err(does_not_hold());
         }
-        Ok(())
+        Ok(manifest.to_vec())
     }
 }
 

@@ -248,7 +248,8 @@ pub(crate) const TRAILER_LEN: usize = 64;
 pub(crate) const SUM_LEN: usize = 8;
 
 const MAGIC: [u8; 8] = *b"SR-SHARD";
-const TRAILER_MAGIC: [u8; 8] = *b"SR-TRAIL";
+/// What a trailer begins with.
+pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"SR-TRAIL";
 const VERSION: u8 = 2;
 const HEADER_SEED: u64 = 0x5352_4844_5200_0002;
 const TRAILER_SEED: u64 = 0x5352_5452_4C00_0002;

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   tmp/BLOB      header, units ..          write_units
-//!   blobs/xx/BLOB header, units .., trailer finish: trailer, rename, flush of file and folder
+//!   blobs/xx/BLOB header, units ..,         finish: manifest and trailer, rename, flush of file
+//!                 manifest, trailer         and folder
 //! ```
 //!
 //! Blocks; to be used on a thread that may. Dropped before the commit that counts the shard, the
@@ -13,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reclaim::{ShardTicket, Stage};
-use super::shard::{ShardHeader, ShardTrailer};
+use super::shard::{ShardHeader, ShardTrailer, TRAILER_LEN};
 use crate::drive::{Drive, DriveFile, DriveNo, DrivePath};
 use crate::error::Error;
 
@@ -69,21 +70,26 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Ends the file of a blob of `sealed_bytes`: trailer, final name, flush of file and folder.
-    pub fn finish(&mut self, sealed_bytes: u64) -> Result<(), Error> {
+    /// Ends the file of a blob of `sealed_bytes`: manifest and trailer, final name, flush of file
+    /// and folder. The manifest is the same for every shard of the blob.
+    pub fn finish(&mut self, sealed_bytes: u64, manifest: &[u8]) -> Result<(), Error> {
         let ShardHeader {
             blob,
             shard,
             layout,
             ..
         } = self.header;
-        let trailer = ShardTrailer::new(blob, layout.unit(), sealed_bytes, &[]).ok_or(TOO_LONG)?;
-        let end = layout
+        let trailer = ShardTrailer::new(blob, layout.unit(), sealed_bytes, manifest);
+        let trailer = trailer.ok_or(TOO_LONG)?;
+        let units_end = layout
             .shard_file_bytes(sealed_bytes, shard, 0)
             .and_then(|bytes| bytes.checked_sub(u64::from(crate::layout::TRAILER_BYTES)))
             .ok_or(TOO_LONG)?;
+        let mut end = Vec::with_capacity(manifest.len().saturating_add(TRAILER_LEN));
+        end.extend_from_slice(manifest);
+        end.extend_from_slice(&trailer.to_bytes());
         let file = self.file()?;
-        file.write_at(end, &trailer.to_bytes())?;
+        file.write_at(units_end, &end)?;
         let published = DrivePath::blob(blob);
         if self.replaces {
             self.drive.remove(&published)?;

@@ -72,6 +72,13 @@ struct Piece {
     first_row: u64,
 }
 
+/// What the files of a blob end with.
+#[derive(Clone)]
+struct End {
+    sealed_bytes: u64,
+    manifest: Arc<[u8]>,
+}
+
 /// A stripe in a buffer.
 struct Cut {
     slots: Range<usize>,
@@ -152,17 +159,18 @@ impl StripeWriter {
         Ok(Running::task(round, blobs.options.inline).await)
     }
 
-    /// Ends the blob.
+    /// Ends the blob, with the same `manifest` in every shard.
     pub(super) async fn finish(
         mut self: Box<Self>,
         blobs: &Arc<Inner>,
+        manifest: Vec<u8>,
     ) -> Result<BlobProof, Error> {
         if let Some(drive) = self.only_drive() {
             let of_job = Arc::clone(blobs);
             let job = move || {
                 let sealed_bytes = self.sealed_bytes;
                 for shard in self.shards.iter_mut().flatten() {
-                    shard.finish(sealed_bytes)?;
+                    shard.finish(sealed_bytes, &manifest)?;
                 }
                 (*self).into_proof(&of_job)
             };
@@ -185,7 +193,11 @@ impl StripeWriter {
             Ok((self, pieces))
         };
         let (mut this, pieces) = blobs.coders.run(rest).await?;
-        this.carry_out(blobs, pieces, Some(sealed_bytes)).await?;
+        let end = End {
+            sealed_bytes,
+            manifest: manifest.into(),
+        };
+        this.carry_out(blobs, pieces, Some(end)).await?;
         (*this).into_proof(blobs)
     }
 
@@ -434,7 +446,7 @@ impl StripeWriter {
         &mut self,
         blobs: &Arc<Inner>,
         pieces: Pieces,
-        end: Option<u64>,
+        end: Option<End>,
     ) -> Result<(), Error> {
         let (answer, mut answers) = unbounded_channel();
         let mut waiters: Vec<AbortHandle> = Vec::new();
@@ -450,7 +462,7 @@ impl StripeWriter {
             };
             let index = ShardIndex(index);
             out = out.with(index);
-            let answer = answer.clone();
+            let (answer, end) = (answer.clone(), end.clone());
             let workers = blobs.writers.on(shard.drive());
             let job = move || {
                 let outcome = carry_out(&mut shard, pieces, end);
@@ -598,14 +610,14 @@ fn push(pieces: &mut Pieces, shard: ShardIndex, piece: Piece) {
     }
 }
 
-fn carry_out(shard: &mut ShardWriter, pieces: Vec<Piece>, end: Option<u64>) -> Result<(), Error> {
+fn carry_out(shard: &mut ShardWriter, pieces: Vec<Piece>, end: Option<End>) -> Result<(), Error> {
     for piece in pieces {
         let bytes = piece.memory.as_ref().as_ref();
         let bytes = bytes.get(piece.bytes).unwrap_or_default();
         shard.write_units(piece.first_row, bytes)?;
     }
     match end {
-        Some(sealed_bytes) => shard.finish(sealed_bytes),
+        Some(end) => shard.finish(end.sealed_bytes, &end.manifest),
         None => Ok(()),
     }
 }

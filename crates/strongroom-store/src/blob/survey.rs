@@ -3,11 +3,13 @@
 //!
 //! Every shard file names its blob, its place in it, and the blob's shape and length, and carries
 //! the manifest that the blob's writer left. A survey walks all drives, folder by folder, and
-//! puts together what belongs together. It reads the ends of files only, and changes nothing.
+//! puts together what belongs together. It reads the ends of files, or every byte of them, and
+//! changes nothing.
 //!
 //! A blob is written once under a random id, so its shards agree in everything; nothing is decided
 //! by counting. Shards that disagree are told, and a blob is handed out only when one account of
-//! it, and no other, has shards enough to be read.
+//! it, and no other, has shards enough to be read. One thing may differ: a shard that was healed
+//! when no manifest could be read any more has none, and belongs to the others all the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ pub struct SurveyedBlob {
     pub layout: StripeLayout,
     /// What decided where they went.
     pub policy: BlobPolicy,
-    /// What its writer left for this day; the same in every shard.
+    /// What its writer left for this day; the same in every shard that has one.
     pub manifest: Vec<u8>,
     /// By shard, the drives that have it. More than one when a shard was moved and its old drive
     /// came back.
@@ -56,6 +58,8 @@ pub struct SurveyDamage {
     pub drive: DriveNo,
     /// Where on it.
     pub place: String,
+    /// The blob that should be there, by the name.
+    pub blob: Option<BlobId>,
     /// What was found.
     pub reason: String,
 }
@@ -92,22 +96,47 @@ impl SurveyedBlob {
             && self.sealed_bytes == ends.trailer.sealed_bytes
             && self.layout == ends.header.layout
             && self.policy == ends.header.policy
-            && self.manifest == ends.manifest
+            && (self.manifest == ends.manifest
+                || self.manifest.is_empty()
+                || ends.manifest.is_empty())
     }
 }
+
+/// How a survey is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SurveyOptions {
+    /// Whether every unit is read and compared with its checksum. A shard with damage does not
+    /// count then.
+    pub check_units: bool,
+}
+
+/// Folders that a survey goes through: for whoever shows how far it is.
+pub const SURVEY_FOLDERS: u64 = 256;
 
 /// Walks the blobs of all `drives` and hands out each that can be read, in the order of their ids.
 /// An error of `each` ends the survey; errors of drives are told in the report.
 pub fn survey<E>(
     drives: &[(DriveNo, Arc<dyn Drive>)],
+    each: impl FnMut(SurveyedBlob) -> Result<(), E>,
+) -> Result<SurveyReport, E> {
+    survey_with(drives, SurveyOptions::default(), |_| (), each)
+}
+
+/// The same in one of two ways, telling which folder of [`SURVEY_FOLDERS`] it begins with.
+pub fn survey_with<E>(
+    drives: &[(DriveNo, Arc<dyn Drive>)],
+    options: SurveyOptions,
+    tell: impl Fn(u64),
     mut each: impl FnMut(SurveyedBlob) -> Result<(), E>,
 ) -> Result<SurveyReport, E> {
     let mut report = SurveyReport::default();
     for first in 0..=u8::MAX {
+        tell(u64::from(first));
         // One folder of all drives at a time bounds what is kept in memory.
         let mut accounts: BTreeMap<BlobId, Vec<SurveyedBlob>> = BTreeMap::new();
         for (number, drive) in drives {
-            walk(*number, drive.as_ref(), first, &mut accounts, &mut report);
+            let drive = (*number, drive.as_ref());
+            walk(drive, options, first, &mut accounts, &mut report);
         }
         for (blob, accounts) in accounts {
             let (readable, others): (Vec<_>, Vec<_>) =
@@ -128,33 +157,34 @@ pub fn survey<E>(
 }
 
 fn walk(
-    number: DriveNo,
-    drive: &dyn Drive,
+    (number, drive): (DriveNo, &dyn Drive),
+    options: SurveyOptions,
     first: u8,
     accounts: &mut BTreeMap<BlobId, Vec<SurveyedBlob>>,
     report: &mut SurveyReport,
 ) {
     let folder = Folder::Blobs(first);
-    let mut damaged = |place: String, reason: String| {
+    let mut damaged = |place: String, blob: Option<BlobId>, reason: String| {
         report.damaged.push(SurveyDamage {
             drive: number,
             place,
+            blob,
             reason,
         });
     };
     let files = match drive.list(folder) {
         Ok(files) => files,
-        Err(error) => return damaged(folder.as_text(), error.to_string()),
+        Err(error) => return damaged(folder.as_text(), None, error.to_string()),
     };
     for path in files {
         let Some(blob) = path.blob_id() else {
-            damaged(path.to_string(), "no name of a shard file".to_owned());
+            damaged(path.to_string(), None, "no name of a shard file".to_owned());
             continue;
         };
-        let ends = match ends(drive, &path, blob) {
+        let ends = match ends(drive, options, &path, blob) {
             Ok(ends) => ends,
             Err(error) => {
-                damaged(path.to_string(), error.to_string());
+                damaged(path.to_string(), Some(blob), error.to_string());
                 continue;
             }
         };
@@ -164,6 +194,10 @@ fn walk(
         let account = known.unwrap_or(of_blob.len());
         if known.is_none() {
             of_blob.push(SurveyedBlob::new(ends));
+        } else if let Some(account) = of_blob.get_mut(account)
+            && account.manifest.is_empty()
+        {
+            account.manifest = ends.manifest;
         }
         let drives = of_blob
             .get_mut(account)
@@ -174,9 +208,18 @@ fn walk(
     }
 }
 
-fn ends(drive: &dyn Drive, path: &DrivePath, blob: BlobId) -> Result<ShardEnds, Error> {
+fn ends(
+    drive: &dyn Drive,
+    options: SurveyOptions,
+    path: &DrivePath,
+    blob: BlobId,
+) -> Result<ShardEnds, Error> {
     let file = drive
         .open(path, Access::Read)?
         .ok_or(Error::BlobNotFound { blob })?;
-    ShardEnds::read(file.as_ref(), blob)
+    if options.check_units {
+        ShardEnds::read_and_check_units(file.as_ref(), blob)
+    } else {
+        ShardEnds::read(file.as_ref(), blob)
+    }
 }

@@ -228,9 +228,17 @@ fn compare_parity(
 }
 
 fn compare_trailers(blobs: &Inner, blob: &OpenBlob, shards: &[OpenShard]) -> Result<(), Error> {
+    let mut first: Option<Vec<u8>> = None;
     for open in shards {
-        open.check_trailer()
+        let manifest = open
+            .check_trailer()
             .inspect_err(|error| blob.report(blobs, open.shard(), error))?;
+        if first.get_or_insert_with(|| manifest.clone()) != &manifest {
+            return Err(Error::CorruptedShard {
+                blob: blob.location.blob,
+                reason: "its shards have different manifests",
+            });
+        }
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use super::reclaim::Ticket;
 use super::shard_writer::ShardWriter;
 use super::stripe_writer::StripeWriter;
 use crate::error::Error;
-use crate::layout::{BlobId, BlobLocation, UnitLayout};
+use crate::layout::{BlobId, BlobLocation, MANIFEST_BYTES_MAX, UnitLayout};
 
 /// Seals the units of one blob in place, before they go to a drive.
 ///
@@ -135,10 +135,25 @@ impl<S: UnitSealer> BlobWriter<S> {
         self.flow.append(buffer).await
     }
 
-    /// Makes the blob durable under its final name: trailer, rename, flush of the file, flush of
-    /// the folder, on every drive that has a shard of it.
+    /// The same as [`Self::finish_with`] nothing.
     pub async fn finish(self) -> Result<BlobProof, Error> {
-        self.flow.finish().await
+        self.finish_with(Vec::new()).await
+    }
+
+    /// Makes the blob durable under its final name: manifest and trailer, rename, flush of the
+    /// file, flush of the folder, on every drive that has a shard of it. The manifest is what the
+    /// writer leaves for the day when there are no tables: sealed, by whoever knows how. One that is
+    /// longer than [`MANIFEST_BYTES_MAX`] is left out.
+    pub async fn finish_with(self, mut manifest: Vec<u8>) -> Result<BlobProof, Error> {
+        if !u32::try_from(manifest.len()).is_ok_and(|bytes| bytes <= MANIFEST_BYTES_MAX) {
+            metrics::counter!("strongroom_manifests_left_out_total").increment(1);
+            tracing::debug!(
+                bytes = manifest.len(),
+                "a manifest is too long and left out"
+            );
+            manifest.clear();
+        }
+        self.flow.finish(manifest).await
     }
 }
 

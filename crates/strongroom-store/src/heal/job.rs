@@ -158,7 +158,7 @@ impl HealJob {
             damage: found,
             targets: Vec::new(),
             sources,
-            manifest: manifest.unwrap_or_default(),
+            manifest,
             code: RowCode::new(shards.stripes()),
             stage: Stage::Writing,
             row: 0,
@@ -537,14 +537,10 @@ fn places(
 }
 
 /// Every shard of which something can be read, the ones without known damage first, and the
-/// manifest that one of them has.
-fn open_sources(
-    store: &Store,
-    shards: &BlobShards,
-    damaged: ShardSet,
-) -> (Vec<Source>, Option<Vec<u8>>) {
+/// manifest that they have.
+fn open_sources(store: &Store, shards: &BlobShards, damaged: ShardSet) -> (Vec<Source>, Vec<u8>) {
     let mut sources: Vec<Source> = Vec::new();
-    let mut manifest = None;
+    let (mut manifests, mut unproven) = (Vec::new(), Vec::new());
     let mut add = |shard: ShardIndex, drive: DriveNo, sources: &mut Vec<Source>| {
         let drive = store.drives().get(drive)?;
         let opened = shards.open(drive.as_ref(), shard).ok()?;
@@ -558,7 +554,8 @@ fn open_sources(
                 rows: Rows::default(),
             });
         }
-        manifest = manifest.take().or(opened.manifest);
+        manifests.extend(opened.manifest);
+        unproven.extend(opened.unproven);
         other.map(|other| (other, drive))
     };
     let mut misplaced = Vec::new();
@@ -572,7 +569,26 @@ fn open_sources(
         add(shard, drive, &mut sources);
     }
     sources.sort_by_key(|source| (damaged.has(source.shard), source.shard));
+    let mut manifest = most_agreed(&manifests);
+    if manifests.is_empty() {
+        manifest = most_agreed(&unproven);
+    }
     (sources, manifest)
+}
+
+/// The manifest that most shards have. None counts only where there is no other: it stands on a
+/// shard that was healed when none could be read.
+fn most_agreed(manifests: &[Vec<u8>]) -> Vec<u8> {
+    let votes = |wanted: &Vec<u8>| {
+        manifests
+            .iter()
+            .filter(|manifest| *manifest == wanted)
+            .count()
+    };
+    let some = manifests.iter().filter(|manifest| !manifest.is_empty());
+    some.max_by_key(|manifest| votes(manifest))
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Data shards that have no unit at all: they count as zeros and need no file.

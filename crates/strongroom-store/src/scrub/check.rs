@@ -55,10 +55,13 @@ enum State {
     /// Owed, or its drive is not there.
     Absent { is_owed: bool },
     /// Being read.
-    Open(ShardFile, BadUnits),
+    Open(ShardFile, Manifest, BadUnits),
     /// Not worth reading on.
     Faulty(ShardFault),
 }
+
+/// What stands in front of a shard's trailer.
+type Manifest = Vec<u8>;
 
 #[derive(Default)]
 struct BadUnits {
@@ -82,8 +85,10 @@ impl BlobCheck {
                 rows: Rows::default(),
             }
         });
+        let mut shards: Vec<Shard> = shards.collect();
+        compare_manifests(&blob, &mut shards);
         Self {
-            shards: shards.collect(),
+            shards,
             code: RowCode::new(blob.stripes()),
             next_row: 0,
             rows_in_all: blob.rows(),
@@ -108,7 +113,7 @@ impl BlobCheck {
         let count = WINDOW_ROWS.min(self.rows_in_all.saturating_sub(first));
         let mut bytes = 0_u64;
         for shard in &mut self.shards {
-            if let State::Open(file, bad) = &mut shard.state {
+            if let State::Open(file, _, bad) = &mut shard.state {
                 file.read(first, count, &mut shard.rows);
                 bytes = bytes.saturating_add(shard.rows.len());
                 bad.add(first, shard.rows.good());
@@ -135,7 +140,7 @@ impl BlobCheck {
                     continue;
                 }
                 State::Faulty(fault) => Some(fault),
-                State::Open(_, bad) => bad.fault(),
+                State::Open(_, _, bad) => bad.fault(),
             };
             checked.files = checked.files.saturating_add(1);
             checked.damaged.extend(fault.map(|fault| DamagedShard {
@@ -180,6 +185,34 @@ impl BadUnits {
     }
 }
 
+/// A shard without the manifest that others have was healed when it could not be read: it gets
+/// it now. Two that differ are told; which one is right only the keys can say.
+fn compare_manifests(blob: &BlobShards, shards: &mut [Shard]) {
+    let mut some: Option<&Manifest> = None;
+    let (mut lacks, mut differs) = (false, false);
+    for shard in &*shards {
+        match &shard.state {
+            State::Open(_, manifest, _) if manifest.is_empty() => lacks = true,
+            State::Open(_, manifest, _) => {
+                differs |= *some.get_or_insert(manifest) != manifest;
+            }
+            State::Absent { .. } | State::Faulty(_) => {}
+        }
+    }
+    if differs {
+        tracing::error!(blob = %blob.blob, "the shards of a blob have different manifests");
+        metrics::counter!("strongroom_scrub_manifests_differ_total").increment(1);
+    }
+    if !lacks || some.is_none() {
+        return;
+    }
+    for shard in shards {
+        if matches!(&shard.state, State::Open(_, manifest, _) if manifest.is_empty()) {
+            shard.state = State::Faulty(ShardFault::Trailer);
+        }
+    }
+}
+
 /// Opens one shard. What a drive cannot read is damage, unless the drive itself is gone.
 fn open(blob: &BlobShards, drives: &DriveSet, number: DriveNo, shard: ShardIndex) -> State {
     let absent = State::Absent { is_owed: false };
@@ -190,8 +223,9 @@ fn open(blob: &BlobShards, drives: &DriveSet, number: DriveNo, shard: ShardIndex
         Ok(OpenedShard {
             file: Some(file),
             fault: None,
+            manifest,
             ..
-        }) => State::Open(file, BadUnits::default()),
+        }) => State::Open(file, manifest.unwrap_or_default(), BadUnits::default()),
         // A drive whose folder was taken away has no files either.
         Ok(OpenedShard { file: None, .. }) if !drives.suspect(number).serves() => absent,
         Ok(opened) => State::Faulty(opened.fault.unwrap_or(ShardFault::Missing)),

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use crate::blob::shard::{
-    HEADER_LEN, SUM_LEN, ShardHeader, ShardTrailer, TRAILER_LEN, UnitSums, slot_len,
+    HEADER_LEN, SUM_LEN, ShardHeader, ShardTrailer, TRAILER_LEN, TRAILER_MAGIC, UnitSums, slot_len,
 };
 use crate::blob::{CatalogRow, Keeping};
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath};
@@ -47,6 +47,9 @@ pub(crate) struct OpenedShard {
     pub(crate) fault: Option<ShardFault>,
     /// The manifest, if the trailer holds.
     pub(crate) manifest: Option<Vec<u8>>,
+    /// What stands where the manifest should, if the trailer does not hold: better than nothing,
+    /// since who made it can tell whether it is whole.
+    pub(crate) unproven: Option<Vec<u8>>,
 }
 
 /// Rows of one shard in memory, as they lie in its file.
@@ -177,7 +180,8 @@ impl BlobShards {
         }
         match self.read_end(file.as_ref(), shard_bytes)? {
             Ok(manifest) => opened.manifest = Some(manifest),
-            Err(fault) => {
+            Err((fault, unproven)) => {
+                opened.unproven = unproven;
                 opened.fault.get_or_insert(fault);
             }
         }
@@ -189,7 +193,7 @@ impl BlobShards {
         &self,
         file: &dyn DriveFile,
         shard_bytes: u64,
-    ) -> Result<Result<Vec<u8>, ShardFault>, Error> {
+    ) -> Result<Result<Vec<u8>, BadEnd>, Error> {
         let unit = self.stripes().unit();
         let file_bytes = file.len()?;
         let manifest_bytes = unit
@@ -198,16 +202,16 @@ impl BlobShards {
             .and_then(|more| u32::try_from(more).ok())
             .filter(|more| *more <= MANIFEST_BYTES_MAX);
         let Some(manifest_bytes) = manifest_bytes else {
-            return Ok(Err(ShardFault::Length));
+            return Ok(Err((ShardFault::Length, None)));
         };
         let manifest_len = usize::try_from(manifest_bytes).unwrap_or(0);
         let mut end = vec![0; manifest_len.saturating_add(TRAILER_LEN)];
         let at = file_bytes.saturating_sub(u64::try_from(end.len()).unwrap_or(u64::MAX));
         if file.read_at(at, &mut end)? != end.len() {
-            return Ok(Err(ShardFault::Length));
+            return Ok(Err((ShardFault::Length, None)));
         }
         let Some((manifest, trailer)) = end.split_last_chunk::<TRAILER_LEN>() else {
-            return Ok(Err(ShardFault::Length));
+            return Ok(Err((ShardFault::Length, None)));
         };
         let expected = ShardTrailer::new(self.blob, unit, self.sealed_bytes, manifest);
         if expected.map(|expected| expected.to_bytes()) == Some(*trailer) {
@@ -215,15 +219,24 @@ impl BlobShards {
         }
         // A file that was cut or extended by a little has its trailer elsewhere, or not at all.
         let has_other_length = ShardTrailer::parse(trailer, unit)
-            .map_or(manifest_bytes > 0, |found| {
+            .map_or(!begins_like_one(trailer, self.blob), |found| {
                 found.manifest_bytes != manifest_bytes
             });
-        Ok(Err(if has_other_length {
-            ShardFault::Length
+        Ok(Err(if has_other_length && manifest_bytes > 0 {
+            (ShardFault::Length, None)
         } else {
-            ShardFault::Trailer
+            (ShardFault::Trailer, Some(manifest.to_vec()))
         }))
     }
+}
+
+/// What is wrong with the end of a file, and what stands where the manifest should.
+type BadEnd = (ShardFault, Option<Vec<u8>>);
+
+/// Whether damaged bytes are where the trailer of the blob was: one of its first two fields is left.
+fn begins_like_one(bytes: &[u8; TRAILER_LEN], blob: BlobId) -> bool {
+    let (magic, rest) = bytes.split_at(8);
+    magic == TRAILER_MAGIC || rest.starts_with(&blob.0)
 }
 
 impl OpenedShard {

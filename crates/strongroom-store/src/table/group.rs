@@ -318,4 +318,5 @@ impl Changes {
 }
 
 /// A row of the table of owed shards says everything with its key.
-const OWED_ROW: [u8; 1] = [1];
+/// What every row of the table of owed shards holds: its key says everything.
+pub(crate) const OWED_ROW: [u8; 1] = [1];

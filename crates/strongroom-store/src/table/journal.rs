@@ -23,6 +23,11 @@ pub(crate) fn anchor_path() -> DrivePath {
     DrivePath::fixed(Folder::Log, "anchor")
 }
 
+/// Whether a drive has a log, or what is left of one.
+pub(crate) fn has_log(drive: &dyn Drive) -> Result<bool, Error> {
+    Ok(drive.read_small(&anchor_path())?.is_some() || !list_files(drive)?.is_empty())
+}
+
 /// The first commits of the log files on the drive, in order.
 pub(crate) fn list_files(drive: &dyn Drive) -> Result<Vec<u64>, Error> {
     let files = drive.list(Folder::Log)?;

@@ -68,14 +68,16 @@ pub(crate) use restore::Restore;
 pub use verify_log::LogReport;
 
 pub(crate) use self::stream::members as members_stream;
-pub(crate) use row::{row_opens, row_place};
+pub(crate) use group::OWED_ROW;
+pub(crate) use journal::has_log;
+pub(crate) use row::{index_key, row_opens, row_place, seal_row};
 
 use self::batch::BatchCost;
 use self::checkpoint::Checkpointer;
 use self::committer::{Command, Committer, Pending};
 use self::limits::{QUEUE_COMMITS_MAX, QUEUE_KIB_MAX};
 use self::reader::Reader;
-use self::row::{INDEX_TABLE, index_key};
+use self::row::INDEX_TABLE;
 use crate::at_rest::AtRest;
 use crate::drive::Drive;
 use crate::error::Error;

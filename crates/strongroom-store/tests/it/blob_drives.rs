@@ -658,7 +658,7 @@ async fn rewrite(cluster: &Cluster, location: BlobLocation, shard: u8, to: Drive
                 .is_none()
         );
         writer.write_units(0, buffer.as_ref()).unwrap();
-        writer.finish(location.sealed_bytes).unwrap();
+        writer.finish(location.sealed_bytes, &[]).unwrap();
         writer
     });
     let written = written.await.unwrap();

@@ -519,8 +519,9 @@ async fn dur_d12_damage_of_a_source_while_heal_reads_it_is_noticed_and_healed() 
         for _ in 0..steps {
             step(&mut healer, &clock).await;
         }
+        let end = 64 + stage::manifest(blob(60)).len();
         let len = on(1).contents(&path).unwrap().len();
-        assert!(on(1).rot(&path, len - 64 - 20, 8));
+        assert!(on(1).rot(&path, len - end - 20, 8));
         healer.run().await.unwrap();
         cluster.store.blobs().reclaimed().await.unwrap();
         let bytes = on(0).contents(&path).unwrap();

@@ -23,6 +23,7 @@ mod drive_set;
 mod heal;
 mod inline;
 mod layout;
+mod manifests;
 mod mirror;
 mod mirror_crash;
 mod mirror_online;

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The last resort: tables made of what the files of bodies say.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use strongroom_kms::root::Keyring;
+use strongroom_object::{
+    BucketVersioning, CopyObject, CopySource, EncryptionRequest, Error, Properties,
+    PropertiesDirective, RebuildReport, Rebuilder,
+};
+use strongroom_store::BlobId;
+use strongroom_store::blob::{SurveyedBlob, survey};
+use strongroom_store::drive::{Drive, DriveNo, DrivePath, Folder};
+use strongroom_store::rebuild::Rebuild;
+use strongroom_store::table::TableOptions;
+use strongroom_testkit::SimDrive;
+
+use crate::harness::*;
+use crate::multipart::{complete, completed, create, part};
+
+const MIB: usize = 1 << 20;
+
+/// A way to ask for encryption, and whether reading takes the customer's key.
+type Mode = (&'static str, fn() -> EncryptionRequest, bool);
+
+/// A house that can lose its tables.
+struct Built {
+    drive: SimDrive,
+    keyring: Arc<Keyring>,
+    house: House,
+}
+
+async fn built() -> Built {
+    let (drive, keyring) = (SimDrive::new(1), new_keyring());
+    let house = open(&drive, &keyring).await;
+    Built {
+        drive,
+        keyring,
+        house,
+    }
+}
+
+async fn open(drive: &SimDrive, keyring: &Arc<Keyring>) -> House {
+    let shared: Arc<dyn Drive> = Arc::new(drive.clone());
+    let at_rest = keyring.at_rest();
+    house_of(shared, Arc::clone(keyring), at_rest)
+        .await
+        .unwrap()
+}
+
+fn surveyed(drive: &SimDrive) -> Vec<SurveyedBlob> {
+    let shared: Arc<dyn Drive> = Arc::new(drive.clone());
+    let mut found = Vec::new();
+    let report = survey(&[(DriveNo::FIRST, shared)], |blob| {
+        found.push(blob);
+        Ok::<_, Infallible>(())
+    });
+    assert!(report.unwrap().damaged.is_empty());
+    found
+}
+
+fn lose_tables(drive: &SimDrive) {
+    for path in drive.list(Folder::Log).unwrap() {
+        drive.remove(&path).unwrap();
+    }
+}
+
+impl Built {
+    /// Stops, loses the tables, and makes them again.
+    async fn rebuilt(self) -> (Self, RebuildReport) {
+        let Self {
+            drive,
+            keyring,
+            house,
+        } = self;
+        let cluster_id = house.store.cluster_id();
+        house.audit.close().await.unwrap();
+        house.store.close().await.unwrap();
+        drop(house);
+        lose_tables(&drive);
+        let mut rebuilder = Rebuilder::new(&keyring, cluster_id);
+        for blob in surveyed(&drive) {
+            rebuilder.take(blob);
+        }
+        let plan = rebuilder.plan().unwrap();
+        let report = plan.report().clone();
+        let shared: Arc<dyn Drive> = Arc::new(drive.clone());
+        let at_rest = keyring.at_rest();
+        let tables = Rebuild::begin(&shared, &at_rest, TableOptions::default()).unwrap();
+        assert!(plan.put(tables).unwrap() > 0);
+        let house = open(&drive, &keyring).await;
+        let built = Self {
+            drive,
+            keyring,
+            house,
+        };
+        (built, report)
+    }
+}
+
+#[tokio::test]
+async fn dur_d15_objects_of_every_mode_come_back_byte_for_byte() {
+    let built = built().await;
+    let house = &built.house;
+    house.sse_c_bucket("bucket").await;
+    let key = || Some(customer(1));
+    let modes: [Mode; 4] = [
+        ("s3", || EncryptionRequest::S3, false),
+        ("kms", kms, false),
+        ("dsse", dsse, false),
+        ("c", || EncryptionRequest::Customer(customer(1)), true),
+    ];
+    let sizes = [32 * 1024 - 31, 65_536, 65_537, MIB, 3 * MIB + 5];
+    let mut before = Vec::new();
+    for (mode, request, customer_key) in modes {
+        for size in sizes {
+            let name = format!("{mode}/{size}");
+            let bytes = pattern(size);
+            let put = house.put("bucket", &name, &bytes, request()).await.unwrap();
+            before.push((name, bytes, put.etag, customer_key));
+        }
+    }
+    let (built, report) = built.rebuilt().await;
+    assert_eq!(report.objects, 20);
+    assert_eq!(report.buckets, ["bucket"]);
+    assert!(report.skipped.is_empty() && report.uploads.is_empty());
+    assert_eq!(report.kms_keys.len(), 1, "the key aws/s3");
+    assert!(report.kms_keys[0].is_enabled);
+    for (name, bytes, etag, customer_key) in before {
+        let customer_key = key().filter(|_| customer_key);
+        let house = &built.house;
+        let output = house.get_output("bucket", &name, customer_key).await;
+        let output = output.unwrap();
+        assert_eq!(output.head.etag, etag, "{name}");
+        assert_eq!(collect(output).await.unwrap(), bytes, "{name}");
+    }
+    let house = &built.house;
+    let wrong = house.get("bucket", "c/65536", Some(customer(2))).await;
+    assert!(matches!(wrong, Err(Error::CustomerKeyWrong)));
+    // And it is a store like any other.
+    house
+        .put("bucket", "new", &pattern(MIB), kms())
+        .await
+        .unwrap();
+    assert_eq!(
+        house.get("bucket", "new", None).await.unwrap(),
+        pattern(MIB)
+    );
+    let again = house.store.is_restored().unwrap();
+    assert!(again, "files that no row stands for are kept");
+    // A second loss, with bodies of before and after the first.
+    let (built, report) = built.rebuilt().await;
+    assert_eq!(report.objects, 21);
+    let read = built.house.get("bucket", "dsse/1048576", None).await;
+    assert_eq!(read.unwrap(), pattern(MIB));
+}
+
+#[tokio::test]
+async fn what_was_removed_or_is_small_is_not_back_and_the_newest_null_version_is() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    let s3 = || EncryptionRequest::S3;
+    house.put("bucket", "small", b"small", s3()).await.unwrap();
+    house
+        .put("bucket", "gone", &pattern(MIB), s3())
+        .await
+        .unwrap();
+    for size in [70_000, 80_000, 90_000] {
+        house
+            .put("bucket", "over", &pattern(size), s3())
+            .await
+            .unwrap();
+    }
+    let gone = delete_input("bucket", "gone");
+    let scope = house.request();
+    house
+        .objects
+        .delete_object(scope.scope(), gone)
+        .await
+        .unwrap();
+    house.store.blobs().reclaimed().await.unwrap();
+    let (built, report) = built.rebuilt().await;
+    assert_eq!((report.objects, report.skipped.len()), (1, 0));
+    let house = &built.house;
+    let over = house.get("bucket", "over", None).await.unwrap();
+    assert_eq!(over, pattern(90_000));
+    for name in ["small", "gone"] {
+        let found = house.get("bucket", name, None).await;
+        assert!(matches!(found, Err(Error::NoSuchKey { .. })), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn versions_come_back_in_the_order_of_their_commits_whatever_the_clock_said() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    let s3 = || EncryptionRequest::S3;
+    house
+        .put("bucket", "k", &pattern(40_000), s3())
+        .await
+        .unwrap();
+    let enable = |state| {
+        let objects = house.objects.clone();
+        let request = house.request();
+        async move {
+            let scope = request.scope();
+            let done = objects.put_bucket_versioning(scope, "bucket", state).await;
+            done.unwrap();
+        }
+    };
+    enable(BucketVersioning::Enabled).await;
+    for size in [50_000, 60_000] {
+        house
+            .put("bucket", "k", &pattern(size), s3())
+            .await
+            .unwrap();
+    }
+    enable(BucketVersioning::Suspended).await;
+    house
+        .put("bucket", "k", &pattern(70_000), s3())
+        .await
+        .unwrap();
+    enable(BucketVersioning::Enabled).await;
+    house
+        .put("bucket", "k", &pattern(80_000), s3())
+        .await
+        .unwrap();
+    house.store.blobs().reclaimed().await.unwrap();
+    let (built, report) = built.rebuilt().await;
+    // The first null version was replaced by the one of the suspended bucket.
+    assert_eq!((report.objects, report.skipped.len()), (4, 0));
+    let house = &built.house;
+    let newest = house.get("bucket", "k", None).await.unwrap();
+    assert_eq!(newest, pattern(80_000));
+    // The null version is found behind it, and gives way to the next one.
+    let mut null = get_input("bucket", "k", None);
+    null.version_id = Some(strongroom_object::VersionId::NULL);
+    let request = house.request();
+    let found = house.objects.get_object(request.scope(), null).await;
+    assert_eq!(collect(found.unwrap()).await.unwrap(), pattern(70_000));
+}
+
+#[tokio::test]
+async fn parts_come_back_as_an_upload_that_can_be_completed() {
+    for (mode, request) in [
+        (
+            "s3",
+            (|| EncryptionRequest::S3) as fn() -> EncryptionRequest,
+        ),
+        ("kms", kms),
+        ("dsse", dsse),
+        ("c", || EncryptionRequest::Customer(customer(1))),
+    ] {
+        let built = built().await;
+        let house = &built.house;
+        house.sse_c_bucket("bucket").await;
+        let key = || Some(customer(1)).filter(|_| mode == "c");
+        let upload = create(house, request()).await;
+        let (one, two) = (pattern(5 * MIB + 3), pattern(70_001));
+        let first = part(house, &upload, 1, &one, key()).await.unwrap();
+        // Replaced: its file goes.
+        part(house, &upload, 2, &pattern(90_000), key())
+            .await
+            .unwrap();
+        let second = part(house, &upload, 2, &two, key()).await.unwrap();
+        let named = vec![completed(1, &first), completed(2, &second)];
+        complete(house, &upload, named.clone(), key())
+            .await
+            .unwrap();
+        house.store.blobs().reclaimed().await.unwrap();
+        let (built, report) = built.rebuilt().await;
+        let house = &built.house;
+        assert_eq!((report.objects, report.skipped.len()), (0, 0), "{mode}");
+        assert_eq!(report.uploads.len(), 1);
+        assert_eq!(report.uploads[0].upload_id, upload);
+        let lengths = [(1, one.len() as u64), (2, two.len() as u64)];
+        assert_eq!(report.uploads[0].parts, lengths);
+        // Nobody can tell that it was completed: it is no object until somebody says so.
+        let none = house.get("bucket", "k", key()).await;
+        assert!(matches!(none, Err(Error::NoSuchKey { .. })), "{mode}");
+        if mode == "c" {
+            // What the bucket allowed is not known any more.
+            let rule = strongroom_object::PutBucketEncryption {
+                bucket: "bucket".to_owned(),
+                algorithm: None,
+                kms_key_id: None,
+                bucket_key: false,
+                block_customer_keys: Some(false),
+            };
+            let request = house.request();
+            let scope = request.scope();
+            house
+                .objects
+                .put_bucket_encryption(scope, rule)
+                .await
+                .unwrap();
+        }
+        complete(house, &upload, named, key()).await.unwrap();
+        let read = house.get("bucket", "k", key()).await.unwrap();
+        assert_eq!(read, [one, two].concat(), "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn sec_a_manifest_that_is_not_authentic_brings_nothing_back() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    for name in ["a", "b"] {
+        let bytes = pattern(70_000);
+        house.put("bucket", name, &bytes, kms()).await.unwrap();
+    }
+    let cluster_id = house.store.cluster_id();
+    let blobs = surveyed(&built.drive);
+    let [one, other] = blobs.as_slice() else {
+        panic!("two bodies have two files");
+    };
+    let outcome = |keyring: &Keyring, cluster_id, blob: &SurveyedBlob| {
+        let mut rebuilder = Rebuilder::new(keyring, cluster_id);
+        rebuilder.take(blob.clone());
+        let plan = rebuilder.plan().unwrap();
+        let report = plan.report();
+        match report.skipped.as_slice() {
+            [] => Ok(report.objects),
+            [skipped] => {
+                assert_eq!((skipped.blob, report.objects), (blob.blob, 0));
+                assert!(report.buckets.is_empty() && report.kms_keys.is_empty());
+                Err(skipped.reason)
+            }
+            _ => panic!("one blob is skipped once"),
+        }
+    };
+    let is_refused = |blob: &SurveyedBlob| outcome(&built.keyring, cluster_id, blob).unwrap_err();
+    assert_eq!(outcome(&built.keyring, cluster_id, one), Ok(1));
+    let not_authentic = "its manifest is not authentic";
+    let with = |manifest: &[u8]| SurveyedBlob {
+        manifest: manifest.to_vec(),
+        ..one.clone()
+    };
+    for at in 0..one.manifest.len() {
+        let mut bad = one.manifest.clone();
+        bad[at] ^= 1 << (at % 8);
+        assert_eq!(is_refused(&with(&bad)), not_authentic, "byte {at}");
+    }
+    for cut in 1..one.manifest.len() {
+        assert_eq!(is_refused(&with(&one.manifest[..cut])), not_authentic);
+    }
+    assert_eq!(is_refused(&with(&[])), "it has no manifest");
+    let longer = [one.manifest.as_slice(), &[0]].concat();
+    assert_eq!(is_refused(&with(&longer)), not_authentic);
+    // Of another body, another cluster, another keyring.
+    assert_eq!(is_refused(&with(&other.manifest)), not_authentic);
+    let renamed = SurveyedBlob {
+        blob: BlobId([9; 16]),
+        ..one.clone()
+    };
+    assert_eq!(is_refused(&renamed), not_authentic);
+    assert_eq!(
+        outcome(&built.keyring, [9; 16], one),
+        Err(not_authentic),
+        "another cluster"
+    );
+    let strange = strongroom_kms::root::create(
+        &strongroom_kms::root::RootSecret::Key(
+            strongroom_kms::root::RootKey::from_bytes(&[8; 32]).unwrap(),
+        ),
+        NOW_MS,
+    );
+    assert_eq!(
+        outcome(&strange.unwrap().0, cluster_id, one),
+        Err(not_authentic)
+    );
+    // Authentic, but the shards tell another length.
+    let shorter = SurveyedBlob {
+        sealed_bytes: one.sealed_bytes - 1,
+        ..one.clone()
+    };
+    let other_length = "its shards have another length than its manifest says";
+    assert_eq!(is_refused(&shorter), other_length);
+}
+
+#[tokio::test]
+async fn sec_files_show_neither_names_nor_properties_nor_bytes() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("telling-bucket-name").await;
+    let mut lengths = Vec::new();
+    for name in ["telling-object-name", "telling-object-name-that-is-longer"] {
+        let bytes = pattern(70_000);
+        let mut input = put_input("telling-bucket-name", name, &bytes, kms());
+        let user = [("telling-property".to_owned(), "telling-value".to_owned())];
+        input.properties = Properties {
+            content_type: Some("application/telling-type".to_owned()),
+            user: user.into(),
+            ..Properties::default()
+        };
+        let request = house.request();
+        let put = house.objects.put_object(request.scope(), input).await;
+        put.unwrap();
+    }
+    for blob in surveyed(&built.drive) {
+        let file = built.drive.contents(&DrivePath::blob(blob.blob)).unwrap();
+        for shown in ["telling", "Plaintext-Marker", "arn:aws", "aws/s3"] {
+            let found = file.windows(shown.len()).any(|at| at == shown.as_bytes());
+            assert!(!found, "{shown}");
+        }
+        lengths.push(blob.manifest.len());
+    }
+    assert_eq!(lengths[0], lengths[1], "the length of a name does not show");
+}
+
+#[tokio::test]
+async fn a_manifest_that_does_not_fit_is_left_out_and_the_object_is_as_ever() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    let bytes = pattern(70_000);
+    let mut input = put_input("bucket", "k", &bytes, EncryptionRequest::S3);
+    let user = [("long".to_owned(), "x".repeat(20_000))];
+    input.properties.user = user.into();
+    let request = house.request();
+    let put = house.objects.put_object(request.scope(), input).await;
+    put.unwrap();
+    assert_eq!(house.get("bucket", "k", None).await.unwrap(), bytes);
+    let blobs = surveyed(&built.drive);
+    assert!(blobs[0].manifest.is_empty());
+    let mut rebuilder = Rebuilder::new(&built.keyring, house.store.cluster_id());
+    rebuilder.take(blobs[0].clone());
+    let plan = rebuilder.plan().unwrap();
+    assert_eq!(plan.report().skipped[0].reason, "it has no manifest");
+}
+
+#[tokio::test]
+async fn a_copy_that_stands_on_the_bytes_of_its_source_is_not_back() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    let bytes = pattern(MIB);
+    let s3 = || EncryptionRequest::S3;
+    house.put("bucket", "source", &bytes, s3()).await.unwrap();
+    let copy = CopyObject {
+        bucket: "bucket".to_owned(),
+        object_key: "copy".to_owned(),
+        source: CopySource {
+            bucket: "bucket".to_owned(),
+            object_key: "source".to_owned(),
+            version_id: None,
+            customer_key: None,
+            conditions: strongroom_object::ReadConditions::default(),
+        },
+        directive: PropertiesDirective::Copy,
+        encryption: s3(),
+        storage_class: None,
+        checksum_algorithm: None,
+        conditions: strongroom_object::WriteConditions::default(),
+    };
+    let request = house.request();
+    house
+        .objects
+        .copy_object(request.scope(), copy)
+        .await
+        .unwrap();
+    let (built, report) = built.rebuilt().await;
+    assert_eq!((report.objects, report.skipped.len()), (1, 0));
+    let house = &built.house;
+    assert_eq!(house.get("bucket", "source", None).await.unwrap(), bytes);
+    assert!(house.get("bucket", "copy", None).await.is_err());
+}
