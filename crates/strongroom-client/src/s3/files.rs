@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -115,7 +115,9 @@ pub(super) struct RecordFile {
 }
 
 impl RecordFile {
-    /// The file and what it says; empty if it is new.
+    /// The file and what it says; empty if it is new. A file that others can read or write is
+    /// refused: a record says under which data key an upload goes on, and where the keyring is an
+    /// RSA key, everybody can wrap one that he knows.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<u8>)> {
         let file = OpenOptions::new()
             .read(true)
@@ -123,6 +125,12 @@ impl RecordFile {
             .create(true)
             .mode(0o600)
             .open(path)?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the record of the upload is open to others than its owner",
+            ));
+        }
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
             TryLockError::WouldBlock => io::Error::new(

@@ -374,3 +374,30 @@ async fn no_secret_is_in_the_record() {
         .mode();
     assert_eq!(mode & 0o077, 0);
 }
+
+/// Whoever knows an RSA public key can make a whole record, codes and all, under a data key that he
+/// knows, and leave it where the next upload looks for its own. So a record must have been out of
+/// everybody else's reach.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_others_could_have_written_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let upload = Interrupted::new().await;
+    let mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(upload.record(), mode).unwrap();
+    };
+    let made = std::fs::metadata(upload.record()).unwrap();
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
+    let before = upload.parts_sent();
+    for open in [0o666, 0o620, 0o602, 0o640, 0o604] {
+        mode(open);
+        let refused = upload.put().await;
+        assert!(
+            matches!(refused, Err(Error::Io(_))),
+            "{open:o}: {refused:?}"
+        );
+    }
+    assert_eq!(upload.parts_sent(), before);
+    mode(0o600);
+    upload.put().await.unwrap();
+}
