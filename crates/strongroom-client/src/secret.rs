@@ -27,6 +27,12 @@ impl AesKey {
         Ok(Self(bytes))
     }
 
+    /// The bytes, for keyrings and key services of others' making: whoever takes them sees to it
+    /// that they are neither shown nor kept.
+    pub fn expose_secret(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The bytes, for the cryptographic module.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0

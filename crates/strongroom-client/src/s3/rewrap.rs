@@ -143,7 +143,8 @@ impl Rewrap {
         };
         match self.reading.s3.inner.keyring.unwrap(wrapped).await {
             Ok(_) => Err(Error::Config("the old keyring still opens the new wrap")),
-            Err(Error::WrongKey | Error::UnknownDescription(_) | Error::KeyService(_)) => Ok(()),
+            // A key service that does not answer proves nothing.
+            Err(Error::WrongKey | Error::UnknownDescription(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

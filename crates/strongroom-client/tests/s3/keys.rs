@@ -78,8 +78,45 @@ impl KeyService for AnyService {
             }
         })
     }
+
+    fn encrypt<'a>(
+        &'a self,
+        key_id: &'a str,
+        data_key: &'a AesKey,
+        context: &'a TextMap,
+    ) -> Answer<'a, Vec<u8>> {
+        Box::pin(async move { Ok(self.0.keep(key_id, context, data_key.expose_secret())) })
+    }
 }
 
 pub(crate) fn kms(service: &AnyService, key_id: &str) -> KmsKeyring<AnyService> {
     KmsKeyring::new(service.clone(), key_id)
+}
+
+/// A service that answers one request to decrypt, and then none for a while.
+pub(crate) struct Failing {
+    pub(crate) service: AnyService,
+    pub(crate) asked: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl KeyService for Failing {
+    fn generate_data_key<'a>(
+        &'a self,
+        key_id: &'a str,
+        context: &'a TextMap,
+    ) -> Answer<'a, WrappedByService> {
+        self.service.generate_data_key(key_id, context)
+    }
+
+    fn decrypt<'a>(
+        &'a self,
+        key_id: Option<&'a str>,
+        blob: &'a [u8],
+        context: &'a TextMap,
+    ) -> Answer<'a, AesKey> {
+        match self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            1 => Box::pin(async { Err(Error::KeyService("no answer".into())) }),
+            _ => self.service.decrypt(key_id, blob, context),
+        }
+    }
 }

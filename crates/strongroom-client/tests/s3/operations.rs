@@ -8,7 +8,7 @@ use strongroom_client::transport::{Address, Attributes, TransportErrorKind};
 use strongroom_client::{CommitmentPolicy, EncryptedS3, Error, MetadataDirective, Storage};
 
 use crate::faulty::{Call, Fault, Faulty, plain};
-use crate::keys::{AnyService, keyring, kms, map};
+use crate::keys::{AnyService, Failing, keyring, kms, map};
 use crate::writing::PART;
 
 const STORAGES: [Storage; 2] = [Storage::Metadata, Storage::InstructionFile];
@@ -499,4 +499,28 @@ async fn reencrypt_writes_anew_and_keeps_what_lies_beside() {
     let refused = new.reencrypt("b", "k").to_key("b", "out").send().await;
     assert!(matches!(refused, Err(Error::Content)));
     assert!(!exists(&store, "out"));
+}
+
+/// That the old key opens the new wrap no more is proven by its refusal, not by silence.
+#[tokio::test]
+async fn a_key_service_that_does_not_answer_proves_no_rotation() {
+    let (store, service) = (Faulty::new(), AnyService::default());
+    let asked = Arc::default();
+    let failing = Failing {
+        service: service.clone(),
+        asked: Arc::clone(&asked),
+    };
+    let old = EncryptedS3::new(Arc::clone(&store), KmsKeyring::new(failing, "old"));
+    old.put_object("b", "k").body("hello").send().await.unwrap();
+    let rotate = || old.rewrap("b", "k").to(kms(&service, "new"));
+    let before = store.stored("k");
+    let unproven = rotate().enforce_rotation().send().await;
+    assert!(
+        matches!(unproven, Err(Error::KeyService(_))),
+        "{unproven:?}"
+    );
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(store.stored("k").1.metadata, before.1.metadata);
+    rotate().enforce_rotation().send().await.unwrap();
+    assert!(matches!(read(&old, "k").await, Err(Error::WrongKey)));
 }
