@@ -78,15 +78,6 @@ impl KeyService for AnyService {
             }
         })
     }
-
-    fn encrypt<'a>(
-        &'a self,
-        key_id: &'a str,
-        data_key: &'a AesKey,
-        context: &'a TextMap,
-    ) -> Answer<'a, Vec<u8>> {
-        Box::pin(async move { Ok(self.0.keep(key_id, context, data_key.expose_secret())) })
-    }
 }
 
 pub(crate) fn kms(service: &AnyService, key_id: &str) -> KmsKeyring<AnyService> {
@@ -118,5 +109,18 @@ impl KeyService for Failing {
             1 => Box::pin(async { Err(Error::KeyService("no answer".into())) }),
             _ => self.service.decrypt(key_id, blob, context),
         }
+    }
+
+    fn encrypt<'a>(
+        &'a self,
+        key_id: &'a str,
+        data_key: &'a AesKey,
+        context: &'a TextMap,
+    ) -> Answer<'a, Vec<u8>> {
+        let blob = self
+            .service
+            .0
+            .keep(key_id, context, data_key.expose_secret());
+        Box::pin(async move { Ok(blob) })
     }
 }

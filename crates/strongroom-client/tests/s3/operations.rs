@@ -506,13 +506,16 @@ async fn reencrypt_writes_anew_and_keeps_what_lies_beside() {
 async fn a_key_service_that_does_not_answer_proves_no_rotation() {
     let (store, service) = (Faulty::new(), AnyService::default());
     let asked = Arc::default();
-    let failing = Failing {
+    let failing = |asked: &Arc<_>| Failing {
         service: service.clone(),
-        asked: Arc::clone(&asked),
+        asked: Arc::clone(asked),
     };
-    let old = EncryptedS3::new(Arc::clone(&store), KmsKeyring::new(failing, "old"));
+    let old = EncryptedS3::new(Arc::clone(&store), KmsKeyring::new(failing(&asked), "old"));
     old.put_object("b", "k").body("hello").send().await.unwrap();
-    let rotate = || old.rewrap("b", "k").to(kms(&service, "new"));
+    let rotate = || {
+        let new = KmsKeyring::new(failing(&Arc::default()), "new");
+        old.rewrap("b", "k").to(new)
+    };
     let before = store.stored("k");
     let unproven = rotate().enforce_rotation().send().await;
     assert!(
