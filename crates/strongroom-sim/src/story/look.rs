@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A start, and the look at everything after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, RangeInclusive};
+
+use strongroom_store::BlobId;
+use strongroom_store::blob::Keeping;
+use strongroom_store::drive::{DrivePath, Folder};
+
+use super::{Done, Rows, Story, drive_no};
+use crate::model::{Model, ROWS};
+use crate::world::{self, UNIT};
+
+impl Story {
+    pub(super) async fn restart(&mut self) -> Done {
+        self.told.restarts += 1;
+        self.told.operations += 1;
+        self.store = None;
+        self.note_traces();
+        for drive in &self.drives {
+            drive.plug_in(&self.power);
+        }
+        self.set = world::set(&self.drives, &self.gone);
+        let opened = self.shape.open(self.set.clone()).await;
+        let store = opened.map_err(|error| format!("the store does not open: {error}"))?;
+        self.store = Some(store);
+        self.look_at_everything().await
+    }
+
+    /// Everything answered is there, and nothing else.
+    pub(super) async fn look_at_everything(&mut self) -> Done {
+        let store = self.store();
+        let found = self.found()?;
+        let agrees = |model: &Model| {
+            let rows = model.rows.iter();
+            let rows = rows.map(|(key, row)| (key.clone(), (row.value.clone(), row.seq)));
+            let last = store.tables().last_commit().0;
+            let is_last = model.seq == last || (self.heals && model.seq < last);
+            is_last && rows.collect::<BTreeMap<_, _>>() == found
+        };
+        let models = std::iter::once(&self.model).chain(&self.doubt);
+        let Some(model) = models.into_iter().find(|model| agrees(model)).cloned() else {
+            return Err(format!(
+                "{} rows at commit {}: neither what was answered nor that and the last commit",
+                found.len(),
+                store.tables().last_commit().0
+            ));
+        };
+        self.model = model;
+        self.model.seq = store.tables().last_commit().0;
+        self.doubt = None;
+        let entries = store
+            .catalogue(None, usize::MAX)
+            .map_err(|error| error.to_string())?;
+        let listed: BTreeMap<BlobId, (u64, u32)> = entries
+            .iter()
+            .map(|entry| {
+                let location = entry.location;
+                (location.blob, (location.sealed_bytes, entry.refs))
+            })
+            .collect();
+        let blobs = self.model.blobs.iter();
+        let blobs = blobs.map(|(blob, of)| (*blob, (u64::try_from(of.len).unwrap(), of.refs)));
+        if listed != blobs.collect() {
+            return Err("the catalogue is not that of the blobs".to_owned());
+        }
+        self.files_are_those_of_the_catalogue(0..=self.drives.len() - 1)?;
+        for (blob, of) in self.model.blobs.clone() {
+            self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
+            self.verify_one(blob, of).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn found(&mut self) -> Result<Rows, String> {
+        let all = Bound::Unbounded;
+        let rows = self
+            .store()
+            .tables()
+            .scan(ROWS, all, all, usize::MAX, false);
+        let rows = rows.map_err(|error| error.to_string())?;
+        self.told.operations += 1;
+        let pairs = rows
+            .into_iter()
+            .map(|(key, row)| (key, (row.value, row.seq)));
+        Ok(pairs.collect())
+    }
+
+    /// On every drive that is there: the shards that it should have, and nothing else. An owed
+    /// shard may be there.
+    pub(super) fn files_are_those_of_the_catalogue(&self, on: RangeInclusive<usize>) -> Done {
+        let of_blobs =
+            |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
+        let entries = self.store().catalogue(None, usize::MAX);
+        let entries = entries.map_err(|error| error.to_string())?;
+        for number in on {
+            let drive = &self.drives[number];
+            if self.set.get(drive_no(number)).is_none() || self.gone.contains(&number) {
+                continue;
+            }
+            let files: BTreeSet<_> = drive.files().into_iter().filter(of_blobs).collect();
+            let (mut due, mut allowed) = (BTreeSet::new(), BTreeSet::new());
+            for entry in &entries {
+                let Keeping {
+                    placement, owed, ..
+                } = entry.keeping;
+                let path = DrivePath::blob(entry.location.blob);
+                if let Some(shard) = placement.shard_on(drive_no(number)) {
+                    allowed.insert(path.clone());
+                    if !owed.has(shard) {
+                        due.insert(path);
+                    }
+                }
+            }
+            let shown = |paths: Vec<&DrivePath>| {
+                let names: Vec<String> = paths.into_iter().map(ToString::to_string).collect();
+                names.join(", ")
+            };
+            let (more, missing) = (files.difference(&allowed), due.difference(&files));
+            let (more, missing) = (shown(more.collect()), shown(missing.collect()));
+            if !more.is_empty() || !missing.is_empty() {
+                return Err(format!(
+                    "drive {number}: files without a row: {more}; missing: {missing}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
