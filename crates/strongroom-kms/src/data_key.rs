@@ -60,7 +60,7 @@ impl DataKeySpec {
         }
     }
 
-    fn bytes(self) -> Result<usize, Error> {
+    pub(crate) fn bytes(self) -> Result<usize, Error> {
         match self {
             DataKeySpec::Aes128 => Ok(16),
             DataKeySpec::Aes256 => Ok(32),

@@ -112,7 +112,7 @@ impl Kms {
         };
         let is_heavy = |_: &(Found, Permit)| algorithm.is_rsa();
         if !source.ignore_ciphertext {
-            self.reach_source(&source, event).await?;
+            self.reach_source(&source, event, ask).await?;
         }
         let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
         let row = &found.row;

@@ -65,13 +65,13 @@ impl Kms {
             "keyAgreementAlgorithm": shortened(&input.algorithm),
         });
         let mut event = Event::new(receipt, "DeriveSharedSecret", true, parameters);
-        let reached = self.reach_key(&input.key_id, &mut event).await;
-        let result =
-            reached.and_then(|()| self.try_derive_shared_secret(caller, &input, &mut event));
+        let result = self
+            .try_derive_shared_secret(caller, &input, &mut event)
+            .await;
         event.close(result).await
     }
 
-    fn try_derive_shared_secret(
+    async fn try_derive_shared_secret(
         &self,
         caller: &Caller,
         input: &DeriveSharedSecretInput,
@@ -84,7 +84,6 @@ impl Kms {
                 "satisfy enum value set: [ECDH]",
             ));
         }
-        let found = self.find(&input.key_id)?;
         let wish = Use {
             caller,
             action: KmsAction::DeriveSharedSecret,
@@ -93,13 +92,19 @@ impl Kms {
             dry_run: input.dry_run,
             conditions: &[("kms:KeyAgreementAlgorithm", ALGORITHM.to_owned())],
         };
-        let permit = self.permit(&wish, &found, event)?;
+        let ask = |event: &mut Event<'_>| {
+            let found = self.find(&input.key_id)?;
+            let permit = self.permit(&wish, &found, event)?;
+            let curve = Curve::of(found.row.spec)?;
+            let public_key = curve.public_key(&input.public_key)?;
+            if wish.dry_run {
+                return Err(Error::DryRun);
+            }
+            Ok((found, permit, curve, public_key))
+        };
+        self.reach_key(&input.key_id, event, ask).await?;
+        let (found, permit, curve, public_key) = ask(event)?;
         let row = &found.row;
-        let curve = Curve::of(row.spec)?;
-        let public_key = curve.public_key(&input.public_key)?;
-        if wish.dry_run {
-            return Err(Error::DryRun);
-        }
         let material = self.current_material(&permit, row)?.material;
         Ok(DeriveSharedSecretOutput {
             shared_secret: curve.agree(&material, public_key)?,

@@ -103,7 +103,7 @@ impl Kms {
             Ok((found, permit))
         };
         let is_heavy = |_: &(Found, Permit)| algorithm.is_rsa();
-        self.reach_key(&input.key_id, event).await?;
+        self.reach_key(&input.key_id, event, ask).await?;
         let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
         let (plaintext, context) = (&input.plaintext, &input.context);
         let encrypted = self

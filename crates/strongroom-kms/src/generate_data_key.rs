@@ -73,8 +73,6 @@ impl Kms {
         input: &GenerateDataKeyInput,
         event: &mut Event<'_>,
     ) -> Result<DataKey, Error> {
-        self.reach_key(&input.key_id, event).await?;
-        let found = self.find(&input.key_id)?;
         let wish = Use {
             caller,
             action,
@@ -83,6 +81,12 @@ impl Kms {
             dry_run: input.dry_run,
             conditions: &[(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT.to_owned())],
         };
+        let ask = |event: &mut Event<'_>| {
+            input.spec.bytes()?;
+            self.permit(&wish, &self.find(&input.key_id)?, event)
+        };
+        self.reach_key(&input.key_id, event, ask).await?;
+        let found = self.find(&input.key_id)?;
         self.make_data_key(&wish, &found, input.spec, &input.context, event)
     }
 }

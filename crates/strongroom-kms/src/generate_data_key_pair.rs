@@ -92,9 +92,10 @@ impl Kms {
             Ok((pair.private_key()?, pair.public_key()?))
         };
         let (private_key, public_key) = heavy::make_key_of(spec, make).await?;
-        self.reach_key(&input.key_id, event).await?;
         // Making it took its time: is all of it still allowed?
         event.start_over();
+        let ask = |event: &mut Event<'_>| self.permit(&wish, &self.find(&input.key_id)?, event);
+        self.reach_key(&input.key_id, event, ask).await?;
         let found = self.find(&input.key_id)?;
         let permit = self.permit(&wish, &found, event)?;
         let sealed = self.seal_blob(&permit, &found.row, &private_key, &input.context)?;

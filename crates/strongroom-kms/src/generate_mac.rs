@@ -30,9 +30,8 @@ impl Kms {
         input: GenerateMacInput,
     ) -> Result<GenerateMacOutput, Error> {
         let mut event = input.event(receipt, "GenerateMac");
-        let reached = self.reach_key(&input.key_id, &mut event).await;
-        let result =
-            reached.and_then(|()| self.mac_key(caller, KmsAction::GenerateMac, &input, &mut event));
+        let action = KmsAction::GenerateMac;
+        let result = self.mac_key(caller, action, &input, &mut event).await;
         let MacKey {
             key,
             key_arn,

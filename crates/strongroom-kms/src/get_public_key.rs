@@ -58,9 +58,9 @@ impl Kms {
         input: &GetPublicKeyInput,
         event: &mut Event<'_>,
     ) -> Result<GetPublicKeyOutput, Error> {
-        self.reach_key(&input.key_id, event).await?;
         let is_heavy = |(found, _): &(Found, Permit)| found.row.spec.is_rsa();
         let ask = |event: &mut Event<'_>| self.readable(caller, input, event);
+        self.reach_key(&input.key_id, event, ask).await?;
         let ((found, permit), turn) = heavy::in_turn(event, is_heavy, ask).await?;
         let row = &found.row;
         let (spec, key_arn) = (row.spec, row.arn(self.place()));

@@ -6,13 +6,13 @@ use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::Caller;
 
-use crate::authorize::KmsAction;
+use crate::authorize::{KmsAction, Permit};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_id::shortened;
 use crate::message::message_length;
 use crate::model::Plaintext;
-use crate::service::Kms;
+use crate::service::{Found, Kms};
 use crate::use_key::Use;
 
 /// Parameters of GenerateMac, and of VerifyMac besides the code.
@@ -39,13 +39,31 @@ pub(crate) struct MacKey {
 
 impl Kms {
     /// Everything before the code.
-    pub(crate) fn mac_key(
+    pub(crate) async fn mac_key(
         &self,
         caller: &Caller,
         action: KmsAction,
         input: &GenerateMacInput,
         event: &mut Event<'_>,
     ) -> Result<MacKey, Error> {
+        let ask = |event: &mut Event<'_>| self.may_use_mac_key(caller, action, input, event);
+        self.reach_key(&input.key_id, event, ask).await?;
+        let (found, permit, word, algorithm) = ask(event)?;
+        let material = self.current_material(&permit, &found.row)?.material;
+        Ok(MacKey {
+            key: hmac::Key::new(algorithm, material.expose_secret()),
+            key_arn: found.row.arn(self.place()),
+            algorithm: word,
+        })
+    }
+
+    fn may_use_mac_key(
+        &self,
+        caller: &Caller,
+        action: KmsAction,
+        input: &GenerateMacInput,
+        event: &mut Event<'_>,
+    ) -> Result<(Found, Permit, &'static str, hmac::Algorithm), Error> {
         let known = ALGORITHMS.iter().find(|(word, _)| *word == input.algorithm);
         let (word, algorithm) = known.copied().ok_or_else(|| {
             Error::constraint(
@@ -69,12 +87,7 @@ impl Kms {
         if wish.dry_run {
             return Err(Error::DryRun);
         }
-        let material = self.current_material(&permit, &found.row)?.material;
-        Ok(MacKey {
-            key: hmac::Key::new(algorithm, material.expose_secret()),
-            key_arn: found.row.arn(self.place()),
-            algorithm: word,
-        })
+        Ok((found, permit, word, algorithm))
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How long S3, and who uses a key over the wire, waits for the key service: what takes longer has failed, and the client is told to
-//! come again. Without a limit a drive that hangs would hold every request for an object under a
-//! KMS key, and a client cannot tell that from a lost connection.
+//! How long S3, and who uses a key over the wire, waits for the key service: what takes longer has
+//! failed, and the client is told to come again. Without a limit a drive that hangs would hold every
+//! request for an object under a KMS key, and a client cannot tell that from a lost connection.
 //!
 //! What can wait is the vault, the audit log, and another request that gets the same bucket key.
 
@@ -97,13 +97,19 @@ impl Kms {
             .await
     }
 
-    /// The same for an operation of the wire that names its key. What it may do is decided after
-    /// the wait, by what holds then; only a vault that hangs makes anybody wait.
-    pub(crate) async fn reach_key(&self, key_id: &str, event: &mut Event<'_>) -> Result<(), Error> {
+    /// The same for an operation of the wire that names its key. `ask` is everything that the
+    /// operation asks before it touches the material: who is refused waits for nothing. What it may
+    /// do is decided once more after the wait, by what holds then.
+    pub(crate) async fn reach_key<T>(
+        &self,
+        key_id: &str,
+        event: &mut Event<'_>,
+        ask: impl FnOnce(&mut Event<'_>) -> Result<T, Error>,
+    ) -> Result<(), Error> {
         match self.find(key_id) {
             Ok(found) => {
                 let version = found.row.current_version;
-                self.reach_version(&found, version, event).await
+                self.reach_version(&found, version, event, ask).await
             }
             // The operation tells, in its order.
             Err(_) => Ok(()),
@@ -111,10 +117,11 @@ impl Kms {
     }
 
     /// The same for an operation that brings a ciphertext.
-    pub(crate) async fn reach_source(
+    pub(crate) async fn reach_source<T>(
         &self,
         source: &Source<'_>,
         event: &mut Event<'_>,
+        ask: impl FnOnce(&mut Event<'_>) -> Result<T, Error>,
     ) -> Result<(), Error> {
         let Ok(found) = self.key_of(source) else {
             return Ok(());
@@ -126,14 +133,15 @@ impl Kms {
                 header.version
             }
         });
-        self.reach_version(&found, version, event).await
+        self.reach_version(&found, version, event, ask).await
     }
 
-    async fn reach_version(
+    async fn reach_version<T>(
         &self,
         found: &Found,
         version: u32,
         event: &mut Event<'_>,
+        ask: impl FnOnce(&mut Event<'_>) -> Result<T, Error>,
     ) -> Result<(), Error> {
         let Ok(Some(stored)) = self.material(found.row.uid(), version) else {
             return Ok(());
@@ -146,6 +154,8 @@ impl Kms {
         if cached || !stored.is_there(now_ms) {
             return Ok(());
         }
+        drop(ask(event)?);
+        event.start_over();
         self.reach_file(&Patience::new(), found, stored.shred_id, event)
             .await
     }

@@ -96,8 +96,9 @@ impl Kms {
             ignore_ciphertext: ignores_ciphertext(input.dry_run, input.ignore_ciphertext)?,
         };
         let ask = |event: &mut Event<'_>| self.re_encrypting(caller, input, &source, to, event);
-        self.reach_source(&source, event).await?;
-        self.reach_key(&input.destination_key_id, event).await?;
+        self.reach_source(&source, event, ask).await?;
+        let destination = &input.destination_key_id;
+        self.reach_key(destination, event, ask).await?;
         let (asked, turn) = heavy::in_turn(event, |_| from.is_rsa(), ask).await?;
         let Asked { may_decrypt, .. } = &asked;
         let row = &asked.source.row;

@@ -89,9 +89,9 @@ impl Kms {
         input: &SignInput,
         event: &mut Event<'_>,
     ) -> Result<(Signing, Turn), Error> {
-        self.reach_key(&input.key_id, event).await?;
         let is_heavy = |signing: &Signing| signing.found.row.spec.is_rsa();
         let ask = |event: &mut Event<'_>| self.try_signing(caller, action, input, event);
+        self.reach_key(&input.key_id, event, ask).await?;
         heavy::in_turn(event, is_heavy, ask).await
     }
 

@@ -39,23 +39,23 @@ impl Kms {
         input: VerifyMacInput,
     ) -> Result<VerifyMacOutput, Error> {
         let mut event = input.message.event(receipt, "VerifyMac");
-        let reached = self.reach_key(&input.message.key_id, &mut event).await;
-        let result = reached.and_then(|()| self.try_verify_mac(caller, &input, &mut event));
+        let result = self.try_verify_mac(caller, &input, &mut event).await;
         event.close(result).await
     }
 
-    fn try_verify_mac(
+    async fn try_verify_mac(
         &self,
         caller: &Caller,
         input: &VerifyMacInput,
         event: &mut Event<'_>,
     ) -> Result<VerifyMacOutput, Error> {
         proof_length(&input.mac, "mac")?;
+        let action = KmsAction::VerifyMac;
         let MacKey {
             key,
             key_arn,
             algorithm,
-        } = self.mac_key(caller, KmsAction::VerifyMac, &input.message, event)?;
+        } = self.mac_key(caller, action, &input.message, event).await?;
         let message = input.message.message.expose_secret();
         // Compares whole codes, in a time that does not depend on them.
         hmac::verify(&key, message, &input.mac).map_err(|_| Error::InvalidMac)?;

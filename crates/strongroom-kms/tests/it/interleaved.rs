@@ -23,7 +23,8 @@ use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, Healt
 use strongroom_testkit::SimDrive;
 
 use strongroom_kms::{
-    DeleteImportedKeyMaterialInput, ImportKeyMaterialInput, RotateKeyOnDemandInput,
+    CreateAliasInput, DeleteImportedKeyMaterialInput, ImportKeyMaterialInput,
+    RotateKeyOnDemandInput, ScheduleKeyDeletionInput,
 };
 
 use crate::import::{external, forever, parameters, wrap};
@@ -238,13 +239,14 @@ fn interleave(
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
 /// Runs `round` under every schedule; returns how many there were.
 fn every_order(mut round: impl FnMut(&mut Schedule, &Arc<Gate>)) -> u32 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let _inside = runtime.enter();
     let (mut schedule, gate) = (Schedule::default(), Arc::new(Gate::default()));
     let mut rounds = 0;
@@ -409,6 +411,71 @@ fn sec_a_rotation_of_imported_material_and_a_rewrap_in_every_order() {
         wait(hold(&made.world, &made.blobs, &[]));
     });
     assert!(rounds >= ROUNDS_MIN, "only {rounds} orders");
+}
+
+/// Takes so many steps of an operation; `None` when it is done.
+fn begun<'a>(gate: &Gate, mut operation: Operation<'a>, steps: u32) -> Option<Operation<'a>> {
+    let is_done = (0..steps).any(|_| step(gate, &mut operation));
+    (!is_done).then_some(operation)
+}
+
+/// An alias of a key that is destroyed at the same time: whichever began first, and however far it
+/// was, the name does not stay behind for a key that is gone, where nobody could give it away again.
+#[test]
+fn sec_an_alias_made_while_its_key_is_destroyed_does_not_stay_behind() {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let gate = Arc::new(Gate::default());
+    let alias = |target: &str| CreateAliasInput {
+        alias_name: "alias/late".to_owned(),
+        target_key_id: target.to_owned(),
+    };
+    for alias_is_first in [true, false] {
+        for steps in 0..ROUNDS_MAX {
+            let world = wait(world_behind(&gate));
+            let (key, other) = (wait(world.key()).key_id, wait(world.key()).key_id);
+            let is_due = async {
+                let input = ScheduleKeyDeletionInput {
+                    key_id: key.clone(),
+                    pending_window_in_days: Some(7),
+                };
+                call!(world, schedule_key_deletion, input).unwrap();
+                world.clock.advance_ms(7 * DAY_MS);
+            };
+            // It may be refused: the key is to be destroyed, or is gone.
+            let create = Box::pin(async {
+                let _may_be_refused = call!(world, create_alias, alias(&key));
+            });
+            let destroy = Box::pin(async {
+                world.run_due().await;
+            });
+            let (first, second): (Option<Operation<'_>>, Operation<'_>) = if alias_is_first {
+                let first = begun(&gate, create, steps);
+                wait(is_due);
+                (first, destroy)
+            } else {
+                wait(is_due);
+                (begun(&gate, destroy, steps), create)
+            };
+            let was_done = first.is_none();
+            let rest = async {
+                if let Some(first) = first {
+                    first.await;
+                }
+            };
+            wait(async { tokio::join!(rest, second) });
+            // A change that came in between is no failure: the next look destroys the key.
+            wait(world.run_due());
+            assert!(wait(world.describe(&key)).is_err(), "step {steps}");
+            wait(async { call!(world, create_alias, alias(&other)) }).unwrap();
+            let shown = wait(world.describe("alias/late")).unwrap();
+            assert_eq!(shown.key_id, other, "step {steps}");
+            if was_done {
+                assert!(steps > 1);
+                break;
+            }
+        }
+    }
 }
 
 /// A key with imported material, and what imports it once more.

@@ -8,9 +8,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use strongroom_format::EncryptionContext;
-use strongroom_kms::{Error, KeyMetadata};
+use strongroom_kms::{
+    DataKeySpec, DeriveSharedSecretInput, Error, GenerateDataKeyInput, GenerateDataKeyPairInput,
+    GenerateMacInput, KeyMetadata, Plaintext, ReEncryptInput, SignInput, VerifyInput,
+    VerifyMacInput,
+};
 
-use crate::world::{World, context, new_world};
+use crate::world::{World, call, caller_of, context, new_world, refused};
 
 const BUCKET: [u8; 16] = [7; 16];
 const LIMIT: Duration = Duration::from_secs(10);
@@ -167,6 +171,116 @@ async fn who_is_refused_does_not_wait_for_the_vault() {
         assert!(
             matches!(refused, Err(Error::Disabled { .. })),
             "{refused:?}"
+        );
+    }
+}
+
+/// As above, for a client of the key service: it is told at once that it may not use the key, by
+/// every operation that needs the key's material, and does not wait for a vault that hangs.
+#[tokio::test]
+async fn sec_who_may_not_use_a_key_does_not_wait_for_its_vault() {
+    let mut world = new_world().await;
+    let key = world.key().await;
+    let signing = world.key_of("ECC_NIST_P256", "SIGN_VERIFY").await;
+    let agreeing = world.key_of("ECC_NIST_P256", "KEY_AGREEMENT").await;
+    let mac = world.key_of("HMAC_256", "GENERATE_VERIFY_MAC").await;
+    let public_key = world.public_key(&agreeing.key_id).await.unwrap().public_key;
+    let sealed = world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    for key in [&key, &signing, &agreeing, &mac] {
+        let file = world.shred_file(key);
+        fs::remove_file(&file).unwrap();
+        let made = Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+    }
+    world.clock.advance_ms(LEASE_MS);
+    world.caller = caller_of("444455556666");
+
+    let none = context(&[]);
+    let sign = || SignInput {
+        key_id: signing.arn.clone(),
+        message: Plaintext::new(b"message".to_vec()),
+        message_type: None,
+        algorithm: "ECDSA_SHA_256".to_owned(),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let code_of = || GenerateMacInput {
+        key_id: mac.arn.clone(),
+        message: Plaintext::new(b"message".to_vec()),
+        algorithm: "HMAC_SHA_256".to_owned(),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let data_key = || GenerateDataKeyInput {
+        key_id: key.arn.clone(),
+        spec: DataKeySpec::Aes256,
+        context: context(&[]),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let pair = GenerateDataKeyPairInput {
+        key_id: key.arn.clone(),
+        key_pair_spec: "ECC_NIST_P256".to_owned(),
+        context: context(&[]),
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let secret = DeriveSharedSecretInput {
+        key_id: agreeing.arn.clone(),
+        algorithm: "ECDH".to_owned(),
+        public_key,
+        grant_tokens: Vec::new(),
+        dry_run: false,
+    };
+    let again = ReEncryptInput {
+        ciphertext_blob: sealed.ciphertext_blob.clone(),
+        source_context: context(&[]),
+        source_key_id: Some(key.arn.clone()),
+        source_algorithm: None,
+        destination_key_id: key.arn.clone(),
+        destination_context: context(&[]),
+        destination_algorithm: None,
+        grant_tokens: Vec::new(),
+        dry_run: false,
+        ignore_ciphertext: false,
+    };
+    let verify = VerifyInput {
+        signed: sign(),
+        signature: vec![1; 70],
+    };
+    let verify_mac = VerifyMacInput {
+        message: code_of(),
+        mac: vec![1; 32],
+    };
+    let answers = [
+        world.encrypt(&key.arn, b"x", &none).await.map(drop),
+        world
+            .decrypt(&sealed.ciphertext_blob.0, &none, Some(&key.arn))
+            .await
+            .map(drop),
+        call!(world, re_encrypt, again).map(drop),
+        call!(world, generate_data_key, data_key()).map(drop),
+        call!(world, generate_data_key_without_plaintext, data_key()).map(drop),
+        call!(world, generate_data_key_pair, pair).map(drop),
+        call!(world, sign, sign()).map(drop),
+        call!(world, verify, verify).map(drop),
+        call!(world, generate_mac, code_of()).map(drop),
+        call!(world, verify_mac, verify_mac).map(drop),
+        call!(world, derive_shared_secret, secret).map(drop),
+        world.public_key(&signing.arn).await.map(drop),
+    ];
+    let events = world.events().await;
+    for (at, answer) in answers.into_iter().enumerate() {
+        let (code, _) = refused(answer);
+        assert_eq!(code, "AccessDeniedException", "{at}");
+    }
+    let refusals = events.iter().rev().take(12);
+    for event in refusals {
+        assert_eq!(event["errorCode"], "AccessDenied", "{event}");
+        assert_eq!(
+            event["resources"].as_array().map(Vec::len),
+            Some(1),
+            "{event}"
         );
     }
 }
