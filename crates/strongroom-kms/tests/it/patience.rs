@@ -178,6 +178,10 @@ async fn who_is_refused_does_not_wait_for_the_vault() {
 /// As above, for a client of the key service: it is told at once that it may not use the key, by
 /// every operation that needs the key's material, and does not wait for a vault that hangs.
 #[tokio::test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one request of each of twelve operations"
+)]
 async fn sec_who_may_not_use_a_key_does_not_wait_for_its_vault() {
     let mut world = new_world().await;
     let key = world.key().await;
