@@ -17,6 +17,10 @@ const FOR_E2E: [(&str, &str); 5] = [
     ("softhsm2-util", "softhsm2"),
 ];
 
+/// What no program of its own shows, by its documentation.
+const LIBRARIES_FOR_E2E: [(&str, &str); 1] =
+    [("/usr/share/doc/ruby-aws-sdk-s3", "ruby-aws-sdk-s3")];
+
 /// What `cargo test` needs.
 pub(crate) fn for_tests() -> Outcome {
     packages(&FOR_TESTS)
@@ -48,6 +52,11 @@ pub(crate) fn for_policy() -> Result<PathBuf, String> {
 /// What the end-to-end tests need; answers with the Python of their environment.
 pub(crate) fn for_e2e() -> Result<String, String> {
     packages(&FOR_E2E)?;
+    for (folder, package) in LIBRARIES_FOR_E2E {
+        if !Path::new(folder).is_dir() {
+            apt_install(&[package])?;
+        }
+    }
     let root = step::root();
     let environment = root.join("e2e/.venv");
     let python = environment.join("bin/python");

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+use strongroom_cse::{CSE_EXAMPLES, CseCommand};
 
 use self::backup::{BACKUP_EXAMPLES, BackupCommand, RestoreCommand};
 use self::drive::{DRIVE_EXAMPLES, DriveCommand, STATUS_HELP, StatusArgs};
@@ -77,6 +78,10 @@ pub(crate) enum Command {
     /// Show, rotate and change what the keyring is sealed with
     #[command(subcommand, after_help = ROOT_EXAMPLES)]
     Root(RootCommand),
+    /// Encrypt before anything leaves this machine: copy, list, inspect objects of any S3 (no server
+    /// of ours is needed)
+    #[command(subcommand, after_help = CSE_EXAMPLES)]
+    Cse(Box<CseCommand>),
 }
 
 /// Everything `serve` can be told. Flag `--some-name`, variable `STRONGROOM_SOME_NAME` and line

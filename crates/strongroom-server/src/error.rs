@@ -51,6 +51,10 @@ pub(crate) enum Error {
     /// output.
     #[error("{0} stored things are not as they should be")]
     Damaged(u64),
+
+    /// Client-side encryption has its own words.
+    #[error(transparent)]
+    Cse(#[from] strongroom_cse::Error),
 }
 
 impl Error {
@@ -79,6 +83,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(2),
+            Self::Cse(error) => ExitCode::from(error.exit_code()),
             Self::Busy(_)
             | Self::NoStore(_)
             | Self::Root(_)

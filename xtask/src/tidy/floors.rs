@@ -4,7 +4,7 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Product crates and what each may use. Tests may use the test kit besides.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("strongroom-format", &[]),
     ("strongroom-memory", &[]),
     ("strongroom-wire", &["memory"]),
@@ -28,9 +28,11 @@ const ALLOWED: [(&str, &[&str]); 15] = [
         "strongroom-server",
         &[
             "api", "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory",
+            "cse",
         ],
     ),
     ("strongroom-client", &[]),
+    ("strongroom-cse", &["client"]),
     ("strongroom-testkit", &["store"]),
     ("strongroom-sim", &["store", "testkit"]),
     (

@@ -19,6 +19,7 @@ const CALLS: [Call; 9] = [
             "crates/strongroom-store/src/drive/small_file",
             // The client has no store: these are its user's own files.
             "crates/strongroom-client/src/s3/files.rs",
+            "crates/strongroom-cse/src/files",
         ],
     },
     Call {

@@ -35,5 +35,6 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Restore(command) => backup::put_back(command).await,
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Root(command) => root::run(command).await,
+        Command::Cse(command) => Ok(strongroom_cse::run(*command).await?),
     }
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `strongroom cse cp`: a file into an object, an object into a file.
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use strongroom_client::{EncryptedS3, Plaintext, Storage};
+
+use super::cat;
+use crate::cli::CpArgs;
+use crate::connect::Services;
+use crate::error::Error;
+use crate::place::{Object, Place};
+use crate::{files, maps, progress, show};
+
+pub(super) async fn run(args: CpArgs) -> Result<(), Error> {
+    match (Place::parse(&args.source)?, Place::parse(&args.target)?) {
+        (Place::Object(_), Place::Object(_)) => Err(Error::usage(
+            "both are objects: `strongroom cse reencrypt` encrypts anew, and `aws s3 cp` copies an encrypted \
+             object as it is (with its KEY.instruction, if it has one)",
+        )),
+        (Place::Object(source), target) => {
+            let source = Object::parse(&source.to_string())?;
+            download(&args, &source, target).await
+        }
+        (source, Place::Object(target)) => upload(&args, source, target).await,
+        _ => Err(Error::usage(
+            "one of the two must be an object: s3://BUCKET/KEY",
+        )),
+    }
+}
+
+async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), Error> {
+    if target.key.is_empty() || target.key.ends_with('/') {
+        let name = match &source {
+            Place::File(path) => path.file_name().and_then(|name| name.to_str()),
+            _ => None,
+        };
+        target.key.push_str(name.ok_or_else(|| {
+            Error::usage(format!(
+                "`{target}` is a folder: say the whole key of the object"
+            ))
+        })?);
+    }
+    let metadata = maps::metadata(&args.writing.metadata)?;
+    let context = maps::pairs("--context", &args.keys.context)?;
+    let (len, path) = match &source {
+        Place::File(path) => (Some(files::source_len(path)?), Some(path.as_path())),
+        _ => (None, None),
+    };
+    let services = Services::find(&args.service).await?;
+    let s3 = client(args, &services)?;
+    let body = match path {
+        Some(path) => Plaintext::from_path(path).map_err(Error::file("open", path))?,
+        None => Plaintext::from_reader(tokio::io::stdin()),
+    };
+    let bar = progress::bar(args.quiet, &target.to_string(), len);
+    let tick = bar.clone();
+    let mut put = s3
+        .put_object(&target.bucket, &target.key)
+        .body(body)
+        .encryption_contexts(context)
+        .on_progress(move |bytes| tick.inc(bytes));
+    for (name, value) in metadata {
+        put = put.metadata(name, value);
+    }
+    if let Some(kind) = &args.writing.content_type {
+        put = put.content_type(kind);
+    }
+    if let Some(path) = path {
+        let state = state_file(args, &services, path, &target)?;
+        if args.no_resume && state.exists() {
+            let ended = s3.abort_resumable(&state).await;
+            ended.map_err(Error::object(&target))?;
+        }
+        put = put.resumable(state);
+    }
+    let done = put.send().await;
+    bar.finish_and_clear();
+    let done = done.map_err(Error::object(&target))?;
+    if done.resumed_parts > 0 && !args.quiet {
+        show::warn(&format!(
+            "{target}: went on with an interrupted upload, {} of {} parts were there",
+            done.resumed_parts, done.parts
+        ));
+    }
+    Ok(())
+}
+
+async fn download(args: &CpArgs, source: &Object, target: Place) -> Result<(), Error> {
+    let context = maps::pairs("--context", &args.keys.context)?;
+    let Place::File(path) = target else {
+        let services = Services::find(&args.service).await?;
+        return cat::whole(&client(args, &services)?, source, &context).await;
+    };
+    let target = files::Target::look(&files::in_folder(&path, source.file_name())?)?;
+    let services = Services::find(&args.service).await?;
+    let s3 = client(args, &services)?;
+    // Only a bar wants to know how much it will be.
+    let len = if args.quiet || !io::stderr().is_terminal() {
+        None
+    } else {
+        let head = s3.head_object(&source.bucket, &source.key).send().await;
+        head.ok().and_then(|head| head.plaintext_bytes)
+    };
+    let bar = progress::bar(args.quiet, &source.to_string(), len);
+    let tick = bar.clone();
+    let done = s3
+        .get_object(&source.bucket, &source.key)
+        .encryption_contexts(context)
+        .on_progress(move |bytes| tick.inc(bytes))
+        .download_to(&target.path)
+        .await;
+    bar.finish_and_clear();
+    done.map_err(Error::object(source))?;
+    target.keep_mode()
+}
+
+fn client(args: &CpArgs, services: &Services) -> Result<EncryptedS3, Error> {
+    let mut builder = services
+        .client(services.keyring(&args.keys)?, &args.reading)
+        .concurrency(usize::from(args.parallel));
+    if let Some(bytes) = args.part_size {
+        builder = builder.part_bytes(bytes);
+    }
+    if args.writing.instruction_file {
+        builder = builder.storage(Storage::InstructionFile);
+    }
+    builder.build().map_err(Error::object("settings"))
+}
+
+/// Where the upload of this file to this object is recorded: a name that follows from both, so that
+/// the same command finds it again.
+fn state_file(
+    args: &CpArgs,
+    services: &Services,
+    source: &Path,
+    target: &Object,
+) -> Result<PathBuf, Error> {
+    let folder = match (&args.state, &args.state_home, &args.home) {
+        (Some(folder), _, _) => folder.clone(),
+        (None, Some(state), _) if state.is_absolute() => state.join("strongroom/cse"),
+        (None, _, Some(home)) => home.join(".local/state/strongroom/cse"),
+        _ => {
+            return Err(Error::usage(
+                "no home directory: say by --state where uploads that may go on later are recorded",
+            ));
+        }
+    };
+    files::private_folder(&folder)?;
+    let source = files::absolute(source)?;
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in [
+        source.as_os_str().as_encoded_bytes(),
+        services.s3_address().as_bytes(),
+        target.bucket.as_bytes(),
+        target.key.as_bytes(),
+    ] {
+        hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    Ok(folder.join(format!("upload-{}", hex::encode(hash.finish()))))
+}

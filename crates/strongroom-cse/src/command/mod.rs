@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One file for each command.
+
+mod cat;
+mod cp;
+mod head;
+mod inspect;
+mod ls;
+mod reencrypt;
+mod rewrap;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::CseCommand;
+use crate::error::Error;
+use crate::{keys, show};
+
+/// Does what the words say. A signal ends it in order, so that files on the way are removed.
+pub async fn run(command: CseCommand) -> Result<(), Error> {
+    let signals = |kind| {
+        signal(kind).map_err(|source| Error::Io {
+            doing: "cannot wait for signals".to_owned(),
+            source,
+        })
+    };
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut terminate = signals(SignalKind::terminate())?;
+    tokio::select! {
+        done = execute(command) => done,
+        _ = interrupt.recv() => Err(Error::Interrupted),
+        _ = terminate.recv() => Err(Error::Interrupted),
+    }
+}
+
+async fn execute(command: CseCommand) -> Result<(), Error> {
+    match command {
+        CseCommand::Cp(args) => cp::run(args).await,
+        CseCommand::Cat(args) => cat::run(args).await,
+        CseCommand::Ls(args) => ls::run(args).await,
+        CseCommand::Head(args) => head::run(args).await,
+        CseCommand::Inspect(args) => inspect::run(args).await,
+        CseCommand::Rewrap(args) => rewrap::run(args).await,
+        CseCommand::Reencrypt(args) => reencrypt::run(args).await,
+        CseCommand::Keygen(args) => show::print(&keys::generate(args.kind, &args.file)?),
+    }
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From flags, environment and profiles to clients and keyrings.
+//!
+//! Environment and profiles are read by the SDK's own code, in the AWS CLI's order, with what that
+//! code leaves out: a profile that is named on the command line goes before credentials in the
+//! environment, and certificates may come from a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use strongroom_client::EncryptedS3;
+use strongroom_client::envelope::TextMap;
+use strongroom_client::keyring::{AwsKms, Keyring, KmsKeyring, MasterKeyring};
+use strongroom_client::s3::Builder;
+use strongroom_client::transport::AwsS3;
+
+use crate::cli::{KeyArgs, ReadingArgs, ServiceArgs, ToArgs};
+use crate::error::Error;
+use crate::keys::WrappingKey;
+use crate::{files, keys, maps};
+
+/// S3 and the key service, wherever they are.
+pub(crate) struct Services {
+    config: SdkConfig,
+    kms_endpoint: Option<String>,
+    s3_endpoint: Option<String>,
+}
+
+impl Services {
+    pub(crate) async fn find(args: &ServiceArgs) -> Result<Self, Error> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(profile) = &args.profile {
+            let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile);
+            loader = loader
+                .profile_name(profile)
+                .credentials_provider(credentials.build());
+        }
+        if let Some(region) = &args.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &args.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        loader = loader.http_client(http_client(args.ca_bundle.as_deref())?);
+        let config = loader.load().await;
+        if config.region().is_none() {
+            return Err(Error::usage(
+                "no region: say --region, set AWS_REGION, or name one in the profile",
+            ));
+        }
+        // An address on the command line is for both services.
+        let s3_endpoint = match &args.endpoint_url {
+            Some(url) => Some(url.clone()),
+            None => args.s3_endpoint_url.clone(),
+        };
+        Ok(Self {
+            config,
+            kms_endpoint: args.kms_endpoint_url.clone(),
+            s3_endpoint,
+        })
+    }
+
+    /// Where S3 is, in words that tell one from another.
+    pub(crate) fn s3_address(&self) -> String {
+        let region = self.config.region().map_or("", |region| region.as_ref());
+        match self.s3_endpoint.as_deref().or(self.config.endpoint_url()) {
+            Some(url) => url.to_owned(),
+            None => format!("aws {region}"),
+        }
+    }
+
+    fn s3(&self) -> AwsS3 {
+        let mut builder = aws_sdk_s3::config::Builder::from(&self.config);
+        if let Some(url) = &self.s3_endpoint {
+            builder = builder.endpoint_url(url);
+        }
+        // A server of one's own has seldom a name for each bucket.
+        let is_amazons = match self.s3_endpoint.as_deref().or(self.config.endpoint_url()) {
+            Some(url) => host(url).is_some_and(|host| {
+                host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+            }),
+            None => true,
+        };
+        builder = builder.force_path_style(!is_amazons);
+        AwsS3::new(aws_sdk_s3::Client::from_conf(builder.build()))
+    }
+
+    fn kms(&self) -> AwsKms {
+        let mut builder = aws_sdk_kms::config::Builder::from(&self.config);
+        if let Some(url) = &self.kms_endpoint {
+            builder = builder.endpoint_url(url);
+        }
+        AwsKms::new(aws_sdk_kms::Client::from_conf(builder.build()))
+    }
+
+    /// A client that has the keys.
+    pub(crate) fn client(&self, keyring: Arc<dyn Keyring>, reading: &ReadingArgs) -> Builder {
+        EncryptedS3::builder(self.s3(), keyring)
+            .commitment_policy(reading.commitment_policy.into())
+            .enable_legacy_wrapping_algorithms(reading.enable_legacy_wrapping_algorithms)
+            .enable_legacy_unauthenticated_modes(reading.enable_legacy_unauthenticated_modes)
+    }
+
+    /// A client for questions that need no key.
+    pub(crate) fn keyless(&self) -> Result<EncryptedS3, Error> {
+        let none: Arc<dyn Keyring> = Arc::new(MasterKeyring::new());
+        EncryptedS3::builder(self.s3(), none)
+            .build()
+            .map_err(Error::object("settings"))
+    }
+
+    /// The keys that the flags name.
+    pub(crate) fn keyring(&self, args: &KeyArgs) -> Result<Arc<dyn Keyring>, Error> {
+        if let Some(key) = &args.kms_key {
+            return Ok(Arc::new(KmsKeyring::new(self.kms(), key)));
+        }
+        if args.kms_any_key {
+            return Ok(Arc::new(KmsKeyring::discovery(self.kms())));
+        }
+        if args.master_key.is_empty() {
+            return Err(Error::usage(
+                "no key: say --kms-key KEY or --master-key FILE (`strongroom cse keygen` makes one)",
+            ));
+        }
+        if !args.context.is_empty() {
+            return Err(Error::usage(
+                "--context needs --kms-key: a wrapping key of your own binds no context",
+            ));
+        }
+        let descriptions = descriptions(args)?;
+        let mut keyring = MasterKeyring::new();
+        for (index, (path, description)) in args.master_key.iter().zip(descriptions).enumerate() {
+            let key = WrappingKey::read(path)?;
+            keyring = if index == 0 {
+                key.write_with(keyring, description)
+            } else {
+                key.read_with(keyring, description)?
+            };
+        }
+        Ok(Arc::new(keyring))
+    }
+
+    /// The new key, if one is named.
+    pub(crate) fn new_keyring(&self, args: &ToArgs) -> Result<Option<Arc<dyn Keyring>>, Error> {
+        if let Some(key) = &args.to_kms_key {
+            return Ok(Some(Arc::new(KmsKeyring::new(self.kms(), key))));
+        }
+        let Some(path) = &args.to_master_key else {
+            return Ok(None);
+        };
+        let description = match &args.to_matdesc {
+            Some(text) => maps::description("--to-matdesc", text)?,
+            None => TextMap::new(),
+        };
+        let key = WrappingKey::read(path)?;
+        Ok(Some(Arc::new(
+            key.write_with(MasterKeyring::new(), description),
+        )))
+    }
+}
+
+/// HTTP as the AWS CLI has it: proxies from the environment, and certificates from a file if one is
+/// named.
+fn http_client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Error> {
+    let store = match ca_bundle {
+        Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
+        None => TrustStore::default(),
+    };
+    let context = TlsContext::builder().with_trust_store(store).build();
+    let context = context.map_err(|_| Error::usage("the certificates cannot be used"))?;
+    let client = aws_smithy_http_client::Builder::new();
+    Ok(client.build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector
+            .set_sleep_impl(components.and_then(aws_sdk_s3::config::RuntimeComponents::sleep_impl));
+        connector
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(context.clone())
+            .build()
+    }))
+}
+
+/// The certificates of a bundle that can be trusted at all, as PEM: what the SDK is given must be
+/// without fault.
+fn certificates(path: &Path) -> Result<Vec<u8>, Error> {
+    let bytes = files::read_certificates(path)?;
+    let mut roots = RootCertStore::empty();
+    let mut out = String::new();
+    for certificate in CertificateDer::pem_slice_iter(&bytes).flatten() {
+        if roots.add(certificate.clone()).is_ok() {
+            out.push_str(&keys::to_pem("CERTIFICATE", &certificate));
+        }
+    }
+    if out.is_empty() {
+        let path = path.display();
+        return Err(Error::usage(format!(
+            "`{path}` holds no certificates in PEM"
+        )));
+    }
+    Ok(out.into_bytes())
+}
+
+/// The descriptions of `--master-key`, in its order.
+fn descriptions(args: &KeyArgs) -> Result<Vec<TextMap>, Error> {
+    let count = args.master_key.len();
+    if args.matdesc.is_empty() && count == 1 {
+        return Ok(vec![TextMap::new()]);
+    }
+    if args.matdesc.len() != count {
+        return Err(Error::usage(format!(
+            "{count} --master-key and {} --matdesc: with several keys each needs one, in the same order",
+            args.matdesc.len()
+        )));
+    }
+    let mut found = Vec::new();
+    for text in &args.matdesc {
+        let description = maps::description("--matdesc", text)?;
+        if found.contains(&description) {
+            return Err(Error::usage(format!(
+                "--matdesc: `{text}` is said of two keys"
+            )));
+        }
+        found.push(description);
+    }
+    Ok(found)
+}
+
+/// The host of a URL, without user, port and path.
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    Some(host.split(':').next().unwrap_or(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(files: usize, matdesc: &[&str]) -> KeyArgs {
+        KeyArgs {
+            kms_key: None,
+            kms_any_key: false,
+            master_key: vec!["k".into(); files],
+            matdesc: matdesc.iter().map(|text| (*text).to_owned()).collect(),
+            context: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_key_has_its_own_description() {
+        assert_eq!(descriptions(&keys(1, &[])).unwrap(), [TextMap::new()]);
+        assert_eq!(descriptions(&keys(2, &["kid=1", "{}"])).unwrap().len(), 2);
+        for (files, matdesc) in [
+            (2, vec![]),
+            (2, vec!["kid=1"]),
+            (1, vec!["kid=1", "kid=2"]),
+            (2, vec!["kid=1", r#"{"kid":"1"}"#]),
+            (1, vec!["kid"]),
+        ] {
+            assert!(descriptions(&keys(files, &matdesc)).is_err(), "{matdesc:?}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        assert_eq!(
+            host("https://s3.eu-west-1.amazonaws.com/"),
+            Some("s3.eu-west-1.amazonaws.com")
+        );
+        assert_eq!(host("http://127.0.0.1:9000"), Some("127.0.0.1"));
+        assert_eq!(
+            host("https://u@x.amazonaws.com.evil:1/p"),
+            Some("x.amazonaws.com.evil")
+        );
+        assert_eq!(host("x"), None);
+    }
+}
