@@ -127,11 +127,29 @@ fn find_anchor(
             reason: "the anchor of the log is missing",
         });
     }
+    refuse_what_had_tables(drive)?;
     let mut journal_id = [0; 16];
     aws_lc_rs::rand::fill(&mut journal_id).map_err(|_| Error::Random)?;
     let anchor = Anchor::new(journal_id);
     drive.replace(&anchor_path(), &anchor.seal(at_rest)?)?;
     Ok(anchor)
+}
+
+/// INVARIANT: tables are made before anything else is kept. Where there is something and no tables,
+/// the tables were lost; empty ones in their place would say that nothing of it counts, and the
+/// collection of orphans would remove every body.
+fn refuse_what_had_tables(drive: &dyn Drive) -> Result<(), Error> {
+    let bodies = (0..=u8::MAX).map(Folder::Blobs);
+    for folder in [Folder::Vault, Folder::Audit].into_iter().chain(bodies) {
+        if !drive.list(folder)?.is_empty() {
+            return Err(Error::Corrupted {
+                place: anchor_path().to_string(),
+                reason: "the tables are missing, but not what they stand for: bring back a drive that \
+                         has them, or put a backup back (`strongroom restore metadata`)",
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The last commit that the index applied, if the index can be the one of this log.

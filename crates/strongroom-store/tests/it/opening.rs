@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use strongroom_store::drive::{DrivePath, Folder};
+use strongroom_store::drive::{Drive, DrivePath, Folder};
 use strongroom_store::layout::UnitLayout;
 use strongroom_store::{AtRest, BlobId, Error, Store, StoreOptions};
 use strongroom_testkit::{SimDrive, TestSealer};
@@ -143,4 +143,46 @@ async fn an_illegal_facility_is_refused() {
         assert!(matches!(error, Error::DriveRefused { .. }), "{error}");
         assert!(drive.files().is_empty());
     }
+}
+
+/// Log and index of a drive were lost, or taken away in order to put a backup back, and the server
+/// was started: it made empty tables, and the collection of orphans removed every body.
+#[tokio::test]
+async fn dur_d7_tables_that_are_gone_are_not_made_anew_over_what_they_stood_for() {
+    for kept in ["blobs", "audit", "vault"] {
+        let drive = SimDrive::new(70);
+        let shared: Arc<dyn Drive> = Arc::new(drive.clone());
+        let store = stage::open(Arc::clone(&shared)).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let path = match kept {
+            "blobs" => DrivePath::blob(BlobId([9; 16])),
+            "audit" => DrivePath::numbered(Folder::Audit, "events", 1),
+            _ => DrivePath::vault([9; 16]),
+        };
+        drive.plant(&path, b"what the tables stood for");
+        for log in drive.list(Folder::Log).unwrap() {
+            drive.remove(&log).unwrap();
+        }
+        for _ in 0..2 {
+            let refused = stage::open(Arc::clone(&shared)).await.unwrap_err();
+            assert!(refused.is_corruption(), "{kept}: {refused}");
+            let text = refused.to_string();
+            assert!(text.contains("restore metadata"), "{kept}: {text}");
+        }
+        assert!(drive.contents(&path).is_some(), "{kept}");
+    }
+    // A start that was cut short before there were tables is no such thing.
+    let drive = SimDrive::new(71);
+    let shared: Arc<dyn Drive> = Arc::new(drive.clone());
+    stage::open(Arc::clone(&shared))
+        .await
+        .unwrap()
+        .close()
+        .await
+        .unwrap();
+    for log in drive.list(Folder::Log).unwrap() {
+        drive.remove(&log).unwrap();
+    }
+    stage::open(shared).await.unwrap();
 }
