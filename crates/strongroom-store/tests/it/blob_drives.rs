@@ -589,6 +589,8 @@ async fn dur_d5_a_full_drive_gets_no_shard_and_when_all_are_full_that_is_said() 
     for drive in &cluster.drives[1..] {
         drive.set_plan(full());
     }
+    // What was left of the first one goes in the background.
+    store.blobs().reclaimed().await.unwrap();
     let before = cluster.files();
     let error = stage::write(store, BlobId([3; 16]), &bytes, 4)
         .await
