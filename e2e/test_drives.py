@@ -159,6 +159,40 @@ def test_dur_d8_a_lost_facility_stops_nothing_and_survives_a_restart(six):
     compare(s3, bucket, written)
 
 
+def test_dur_d8_writes_go_on_without_a_restart_when_one_of_two_lost_facilities_is_back(make_server):
+    three = make_server(*flags(["a:a1", "b:b1", "c:c1"]))
+    s3 = clients.s3(three)
+    bucket = clients.make_bucket(s3)
+    written = {}
+
+    def put(key):
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+            return False
+        written[key] = hashlib.sha256(key.encode()).digest()
+        return True
+
+    def put_until(wanted, prefix):
+        end = time.monotonic() + PATIENCE_S
+        while put(f"{prefix}{len(written)}") is not wanted:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+    assert put("before")
+    for name in ("a1", "b1"):
+        (three.base / name).rename(three.base / f"{name}-away")
+    put_until(False, "meanwhile")
+    (three.base / "b1-away").rename(three.base / "b1")
+    put_until(True, "after")
+    compare(s3, bucket, written)
+    (three.base / "a1-away").rename(three.base / "a1")
+    until(three, lambda now: now["full_redundancy"])
+    three.restart()
+    compare(clients.s3(three), bucket, written)
+
+
 def test_dur_d9_drives_that_do_not_belong_are_refused(six, make_server):
     other = make_server("--drive", "a:x1")
     other.stop()

@@ -126,6 +126,11 @@ impl Log {
         Ok(())
     }
 
+    /// Lets go of the files: what of a batch that failed lies there is found by opening again.
+    pub(crate) fn into_drive(self) -> Arc<dyn Drive> {
+        self.drive
+    }
+
     fn file_for(&mut self, batch_bytes: u64, now_ms: u64) -> Result<&mut Current, Error> {
         let today = first_of_day(now_ms)?;
         let next = match &self.file {

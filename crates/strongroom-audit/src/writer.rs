@@ -198,6 +198,38 @@ impl Shared {
         (!batch.is_empty()).then_some(batch)
     }
 
+    /// After a failure: waits until a drive that refused changes for want of a majority of its
+    /// copies takes them again, and opens the log as a start does. `None` when the drive is one that
+    /// does not come back, or nobody wants the log any more.
+    fn wait_for_drive(&self, log: Log) -> Option<Log> {
+        let drive = log.into_drive();
+        if !drive.serves_reads_only() {
+            return None;
+        }
+        loop {
+            {
+                let queue = self.lock();
+                if queue.closing {
+                    return None;
+                }
+                let waited = self.wake.wait_timeout(queue, LOOK_EVERY);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            if drive.serves_reads_only() {
+                continue;
+            }
+            match Log::open(Arc::clone(&drive)) {
+                Ok(log) => {
+                    tracing::info!("the audit log is in service again");
+                    let mut queue = self.lock();
+                    queue.failed = false;
+                    return Some(log);
+                }
+                Err(error) => tracing::error!(%error, "the audit log does not open again"),
+            }
+        }
+    }
+
     /// Refuses all that comes and lets go of all that waits.
     fn fail(&self) {
         let mut queue = self.lock();
@@ -226,7 +258,12 @@ fn run(shared: &Shared, mut log: Log, clock: &dyn Clock) {
             // INVARIANT: the queue refuses before the waiters hear, or a caller that heard of the
             // failure could still get a later record accepted.
             shared.fail();
-            return;
+            drop(batch);
+            match shared.wait_for_drive(log) {
+                Some(opened) => log = opened,
+                None => return,
+            }
+            continue;
         }
         for durable in batch.into_iter().filter_map(|entry| entry.durable) {
             // Nobody listening any more is no failure.
@@ -241,5 +278,6 @@ fn run(shared: &Shared, mut log: Log, clock: &dyn Clock) {
     }
 }
 
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_millis(500);
 const QUEUE_BYTES_MAX: usize = 8 << 20;

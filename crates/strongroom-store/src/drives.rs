@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The drives of a store, as operators act on them and as they are watched.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, DriveStatus, GivenDrive, LeftOn};
 use crate::drive::{DriveNo, DriveState, SetView, policy_for, redundancy_for};
 use crate::error::Error;
 use crate::layout::{BlobPolicy, Redundancy};
-use crate::mirror::CopyState;
+use crate::mirror::{CopyState, Mirror};
 use crate::scrub::PassRow;
 use crate::store::{Inner, Store, blocking};
 
@@ -43,6 +43,8 @@ pub struct Protection {
     pub unhealed: Vec<String>,
     /// Copies of the tables that there should be.
     pub copies_wanted: usize,
+    /// Whether writes are refused, because a majority of the copies failed.
+    pub refuses_writes: bool,
 }
 
 impl Protection {
@@ -109,6 +111,13 @@ impl Protection {
                 self.copies_wanted
             ));
         }
+        if self.refuses_writes {
+            owed.push(
+                "a majority of the copies of the tables failed: writes are refused until they are back, or \
+                 after a failed flush until the next start"
+                    .to_owned(),
+            );
+        }
         owed
     }
 }
@@ -156,6 +165,7 @@ impl Store {
                     .map(|of| format!("blob {}: {}", of.blob, of.obstacle))
                     .collect(),
                 copies_wanted: cluster.copies_wanted(),
+                refuses_writes: store.waits_for_copies(),
                 drives,
             }))
         };
@@ -294,6 +304,36 @@ impl Store {
         self.with_cluster(catch_up).await
     }
 
+    /// After a majority of the copies was lost: goes on as soon as enough of them are back. `true`
+    /// when commits are taken again that were refused. May take long.
+    pub async fn revive_copies(&self) -> Result<bool, Error> {
+        let revive = |store: &Self, cluster: &Cluster| {
+            let Some(mirror) = store.mirror().filter(|mirror| mirror.refuses_changes()) else {
+                return Ok(());
+            };
+            let copies = cluster.copies().into_iter();
+            let there: Vec<_> = copies
+                .filter_map(|copy| Some((copy.number, copy.drive?)))
+                .collect();
+            mirror.revive(&there).map(drop)
+        };
+        self.with_cluster(revive).await?;
+        let is_ready = self
+            .mirror()
+            .is_some_and(|mirror| !mirror.refuses_changes());
+        if !is_ready || !self.tables().waits_for_its_drive() {
+            return Ok(false);
+        }
+        self.tables().resume().await.map(|()| true)
+    }
+
+    /// Whether commits are refused until copies are back.
+    fn waits_for_copies(&self) -> bool {
+        let refuses = |mirror: &Arc<Mirror>| mirror.refuses_changes();
+        self.mirror().is_some_and(refuses)
+            || (self.mirror().is_some() && self.tables().waits_for_its_drive())
+    }
+
     /// How many blobs have a shard on a drive and too few others on drives that are there. Goes
     /// through all of the catalogue.
     fn blobs_that_need(&self, number: DriveNo) -> Result<u64, Error> {
@@ -354,9 +394,15 @@ impl Store {
             let is_there = known.is_some_and(|copy| copy.drive.is_some());
             let is_leaving = cluster.leaving_copy() == Some(status.drive);
             let done = match status.state {
-                CopyState::Live if !is_there || is_leaving => mirror.fence(status.drive),
-                CopyState::Fenced if known.is_none() => mirror.forget(status.drive),
-                CopyState::Live | CopyState::Fenced | CopyState::CatchingUp => Ok(()),
+                CopyState::Live if !is_there => mirror.fence(status.drive),
+                CopyState::Live if is_leaving => mirror.release(status.drive),
+                CopyState::Fenced if known.is_none() => {
+                    let drive = cluster.set().get(status.drive);
+                    mirror.forget(status.drive, drive.as_ref())
+                }
+                CopyState::Live | CopyState::Fenced | CopyState::CatchingUp | CopyState::Failed => {
+                    Ok(())
+                }
             };
             if let Err(error) = done {
                 tracing::warn!(%error, drive = %status.drive, "a copy of the tables cannot be given up");
@@ -416,7 +462,8 @@ impl Store {
 
 /// Looks after the drives of a store for as long as it is open.
 pub(crate) async fn look_after(store: Weak<Inner>) {
-    let mut catching_up: Option<JoinHandle<()>> = None;
+    let mut catching_up: Option<JoinHandle<bool>> = None;
+    let mut pause = CatchUpPause::default();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(store) = Store::of_watched(&store) else {
@@ -425,14 +472,62 @@ pub(crate) async fn look_after(store: Weak<Inner>) {
         if let Err(error) = store.look_for_drives().await {
             tracing::warn!(%error, "the drives cannot be looked after");
         }
-        if catching_up.as_ref().is_none_or(JoinHandle::is_finished) && store.has_copies_behind() {
+        if let Some(done) = catching_up.take_if(|task| task.is_finished()) {
+            // A panic there was reported by its own thread.
+            pause.after(done.await.unwrap_or(false));
+        }
+        if catching_up.is_some() || !pause.is_over() {
+            continue;
+        }
+        if store.waits_for_copies() {
             catching_up = Some(tokio::spawn(async move {
-                if let Err(error) = store.catch_up_copies().await {
+                let revived = store.revive_copies().await;
+                if let Err(error) = &revived {
+                    tracing::warn!(%error, "commits are still refused");
+                }
+                revived.is_ok()
+            }));
+        } else if store.has_copies_behind() {
+            catching_up = Some(tokio::spawn(async move {
+                let done = store.catch_up_copies().await;
+                if let Err(error) = &done {
                     tracing::warn!(%error, "the copies of the tables cannot be caught up");
                 }
+                done.is_ok_and(|count| count > 0)
             }));
         }
     }
 }
 
+/// How long nothing is tried after copies could not be caught up: a drive that is full, say, is
+/// not filled again every two seconds.
+#[derive(Default)]
+struct CatchUpPause {
+    failures: u32,
+    looks_left: u32,
+}
+
+impl CatchUpPause {
+    fn after(&mut self, has_succeeded: bool) {
+        self.failures = if has_succeeded {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
+        // The first failures cost nothing: a drive that has just come back may still be let go of.
+        let doublings = self.failures.saturating_sub(FREE_FAILURES);
+        self.looks_left = (1_u32 << doublings.min(DOUBLINGS_MAX)).saturating_sub(1);
+    }
+
+    /// Counts one look; true when it is time to try.
+    fn is_over(&mut self) -> bool {
+        let is_over = self.looks_left == 0;
+        self.looks_left = self.looks_left.saturating_sub(1);
+        is_over
+    }
+}
+
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+const FREE_FAILURES: u32 = 3;
+/// At most about a minute.
+const DOUBLINGS_MAX: u32 = 5;

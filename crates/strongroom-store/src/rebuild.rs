@@ -60,7 +60,7 @@ impl FoundDrives {
         at_rest: Arc<dyn AtRest>,
         layout: UnitLayout,
     ) -> Result<Self, Error> {
-        let cluster = Cluster::open(drives, &at_rest, layout)?;
+        let cluster = Cluster::open(drives, &at_rest, layout, false)?;
         Ok(Self { cluster, at_rest })
     }
 

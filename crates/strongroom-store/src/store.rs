@@ -17,7 +17,7 @@ use crate::drive::{Drive, DriveSet, Folder, HealthState};
 use crate::drives;
 use crate::error::Error;
 use crate::layout::{DriveUid, Redundancy};
-use crate::mirror::{DriveIndexes, FileJudge, Mirror, MirrorOptions};
+use crate::mirror::{DriveIndexes, FileJudge, Mirror, MirrorOptions, Patience};
 use crate::rebuild::refuse_lost_tables;
 use crate::superblock::Superblock;
 use crate::table::{TableOptions, Tables};
@@ -152,7 +152,7 @@ impl Store {
             let (at_rest, options) = (Arc::clone(&at_rest), options.clone());
             move || {
                 let layout = options.blobs.layout;
-                let cluster = Cluster::open(drives, &at_rest, layout)?;
+                let cluster = Cluster::open(drives, &at_rest, layout, inline)?;
                 let copies = cluster.copies();
                 let copies: Vec<_> = copies.iter().filter_map(|of| of.drive.as_ref()).collect();
                 refuse_lost_tables(&copies, cluster.set())?;
@@ -436,6 +436,7 @@ fn mirror_of(
         }),
         audit: options.audit,
         inline: options.blobs.inline,
+        patience: Patience::default(),
     };
     Mirror::open(copies, at_rest, options)
 }

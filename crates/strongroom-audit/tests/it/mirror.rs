@@ -7,7 +7,7 @@ use strongroom_audit::{Audit, AuditFiles, AuditOptions, verify_chain};
 use strongroom_store::Error;
 use strongroom_store::drive::{Drive, DriveNo};
 use strongroom_store::mirror::{
-    CopyLedger, DriveIndexes, FileJudge, Mirror, MirrorCopies, MirrorOptions,
+    CopyLedger, DriveIndexes, FileJudge, Mirror, MirrorCopies, MirrorOptions, Patience,
 };
 use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer};
 
@@ -25,9 +25,17 @@ impl CopyLedger for NoFences {
     fn caught_up(&self, _: DriveNo) -> Result<(), Error> {
         Err(Error::Closed)
     }
+
+    fn only(&self, _: &[DriveNo]) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 async fn open(drives: &[SimDrive]) -> Result<World, strongroom_audit::Error> {
+    Ok(open_mirror(drives).await?.0)
+}
+
+async fn open_mirror(drives: &[SimDrive]) -> Result<(World, Mirror), strongroom_audit::Error> {
     let live = drives.iter().zip(0..).map(|(drive, no)| {
         let drive: Arc<dyn Drive> = Arc::new(drive.clone());
         (DriveNo(no), drive)
@@ -41,6 +49,7 @@ async fn open(drives: &[SimDrive]) -> Result<World, strongroom_audit::Error> {
         indexes: Arc::new(DriveIndexes { cache_bytes: 0 }),
         audit: Some(Arc::new(AuditFiles)),
         inline: false,
+        patience: Patience::default(),
     };
     let mirror = Mirror::open(copies, Arc::new(TestSealer::new(1)), options)?;
     let clock = Arc::new(strongroom_testkit::SimClock::new(NOON_MS));
@@ -49,11 +58,59 @@ async fn open(drives: &[SimDrive]) -> Result<World, strongroom_audit::Error> {
         region: "us-east-1".to_owned(),
     };
     let audit = Audit::open(mirror.drive(), clock.clone(), options).await?;
-    Ok(World {
+    let world = World {
         drive: drives[0].clone(),
         clock,
         audit,
-    })
+    };
+    Ok((world, mirror))
+}
+
+/// After the loss of a majority the log refused everything until the next start.
+#[tokio::test]
+async fn dur_d8_the_log_goes_on_when_a_majority_of_its_copies_is_back() {
+    for at in 0..3 {
+        let drives: Vec<_> = (0..2).map(SimDrive::new).collect();
+        let (world, mirror) = open_mirror(&drives).await.unwrap();
+        world.put("before").await.unwrap();
+        drives[1].set_plan(FaultPlan::new([Fault::FailAt(at)]));
+        let failed = world.put("in doubt").await;
+        if drives[1].operations() <= at {
+            assert!(failed.is_ok() && at > 0);
+            break;
+        }
+        assert!(failed.is_err());
+        assert!(world.put("refused").await.is_err(), "nobody is back");
+        let back = drives[1].kill();
+        let there: Arc<dyn Drive> = Arc::new(back.clone());
+        assert!(mirror.revive(&[(DriveNo(1), there)]).unwrap());
+        let mut tries = 0;
+        while world.put("after").await.is_err() {
+            tries += 1;
+            assert!(tries < 6000, "the log stays out of service");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        world.audit.flush().await.unwrap();
+        let expected = lines(&drives[0]);
+        verify_chain(expected.iter().map(Vec::as_slice)).unwrap();
+        assert_eq!(lines(&back), expected);
+        let keys = object_keys(&back);
+        let has = |wanted: &str| keys.iter().any(|key| key == wanted);
+        assert!(has("before") && has("after") && !has("refused"), "{keys:?}");
+    }
+}
+
+/// A drive alone that failed does not come back by itself.
+#[tokio::test]
+async fn a_log_on_one_drive_that_failed_stays_out_of_service() {
+    let drives = [SimDrive::new(5)];
+    let (world, mirror) = open_mirror(&drives).await.unwrap();
+    world.put("before").await.unwrap();
+    drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
+    assert!(world.put("in doubt").await.is_err());
+    assert!(!mirror.refuses_changes());
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    assert!(world.put("refused").await.is_err());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::read::{BackupFile, Content};
 use super::write::VAULT;
 use super::{damaged, restored_mark};
 use crate::at_rest::AtRest;
+use crate::cluster::copy_counts;
 use crate::drive::{Drive, DrivePath};
 use crate::error::Error;
 use crate::layout::UnitLayout;
@@ -38,7 +39,14 @@ pub fn restore<R: Read + Seek>(
 ) -> Result<Restored, Error> {
     backup.verify(at_rest.as_ref())?;
     let head = backup.head().clone();
-    Superblock::open_or_create_for(drive.as_ref(), layout, head.cluster_id)?;
+    let own = Superblock::open_or_create_for(drive.as_ref(), layout, head.cluster_id)?;
+    if !copy_counts(drive.as_ref(), at_rest.as_ref(), own.drive_uid)? {
+        return Err(Error::DriveRefused {
+            drive: drive.label(),
+            reason: "what is put there would not count: it is known as a drive without a whole copy of the \
+                     tables; name a drive with one first (`--drive`)",
+        });
+    }
     let mut tables = Restore::begin(drive, at_rest, options)?;
     // INVARIANT: the mark is there before the tables are: nothing is removed in between.
     drive.replace(&restored_mark(), &head.seq.to_be_bytes())?;

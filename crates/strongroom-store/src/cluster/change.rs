@@ -302,7 +302,7 @@ impl Cluster {
             return Err(error);
         }
         set.add(in_set(&row, Some(Arc::clone(&drive))))?;
-        if let Err(error) = roster.bring_up_to_date(drive.as_ref()) {
+        if let Err(error) = roster.bring_up_to_date(number, &drive) {
             tracing::warn!(%error, drive = drive.label(), "the members file cannot be written");
         }
         tracing::info!(drive = %number, place = given.place, facility = given.facility, "a drive was added");

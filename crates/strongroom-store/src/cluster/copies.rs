@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
-use super::members::{MemberRow, Members, StoredCopy, StoredStanding};
+use super::members::{MemberRow, Members, StoredCopy, StoredStanding, path};
 use super::{Cluster, Roster};
+use crate::at_rest::AtRest;
 use crate::drive::{Drive, DriveNo};
 use crate::error::Error;
+use crate::layout::DriveUid;
 use crate::mirror::{CopyLedger, MirrorCopies};
 
 /// A drive with a copy of the tables, as the members know it.
@@ -78,6 +80,26 @@ impl CopyLedger for Roster {
         })
     }
 
+    fn only(&self, live: &[DriveNo]) -> Result<(), Error> {
+        self.change(|members| {
+            let are_copies = live
+                .iter()
+                .all(|number| members.copies().any(|row| row.number == *number));
+            let all = members.copies().count();
+            if live.is_empty() || !are_copies || live.len().saturating_mul(2) < all {
+                return Err(Error::NoMajority);
+            }
+            for row in members.drives.iter_mut().filter(|row| row.copy.is_some()) {
+                row.copy = Some(if live.contains(&row.number) {
+                    StoredCopy::Live
+                } else {
+                    StoredCopy::Fenced
+                });
+            }
+            Ok(())
+        })
+    }
+
     fn caught_up(&self, copy: DriveNo) -> Result<(), Error> {
         self.change(|members| {
             let row = members.row_mut(copy);
@@ -89,6 +111,22 @@ impl CopyLedger for Roster {
             Ok(())
         })
     }
+}
+
+/// Whether the copy of the tables on a drive counts, as far as the drive itself knows. One that
+/// knows of no members is a store by itself.
+pub(crate) fn copy_counts(
+    drive: &dyn Drive,
+    at_rest: &dyn AtRest,
+    uid: DriveUid,
+) -> Result<bool, Error> {
+    let Some(bytes) = drive.read_small(&path())? else {
+        return Ok(true);
+    };
+    let known = Members::open(at_rest, &bytes);
+    let row = known.as_ref().and_then(|members| members.by_uid(uid));
+    // A file that does not open says nothing; the start looks at it again.
+    Ok(row.is_none_or(|row| row.copy == Some(StoredCopy::Live)))
 }
 
 /// The copies as a mirror wants them.

@@ -203,6 +203,13 @@ pub(crate) fn path() -> DrivePath {
     DrivePath::fixed(Folder::Top, "members")
 }
 
+/// The epoch that stands in clear at the beginning of a members file, whether or not that opens.
+pub(crate) fn epoch_of(bytes: &[u8]) -> Option<u64> {
+    let (magic, rest) = bytes.split_first_chunk::<8>()?;
+    let (epoch, _) = rest.split_first_chunk::<8>()?;
+    (magic == MAGIC).then(|| u64::from_be_bytes(*epoch))
+}
+
 fn aad(epoch: u64) -> Vec<u8> {
     [b"strongroom members v1".as_slice(), &epoch.to_be_bytes()].concat()
 }

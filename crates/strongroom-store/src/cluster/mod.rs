@@ -16,6 +16,7 @@
 
 mod change;
 mod copies;
+mod lanes;
 mod members;
 mod opener;
 mod roster;
@@ -27,10 +28,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub(crate) use change::LeftOn;
 pub use copies::CopyDrive;
-pub(crate) use copies::for_mirror;
+pub(crate) use copies::{copy_counts, for_mirror};
 pub use opener::{AtPlace, DriveOpener, LocalOpener};
 pub(crate) use roster::Roster;
 
+use self::lanes::Lanes;
 use self::members::{MemberRow, Members};
 use crate::at_rest::AtRest;
 use crate::blob;
@@ -39,6 +41,7 @@ use crate::drive::{
 };
 use crate::error::Error;
 use crate::layout::{Redundancy, UnitLayout};
+use crate::mirror::Patience;
 use crate::superblock::Superblock;
 
 /// The drives that a store is opened with.
@@ -134,6 +137,7 @@ impl Cluster {
         drives: StoreDrives,
         at_rest: &Arc<dyn AtRest>,
         layout: UnitLayout,
+        inline: bool,
     ) -> Result<Self, Error> {
         let StoreDrives {
             given,
@@ -159,7 +163,8 @@ impl Cluster {
             set_members.push(in_set(row, drive));
         }
         let set = DriveSet::new(set_members)?;
-        let roster = Roster::new(Arc::clone(at_rest), set.clone(), witness, members);
+        let lanes = Lanes::new((!inline).then_some(Patience::default().hang));
+        let roster = Roster::new(Arc::clone(at_rest), set.clone(), witness, members, lanes);
         let cluster = Self {
             inner: Arc::new(Inner {
                 set,
@@ -334,7 +339,7 @@ impl Cluster {
     /// Takes a drive back.
     fn welcome(&self, number: DriveNo, drive: &Arc<dyn Drive>) {
         let Inner { set, roster, .. } = self.inner.as_ref();
-        if let Err(error) = roster.bring_up_to_date(drive.as_ref()) {
+        if let Err(error) = roster.bring_up_to_date(number, drive) {
             tracing::warn!(%error, drive = drive.label(), "the members file cannot be written");
         }
         self.note(number, None);

@@ -18,9 +18,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::lanes::{Lanes, Who, Work, is_late};
 use super::members::{self, Members, StoredCopy};
 use crate::at_rest::AtRest;
-use crate::drive::{Drive, DriveNo, DriveSet};
+use crate::drive::{Drive, DriveNo, DriveSet, SetMember};
 use crate::error::Error;
 
 /// The members of a cluster, and where they are kept. Shared.
@@ -28,6 +29,7 @@ pub(crate) struct Roster {
     at_rest: Arc<dyn AtRest>,
     set: DriveSet,
     witness: Option<Arc<dyn Drive>>,
+    lanes: Lanes,
     /// Held for no longer than it takes to copy: every upload asks, and drives may hang.
     members: Mutex<Members>,
     /// Held by whoever writes members files. The highest epoch that was ever tried: a try that did
@@ -74,6 +76,7 @@ impl Roster {
         set: DriveSet,
         witness: Option<Arc<dyn Drive>>,
         members: Members,
+        lanes: Lanes,
     ) -> Self {
         // The next change is the first of the next block.
         let before = members.epoch.checked_div(EPOCHS_OF_A_START).unwrap_or(0);
@@ -83,6 +86,7 @@ impl Roster {
             at_rest,
             set,
             witness,
+            lanes,
             members: Mutex::new(members),
             tried: Mutex::new(tried),
         }
@@ -132,74 +136,121 @@ impl Roster {
     }
 
     /// Writes the members as they are to one drive, which may not have the newest.
-    pub(crate) fn bring_up_to_date(&self, drive: &dyn Drive) -> Result<(), Error> {
-        // Held meanwhile, so that nothing older is written over something newer.
-        let _tried = lock(&self.tried);
-        let now = self.members();
-        let bytes = now.seal(self.at_rest.as_ref())?;
-        if drive.read_small(&members::path())?.is_some_and(|found| {
-            Members::open(self.at_rest.as_ref(), &found).as_ref() == Some(&now)
-        }) {
-            return Ok(());
-        }
-        drive.replace(&members::path(), &bytes)
+    pub(crate) fn bring_up_to_date(
+        &self,
+        number: DriveNo,
+        drive: &Arc<dyn Drive>,
+    ) -> Result<(), Error> {
+        self.bring(vec![(Some(number), Arc::clone(drive))])
+            .into_iter()
+            .try_for_each(|(_, outcome)| outcome)
     }
 
     /// Writes the members as they are wherever they are not; who fails is told in the log.
     pub(crate) fn bring_all_up_to_date(&self) {
         let view = self.set.view();
-        let drives = view.members().iter().filter_map(|member| member.serving());
-        for drive in drives.chain(self.witness.as_ref()) {
-            if let Err(error) = self.bring_up_to_date(drive.as_ref()) {
-                tracing::warn!(%error, drive = drive.label(), "the members file cannot be written");
+        let serving = |member: &SetMember| {
+            let drive = member.serving()?;
+            Some((Some(member.number), Arc::clone(drive)))
+        };
+        let mut drives: Vec<_> = view.members().iter().filter_map(serving).collect();
+        drives.extend(self.witness.clone().map(|witness| (None, witness)));
+        for (who, outcome) in self.bring(drives) {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, drive = ?who, "the members file cannot be written");
             }
         }
     }
 
-    /// Writes a change to everyone who is there; an error when it does not count.
-    fn keep(&self, before: &Members, after: &Members) -> Result<(), Error> {
-        let bytes = after.seal(self.at_rest.as_ref())?;
-        let path = members::path();
-        let (voters_before, voters_after) = (Voters::of(before), Voters::of(after));
-        let mut kept = Vec::new();
-        let view = self.set.view();
-        let write = |number: DriveNo, kept: &mut Vec<DriveNo>| {
-            let Some(drive) = view.member(number).and_then(|member| member.serving()) else {
-                return;
-            };
-            match drive.replace(&path, &bytes) {
-                Ok(()) => kept.push(number),
-                Err(error) => {
-                    tracing::warn!(%error, drive = drive.label(), "the members file cannot be written");
-                    self.set.suspect(number);
-                }
+    fn bring(&self, drives: Vec<(Who, Arc<dyn Drive>)>) -> Vec<(Who, Result<(), Error>)> {
+        // Held meanwhile, so that nothing older is written over something newer.
+        let _tried = lock(&self.tried);
+        let now = self.members();
+        let bytes = match now.seal(self.at_rest.as_ref()) {
+            Ok(bytes) => Arc::new(bytes),
+            Err(error) => {
+                let first = drives.first().and_then(|(who, _)| *who);
+                return vec![(first, Err(error))];
             }
         };
-        let is_live = |number: DriveNo| {
-            let row = before.row(number);
+        let work = drives.into_iter().map(|(who, drive)| {
+            let (at_rest, bytes) = (Arc::clone(&self.at_rest), Arc::clone(&bytes));
+            let members = now.clone();
+            let work: Work = Box::new(move || {
+                let found = drive.read_small(&members::path())?;
+                let opened = found.and_then(|found| Members::open(at_rest.as_ref(), &found));
+                if opened.as_ref() == Some(&members) {
+                    return Ok(());
+                }
+                drive.replace(&members::path(), &bytes)
+            });
+            (who, work)
+        });
+        self.lanes.run(work.collect(), |_| true)
+    }
+
+    /// Writes a change to everyone who is there; an error when it does not count.
+    fn keep(&self, before: &Members, after: &Members) -> Result<(), Error> {
+        let bytes = Arc::new(after.seal(self.at_rest.as_ref())?);
+        let (voters_before, voters_after) = (Voters::of(before), Voters::of(after));
+        let counts = |kept: &[Who]| {
+            let drives: Vec<_> = kept.iter().copied().flatten().collect();
+            let witness = kept.contains(&None);
+            voters_before.have_majority(&drives, witness)
+                && voters_after.have_majority(&drives, witness)
+        };
+        let view = self.set.view();
+        let is_live = |member: &&SetMember| {
+            let row = before.row(member.number);
             row.is_some_and(|row| row.copy == Some(StoredCopy::Live))
         };
-        let numbers = || view.members().iter().map(|member| member.number);
-        for number in numbers().filter(|number| is_live(*number)) {
-            write(number, &mut kept);
+        let serving = |member: &SetMember| {
+            let drive = member.serving()?;
+            Some((Some(member.number), Arc::clone(drive)))
+        };
+        let (live, others): (Vec<_>, Vec<_>) = view.members().iter().partition(is_live);
+        let mut first: Vec<_> = live.into_iter().filter_map(serving).collect();
+        let witness = self.witness.clone();
+        first.extend(witness.map(|witness| (None, witness)));
+        let mut kept = self.write(first, &bytes, counts);
+        if kept.iter().any(Option::is_some) {
+            let others: Vec<_> = others.into_iter().filter_map(serving).collect();
+            let so_far = kept.clone();
+            let with_others = |more: &[Who]| counts(&[so_far.as_slice(), more].concat());
+            kept.extend(self.write(others, &bytes, with_others));
         }
-        let mut has_witness = false;
-        if let Some(witness) = &self.witness {
-            match witness.replace(&path, &bytes) {
-                Ok(()) => has_witness = true,
-                Err(error) => {
+        counts(&kept).then_some(()).ok_or(Error::NoMajority)
+    }
+
+    /// Writes the bytes to these places; returns those that keep them.
+    fn write(
+        &self,
+        places: Vec<(Who, Arc<dyn Drive>)>,
+        bytes: &Arc<Vec<u8>>,
+        enough: impl Fn(&[Who]) -> bool,
+    ) -> Vec<Who> {
+        let work = places.into_iter().map(|(who, drive)| {
+            let bytes = Arc::clone(bytes);
+            let work: Work = Box::new(move || drive.replace(&members::path(), &bytes));
+            (who, work)
+        });
+        let mut kept = Vec::new();
+        for (who, outcome) in self.lanes.run(work.collect(), enough) {
+            match (outcome, who) {
+                (Ok(()), who) => kept.push(who),
+                (Err(error), Some(number)) => {
+                    tracing::warn!(%error, drive = %number, "the members file cannot be written");
+                    // A look at a drive that hangs could hang, too.
+                    if !is_late(&error) {
+                        self.set.suspect(number);
+                    }
+                }
+                (Err(error), None) => {
                     tracing::error!(%error, "the members file in the data directory cannot be written");
                 }
             }
         }
-        if !kept.is_empty() {
-            for number in numbers().filter(|number| !is_live(*number)) {
-                write(number, &mut kept);
-            }
-        }
-        let counts = voters_before.have_majority(&kept, has_witness)
-            && voters_after.have_majority(&kept, has_witness);
-        counts.then_some(()).ok_or(Error::NoMajority)
+        kept
     }
 }
 
@@ -215,11 +266,12 @@ const EPOCHS_OF_A_START: u64 = 1 << 32;
 mod tests {
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
 
     use super::super::members::{MemberRow, StoredStanding};
     use super::*;
     use crate::at_rest::AtRestError;
-    use crate::drive::{Access, DriveFile, DrivePath, Folder, HealthState, SetMember};
+    use crate::drive::{Access, DriveFile, DrivePath, Folder, HealthState};
     use crate::layout::DriveUid;
 
     /// A drive that has one small file.
@@ -227,6 +279,7 @@ mod tests {
     struct OneFile {
         bytes: Mutex<Option<Vec<u8>>>,
         fails: AtomicBool,
+        hangs: AtomicBool,
     }
 
     const NO: Error = Error::Misuse {
@@ -262,6 +315,9 @@ mod tests {
             Ok(self.bytes.lock().unwrap().clone())
         }
         fn replace(&self, _: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+            while self.hangs.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
             if self.fails.load(Ordering::SeqCst) {
                 return Err(NO);
             }
@@ -294,6 +350,10 @@ mod tests {
 
     impl Rig {
         fn new(copies: &[Option<StoredCopy>]) -> Self {
+            Self::with_limit(copies, None)
+        }
+
+        fn with_limit(copies: &[Option<StoredCopy>], limit: Option<Duration>) -> Self {
             let drives: Vec<_> = copies
                 .iter()
                 .map(|_| Arc::new(OneFile::default()))
@@ -323,7 +383,13 @@ mod tests {
             let set = DriveSet::new(in_set.collect()).unwrap();
             let witness = Arc::new(OneFile::default());
             let remembers: Arc<dyn Drive> = Arc::<OneFile>::clone(&witness);
-            let roster = Roster::new(Arc::new(Plain), set, Some(remembers), members);
+            let roster = Roster::new(
+                Arc::new(Plain),
+                set,
+                Some(remembers),
+                members,
+                Lanes::new(limit),
+            );
             roster.bring_all_up_to_date();
             Self {
                 roster,
@@ -494,7 +560,7 @@ mod tests {
                 let found = rig.start(&[1, 2], false).unwrap();
                 set.set_drive(DriveNo(0), None);
                 let sealer: Arc<dyn AtRest> = Arc::new(Plain);
-                let second = Roster::new(sealer, set, None, found);
+                let second = Roster::new(sealer, set, None, found, Lanes::new(None));
                 second.begin(|_| Ok(())).unwrap();
                 let fence_first = |members: &mut Members| {
                     members.row_mut(DriveNo(0)).unwrap().copy = Some(Fenced);
@@ -511,6 +577,54 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn dur_d10_a_drive_that_hangs_holds_up_no_change_and_keeps_the_order() {
+        let limit = Duration::from_secs(1);
+        let rig = Rig::with_limit(&[Some(Live), Some(Live), Some(Live)], Some(limit));
+        let hang = |hangs| rig.drives[2].hangs.store(hangs, Ordering::SeqCst);
+        hang(true);
+        rig.make(2, Fenced).unwrap();
+        let start = Instant::now();
+        for wish in 1..=40 {
+            rig.roster
+                .change(|members| {
+                    members.wished = Some((wish, 0));
+                    Ok(())
+                })
+                .unwrap();
+        }
+        assert!(start.elapsed() < limit * 30, "waited for again and again");
+        let newest = rig.start(&[0, 1], false).unwrap();
+        assert_eq!(newest.wished, Some((40, 0)));
+        // What comes late comes in order: the newest is last.
+        hang(false);
+        let start = Instant::now();
+        while rig.start(&[2, 0], false).is_none_or(|_| {
+            let bytes = rig.drives[2].bytes.lock().unwrap().clone().unwrap();
+            Members::open(&Plain, &bytes).as_ref() != Some(&newest)
+        }) {
+            assert!(start.elapsed() < Duration::from_mins(1));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // It votes again.
+        rig.fail(&[1]);
+        rig.make(2, Live).unwrap();
+    }
+
+    #[test]
+    fn a_change_without_a_majority_that_answers_does_not_count() {
+        let limit = Duration::from_millis(300);
+        let rig = Rig::with_limit(&[Some(Live), Some(Live), Some(Live)], Some(limit));
+        for at in [1, 2] {
+            rig.drives[at].hangs.store(true, Ordering::SeqCst);
+        }
+        rig.make(2, Fenced).unwrap_err();
+        assert_eq!(copy_of(&rig.roster.members(), 2), Some(Live));
+        for at in [1, 2] {
+            rig.drives[at].hangs.store(false, Ordering::SeqCst);
         }
     }
 

@@ -116,6 +116,9 @@ impl Surveyor<'_> {
                 let members = if members.is_founding {
                     self.found_the_rest(&mut looked, members)?
                 } else {
+                    if remembered.as_ref() == Some(&members) {
+                        mend_the_only_voter(&members, &mut looked)?;
+                    }
                     check_quorum(&members, &looked, has_witness)?;
                     members
                 };
@@ -438,6 +441,46 @@ pub(super) fn unfit(place: &str, reason: &str) -> Error {
         place: place.to_owned(),
         reason: reason.to_owned(),
     }
+}
+
+/// The only drive with a copy of the tables is there, with the identity that the data directory
+/// remembers, and its members file does not open: what the data directory remembers stands for it,
+/// and is written there when the start goes on. Where several drives vote, the others know.
+///
+/// What is remembered opened with this store's keys and names this drive by cluster and uid, so
+/// that no other store's file can stand for it. An older state of this store's own is told by the
+/// epoch, which is in clear at the beginning of the file that does not open.
+fn mend_the_only_voter(members: &Members, looked: &mut Looked) -> Result<(), Error> {
+    let mut copies = members.copies();
+    let (Some(only), None) = (copies.next(), copies.next()) else {
+        return Ok(());
+    };
+    let is_it = |of: &&mut Candidate| {
+        of.is(only) && of.superblock.cluster_id == members.cluster_id && of.members.is_none()
+    };
+    let mut found = looked
+        .candidates
+        .iter_mut()
+        .filter_map(|of| Some(of).filter(is_it));
+    // Two of one uid: neither is believed.
+    let (Some(candidate), None) = (found.next(), found.next()) else {
+        return Ok(());
+    };
+    let damaged = candidate.drive.read_small(&members::path())?;
+    let epoch = damaged.as_deref().and_then(members::epoch_of);
+    if epoch.is_some_and(|epoch| epoch > members.epoch) {
+        tracing::error!(
+            place = candidate.place,
+            "the members file does not open, and what the data directory remembers is older"
+        );
+        return Ok(());
+    }
+    tracing::warn!(
+        place = candidate.place,
+        "the members file does not open; it is written again from what the data directory remembers"
+    );
+    candidate.members = Some(members.clone());
+    Ok(())
 }
 
 fn check_quorum(members: &Members, looked: &Looked, has_witness: bool) -> Result<(), Error> {

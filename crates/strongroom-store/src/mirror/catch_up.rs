@@ -14,9 +14,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::bounded::bounded;
 use super::copies::{Slot, Touched};
 use super::files;
 use super::{CopyState, Mirror};
+use crate::backup::restored_mark;
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
 use crate::error::Error;
 use crate::table::{Index, level};
@@ -46,23 +48,31 @@ impl Mirror {
                 what: "a copy that counts was caught up",
             });
         }
-        let index = self.indexes.renew(copy, drive)?;
+        if self.copies.refuses_changes() {
+            return Err(self.copies.refusal());
+        }
+        self.level_copy(copy, drive, |slot| self.copies.admit(slot))
+    }
+
+    /// Brings a copy level, whatever it is now; `admit` makes it count, or keeps it for that, while
+    /// changes pause. After an error the copy is what it was.
+    pub(crate) fn level_copy(
+        &self,
+        copy: DriveNo,
+        drive: &Arc<dyn Drive>,
+        admit: impl FnOnce(Slot) -> Result<(), Error>,
+    ) -> Result<CaughtUp, Error> {
+        self.copies.let_go(copy)?;
+        let before = self.copies.view().state(copy);
         let slot = self
             .copies
             .slot(copy, Arc::clone(drive), CopyState::CatchingUp, None)?;
-        let touched = slot.touched.clone().unwrap_or_default();
         {
             let _paused = self.copies.pause();
             self.copies.set(slot.clone());
         }
-        let mut run = Run {
-            mirror: self,
-            target: drive.as_ref(),
-            touched: &touched,
-            done: CaughtUp::default(),
-        };
-        let level = run.bring_level(&slot, &index);
-        let done = run.done;
+        let mut done = CaughtUp::default();
+        let level = self.level_slot(&slot, &mut done, admit);
         self.index.end_building(slot.generation);
         match level {
             Ok(()) => {
@@ -75,22 +85,71 @@ impl Mirror {
             }
             Err(error) => {
                 tracing::warn!(%error, copy = drive.label(), "a copy of the tables was not brought level");
-                self.copies.set(Slot::fenced(copy));
+                self.copies.set(match before {
+                    Some(CopyState::Failed) => Slot::failed(copy),
+                    _ => Slot::fenced(copy),
+                });
                 Err(error)
             }
         }
+    }
+
+    fn level_slot(
+        &self,
+        slot: &Slot,
+        done: &mut CaughtUp,
+        admit: impl FnOnce(Slot) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let drive = slot.drive.clone().ok_or(Error::WorkerGone)?;
+        let touched = slot.touched.clone().unwrap_or_default();
+        let (indexes, copy) = (Arc::clone(&self.indexes), slot.no);
+        let theirs = Arc::clone(&drive);
+        let index = slot.ask(self.copies.patience().persist, move |_| {
+            indexes.renew(copy, &theirs)
+        })?;
+        let (source, target) = if self.copies.has_threads() {
+            // Neither may hold up changes for ever while they wait for this.
+            let limit = self.copies.patience().hang.saturating_mul(SLOWER);
+            (
+                bounded(&self.drive(), limit, None)?,
+                bounded(&drive, limit, Some(slot))?,
+            )
+        } else {
+            (self.drive(), drive)
+        };
+        let mut run = Run {
+            mirror: self,
+            source: source.as_ref(),
+            target: target.as_ref(),
+            touched: &touched,
+            done: CaughtUp::default(),
+        };
+        let level = run.bring_level(slot, &index, admit);
+        *done = run.done;
+        level
     }
 }
 
 struct Run<'a> {
     mirror: &'a Mirror,
+    source: &'a dyn Drive,
     target: &'a dyn Drive,
     touched: &'a Mutex<Touched>,
     done: CaughtUp,
 }
 
 impl Run<'_> {
-    fn bring_level(&mut self, slot: &Slot, index: &Arc<dyn Index>) -> Result<(), Error> {
+    fn bring_level(
+        &mut self,
+        slot: &Slot,
+        index: &Arc<dyn Index>,
+        admit: impl FnOnce(Slot) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let patience = self.mirror.copies.patience();
+        let persist = |limit| {
+            let index = Arc::clone(index);
+            slot.ask(limit, move |_| index.persist())
+        };
         self.note_everything()?;
         for _ in 0..ROUNDS_MAX {
             let before = self.done.bytes;
@@ -102,23 +161,41 @@ impl Run<'_> {
             }
         }
         let at_rest = self.mirror.at_rest.as_ref();
-        self.mirror.index.build(slot.generation, index, at_rest)?;
+        self.mirror.index.build(slot, index, at_rest)?;
         // Most of it now, so that what is left while changes pause is little.
-        index.persist()?;
+        persist(patience.persist)?;
         let files = self.take_notes();
         self.level_files(&files)?;
 
         let _paused = self.mirror.copies.pause();
         let files = self.take_notes();
         self.level_files(&files)?;
-        self.mirror.index.built(slot.generation)?;
+        self.level_restored()?;
         // INVARIANT: whatever the anchor says by now, this index has it durably before the copy
         // counts. No anchor is replaced while changes pause.
-        index.persist()?;
+        persist(patience.hang.saturating_mul(SLOWER))?;
         self.compare()?;
-        let mut slot = slot.clone();
-        slot.index = Some(Arc::clone(index));
-        self.mirror.copies.admit(slot)
+        let mut counting = slot.clone();
+        counting.index = Some(Arc::clone(index));
+        let built = &self.mirror.index;
+        built.when_built(slot.generation, || admit(counting))
+    }
+
+    /// Whether the tables came from a backup is the same on all copies.
+    fn level_restored(&self) -> Result<(), Error> {
+        let path = restored_mark();
+        let (wanted, found) = (
+            self.source.read_small(&path)?,
+            self.target.read_small(&path)?,
+        );
+        match wanted {
+            _ if wanted == found => Ok(()),
+            Some(mark) => self.target.replace(&path, &mark),
+            None => {
+                self.target.remove(&path)?;
+                self.target.sync_folder(Folder::Top)
+            }
+        }
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, Touched> {
@@ -133,7 +210,7 @@ impl Run<'_> {
     /// All files, of the others and of this copy, from their first byte on.
     fn note_everything(&self) -> Result<(), Error> {
         for folder in FOLDERS {
-            let mut paths = self.mirror.drive.list(folder)?;
+            let mut paths = self.source.list(folder)?;
             paths.extend(self.target.list(folder)?);
             let mut notes = self.notes();
             for path in paths.iter().filter(|path| is_copied(path)) {
@@ -176,7 +253,7 @@ impl Run<'_> {
 
     /// What the file should hold: from a copy in which it is whole, where that can be told.
     fn source(&self, path: &DrivePath, from: u64) -> Result<Source, Error> {
-        let drive = self.mirror.drive.as_ref();
+        let drive = self.source;
         if path.folder() == Folder::Vault || is_anchor(path) {
             let contents = drive.read_small_each(path)?;
             let at_rest = self.mirror.at_rest.as_ref();
@@ -193,8 +270,12 @@ impl Run<'_> {
             && let Some(journal_id) = level::journal_of(drive, self.mirror.at_rest.as_ref())?
         {
             let at_rest = self.mirror.at_rest.as_ref();
-            for slot in self.mirror.copies.view().live() {
-                let bytes = slot.drive().and_then(|drive| files::read_all(drive, path));
+            let limit = self.mirror.copies.patience().persist;
+            let mut asked = Vec::new();
+            while let Some(slot) = self.mirror.copies.next_live(&asked) {
+                asked.push((slot.no, slot.generation));
+                let wanted = path.clone();
+                let bytes = slot.ask(limit, move |slot| files::read_all(slot.drive()?, &wanted));
                 // A copy that does not read is passed over; the mirror's own read tells the error.
                 if let Ok(Some(bytes)) = bytes
                     && level::is_whole_file(&bytes, journal_id, first_seq, at_rest)
@@ -208,7 +289,7 @@ impl Run<'_> {
     }
 
     fn is_last(&self, path: &DrivePath) -> Result<bool, Error> {
-        let files = self.mirror.drive.list(path.folder())?;
+        let files = self.source.list(path.folder())?;
         Ok(files.iter().filter(|path| is_copied(path)).max() == Some(path))
     }
 
@@ -221,7 +302,7 @@ impl Run<'_> {
                 paths.sort_unstable();
                 Ok::<_, Error>(paths)
             };
-            let source = self.mirror.drive.as_ref();
+            let source = self.source;
             let (wanted, found) = (list(source)?, list(self.target)?);
             if wanted != found {
                 return Err(Error::Corrupted {
@@ -272,4 +353,6 @@ pub(crate) const FOLDERS: [Folder; 3] = [Folder::Vault, Folder::Log, Folder::Aud
 const ROUNDS_MAX: usize = 32;
 const FEW_FILES: usize = 8;
 const FEW_BYTES: u64 = 1 << 20;
+/// What is done while changes pause may take so many times as long as a change.
+const SLOWER: u32 = 3;
 const COMPARED_TAIL_BYTES: u64 = 4096;

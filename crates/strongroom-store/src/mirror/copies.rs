@@ -7,21 +7,32 @@
 //!   Fenced       its drive is there again       CatchingUp
 //!   CatchingUp   level with the others          Live          the ledger first, then here
 //!   CatchingUp   anything failed                Fenced
+//!   Live         it failed, no majority left    Failed        nothing is changed any more
+//!   Failed       level with the others          Live          the ledger first, for all of them
 //! ```
 //!
 //! INVARIANT: an operation succeeds when every live copy carried it out. A copy that did not is
 //! fenced in the ledger, durably, before anybody hears of success; otherwise it could later pass
 //! for a whole copy without what was acknowledged. When the ledger cannot fence, because no
-//! majority is left to remember it, changes are refused from then on and reads go on.
+//! majority is left to remember it, changes are refused from then on and reads go on, until
+//! enough copies are level again ([`super::revive`]).
+//!
+//! A copy whose drive does not answer is waited for as long as nobody is ahead of it, and
+//! [`Patience`] longer; then it has failed. What it does late harms nobody: it is fenced, and
+//! nothing begins to make it level while an operation of its time as a live copy is under way.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::crew::Crew;
-use super::{CopyLedger, CopyState};
+use super::crew::{Crew, hangs};
+use super::{CopyLedger, CopyState, Patience};
 use crate::drive::{Drive, DriveNo, DrivePath, HealthState};
 use crate::error::Error;
 use crate::table::Index;
@@ -37,7 +48,10 @@ pub(crate) struct Copies {
     ledger: Arc<dyn CopyLedger>,
     refuses_changes: AtomicBool,
     has_threads: bool,
+    patience: Patience,
     generations: AtomicU64,
+    /// Copies that do not count any more, and whether somebody still works on them as if.
+    leaving: Mutex<Vec<(DriveNo, Weak<()>)>>,
 }
 
 /// The copies at one moment.
@@ -59,6 +73,8 @@ pub(crate) struct Slot {
     pub(crate) index: Option<Arc<dyn Index>>,
     pub(crate) touched: Option<Arc<Mutex<Touched>>>,
     crew: Option<Arc<Crew>>,
+    /// Held by everybody who knows the copy with its drive.
+    in_use: Arc<()>,
 }
 
 /// What changed while a copy was catching up: files, and from which byte on.
@@ -102,11 +118,44 @@ impl Slot {
             index: None,
             touched: None,
             crew: None,
+            in_use: Arc::default(),
+        }
+    }
+
+    /// A copy that failed while no majority was left to remember it.
+    pub(crate) fn failed(no: DriveNo) -> Self {
+        Self {
+            state: CopyState::Failed,
+            ..Self::fenced(no)
+        }
+    }
+
+    /// Its threads, where copies have any.
+    pub(crate) fn crew(&self) -> Option<Arc<Crew>> {
+        self.crew.clone()
+    }
+
+    /// Has something done for this copy that must not hold up whoever asks for ever.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        job: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        match &self.crew {
+            None => job(self),
+            Some(crew) => {
+                let slot = self.clone();
+                crew.ask(limit, || self.label(), move || job(&slot))
+            }
         }
     }
 
     pub(crate) fn drive(&self) -> Result<&dyn Drive, Error> {
         self.drive.as_deref().ok_or(Error::WorkerGone)
+    }
+
+    pub(crate) fn index(&self) -> Result<&Arc<dyn Index>, Error> {
+        self.index.as_ref().ok_or(Error::WorkerGone)
     }
 
     pub(crate) fn label(&self) -> String {
@@ -123,6 +172,12 @@ impl View {
             .filter(|slot| slot.state == CopyState::Live)
     }
 
+    /// The part that a copy has.
+    pub(crate) fn state(&self, no: DriveNo) -> Option<CopyState> {
+        let slot = self.slots.iter().find(|slot| slot.no == no);
+        slot.map(|slot| slot.state)
+    }
+
     pub(crate) fn label(&self) -> String {
         let labels: Vec<_> = self.slots.iter().map(Slot::label).collect();
         labels.join(", ")
@@ -130,7 +185,7 @@ impl View {
 }
 
 impl Copies {
-    pub(crate) fn new(ledger: Arc<dyn CopyLedger>, has_threads: bool) -> Self {
+    pub(crate) fn new(ledger: Arc<dyn CopyLedger>, has_threads: bool, patience: Patience) -> Self {
         Self {
             view: RwLock::default(),
             gate: RwLock::default(),
@@ -138,7 +193,9 @@ impl Copies {
             ledger,
             refuses_changes: AtomicBool::new(false),
             has_threads,
+            patience,
             generations: AtomicU64::new(1),
+            leaving: Mutex::default(),
         }
     }
 
@@ -179,6 +236,7 @@ impl Copies {
             index,
             touched,
             crew: crew.map(Arc::new),
+            in_use: Arc::default(),
         })
     }
 
@@ -200,10 +258,53 @@ impl Copies {
     fn put(&self, slot: Slot) {
         let mut slots = self.view().slots.clone();
         match slots.iter_mut().find(|known| known.no == slot.no) {
-            Some(known) => *known = slot,
+            Some(known) => {
+                if known.drive.is_some() && !Arc::ptr_eq(&known.in_use, &slot.in_use) {
+                    let mut leaving = self.leaving();
+                    leaving.retain(|(_, in_use)| in_use.strong_count() > 0);
+                    leaving.push((known.no, Arc::downgrade(&known.in_use)));
+                }
+                *known = slot;
+            }
             None => slots.push(slot),
         }
         self.replace_view(slots);
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<(DriveNo, Weak<()>)>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody works any more on what the copy was before it was fenced: a write that
+    /// comes late must not fall into what is made level, nor an index be open twice.
+    pub(crate) fn let_go(&self, no: DriveNo) -> Result<(), Error> {
+        let since = Instant::now();
+        loop {
+            let is_held =
+                |(of, in_use): &(DriveNo, Weak<()>)| *of == no && in_use.strong_count() > 0;
+            if !self.leaving().iter().any(is_held) {
+                return Ok(());
+            }
+            if !self.has_threads || since.elapsed() > self.patience.hang {
+                return Err(hangs(format!("drive {}", no.0)));
+            }
+            thread::sleep(LET_GO_POLL);
+        }
+    }
+
+    /// Whether copies have threads of their own.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.has_threads
+    }
+
+    /// How long is waited for a single operation of a copy.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// Whether there is a second copy, so that one need not be waited for.
+    pub(crate) fn is_several(&self) -> bool {
+        self.has_threads && self.view().live().count() > 1
     }
 
     fn replace_view(&self, slots: Vec<Slot>) {
@@ -260,9 +361,87 @@ impl Copies {
         let _pass = self.pass();
         self.check()?;
         let view = self.view();
-        let done = run_at_once(&view, change);
+        let done = self.run_at_once(&view, self.patience.hang, change);
         note(&view, touched);
         self.settle(done)
+    }
+
+    /// Runs `job` for every live copy at the same time, on the copies' own threads when there are
+    /// several. A copy is given up when it answers so much later than others did that are enough
+    /// to go on; while they are not, only after much longer.
+    pub(crate) fn run_at_once<T: Send + 'static>(
+        &self,
+        view: &View,
+        limit: Duration,
+        job: impl Fn(&Slot) -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Vec<(Slot, Result<T, Error>)> {
+        let live: Vec<Slot> = view.live().cloned().collect();
+        if !self.has_threads || live.len() < 2 {
+            let run = |slot: Slot| {
+                let outcome = job(&slot);
+                (slot, outcome)
+            };
+            return live.into_iter().map(run).collect();
+        }
+        let job = Arc::new(job);
+        let (answer, answers) = channel();
+        for (at, slot) in live.iter().enumerate() {
+            if let Some(crew) = &slot.crew {
+                let (job, theirs, answer) = (Arc::clone(&job), slot.clone(), answer.clone());
+                // Nobody left to do it means no answer, which is told below.
+                let _ = crew.run(move || {
+                    let outcome = job(&theirs);
+                    // Whoever hears the answer may count on the drive being let go.
+                    drop((job, theirs));
+                    let _ = answer.send((at, outcome));
+                });
+            }
+        }
+        drop((answer, job));
+        let mut outcomes: Vec<Option<Result<T, Error>>> = live.iter().map(|_| None).collect();
+        let mut deadline = Instant::now() + limit.saturating_mul(LONGER_WITHOUT_OTHERS);
+        let mut is_ahead = false;
+        let late = loop {
+            match answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok((at, outcome)) => {
+                    if let Some(slot) = outcomes.get_mut(at) {
+                        *slot = Some(outcome);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => break true,
+                Err(RecvTimeoutError::Disconnected) => break false,
+            }
+            if outcomes.iter().all(Option::is_some) {
+                break false;
+            }
+            let done = outcomes
+                .iter()
+                .filter(|of| matches!(of, Some(Ok(_))))
+                .count();
+            if !is_ahead && done.saturating_mul(2) >= view.slots.len() {
+                is_ahead = true;
+                deadline = deadline.min(Instant::now() + limit);
+            }
+        };
+        let outcome = |(slot, outcome): (Slot, Option<Result<T, Error>>)| {
+            let missing = || {
+                if late {
+                    Err(hangs(slot.label()))
+                } else {
+                    Err(Error::WorkerGone)
+                }
+            };
+            let outcome = outcome.unwrap_or_else(missing);
+            (slot, outcome)
+        };
+        live.into_iter().zip(outcomes).map(outcome).collect()
+    }
+
+    /// The next live copy to ask that was not asked yet. Whoever may wait for one copy for ever
+    /// holds on to that one alone.
+    pub(crate) fn next_live(&self, asked: &[(DriveNo, u64)]) -> Option<Slot> {
+        let is_new = |slot: &&Slot| !asked.contains(&(slot.no, slot.generation));
+        self.view().live().find(is_new).cloned()
     }
 
     /// Reads from the first live copy that answers; `None` counts only when all of them say so.
@@ -271,8 +450,10 @@ impl Copies {
         mut read: impl FnMut(&Slot) -> Result<Option<T>, Error>,
     ) -> Result<Option<T>, Error> {
         let mut failure = None;
-        for slot in self.view().live() {
-            match read(slot) {
+        let mut asked = Vec::new();
+        while let Some(slot) = self.next_live(&asked) {
+            asked.push((slot.no, slot.generation));
+            match read(&slot) {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}
                 Err(error) => {
@@ -284,7 +465,7 @@ impl Copies {
         }
         match failure {
             Some(error) => Err(error),
-            None if self.view().live().next().is_none() => Err(self.refusal()),
+            None if asked.is_empty() => Err(self.refusal()),
             None => Ok(None),
         }
     }
@@ -314,16 +495,17 @@ impl Copies {
             let first = failed.into_iter().next();
             return Err(first.map_or_else(|| self.refusal(), |(_, error)| error));
         }
+        let mut refused = Ok(());
         for (slot, error) in failed {
-            self.fence(&slot, &error)?;
+            // All of them, so that none is read from that lacks what the others have.
+            refused = refused.and(self.fence(&slot, &error));
         }
-        Ok(succeeded)
+        refused.map(|()| succeeded)
     }
 
-    /// Takes a copy out of service, in the ledger first.
+    /// Takes a copy out of service that failed, in the ledger first.
     pub(crate) fn fence(&self, slot: &Slot, cause: &Error) -> Result<(), Error> {
         let _one = self.state_lock();
-        self.check()?;
         let view = self.view();
         let is_known = |known: &Slot| known.no == slot.no && known.generation == slot.generation;
         let Some(known) = view.live().find(|known| is_known(known)) else {
@@ -331,14 +513,65 @@ impl Copies {
             return Ok(());
         };
         let copy = known.label();
-        if let Err(error) = self.ledger.fence(&[slot.no]) {
+        let remembered = self.check().and_then(|()| self.ledger.fence(&[slot.no]));
+        if let Err(error) = remembered {
             self.refuses_changes.store(true, Ordering::Release);
             tracing::error!(%cause, %error, copy, "a copy of the tables failed and no majority is left: changes are refused");
+            if view.live().count() > 1 {
+                self.put(Slot::failed(slot.no));
+            }
             return Err(self.refusal());
         }
         tracing::error!(%cause, copy, "a copy of the tables is fenced; the others go on");
         metrics::counter!("strongroom_copies_fenced_total").increment(1);
         self.put(Slot::fenced(slot.no));
+        Ok(())
+    }
+
+    /// Takes a copy out of use that has not failed. Without a majority it stays.
+    pub(crate) fn release(&self, no: DriveNo) -> Result<(), Error> {
+        let _one = self.state_lock();
+        self.check()?;
+        if !self.view().live().any(|slot| slot.no == no) {
+            return Ok(());
+        }
+        self.ledger.fence(&[no])?;
+        tracing::warn!(drive = %no, "a copy of the tables is fenced; the others go on");
+        metrics::counter!("strongroom_copies_fenced_total").increment(1);
+        self.put(Slot::fenced(no));
+        Ok(())
+    }
+
+    /// Ends the time of refusals: copies that are level count together with those that never
+    /// failed, in the ledger first, and no other does. The caller has paused everything. After an
+    /// error they have no part.
+    pub(crate) fn revive(&self, level: Vec<Slot>) -> Result<(), Error> {
+        let _one = self.state_lock();
+        let view = self.view();
+        let mut counting: Vec<DriveNo> = view.live().map(|slot| slot.no).collect();
+        counting.extend(level.iter().map(|slot| slot.no));
+        let remembered = self.ledger.only(&counting);
+        for slot in level {
+            self.put(match remembered {
+                Ok(()) => Slot {
+                    state: CopyState::Live,
+                    touched: None,
+                    ..slot
+                },
+                Err(_) => Slot::failed(slot.no),
+            });
+        }
+        remembered?;
+        for slot in &view.slots {
+            if slot.state == CopyState::Failed && !counting.contains(&slot.no) {
+                self.put(Slot::fenced(slot.no));
+            }
+        }
+        self.refuses_changes.store(false, Ordering::Release);
+        tracing::info!(
+            ?counting,
+            "a majority of the copies of the tables is whole again"
+        );
         Ok(())
     }
 
@@ -357,44 +590,6 @@ impl Copies {
     }
 }
 
-/// Runs `job` for every live copy: the first on this thread, the others on theirs.
-fn run_at_once<T: Send + 'static>(
-    view: &View,
-    job: impl Fn(&Slot) -> Result<T, Error> + Send + Sync + 'static,
-) -> Vec<(Slot, Result<T, Error>)> {
-    let job = Arc::new(job);
-    let mut live = view.live();
-    let Some(first) = live.next() else {
-        return Vec::new();
-    };
-    let others: Vec<_> = live
-        .map(|slot| {
-            let (answer, outcome) = channel();
-            if let Some(crew) = &slot.crew {
-                let (job, theirs) = (Arc::clone(&job), slot.clone());
-                // Nobody left to do it means no answer, which is told below.
-                let _ = crew.run(move || {
-                    let outcome = job(&theirs);
-                    // Whoever hears the answer may count on the drive being let go.
-                    drop((job, theirs));
-                    let _ = answer.send(outcome);
-                });
-            }
-            (slot, outcome)
-        })
-        .collect();
-    let mut done = vec![(first.clone(), job(first))];
-    for (slot, outcome) in others {
-        let outcome = if slot.crew.is_some() {
-            outcome.recv().unwrap_or(Err(Error::WorkerGone))
-        } else {
-            job(slot)
-        };
-        done.push((slot.clone(), outcome));
-    }
-    done
-}
-
 /// INVARIANT: noted after the change was made and before the gate is left, so that whoever takes
 /// the notes either sees the change already or finds its note later.
 fn note(view: &View, touched: &[(&DrivePath, u64)]) {
@@ -405,3 +600,7 @@ fn note(view: &View, touched: &[(&DrivePath, u64)]) {
         }
     }
 }
+
+const LET_GO_POLL: Duration = Duration::from_millis(2);
+/// How much longer a copy is waited for when changes would be refused without it.
+const LONGER_WITHOUT_OTHERS: u32 = 6;

@@ -8,6 +8,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::error::Error;
 
@@ -21,9 +22,14 @@ pub(crate) struct Crew {
 
 impl Crew {
     pub(crate) fn start() -> Result<Self, Error> {
+        Self::of(THREADS)
+    }
+
+    /// A crew of so many threads: one keeps the order of its jobs.
+    pub(crate) fn of(threads: usize) -> Result<Self, Error> {
         let (jobs, waiting) = channel::<Job>();
         let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..THREADS {
+        for _ in 0..threads {
             let waiting = Arc::clone(&waiting);
             thread::Builder::new()
                 .name("strongroom-copy".to_owned())
@@ -37,6 +43,32 @@ impl Crew {
     pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) -> bool {
         self.jobs.send(Box::new(job)).is_ok()
     }
+
+    /// Has a job done and waits for its answer, but no longer than this: then the job goes on
+    /// unheard, and whoever asked has to see to it that what it does late harms nobody.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        label: impl FnOnce() -> String,
+        job: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, outcome) = channel();
+        self.run(move || {
+            // Nobody listening any more is what the limit is for.
+            let _ = answer.send(job());
+        });
+        match outcome.recv_timeout(limit) {
+            Ok(outcome) => outcome,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(hangs(label())),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => Err(Error::WorkerGone),
+        }
+    }
+}
+
+/// The error of a drive that does not answer.
+pub(crate) fn hangs(drive: String) -> Error {
+    let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
+    Error::from_io("wait for", drive, source)
 }
 
 fn work(waiting: &Mutex<Receiver<Job>>) {
@@ -53,4 +85,4 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
     }
 }
 
-const THREADS: usize = 3;
+const THREADS: usize = 4;

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::copies::{Copies, Slot};
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
@@ -80,9 +80,10 @@ impl Drive for MirroredDrive {
     }
 
     fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+        let theirs = path.clone();
         let made = self
             .copies
-            .change_in_turn(&[(path, 0)], |slot| slot.drive()?.create(path))?;
+            .change_at_once(&[(path, 0)], move |slot| slot.drive()?.create(&theirs))?;
         Ok(self.file(path, Access::ReadWrite, made))
     }
 
@@ -95,23 +96,30 @@ impl Drive for MirroredDrive {
     }
 
     fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        let theirs = (from.clone(), to.clone());
         let renamed = self
             .copies
-            .change_in_turn(&[(from, 0), (to, 0)], |slot| slot.drive()?.rename(from, to));
+            .change_at_once(&[(from, 0), (to, 0)], move |slot| {
+                slot.drive()?.rename(&theirs.0, &theirs.1)
+            });
         renamed.map(drop)
     }
 
     fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
-        let renamed = self.copies.change_in_turn(&[(from, 0), (to, 0)], |slot| {
-            slot.drive()?.rename_over(from, to)
-        });
+        let theirs = (from.clone(), to.clone());
+        let renamed = self
+            .copies
+            .change_at_once(&[(from, 0), (to, 0)], move |slot| {
+                slot.drive()?.rename_over(&theirs.0, &theirs.1)
+            });
         renamed.map(drop)
     }
 
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
+        let theirs = path.clone();
         let removed = self
             .copies
-            .change_in_turn(&[(path, 0)], |slot| slot.drive()?.remove(path))?;
+            .change_at_once(&[(path, 0)], move |slot| slot.drive()?.remove(&theirs))?;
         Ok(removed.iter().any(|(_, was_there)| *was_there))
     }
 
@@ -120,7 +128,9 @@ impl Drive for MirroredDrive {
         let mut found: Vec<DrivePath> = Vec::new();
         let mut failure = None;
         let mut answered = false;
-        for slot in self.copies.view().live() {
+        let mut asked = Vec::new();
+        while let Some(slot) = self.copies.next_live(&asked) {
+            asked.push((slot.no, slot.generation));
             match slot.drive().and_then(|drive| drive.list(folder)) {
                 Ok(mut paths) => {
                     answered = true;
@@ -195,22 +205,37 @@ impl Drive for MirroredDrive {
 impl Handles {
     /// The file on one copy.
     fn on(&self, slot: &Slot) -> Result<Arc<dyn DriveFile>, Error> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|handle| handle.no != slot.no || handle.generation == slot.generation);
-        if let Some(handle) = open.iter().find(|handle| handle.no == slot.no) {
+        let is_theirs =
+            |handle: &&Handle| handle.no == slot.no && handle.generation == slot.generation;
+        if let Some(handle) = self.lock().iter().find(is_theirs) {
             return Ok(Arc::clone(&handle.file));
         }
+        // Opened without the lock: a copy that hangs here holds up nobody else.
         let found = slot.drive()?.open(&self.path, self.access)?;
         let file = found.ok_or_else(|| Error::Corrupted {
             place: format!("{} on {}", self.path, slot.label()),
             reason: "a copy of the file is missing",
         })?;
-        open.push(Handle {
-            no: slot.no,
-            generation: slot.generation,
-            file: Arc::clone(&file),
-        });
+        let mut open = self.lock();
+        // What was opened late for an earlier time of the copy is not kept.
+        let is_older = |handle: &Handle| handle.generation <= slot.generation;
+        if open
+            .iter()
+            .all(|handle| handle.no != slot.no || is_older(handle))
+        {
+            open.retain(|handle| handle.no != slot.no);
+            open.push(Handle {
+                no: slot.no,
+                generation: slot.generation,
+                file: Arc::clone(&file),
+            });
+        }
         Ok(file)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Handle>> {
+        // Every change of it is a single one.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -232,31 +257,38 @@ impl DriveFile for MirroredFile {
     }
 
     fn read_cached_at(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, Error> {
-        let view = self.copies.view();
-        let Some(slot) = view.live().next() else {
+        let Some(slot) = self.copies.next_live(&[]) else {
             return Ok(None);
         };
         // What fails here is told by the read that follows.
         let cached = self
             .shared
-            .on(slot)
+            .on(&slot)
             .and_then(|file| file.read_cached_at(offset, buf));
         Ok(cached.unwrap_or(None))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let touched = [(&self.shared.path, offset)];
-        let written = self.copies.change_in_turn(&touched, |slot| {
-            self.shared.on(slot)?.write_at(offset, bytes)
+        if !self.copies.is_several() {
+            let written = self.copies.change_in_turn(&touched, |slot| {
+                self.shared.on(slot)?.write_at(offset, bytes)
+            });
+            return written.map(drop);
+        }
+        let (shared, bytes) = (Arc::clone(&self.shared), bytes.to_vec());
+        let written = self.copies.change_at_once(&touched, move |slot| {
+            shared.on(slot)?.write_at(offset, &bytes)
         });
         written.map(drop)
     }
 
     fn truncate(&self, len: u64) -> Result<(), Error> {
         let touched = [(&self.shared.path, len)];
+        let shared = Arc::clone(&self.shared);
         let cut = self
             .copies
-            .change_in_turn(&touched, |slot| self.shared.on(slot)?.truncate(len));
+            .change_at_once(&touched, move |slot| shared.on(slot)?.truncate(len));
         cut.map(drop)
     }
 

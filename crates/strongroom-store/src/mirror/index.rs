@@ -6,20 +6,35 @@
 //! rest comes with the rows that are still to be copied.
 
 use std::ops::Bound;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::copies::{Copies, Slot};
+use super::crew::{Crew, hangs};
 use crate::at_rest::AtRest;
 use crate::error::Error;
-use crate::table::{Index, IndexMoment, IndexOp, IndexRow, row_opens};
+use crate::table::{Index, IndexMoment, IndexOp, IndexRow, PatientReads, ReadJob, row_opens};
 
-/// One index that is several.
+/// One index that is several. Clones are the same one.
+#[derive(Clone)]
 pub(crate) struct MirroredIndex {
     copies: Arc<Copies>,
     /// Held while changes are applied, so that a copy is level or not, never in between.
-    applying: Mutex<Vec<Building>>,
+    applying: Arc<Mutex<Vec<Building>>>,
+    /// Which copy is being asked, and since when, where somebody watches that.
+    asking: Option<Arc<Asking>>,
+}
+
+/// The copy that a watched reader waits for.
+type Asking = Mutex<Option<(Slot, Instant)>>;
+
+/// Runs reads on a thread, and fences a copy that does not answer.
+struct WatchedReads {
+    index: MirroredIndex,
+    crew: Mutex<Option<Arc<Crew>>>,
 }
 
 /// An index that is being built.
@@ -31,6 +46,16 @@ struct Building {
     cursor: Option<Vec<u8>>,
     is_whole: bool,
     failure: Option<Error>,
+    /// Of the copy that it is built for.
+    slot: Slot,
+}
+
+impl Building {
+    /// Changes the index in time: whoever calls holds up all changes meanwhile.
+    fn apply(&self, ops: Vec<IndexOp>, limit: Duration) -> Result<(), Error> {
+        let index = Arc::clone(&self.index);
+        self.slot.ask(limit, move |_| index.apply(ops))
+    }
 }
 
 impl std::fmt::Debug for MirroredIndex {
@@ -43,7 +68,8 @@ impl MirroredIndex {
     pub(crate) fn new(copies: Arc<Copies>) -> Self {
         Self {
             copies,
-            applying: Mutex::default(),
+            applying: Arc::default(),
+            asking: None,
         }
     }
 
@@ -56,16 +82,18 @@ impl MirroredIndex {
     /// it gets every change, until [`Self::end_building`].
     pub(crate) fn build(
         &self,
-        generation: u64,
+        slot: &Slot,
         index: &Arc<dyn Index>,
         at_rest: &dyn AtRest,
     ) -> Result<(), Error> {
+        let generation = slot.generation;
         self.lock().push(Building {
             generation,
             index: Arc::clone(index),
             cursor: None,
             is_whole: false,
             failure: None,
+            slot: slot.clone(),
         });
         while !self.build_more(generation, at_rest)? {}
         Ok(())
@@ -81,11 +109,7 @@ impl MirroredIndex {
         if let Some(failure) = building.failure.take() {
             return Err(failure);
         }
-        let start = building
-            .cursor
-            .as_deref()
-            .map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.range(start, Bound::Unbounded, BUILD_ROWS, false)?;
+        let rows = self.rows_behind(building.cursor.as_deref())?;
         let Some((last, _)) = rows.last() else {
             building.is_whole = true;
             return Ok(true);
@@ -96,9 +120,30 @@ impl MirroredIndex {
             let row = self.sound_row(at_rest, &key, row);
             ops.push(IndexOp::Put { key, row });
         }
-        building.index.apply(ops)?;
+        building.apply(ops, self.copies.patience().hang)?;
         building.cursor = Some(last);
         Ok(false)
+    }
+
+    /// The next rows of a copy that answers in time: changes wait meanwhile.
+    fn rows_behind(&self, cursor: Option<&[u8]>) -> Result<Vec<IndexRow>, Error> {
+        let limit = self.copies.patience().hang;
+        let mut failure = None;
+        let mut asked = Vec::new();
+        while let Some(slot) = self.copies.next_live(&asked) {
+            asked.push((slot.no, slot.generation));
+            let cursor = cursor.map(<[u8]>::to_vec);
+            let page = slot.ask(limit, move |slot| {
+                let start = cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                slot.index()?
+                    .range(start, Bound::Unbounded, BUILD_ROWS, false)
+            });
+            match page {
+                Ok(rows) => return Ok(rows),
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.copies.refusal()))
     }
 
     /// The row if it opens, else that of another copy that does. A row that opens nowhere is
@@ -114,8 +159,13 @@ impl MirroredIndex {
         sound.unwrap_or(row)
     }
 
-    /// Whether the index that was built is still level with the others.
-    pub(crate) fn built(&self, generation: u64) -> Result<(), Error> {
+    /// Runs `act` if the index that was built is still level with the others; nothing is applied
+    /// meanwhile, so that it is when it counts.
+    pub(crate) fn when_built<T>(
+        &self,
+        generation: u64,
+        act: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut all = self.lock();
         let building = all
             .iter_mut()
@@ -123,7 +173,7 @@ impl MirroredIndex {
             .ok_or(Error::WorkerGone)?;
         match building.failure.take() {
             Some(failure) => Err(failure),
-            None if building.is_whole => Ok(()),
+            None if building.is_whole => act(),
             None => Err(Error::WorkerGone),
         }
     }
@@ -140,29 +190,22 @@ impl MirroredIndex {
         look()
     }
 
-    fn on_each<T>(
+    fn on_each<T: Send + 'static>(
         &self,
-        mut job: impl FnMut(&dyn Index) -> Result<T, Error>,
+        limit: Duration,
+        job: impl Fn(&dyn Index) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Result<Vec<(Slot, T)>, Error> {
         let view = self.copies.view();
-        let with_index = |slot: &Slot| {
-            let index = slot.index.clone();
-            index.ok_or(Error::WorkerGone)
-        };
-        let done = view
-            .live()
-            .map(|slot| {
-                let outcome = with_index(slot).and_then(|index| job(index.as_ref()));
-                (slot.clone(), outcome)
-            })
-            .collect();
+        let on_one = move |slot: &Slot| job(slot.index()?.as_ref());
+        let done = self.copies.run_at_once(&view, limit, on_one);
+        drop(view);
         self.copies.settle(done)
     }
 }
 
 impl Index for MirroredIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        first_answer(&self.copies, |index| index.get(key))
+        self.first_answer(|index| index.get(key))
     }
 
     fn range(
@@ -172,12 +215,11 @@ impl Index for MirroredIndex {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<IndexRow>, Error> {
-        first_answer(&self.copies, |index| {
-            index.range(start, end, limit, reverse)
-        })
+        self.first_answer(|index| index.range(start, end, limit, reverse))
     }
 
     fn apply(&self, ops: Vec<IndexOp>) -> Result<(), Error> {
+        let limit = self.copies.patience().hang;
         let mut buildings = self.lock();
         for building in buildings.iter_mut().filter(|one| one.failure.is_none()) {
             let reached = |op: &&IndexOp| {
@@ -189,32 +231,40 @@ impl Index for MirroredIndex {
             };
             let theirs: Vec<_> = ops.iter().filter(reached).cloned().collect();
             if !theirs.is_empty()
-                && let Err(error) = building.index.apply(theirs)
+                && let Err(error) = building.apply(theirs, limit)
             {
                 building.failure = Some(error);
             }
         }
-        self.on_each(|index| index.apply(ops.clone())).map(drop)
+        self.on_each(limit, move |index| index.apply(ops.clone()))
+            .map(drop)
     }
 
     fn persist(&self) -> Result<(), Error> {
-        self.on_each(Index::persist).map(drop)
+        let limit = self.copies.patience().persist;
+        self.on_each(limit, Index::persist).map(drop)
     }
 
     fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
-        first_answer(&self.copies, Index::moment)
+        self.first_answer(Index::moment)
+    }
+
+    fn patient(&self) -> Option<Arc<dyn PatientReads>> {
+        Some(Arc::new(WatchedReads {
+            index: self.clone(),
+            crew: Mutex::default(),
+        }))
     }
 
     fn others(&self, key: &[u8], row: &Bytes) -> Vec<Bytes> {
+        let limit = self.copies.patience().hang;
         let mut found = Vec::new();
-        for index in self
-            .copies
-            .view()
-            .live()
-            .filter_map(|slot| slot.index.as_ref())
-        {
+        let mut asked = Vec::new();
+        while let Some(slot) = self.copies.next_live(&asked) {
+            asked.push((slot.no, slot.generation));
+            let theirs = key.to_vec();
             // A copy that does not answer has nothing to offer.
-            if let Ok(Some(other)) = index.get(key)
+            if let Ok(Some(other)) = slot.ask(limit, move |slot| slot.index()?.get(&theirs))
                 && other != row
                 && !found.contains(&other)
             {
@@ -226,13 +276,15 @@ impl Index for MirroredIndex {
 
     fn mend(&self, key: &[u8], bad: &Bytes, good: &Bytes) -> Result<(), Error> {
         let _held = self.lock();
-        self.on_each(|index| {
+        let limit = self.copies.patience().hang;
+        let (key, bad, good) = (key.to_vec(), bad.clone(), good.clone());
+        self.on_each(limit, move |index| {
             // A commit may have put another row there since.
-            if index.get(key)?.as_ref() != Some(bad) {
+            if index.get(&key)?.as_ref() != Some(&bad) {
                 return Ok(());
             }
             index.apply(vec![IndexOp::Put {
-                key: key.to_vec(),
+                key: key.clone(),
                 row: good.clone(),
             }])
         })
@@ -240,25 +292,96 @@ impl Index for MirroredIndex {
     }
 }
 
-fn first_answer<T>(
-    copies: &Copies,
-    mut ask: impl FnMut(&dyn Index) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let mut failure = None;
-    for slot in copies.view().live() {
-        let Some(index) = &slot.index else {
-            continue;
-        };
-        match ask(index.as_ref()) {
-            Ok(found) => return Ok(found),
+impl PatientReads for WatchedReads {
+    fn run(&self, job: ReadJob) -> bool {
+        let copies = &self.index.copies;
+        if !copies.is_several() {
+            job(&self.index);
+            return true;
+        }
+        // An option is replaced as a whole.
+        let mut known = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
+        let crew = match known.take().map_or_else(|| Crew::of(1).map(Arc::new), Ok) {
+            Ok(crew) => crew,
             Err(error) => {
-                tracing::warn!(%error, copy = slot.label(), "a copy of the index does not answer");
-                metrics::counter!("strongroom_copy_read_failures_total").increment(1);
-                failure.get_or_insert(error);
+                tracing::warn!(%error, "reads are not watched");
+                job(&self.index);
+                return true;
+            }
+        };
+        let asking = Arc::<Asking>::default();
+        let index = MirroredIndex {
+            asking: Some(Arc::clone(&asking)),
+            ..self.index.clone()
+        };
+        let (answer, ended) = channel();
+        crew.run(move || {
+            job(&index);
+            // Nobody listening any more: it was given up.
+            let _ = answer.send(());
+        });
+        let limit = copies.patience().hang;
+        let mut wait = limit;
+        loop {
+            match ended.recv_timeout(wait) {
+                Ok(()) => {
+                    *known = Some(crew);
+                    return true;
+                }
+                // The job panicked, and told so itself.
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let asked = asking
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            let Some((slot, since)) = asked else {
+                continue;
+            };
+            wait = limit.saturating_sub(since.elapsed());
+            if wait.is_zero() {
+                // An error means that changes are refused from now on.
+                let _ = copies.fence(&slot, &hangs(slot.label()));
+                return false;
             }
         }
     }
-    Err(failure.unwrap_or_else(|| copies.refusal()))
+}
+
+impl MirroredIndex {
+    fn first_answer<T>(
+        &self,
+        mut ask: impl FnMut(&dyn Index) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut failure = None;
+        let mut asked = Vec::new();
+        while let Some(slot) = self.copies.next_live(&asked) {
+            asked.push((slot.no, slot.generation));
+            let Some(index) = &slot.index else {
+                continue;
+            };
+            self.now_asking(Some(&slot));
+            let answer = ask(index.as_ref());
+            self.now_asking(None);
+            match answer {
+                Ok(found) => return Ok(found),
+                Err(error) => {
+                    tracing::warn!(%error, copy = slot.label(), "a copy of the index does not answer");
+                    metrics::counter!("strongroom_copy_read_failures_total").increment(1);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.copies.refusal()))
+    }
+
+    fn now_asking(&self, slot: Option<&Slot>) {
+        if let Some(asking) = &self.asking {
+            let since = slot.map(|slot| (slot.clone(), Instant::now()));
+            *asking.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        }
+    }
 }
 
 const BUILD_ROWS: usize = 64;

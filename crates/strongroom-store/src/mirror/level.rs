@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::files::{self, Spliced};
 use super::{CopyLedger, FileJudge, Indexes};
 use crate::at_rest::AtRest;
+use crate::backup::restored_mark;
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
 use crate::error::Error;
 use crate::table::level::{self, FileImage, FoundAnchor, LogAnchor, Walk};
@@ -95,6 +96,7 @@ impl Leveller<'_> {
         self.log(&mut copies)?;
         self.audit(&mut copies)?;
         self.vault(&mut copies);
+        self.restored(&mut copies);
         let (well, failed): (Vec<_>, Vec<_>) = copies.into_iter().partition(Candidate::is_well);
         if well.is_empty() {
             let failure = failed.into_iter().find_map(|copy| copy.failure);
@@ -409,6 +411,28 @@ impl Leveller<'_> {
                 };
                 let changed = changed.and_then(|()| drive.sync_folder(Folder::Vault));
                 if copy.tried(changed).is_some() {
+                    self.mended(&path, copy);
+                }
+            }
+        }
+    }
+
+    /// That the tables came from a backup is known on every copy: one that is lost must not take
+    /// it along.
+    fn restored(&mut self, copies: &mut [Candidate]) {
+        let path = restored_mark();
+        let mut found = Vec::new();
+        for copy in copies.iter_mut() {
+            let read = copy.drive.read_small(&path);
+            found.push(copy.tried(read).flatten());
+        }
+        let Some(mark) = found.iter().flatten().next().cloned() else {
+            return;
+        };
+        for (copy, found) in copies.iter_mut().zip(&found) {
+            if copy.is_well() && found.is_none() {
+                let replaced = copy.drive.replace(&path, &mark);
+                if copy.tried(replaced).is_some() {
                     self.mended(&path, copy);
                 }
             }

@@ -20,10 +20,12 @@
 //! - Opening makes the live copies equal, by what can be proven from each ([`level`]).
 //! - A copy that comes back is caught up while the others go on, compared, and only then counts
 //!   ([`catch_up`]).
+//! - After the loss of a majority, changes go on when enough copies are level again ([`revive`]).
 //! - [`Mirror::verify_copies`] compares what should be equal, for scrub.
 //!
 //! Format and rules: `docs/spec/table-journal.md`, section 10.
 
+mod bounded;
 mod catch_up;
 mod copies;
 mod crew;
@@ -31,21 +33,24 @@ mod drive;
 mod files;
 mod index;
 mod level;
+mod revive;
 mod verify;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use catch_up::CaughtUp;
 pub use level::LevelReport;
 pub use verify::{CopiesReport, Difference};
 
 use self::copies::{Copies, Slot};
+pub(crate) use self::crew::{Crew, hangs};
 use self::drive::MirroredDrive;
 use self::index::MirroredIndex;
 use self::level::{Candidate, Leveller};
 use crate::at_rest::AtRest;
-use crate::drive::{Drive, DriveFile, DriveNo, DrivePath};
+use crate::drive::{Drive, DriveFile, DriveNo, DrivePath, Folder};
 use crate::error::Error;
 use crate::table::{FjallIndex, Index, MemoryIndex, ReleasedBlobs, TableOptions, Tables};
 use crate::vault::Vault;
@@ -59,6 +64,10 @@ pub trait CopyLedger: Send + Sync + fmt::Debug {
     /// The copies on these drives do not count any more. An error when no majority is left that
     /// could remember it; then nothing is changed for any of them.
     fn fence(&self, copies: &[DriveNo]) -> Result<(), Error>;
+
+    /// After a majority was lost: of all copies these are level, and no other counts from now on.
+    /// An error when they are no majority; then nothing is changed.
+    fn only(&self, live: &[DriveNo]) -> Result<(), Error>;
 
     /// The copy on this drive is level with the others and counts from now on.
     fn caught_up(&self, copy: DriveNo) -> Result<(), Error>;
@@ -104,6 +113,26 @@ pub enum CopyState {
     Fenced,
     /// It is being brought level with the others.
     CatchingUp,
+    /// It failed, and no majority was left to remember that: changes are refused.
+    Failed,
+}
+
+/// How long a copy is waited for whose drive does not answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// For one operation, after others have carried it out.
+    pub hang: Duration,
+    /// For all that was gathered to be made durable.
+    pub persist: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            hang: Duration::from_secs(10),
+            persist: Duration::from_mins(4),
+        }
+    }
 }
 
 /// The copies of a cluster, as the ledger has them, and the drives that are there.
@@ -128,6 +157,8 @@ pub struct MirrorOptions {
     pub audit: Option<Arc<dyn FileJudge>>,
     /// Everything on the caller's thread, one copy after the other, for simulations.
     pub inline: bool,
+    /// How long a copy is waited for.
+    pub patience: Patience,
 }
 
 /// One copy, for operators.
@@ -182,7 +213,11 @@ impl Mirror {
             .map(|(no, drive)| Candidate::open(no, drive, options.indexes.as_ref()));
         let level = leveller.run(candidates.collect(), &absent)?;
         let report = leveller.report;
-        let set = Arc::new(Copies::new(Arc::clone(&options.ledger), !options.inline));
+        let set = Arc::new(Copies::new(
+            Arc::clone(&options.ledger),
+            !options.inline,
+            options.patience,
+        ));
         for Candidate {
             no, drive, index, ..
         } in level
@@ -250,27 +285,42 @@ impl Mirror {
         self.copies.refuses_changes()
     }
 
-    /// Takes a copy out of use before its drive is let go: it is fenced first.
+    /// Takes a copy out of use whose drive is gone. Without a majority changes are refused.
     pub fn fence(&self, copy: DriveNo) -> Result<(), Error> {
         let view = self.copies.view();
         let Some(slot) = view.live().find(|slot| slot.no == copy) else {
             return Ok(());
         };
         if view.live().count() < 2 {
-            return Err(Error::Misuse {
-                what: "the last copy of the tables cannot be fenced",
-            });
+            return Err(LAST_COPY);
         }
         let drive = slot.label();
         self.copies.fence(slot, &Error::DriveOutOfService { drive })
     }
 
-    /// Forgets a copy that the ledger does not know any more. It must be fenced.
-    pub fn forget(&self, copy: DriveNo) -> Result<(), Error> {
+    /// Takes a copy out of use that is well, before its drive is let go. Without a majority it
+    /// stays.
+    pub fn release(&self, copy: DriveNo) -> Result<(), Error> {
+        if self.copies.view().live().count() < 2 {
+            return Err(LAST_COPY);
+        }
+        self.copies.release(copy)
+    }
+
+    /// Forgets a copy that the ledger does not know any more. It must be fenced. What its vault
+    /// holds is destroyed, if its drive is there: nobody would destroy it there later.
+    pub fn forget(&self, copy: DriveNo, drive: Option<&Arc<dyn Drive>>) -> Result<(), Error> {
         if self.copies.view().live().any(|slot| slot.no == copy) {
             return Err(Error::Misuse {
                 what: "a copy that counts was forgotten",
             });
+        }
+        if let Some(drive) = drive {
+            self.copies.let_go(copy)?;
+            for path in drive.list(Folder::Vault)? {
+                files::destroy(drive.as_ref(), &path)?;
+            }
+            drive.sync_folder(Folder::Vault)?;
         }
         self.copies.forget(copy);
         Ok(())
@@ -300,3 +350,7 @@ impl Indexes for DriveIndexes {
         })
     }
 }
+
+const LAST_COPY: Error = Error::Misuse {
+    what: "the last copy of the tables cannot be fenced",
+};

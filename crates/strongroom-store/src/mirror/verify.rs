@@ -10,12 +10,13 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use super::Mirror;
+use super::bounded::bounded;
 use super::catch_up::{FOLDERS, is_anchor, is_copied};
 use super::copies::Slot;
 use super::files;
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
 use crate::error::Error;
-use crate::table::{Index, IndexOp, IndexRow, level, row_opens, row_place};
+use crate::table::{IndexOp, IndexRow, level, row_opens, row_place};
 use crate::vault;
 
 /// What comparing the copies came to.
@@ -119,14 +120,15 @@ impl Mirror {
         match whole.first() {
             Some((_, bytes)) if !undecided => {
                 difference.mended = true;
+                let put = |slot: &Slot| {
+                    let drive = self.in_time(slot)?;
+                    files::put(drive.as_ref(), path, bytes, 0)?;
+                    drive.sync_folder(path.folder())
+                };
                 for slot in broken {
-                    let put = slot.drive().and_then(|drive| {
-                        files::put(drive, path, bytes, 0)?;
-                        drive.sync_folder(path.folder())
-                    });
-                    if let Err(error) = put {
-                        tracing::warn!(%error, copy = slot.label(), "a copy could not be put right");
+                    if let Err(error) = put(slot) {
                         difference.mended = false;
+                        self.give_up(slot, &error);
                     }
                 }
             }
@@ -135,9 +137,30 @@ impl Mirror {
         report.differing.push(difference);
     }
 
+    /// The drive of a copy, for work during which changes pause.
+    fn in_time(&self, slot: &Slot) -> Result<Arc<dyn Drive>, Error> {
+        let drive = slot.drive.as_ref().ok_or(Error::WorkerGone)?;
+        if !self.copies.has_threads() {
+            return Ok(Arc::clone(drive));
+        }
+        bounded(drive, self.copies.patience().hang, Some(slot))
+    }
+
+    /// A copy that was being put right and failed is neither what it was nor what it should be,
+    /// and may still be written to.
+    fn give_up(&self, slot: &Slot, error: &Error) {
+        tracing::warn!(%error, copy = slot.label(), "a copy could not be put right");
+        if self.copies.view().live().count() > 1
+            && let Err(error) = self.copies.fence(slot, error)
+        {
+            tracing::warn!(%error, copy = slot.label(), "nor could it be fenced");
+        }
+    }
+
     /// The bytes of a file on one copy, if they can be the ones that were written.
     fn whole_content(&self, slot: &Slot, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
-        let drive = slot.drive()?;
+        let drive = self.in_time(slot)?;
+        let drive = drive.as_ref();
         let at_rest = self.at_rest.as_ref();
         let Some(bytes) = files::read_all(drive, path)? else {
             return Ok(None);
@@ -168,8 +191,8 @@ impl Mirror {
         let mut first: Option<Option<Arc<dyn DriveFile>>> = None;
         for slot in self.copies.view().live() {
             // A copy that does not read is not equal.
-            let Ok(file) = slot
-                .drive()
+            let Ok(file) = self
+                .in_time(slot)
                 .and_then(|drive| drive.open(path, Access::Read))
             else {
                 return false;
@@ -213,15 +236,18 @@ impl Mirror {
         cursor: Option<&[u8]>,
         report: &mut CopiesReport,
     ) -> Option<Vec<u8>> {
-        let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let limit = self.copies.patience().hang;
         let view = self.copies.view();
-        let mut pages: Vec<(&Slot, &Arc<dyn Index>, Vec<IndexRow>)> = Vec::new();
+        let mut pages: Vec<(&Slot, Vec<IndexRow>)> = Vec::new();
         for slot in view.live() {
-            let Some(index) = &slot.index else {
-                continue;
-            };
-            match index.range(start, Bound::Unbounded, COMPARED_ROWS, false) {
-                Ok(rows) => pages.push((slot, index, rows)),
+            let cursor = cursor.map(<[u8]>::to_vec);
+            let page = slot.ask(limit, move |slot| {
+                let start = cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                slot.index()?
+                    .range(start, Bound::Unbounded, COMPARED_ROWS, false)
+            });
+            match page {
+                Ok(rows) => pages.push((slot, rows)),
                 Err(error) => {
                     let place = format!("table index: {error}");
                     let known = report.differing.iter().any(|known| known.place == place);
@@ -236,16 +262,14 @@ impl Mirror {
             }
         }
         // Behind the smallest last key of a full page, rows may be on the next one.
-        let full = pages
-            .iter()
-            .filter(|(_, _, rows)| rows.len() == COMPARED_ROWS);
+        let full = pages.iter().filter(|(_, rows)| rows.len() == COMPARED_ROWS);
         let until = full
-            .filter_map(|(_, _, rows)| rows.last())
+            .filter_map(|(_, rows)| rows.last())
             .map(|(key, _)| key.clone())
             .min();
         let is_covered = |key: &[u8]| until.as_deref().is_none_or(|until| key <= until);
         let mut keys: Vec<&[u8]> = Vec::new();
-        for (_, _, rows) in &pages {
+        for (_, rows) in &pages {
             keys.extend(
                 rows.iter()
                     .map(|(key, _)| key.as_slice())
@@ -264,15 +288,15 @@ impl Mirror {
             };
             let found: Vec<_> = pages
                 .iter()
-                .map(|(slot, index, rows)| (*slot, *index, stored(rows)))
+                .map(|(slot, rows)| (*slot, stored(rows)))
                 .collect();
-            for (_, _, row) in &found {
+            for (_, row) in &found {
                 let len = row.as_ref().map_or(0, bytes::Bytes::len);
                 report.bytes = report.bytes.saturating_add(files::len_u64(len));
             }
             let is_equal = found
                 .windows(2)
-                .all(|pair| matches!(pair, [(_, _, one), (_, _, other)] if one == other));
+                .all(|pair| matches!(pair, [(_, one), (_, other)] if one == other));
             if is_equal {
                 continue;
             }
@@ -283,35 +307,36 @@ impl Mirror {
 
     /// Puts rows right that do not open. Of rows that do, the index alone cannot tell which one
     /// is the newest.
-    fn settle_row(
-        &self,
-        key: &[u8],
-        found: &[(&Slot, &Arc<dyn Index>, Option<bytes::Bytes>)],
-    ) -> Difference {
+    fn settle_row(&self, key: &[u8], found: &[(&Slot, Option<bytes::Bytes>)]) -> Difference {
         let opens = |row: &bytes::Bytes| row_opens(self.at_rest.as_ref(), key, row);
         let mut sound: Vec<&Option<bytes::Bytes>> = Vec::new();
         let mut broken = Vec::new();
-        for (slot, index, row) in found {
+        for (slot, row) in found {
             if row.as_ref().is_some_and(|row| !opens(row)) {
-                broken.push((slot, index));
+                broken.push(*slot);
             } else if !sound.contains(&row) {
                 sound.push(row);
             }
         }
         let mut difference = Difference {
             place: row_place(key),
-            copies: found.iter().map(|(slot, _, _)| slot.no).collect(),
+            copies: found.iter().map(|(slot, _)| slot.no).collect(),
             mended: false,
         };
         if let [Some(row)] = sound.as_slice() {
-            difference.copies = broken.iter().map(|(slot, _)| slot.no).collect();
-            let put = || IndexOp::Put {
-                key: key.to_vec(),
-                row: row.clone(),
-            };
-            difference.mended = broken
-                .iter()
-                .all(|(_, index)| index.apply(vec![put()]).is_ok());
+            difference.copies = broken.iter().map(|slot| slot.no).collect();
+            difference.mended = true;
+            for slot in broken {
+                let put = IndexOp::Put {
+                    key: key.to_vec(),
+                    row: row.clone(),
+                };
+                let limit = self.copies.patience().hang;
+                if let Err(error) = slot.ask(limit, move |slot| slot.index()?.apply(vec![put])) {
+                    difference.mended = false;
+                    self.give_up(slot, &error);
+                }
+            }
         }
         difference
     }

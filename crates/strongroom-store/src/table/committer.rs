@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::anchor::Position;
 use super::batch::{Batch, BatchCost, CommitError, CommitSeq};
 use super::group::{Group, Planner};
-use super::index::Index;
+use super::index::{Index, PatientReads};
 use super::journal::LogWriter;
 use super::limits::{GROUP_BYTES_FULL, GROUP_COMMITS_MAX, GROUP_ROWS_FULL};
 use super::log::{ChainHash, RecordHeader, encode_record};
@@ -52,6 +52,8 @@ pub(crate) struct Pending {
 pub(crate) enum Command {
     /// Commit this.
     Commit(Pending),
+    /// Go on where the drive refused, if it does not any more.
+    Resume(oneshot::Sender<Result<(), Error>>),
     /// Finish: leave the log with everything synced, and end.
     Close(oneshot::Sender<Result<(), Error>>),
 }
@@ -122,6 +124,15 @@ impl Shared {
         *self.lock()
     }
 
+    /// Whether commits are refused for a reason that can pass.
+    pub(crate) fn refuses_commits(&self) -> bool {
+        self.refuses_commits.load(Ordering::Acquire)
+    }
+
+    fn take_commits_again(&self) {
+        self.refuses_commits.store(false, Ordering::Release);
+    }
+
     fn set_applied(&self, position: Position) {
         *self.lock() = position;
     }
@@ -135,6 +146,8 @@ impl Shared {
 /// The state of committing.
 pub(crate) struct Committer {
     index: Arc<dyn Index>,
+    /// Reads of the index in time, where there is another copy to ask.
+    patient: Option<Arc<dyn PatientReads>>,
     at_rest: Arc<dyn AtRest>,
     shared: Arc<Shared>,
     released: ReleasedBlobs,
@@ -172,6 +185,7 @@ impl Committer {
         let journal_id = anchor.journal_id;
         let unmarked = last_seq > 0;
         Self {
+            patient: index.patient(),
             index,
             at_rest,
             shared,
@@ -202,6 +216,7 @@ impl Committer {
                         return self.close(closing, &mut queue);
                     }
                 }
+                Some(Command::Resume(answer)) => drop(answer.send(self.resume())),
                 Some(Command::Close(closing)) => return self.close(closing, &mut queue),
                 None => {
                     self.idle();
@@ -229,6 +244,8 @@ impl Committer {
                     bytes = bytes.saturating_add(next.cost.bytes);
                     group.push(next);
                 }
+                // Nothing of this group was begun.
+                Ok(Command::Resume(answer)) => drop(answer.send(self.resume())),
                 Ok(Command::Close(answer)) => {
                     closing = Some(answer);
                     break;
@@ -244,22 +261,22 @@ impl Committer {
     pub(crate) fn run_group(&mut self, waiting: Vec<Pending>) {
         metrics::histogram!("strongroom_table_group_commits")
             .record(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
-        let mut planner = Planner::new(
-            self.index.as_ref(),
-            self.at_rest.as_ref(),
-            self.last_seq.saturating_add(1),
-        );
-        let mut judged = Vec::with_capacity(waiting.len());
+        let mut answers = Vec::with_capacity(waiting.len());
         let mut room = Vec::with_capacity(waiting.len());
+        let mut batches = Vec::with_capacity(waiting.len());
         for pending in waiting {
-            let outcome = match self.shared.check() {
-                Ok(()) => planner.add(pending.batch),
-                Err(refusal) => Err(refusal.into()),
-            };
-            judged.push((pending.answer, outcome));
+            answers.push(pending.answer);
             room.push(pending.room);
+            batches.push(pending.batch);
         }
-        let group = planner.finish();
+        let Some((outcomes, group)) = self.plan(batches) else {
+            // Nothing was written, and the copy that did not answer is not asked any more.
+            for answer in answers {
+                let _ = answer.send(Err(self.shared.refusal().into()));
+            }
+            return;
+        };
+        let judged = answers.into_iter().zip(outcomes);
         if group.count > 0 && self.commit(group).is_err() {
             // What the group changed may be on the drive or not. Refusals were judged against
             // changes in doubt, so they are not true either.
@@ -276,6 +293,50 @@ impl Committer {
         for (answer, outcome) in judged {
             let _ = answer.send(outcome);
         }
+    }
+
+    /// Judges commits. `None` when a copy of the index hangs.
+    fn plan(&self, batches: Vec<Batch>) -> Option<(Vec<Outcome>, Group)> {
+        let (shared, at_rest) = (Arc::clone(&self.shared), Arc::clone(&self.at_rest));
+        let next_seq = self.last_seq.saturating_add(1);
+        let plan = move |index: &dyn Index| {
+            let mut planner = Planner::new(index, at_rest.as_ref(), next_seq);
+            let judge = |batch| match shared.check() {
+                Ok(()) => planner.add(batch),
+                Err(refusal) => Err(refusal.into()),
+            };
+            let outcomes: Vec<Outcome> = batches.into_iter().map(judge).collect();
+            (outcomes, planner.finish())
+        };
+        let Some(patient) = &self.patient else {
+            return Some(plan(self.index.as_ref()));
+        };
+        let (answer, planned) = std::sync::mpsc::channel();
+        let is_done = patient.run(Box::new(move |index| {
+            // Nobody listening any more: it was given up.
+            let _ = answer.send(plan(index));
+        }));
+        if !is_done {
+            return None;
+        }
+        planned.recv().ok()
+    }
+
+    /// Goes on after the drive refused changes for a while: the log ends behind the last commit
+    /// that was shown, on every copy, before anything is written behind it.
+    pub(crate) fn resume(&mut self) -> Result<(), Error> {
+        if !self.shared.refuses_commits() {
+            return Ok(());
+        }
+        self.shared.check_reading()?;
+        if self.writer.drive().serves_reads_only() {
+            return Err(self.shared.refusal());
+        }
+        self.writer.rewind(self.last_seq)?;
+        self.unmarked = self.last_seq > 0;
+        self.shared.take_commits_again();
+        tracing::info!(last_seq = self.last_seq, "the tables take commits again");
+        Ok(())
     }
 
     /// Makes a group durable and visible. After an error the store is out of service.

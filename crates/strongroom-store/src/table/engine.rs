@@ -101,6 +101,11 @@ impl Engine {
         self.committer.idle();
     }
 
+    /// Takes commits again after the drive refused changes for a while, if it does not any more.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.committer.resume()
+    }
+
     /// Makes the index durable and lets old log files go.
     pub fn checkpoint(&self) -> Result<(), Error> {
         self.checkpointer.run()

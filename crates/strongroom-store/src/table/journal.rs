@@ -169,6 +169,24 @@ impl LogWriter {
         Ok(())
     }
 
+    /// Cuts off whatever an operation left that failed, behind the commit `last_seq`, which is the
+    /// last that was answered; durably, so that nothing of it comes back.
+    pub(crate) fn rewind(&mut self, last_seq: u64) -> Result<(), Error> {
+        let current = self.file.as_ref().map(|file| file.first_seq);
+        for first_seq in list_files(self.drive.as_ref())? {
+            if first_seq > last_seq && Some(first_seq) != current {
+                self.drive.remove(&log_path(first_seq))?;
+            }
+        }
+        self.drive.sync_folder(Folder::Log)?;
+        if let Some(file) = self.file.as_mut() {
+            file.handle.truncate(file.len)?;
+            file.handle.sync()?;
+            file.unsynced_mark = false;
+        }
+        Ok(())
+    }
+
     /// where the next record goes.
     pub(crate) fn position(&self, seq: u64, chain: ChainHash) -> Position {
         let (file, offset) = self

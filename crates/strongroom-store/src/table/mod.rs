@@ -58,7 +58,7 @@ pub use batch::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Write
 pub use body::IndexOp;
 pub use committer::ReleasedBlobs;
 pub use engine::Engine;
-pub use index::{FjallIndex, Index, IndexMoment, IndexRow, MemoryIndex};
+pub use index::{FjallIndex, Index, IndexMoment, IndexRow, MemoryIndex, PatientReads, ReadJob};
 pub use limits::{
     COMMIT_BYTES_MAX, KEY_BYTES_MAX, ROWS_PER_COMMIT_MAX, VALUE_BYTES_MAX, WRITES_PER_COMMIT_MAX,
 };
@@ -327,6 +327,25 @@ impl Tables {
     /// Whether the tables serve.
     pub fn is_in_service(&self) -> bool {
         self.inner.reader.shared.check().is_ok()
+    }
+
+    /// Whether commits are refused until the drive takes changes again.
+    pub(crate) fn waits_for_its_drive(&self) -> bool {
+        self.inner.reader.shared.refuses_commits()
+    }
+
+    /// Takes commits again, if the drive does.
+    pub(crate) async fn resume(&self) -> Result<(), Error> {
+        if let Some(committer) = &self.inner.inline {
+            let mut committer = lock(committer);
+            return committer.as_mut().ok_or(Error::Closed)?.resume();
+        }
+        let queue = self.inner.queue().ok_or(Error::Closed)?;
+        let (answer, resumed) = oneshot::channel();
+        let asked = queue.send(Command::Resume(answer)).await;
+        asked.map_err(|_| self.inner.gone())?;
+        drop(queue);
+        resumed.await.map_err(|_| self.inner.gone())?
     }
 
     /// Makes the index durable and lets old log files go. Blocks.

@@ -736,3 +736,152 @@ async fn a_drive_that_is_taken_away_is_no_damage() {
         assert!(store.damaged_blobs(None, 9).unwrap().is_empty());
     }
 }
+
+/// The only drive's members file was damaged, and the store did not start until somebody copied
+/// the other one by hand.
+#[tokio::test]
+async fn dur_d7_the_members_file_of_the_only_drive_is_mended_from_the_data_directory() {
+    let yard = Yard::made(&[]).await;
+    let path = yard.path("drive/members");
+    let good = fs::read(&path).unwrap();
+    let cut = good[..good.len() / 2].to_vec();
+    let mut flipped = good.clone();
+    flipped[40] ^= 1;
+    let elsewhere = b"SRMEMB01 nonsense".to_vec();
+    for (story, bytes) in [
+        ("cut", Some(cut)),
+        ("flipped", Some(flipped)),
+        ("empty", Some(Vec::new())),
+        ("gone", None),
+    ] {
+        match bytes {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let store = yard.open(&[]).await.unwrap();
+        assert_eq!(states(&store), [DriveState::Online], "{story}");
+        store.close().await.unwrap();
+        drop(store);
+        assert_eq!(fs::read(&path).unwrap().len(), good.len(), "{story}");
+    }
+    // A number that is higher than what is remembered says that something newer was lost.
+    fs::write(&path, elsewhere).unwrap();
+    let text = yard.refused(&[]).await;
+    assert!(text.contains("no majority"), "{text}");
+}
+
+#[tokio::test]
+async fn dur_d7_a_foreign_or_old_memory_mends_no_members_file() {
+    let yard = Yard::made(&[]).await;
+    let path = yard.path("drive/members");
+    let old = fs::read(yard.path("witness/members")).unwrap();
+    // Another cluster's memory, with the same keys.
+    let other = Yard::made(&[]).await;
+    fs::write(&path, b"damaged").unwrap();
+    let own = fs::read(yard.path("witness/members")).unwrap();
+    let foreign = fs::read(other.path("witness/members")).unwrap();
+    fs::write(yard.path("witness/members"), foreign).unwrap();
+    let text = yard.refused(&["main:drive"]).await;
+    assert!(text.contains("another cluster"), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), b"damaged");
+    // Another store's keys.
+    fs::write(yard.path("witness/members"), own).unwrap();
+    let mut keys = yard;
+    keys.key = 2;
+    let text = keys.refused(&[]).await;
+    assert!(text.contains("does not open"), "{text}");
+    keys.key = 1;
+    // Several drives with copies: the others have to know.
+    let store = keys.open(&[]).await.unwrap();
+    for name in ["main:two", "main:three"] {
+        let given = keys.given(&[name]).pop().unwrap();
+        store.add_drive(given).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    for name in ["drive", "two"] {
+        fs::write(keys.path(name).join("members"), b"damaged").unwrap();
+    }
+    let text = keys.refused(&["main:three"]).await;
+    assert!(text.contains("no majority"), "{text}");
+    // An old memory is known by the number at the beginning of what is damaged.
+    let newer = Yard::made(&[]).await;
+    let old_memory = fs::read(newer.path("witness/members")).unwrap();
+    assert_ne!(old, old_memory);
+    for _ in 0..3 {
+        let store = newer.open_with(&[], Wish::Usual).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let wish = Wish::Exactly(Redundancy::SINGLE);
+        newer
+            .open_with(&[], wish)
+            .await
+            .unwrap()
+            .close()
+            .await
+            .unwrap();
+    }
+    let path = newer.path("drive/members");
+    let mut damaged = fs::read(&path).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&path, damaged).unwrap();
+    fs::write(newer.path("witness/members"), old_memory).unwrap();
+    let text = newer.refused(&[]).await;
+    assert!(text.contains("no majority"), "{text}");
+}
+
+async fn write_row(store: &Store, key: &[u8]) -> Result<(), strongroom_store::CommitError> {
+    let put = Write::Put {
+        table: strongroom_store::TableId(20),
+        key: key.to_vec(),
+        value: b"value".to_vec(),
+    };
+    let batch = strongroom_store::Batch {
+        preconditions: Vec::new(),
+        writes: vec![put],
+    };
+    store.tables().commit(batch).await.map(drop)
+}
+
+/// After the loss of two of three copies one was brought back, and every write was refused until
+/// somebody restarted the server.
+#[tokio::test]
+async fn dur_d8_writes_go_on_when_one_of_two_lost_copies_is_back() {
+    const THREE: [&str; 3] = ["a:a1", "b:b1", "c:c1"];
+    for back in ["a1", "b1"] {
+        let yard = Yard::new();
+        let store = yard.open(&THREE).await.unwrap();
+        write_row(&store, b"before").await.unwrap();
+        for name in ["a1", "b1"] {
+            yard.rename(name, &format!("{name}-away"));
+            store.look_for_drives().await.unwrap();
+        }
+        write_row(&store, b"refused").await.unwrap_err();
+        assert!(!store.revive_copies().await.unwrap());
+        let owed = protection(&store).await.shortcomings();
+        assert!(
+            owed.iter().any(|of| of.contains("writes are refused")),
+            "{owed:?}"
+        );
+        write_row(&store, b"refused").await.unwrap_err();
+        yard.rename(&format!("{back}-away"), back);
+        assert_eq!(store.look_for_drives().await.unwrap(), 1);
+        assert!(store.revive_copies().await.unwrap(), "{back}");
+        write_row(&store, b"after").await.unwrap();
+        // Two of three are whole, durably: a start with these two finds both rows.
+        store.close().await.unwrap();
+        drop(store);
+        let store = yard.open(&[]).await.unwrap();
+        for key in [&b"before"[..], b"after"] {
+            let row = store.tables().get(strongroom_store::TableId(20), key);
+            assert!(row.unwrap().is_some(), "{back}");
+        }
+        let table = strongroom_store::TableId(20);
+        assert!(store.tables().get(table, b"refused").unwrap().is_none());
+        let other = if back == "a1" { "b1" } else { "a1" };
+        yard.rename(&format!("{other}-away"), other);
+        assert_eq!(store.look_for_drives().await.unwrap(), 1);
+        assert_eq!(store.catch_up_copies().await.unwrap(), 1);
+        assert_eq!(protection(&store).await.shortcomings(), [""; 0], "{back}");
+    }
+}

@@ -26,6 +26,7 @@ mod layout;
 mod manifests;
 mod mirror;
 mod mirror_crash;
+mod mirror_hang;
 mod mirror_online;
 mod mirror_open;
 mod mirror_rig;

@@ -137,11 +137,30 @@ fn dur_d8_one_of_two_copies_goes_on_with_the_witness_and_the_last_one_does_not_f
     world.drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
     commit(&mut engine, writes(vec![put(T, b"b", b"2")])).unwrap();
     assert!(mirror.fence(no(1)).is_err());
-    assert!(mirror.forget(no(1)).is_err());
+    assert!(mirror.forget(no(1), Some(&world.drive(1))).is_err());
     world.drives[1].set_plan(FaultPlan::new([Fault::FailAt(0)]));
     let failed = commit(&mut engine, writes(vec![put(T, b"c", b"3")]));
     assert!(matches!(failed, Err(CommitError::Unknown)), "{failed:?}");
     assert_eq!(*world.ledger.fenced.lock().unwrap(), [no(0)]);
+}
+
+/// A drive that was drained and let go kept the vault, and whoever destroyed a key later was told
+/// that nothing was left of it.
+#[test]
+fn a_copy_that_is_given_up_loses_its_vault() {
+    let world = World::new(3, 11);
+    let mirror = world.mirror().unwrap();
+    let path = DrivePath::vault([5; 16]);
+    let file = mirror.drive().create(&path).unwrap();
+    file.write_at(0, b"sealed secret").unwrap();
+    assert!(mirror.forget(no(2), Some(&world.drive(2))).is_err());
+    assert!(world.drives[2].contents(&path).is_some(), "it counts");
+    mirror.release(no(2)).unwrap();
+    mirror.forget(no(2), Some(&world.drive(2))).unwrap();
+    assert!(world.drives[2].contents(&path).is_none());
+    for drive in &world.drives[..2] {
+        assert!(drive.contents(&path).is_some());
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use strongroom_store::Error;
 use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, LocalDrive};
 use strongroom_store::mirror::{
-    CopiesReport, CopyState, DriveIndexes, Mirror, MirrorCopies, MirrorOptions,
+    CopiesReport, CopyState, DriveIndexes, Mirror, MirrorCopies, MirrorOptions, Patience,
 };
 use strongroom_store::table::{TableOptions, Tables};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
@@ -343,6 +343,7 @@ impl Local {
             }),
             audit: Some(Arc::new(Counting)),
             inline: false,
+            patience: Patience::default(),
         };
         let mirror = Mirror::open(copies, sealer(), options).unwrap();
         let options = TableOptions {

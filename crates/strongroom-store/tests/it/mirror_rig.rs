@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use strongroom_store::Error;
 use strongroom_store::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
 use strongroom_store::mirror::{
-    CopyLedger, CopyState, FileJudge, Indexes, Mirror, MirrorCopies, MirrorOptions, Soundness,
+    CopyLedger, CopyState, FileJudge, Indexes, Mirror, MirrorCopies, MirrorOptions, Patience,
+    Soundness,
 };
 use strongroom_store::table::{Engine, Index};
 use strongroom_testkit::{SimDrive, SimRng};
@@ -60,6 +61,16 @@ impl CopyLedger for Ledger {
     fn caught_up(&self, copy: DriveNo) -> Result<(), Error> {
         self.power.check()?;
         self.live.lock().unwrap().insert(copy);
+        Ok(())
+    }
+
+    fn only(&self, copies: &[DriveNo]) -> Result<(), Error> {
+        self.power.check()?;
+        let witness = usize::from(self.copies.is_multiple_of(2));
+        if (copies.len() + witness) * 2 <= self.copies + witness {
+            return Err(Error::NoMajority);
+        }
+        *self.live.lock().unwrap() = copies.iter().copied().collect();
         Ok(())
     }
 }
@@ -255,6 +266,7 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) power: Arc<Power>,
     pub(crate) inline: bool,
+    pub(crate) patience: Patience,
 }
 
 pub(crate) fn no(at: usize) -> DriveNo {
@@ -275,6 +287,7 @@ impl World {
             ledger: Arc::new(Ledger::new(copies, Arc::clone(&power))),
             power,
             inline: true,
+            patience: Patience::default(),
         }
     }
 
@@ -304,6 +317,7 @@ impl World {
             indexes: Arc::new(self.indexes.clone()),
             audit: Some(Arc::new(Counting)),
             inline: self.inline,
+            patience: self.patience,
         }
     }
 
@@ -353,6 +367,7 @@ impl World {
             ledger: Arc::new(ledger),
             power,
             inline: self.inline,
+            patience: self.patience,
         }
     }
 

@@ -11,6 +11,7 @@ mod memory;
 
 use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -56,8 +57,23 @@ pub trait Index: Send + Sync + fmt::Debug + 'static {
         Ok(())
     }
 
+    /// For reads that must not wait for a copy that hangs; `None` when there is no other to ask.
+    fn patient(&self) -> Option<Arc<dyn PatientReads>> {
+        None
+    }
+
     /// The index as it is at this moment, to be read at leisure while changes go on.
     fn moment(&self) -> Result<Box<dyn IndexMoment>, Error>;
+}
+
+/// Something that only reads.
+pub type ReadJob = Box<dyn FnOnce(&dyn Index) + Send>;
+
+/// Reads of an index that are given up when they hang.
+pub trait PatientReads: Send + Sync {
+    /// Runs a job that only reads. `false` when a copy did not answer it: that copy is not read any
+    /// more, and the job may never end.
+    fn run(&self, job: ReadJob) -> bool;
 }
 
 /// An index at one moment.

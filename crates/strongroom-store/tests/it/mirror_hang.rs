@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Copies whose drives do not answer, and copies that come back after a majority was lost.
+
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use strongroom_store::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
+use strongroom_store::mirror::{CopyState, Indexes, Mirror, Patience};
+use strongroom_store::table::{Engine, Index, IndexMoment, IndexOp, IndexRow};
+use strongroom_store::{CommitError, Error, Precondition};
+use strongroom_testkit::{Fault, FaultPlan};
+
+use crate::mirror_rig::{TestIndexes, World, engine, no};
+use crate::table_rig::{Model, T, commit, put, sealer, when, writes};
+
+/// Holds up operations while it is shut.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    opened: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    /// Which operations wait; none when it is open.
+    shut_for: Option<&'static str>,
+    /// Operations until it shuts by itself.
+    shuts_in: Option<u64>,
+    passed: u64,
+    waiting: u64,
+}
+
+impl Gate {
+    fn pass(&self, operation: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.passed += 1;
+        if let Some(left) = state.shuts_in {
+            state.shuts_in = left.checked_sub(1);
+            if left == 0 {
+                state.shut_for = Some("");
+            }
+        }
+        state.waiting += 1;
+        while state
+            .shut_for
+            .is_some_and(|wanted| operation.starts_with(wanted))
+        {
+            state = self.opened.wait(state).unwrap();
+        }
+        state.waiting -= 1;
+    }
+
+    fn shut(&self, operation: &'static str) {
+        self.state.lock().unwrap().shut_for = Some(operation);
+    }
+
+    fn open(&self) {
+        let mut state = self.state.lock().unwrap();
+        (state.shut_for, state.shuts_in) = (None, None);
+        self.opened.notify_all();
+    }
+}
+
+#[derive(Debug)]
+struct Gated {
+    inner: Arc<dyn Drive>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct GatedFile {
+    inner: Arc<dyn DriveFile>,
+    gate: Arc<Gate>,
+}
+
+impl Gated {
+    fn file(&self, inner: Arc<dyn DriveFile>) -> Arc<dyn DriveFile> {
+        Arc::new(GatedFile {
+            inner,
+            gate: Arc::clone(&self.gate),
+        })
+    }
+}
+
+impl Drive for Gated {
+    fn label(&self) -> String {
+        self.inner.label()
+    }
+    fn health(&self) -> HealthState {
+        self.inner.health()
+    }
+    fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
+        self.gate.pass("create");
+        self.inner.create(path).map(|file| self.file(file))
+    }
+    fn open(&self, path: &DrivePath, access: Access) -> Result<Option<Arc<dyn DriveFile>>, Error> {
+        self.gate.pass("open");
+        Ok(self.inner.open(path, access)?.map(|file| self.file(file)))
+    }
+    fn rename(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.gate.pass("rename");
+        self.inner.rename(from, to)
+    }
+    fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
+        self.gate.pass("remove");
+        self.inner.remove(path)
+    }
+    fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
+        self.gate.pass("list");
+        self.inner.list(folder)
+    }
+    fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
+        self.gate.pass("sync");
+        self.inner.sync_folder(folder)
+    }
+    fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
+        self.gate.pass("read");
+        self.inner.read_small(path)
+    }
+    fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
+        self.gate.pass("replace");
+        self.inner.replace(path, bytes)
+    }
+    fn index_dir(&self) -> Option<PathBuf> {
+        None
+    }
+}
+
+impl DriveFile for GatedFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
+        self.gate.pass("read");
+        self.inner.read_at(offset, buf)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.gate.pass("write");
+        self.inner.write_at(offset, bytes)
+    }
+    fn truncate(&self, len: u64) -> Result<(), Error> {
+        self.gate.pass("truncate");
+        self.inner.truncate(len)
+    }
+    fn sync(&self) -> Result<(), Error> {
+        self.gate.pass("sync");
+        self.inner.sync()
+    }
+    fn len(&self) -> Result<u64, Error> {
+        self.gate.pass("len");
+        self.inner.len()
+    }
+}
+
+/// Long enough for whoever does not hang, on any machine.
+const PATIENCE: Patience = Patience {
+    hang: Duration::from_secs(3),
+    persist: Duration::from_mins(1),
+};
+
+/// Copies of which one goes through a gate.
+fn open_gated(world: &mut World, gated: usize, gate: &Arc<Gate>) -> (Mirror, Engine) {
+    world.inline = false;
+    world.patience = PATIENCE;
+    let all: Vec<usize> = (0..world.drives.len()).collect();
+    let mut copies = world.copies(&all);
+    let inner = Arc::clone(&copies.live[gated].1);
+    copies.live[gated].1 = Arc::new(Gated {
+        inner,
+        gate: Arc::clone(gate),
+    });
+    let mirror = Mirror::open(copies, sealer(), world.options()).unwrap();
+    let engine = engine(&mirror).unwrap();
+    (mirror, engine)
+}
+
+fn gated(world: &World, at: usize, gate: &Arc<Gate>) -> Arc<dyn Drive> {
+    Arc::new(Gated {
+        inner: world.drive(at),
+        gate: Arc::clone(gate),
+    })
+}
+
+/// Tried until what came late is over, as a server does every few seconds.
+fn caught_up_at_last(mirror: &Mirror, at: usize, drive: &Arc<dyn Drive>) {
+    let start = Instant::now();
+    while let Err(error) = mirror.catch_up(no(at), drive) {
+        assert!(start.elapsed() < Duration::from_mins(2), "{error}");
+    }
+}
+
+#[test]
+fn dur_d10_a_copy_that_hangs_is_left_behind_and_what_it_does_late_harms_nobody() {
+    for (hanging, operation) in [(0, "sync"), (2, "")] {
+        let story = format!("copy {hanging}, `{operation}`");
+        let mut world = World::new(3, 40);
+        let gate = Arc::<Gate>::default();
+        let (mirror, mut engine) = open_gated(&mut world, hanging, &gate);
+        commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+        gate.shut(operation);
+        commit(&mut engine, writes(vec![put(T, b"b", b"2")])).unwrap();
+        assert!(!world.ledger.is_live(no(hanging)), "{story}");
+        assert_eq!(World::state_of(&mirror, hanging), CopyState::Fenced);
+        let start = Instant::now();
+        for at in 0..20_u8 {
+            commit(&mut engine, writes(vec![put(T, &[at], b"3")])).unwrap();
+        }
+        engine.idle();
+        let each_waited = PATIENCE.hang * 20;
+        assert!(
+            start.elapsed() < each_waited / 2,
+            "{story}: waited for again"
+        );
+        // While something of its earlier time is under way it is not touched.
+        let refused = mirror.catch_up(no(hanging), &gated(&world, hanging, &gate));
+        assert!(refused.is_err(), "{story}");
+        assert!(!world.ledger.is_live(no(hanging)));
+        gate.open();
+        caught_up_at_last(&mirror, hanging, &gated(&world, hanging, &gate));
+        assert!(world.ledger.is_live(no(hanging)), "{story}");
+        commit(&mut engine, writes(vec![put(T, b"c", b"4")])).unwrap();
+        engine.idle();
+        world.assert_level(&story);
+        let model = Model::of(&engine);
+        drop((mirror, engine));
+        let next = world.after_kill();
+        let only = next.indexes.of(no(hanging));
+        let alone = crate::table_rig::open_with(&next.drives[hanging], &only).unwrap();
+        assert_eq!(Model::of(&alone), model, "{story}");
+    }
+}
+
+#[test]
+fn dur_d10_a_copy_that_hangs_while_it_is_caught_up_holds_nobody_up() {
+    let mut world = World::new(3, 41);
+    let (mirror, mut engine) = open_gated(&mut world, 0, &Arc::default());
+    mirror.fence(no(2)).unwrap();
+    for at in 0..20_u8 {
+        commit(&mut engine, writes(vec![put(T, &[at], b"1")])).unwrap();
+    }
+    let gate = Arc::<Gate>::default();
+    let target = gated(&world, 2, &gate);
+    let passed = || gate.state.lock().unwrap().passed;
+    mirror.catch_up(no(2), &target).unwrap();
+    mirror.fence(no(2)).unwrap();
+    // How many operations it takes when nothing differs.
+    let before = passed();
+    mirror.catch_up(no(2), &target).unwrap();
+    let operations = passed() - before;
+    mirror.fence(no(2)).unwrap();
+    // Of what is compared at the end, while changes pause.
+    gate.state.lock().unwrap().shuts_in = Some(operations - 2);
+    thread::scope(|scope| {
+        let catching_up = scope.spawn(|| mirror.catch_up(no(2), &target));
+        let start = Instant::now();
+        while gate.state.lock().unwrap().waiting == 0 && !catching_up.is_finished() {
+            assert!(start.elapsed() < Duration::from_mins(1));
+            thread::sleep(Duration::from_millis(5));
+        }
+        // Returns, though the drive does not.
+        commit(&mut engine, writes(vec![put(T, b"x", b"2")])).unwrap();
+        catching_up.join().unwrap().unwrap_err();
+    });
+    assert_eq!(World::state_of(&mirror, 2), CopyState::Fenced);
+    gate.open();
+    caught_up_at_last(&mirror, 2, &target);
+    world.assert_level("caught up");
+}
+
+/// Indexes of which one goes through a gate.
+#[derive(Debug)]
+struct GatedIndexes {
+    inner: TestIndexes,
+    gated: DriveNo,
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct GatedIndex {
+    inner: Arc<dyn Index>,
+    gate: Arc<Gate>,
+}
+
+impl Indexes for GatedIndexes {
+    fn open(&self, copy: DriveNo, drive: &Arc<dyn Drive>) -> Result<Arc<dyn Index>, Error> {
+        let inner = self.inner.open(copy, drive)?;
+        if copy != self.gated {
+            return Ok(inner);
+        }
+        let gate = Arc::clone(&self.gate);
+        Ok(Arc::new(GatedIndex { inner, gate }))
+    }
+    fn renew(&self, copy: DriveNo, drive: &Arc<dyn Drive>) -> Result<Arc<dyn Index>, Error> {
+        self.inner.renew(copy, drive)
+    }
+}
+
+impl Index for GatedIndex {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.gate.pass("get");
+        self.inner.get(key)
+    }
+    fn range(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Vec<IndexRow>, Error> {
+        self.gate.pass("range");
+        self.inner.range(start, end, limit, reverse)
+    }
+    fn apply(&self, ops: Vec<IndexOp>) -> Result<(), Error> {
+        self.gate.pass("apply");
+        self.inner.apply(ops)
+    }
+    fn persist(&self) -> Result<(), Error> {
+        self.gate.pass("persist");
+        self.inner.persist()
+    }
+    fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
+        self.inner.moment()
+    }
+}
+
+#[test]
+fn dur_d10_an_index_that_hangs_is_left_behind() {
+    for operation in ["get", "apply"] {
+        let gate = Arc::<Gate>::default();
+        let mut world = World::new(3, 42);
+        world.inline = false;
+        world.patience = PATIENCE;
+        let mut options = world.options();
+        options.indexes = Arc::new(GatedIndexes {
+            inner: world.indexes.clone(),
+            gated: no(0),
+            gate: Arc::clone(&gate),
+        });
+        let mirror = Mirror::open(world.copies(&[0, 1, 2]), sealer(), options).unwrap();
+        let mut engine = engine(&mirror).unwrap();
+        commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+        gate.shut(operation);
+        let is_new = |key: &[u8]| Precondition::Absent {
+            table: T,
+            key: key.to_vec(),
+        };
+        // What was being judged is refused, and was not written; what was written is answered.
+        let first = commit(&mut engine, when(is_new(b"b"), put(T, b"b", b"2")));
+        assert_eq!(first.is_err(), operation == "get", "{first:?}");
+        assert!(!world.ledger.is_live(no(0)), "{operation}");
+        let _ = commit(&mut engine, when(is_new(b"b"), put(T, b"b", b"2")));
+        commit(&mut engine, when(is_new(b"c"), put(T, b"c", b"3"))).unwrap();
+        assert_eq!(engine.get(T, b"b").unwrap().unwrap().value, b"2");
+        gate.open();
+        caught_up_at_last(&mirror, 0, &world.drive(0));
+        engine.idle();
+        world.assert_level(operation);
+    }
+}
+
+/// Two of three copies fail, the second in the middle of a commit.
+fn lost_two(seed: u64) -> (World, Mirror, Engine) {
+    let world = World::new(3, seed);
+    let (mirror, mut engine) = world.open().unwrap();
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    world.drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
+    commit(&mut engine, writes(vec![put(T, b"b", b"2")])).unwrap();
+    world.drives[1].set_plan(FaultPlan::new([Fault::FailAt(1)]));
+    let unknown = commit(&mut engine, writes(vec![put(T, b"c", b"3")]));
+    assert!(matches!(unknown, Err(CommitError::Unknown)), "{unknown:?}");
+    (world, mirror, engine)
+}
+
+fn refuses(engine: &mut Engine) {
+    let refused = commit(engine, writes(vec![put(T, b"d", b"4")]));
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+#[test]
+fn dur_d8_after_the_loss_of_two_of_three_copies_one_that_is_back_is_enough() {
+    for back in [0, 1] {
+        let (mut world, mirror, mut engine) = lost_two(50);
+        assert!(!mirror.revive(&[]).unwrap(), "nobody is back");
+        assert!(engine.resume().is_err());
+        refuses(&mut engine);
+        world.drives[back] = world.drives[back].kill();
+        assert!(mirror.revive(&[(no(back), world.drive(back))]).unwrap());
+        assert!(!mirror.refuses_changes());
+        assert_eq!(mirror.drive().health(), HealthState::Online);
+        refuses(&mut engine);
+        engine.resume().unwrap();
+        // What was in doubt was not shown, and never happens.
+        assert!(engine.get(T, b"c").unwrap().is_none());
+        commit(&mut engine, writes(vec![put(T, b"d", b"5")])).unwrap();
+        engine.idle();
+        engine.checkpoint().unwrap();
+        let live: Vec<_> = (0..3).filter(|at| world.ledger.is_live(no(*at))).collect();
+        assert_eq!(live, [back, 2]);
+        world.assert_level("revived");
+        // The third comes back, too, whatever it holds of the commit in doubt.
+        let third = 1 - back;
+        world.drives[third] = world.drives[third].kill();
+        mirror.catch_up(no(third), &world.drive(third)).unwrap();
+        world.assert_level("all are back");
+        let model = Model::of(&engine);
+        drop((mirror, engine));
+        let next = world.after_kill();
+        let (_, engine) = next.open().unwrap();
+        assert_eq!(Model::of(&engine), model);
+        assert!(engine.get(T, b"c").unwrap().is_none());
+        assert_eq!(engine.get(T, b"d").unwrap().unwrap().value, b"5");
+    }
+}
+
+#[test]
+fn dur_d8_going_on_after_two_losses_fails_at_every_operation_and_is_tried_again() {
+    for back in [0, 1] {
+        for at in 0.. {
+            let (mut world, mirror, mut engine) = lost_two(51);
+            let drive = world.drives[back].kill();
+            drive.set_plan(FaultPlan::new([Fault::FailAt(at)]));
+            world.drives[back] = drive.clone();
+            let revived = mirror.revive(&[(no(back), world.drive(back))]);
+            if drive.operations() <= at {
+                assert!(revived.unwrap() && at > 0, "operation {at}");
+                break;
+            }
+            assert!(mirror.refuses_changes(), "operation {at}: {revived:?}");
+            assert!(engine.resume().is_err());
+            refuses(&mut engine);
+            assert_eq!(engine.get(T, b"b").unwrap().unwrap().value, b"2");
+            world.drives[back] = drive.kill();
+            assert!(mirror.revive(&[(no(back), world.drive(back))]).unwrap());
+            engine.resume().unwrap();
+            commit(&mut engine, writes(vec![put(T, b"d", b"5")])).unwrap();
+            world.assert_level("tried again");
+        }
+    }
+}
+
+#[test]
+fn dur_d8_a_kill_while_going_on_after_two_losses_loses_nothing() {
+    for back in [0, 1] {
+        for at in 0..200 {
+            let (mut world, mirror, mut engine) = lost_two(52);
+            let drive = world.drives[back].kill();
+            drive.set_plan(FaultPlan::new([Fault::FailAt(at)]));
+            world.drives[back] = drive.clone();
+            let revived = mirror.revive(&[(no(back), world.drive(back))]);
+            let is_over = drive.operations() <= at;
+            if is_over && revived.unwrap() && at % 2 == 0 {
+                engine.resume().unwrap();
+            }
+            drop((mirror, engine));
+            let next = world.after_kill();
+            let (_, mut engine) = next.open().unwrap();
+            assert_eq!(engine.get(T, b"a").unwrap().unwrap().value, b"1");
+            assert_eq!(engine.get(T, b"b").unwrap().unwrap().value, b"2");
+            commit(&mut engine, writes(vec![put(T, b"d", b"5")])).unwrap();
+            next.assert_level("after a kill");
+            if is_over && at % 2 == 1 {
+                break;
+            }
+        }
+    }
+}
+
+/// The mark that keeps bodies of a time after the backup was on the drive that was restored, and
+/// went with it.
+#[test]
+fn dur_d15_that_tables_came_from_a_backup_is_known_on_every_copy() {
+    let mark = DrivePath::fixed(Folder::Top, "restored");
+    let world = World::new(3, 60);
+    drop(world.open().unwrap());
+    let next = world.after_kill();
+    next.drives[1].plant(&mark, b"mark");
+    let (mirror, mut engine) = next.open().unwrap();
+    for drive in &next.drives {
+        assert_eq!(drive.contents(&mark).as_deref(), Some(&b"mark"[..]));
+    }
+    // One that was away when it was ended loses it, too.
+    mirror.fence(no(0)).unwrap();
+    assert!(mirror.drive().remove(&mark).unwrap());
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    assert!(next.drives[0].contents(&mark).is_some());
+    mirror.catch_up(no(0), &next.drive(0)).unwrap();
+    assert!(next.drives[0].contents(&mark).is_none());
+    // And an empty one in the place of a lost one gets it.
+    mirror.drive().replace(&mark, b"again").unwrap();
+    mirror.fence(no(2)).unwrap();
+    next.drives[2].remove(&mark).unwrap();
+    mirror.catch_up(no(2), &next.drive(2)).unwrap();
+    assert_eq!(
+        next.drives[2].contents(&mark).as_deref(),
+        Some(&b"again"[..])
+    );
+    next.assert_level("mark");
+}
