@@ -10,10 +10,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
 use strongroom_api::{Api, ApiServices};
 use strongroom_audit::{
-    Audit, AuditFiles, AuditOptions, Category, Durability, EventDetail, EventSource, Receipt,
-    RequestFacts, UserIdentity,
+    Audit, AuditFiles, AuditOptions, Category, Durability, EventDetail, EventError, EventSource,
+    Receipt, RequestFacts, UserIdentity,
 };
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;
@@ -248,13 +249,31 @@ impl Rooms {
     pub(crate) async fn rotate_keyring(&self, rotation: Rotation) -> Result<(), Error> {
         let receipt = self.audit.begin(own_facts()?);
         let rotated = self.keeper.rotate(rotation, self.clock.now_ms()).await;
-        self.finish(receipt, "RotateKeyring").await?;
+        self.finish_asked(receipt, "RotateKeyring", Value::Null, &rotated)
+            .await?;
         rotated
     }
 
     /// Ends the receipt of an act that only this crate knows.
     pub(crate) async fn finish(&self, receipt: Receipt, name: &'static str) -> Result<(), Error> {
-        let detail = EventDetail::new(EventSource::Strongroom, name, Category::Management, false);
+        self.finish_asked(receipt, name, Value::Null, &Ok(())).await
+    }
+
+    /// The same for an act that may have been refused: what was asked for, and what became of it.
+    pub(crate) async fn finish_asked<T>(
+        &self,
+        receipt: Receipt,
+        name: &'static str,
+        asked: Value,
+        done: &Result<T, Error>,
+    ) -> Result<(), Error> {
+        let category = Category::Management;
+        let mut detail = EventDetail::new(EventSource::Strongroom, name, category, false);
+        detail.request_parameters = asked;
+        detail.error = done.as_ref().err().map(|error| EventError {
+            code: format!("{name}Failed"),
+            message: error.to_string(),
+        });
         let recorded = receipt.finish(detail, Durability::Durable).await;
         recorded
             .map(drop)

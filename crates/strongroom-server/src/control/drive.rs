@@ -2,6 +2,7 @@
 //! Drives: what commands ask about them, and what they are told.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use strongroom_store::drive::{DriveNo, DriveState};
 use strongroom_store::layout::Redundancy;
 use strongroom_store::{DriveStatus, GivenDrive, Protection};
@@ -139,6 +140,21 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
         number: number.0,
         replaces: replaces.map(|lost| lost.0),
     })
+}
+
+/// What its event says of it.
+pub(super) fn asked(act: &DriveRequest) -> Value {
+    match act {
+        DriveRequest::Add { facility, place } => json!({ "facility": facility, "place": place }),
+        DriveRequest::Drain { number, cancel: _ } | DriveRequest::Remove { number } => {
+            json!({ "drive": number })
+        }
+        DriveRequest::Replace {
+            facility,
+            place,
+            number,
+        } => json!({ "facility": facility, "place": place, "drive": number }),
+    }
 }
 
 pub(super) async fn status(rooms: &Rooms) -> Result<Answer, Error> {

@@ -148,7 +148,9 @@ pub(crate) async fn execute(
                 drive::DriveRequest::Remove { .. } => "RemoveDrive",
                 drive::DriveRequest::Replace { .. } => "ReplaceDrive",
             };
-            rooms.finish(receipt, name).await?;
+            rooms
+                .finish_asked(receipt, name, drive::asked(act), &done)
+                .await?;
             done
         }
         Request::Status {} => {
@@ -158,7 +160,10 @@ pub(crate) async fn execute(
         Request::BackupMetadata { file } => backup::metadata(rooms, receipt, file, progress).await,
         Request::FinishRestore {} => {
             let finished = backup::finish_restore(rooms).await;
-            rooms.finish(receipt, "FinishRestore").await?;
+            let nothing = serde_json::Value::Null;
+            rooms
+                .finish_asked(receipt, "FinishRestore", nothing, &finished)
+                .await?;
             finished
         }
         Request::Root { act } => root::execute(rooms, receipt, act).await,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `strongroom root` does where the store is open.
 
+use serde_json::Value;
 use strongroom_audit::Receipt;
 use strongroom_kms::root::{EpochKind, Rotation, Share, SplitPlan};
 use zeroize::Zeroizing;
@@ -44,7 +45,9 @@ pub(super) async fn execute(
             ("RecoverRoot", recover(rooms, shares, to.clone()).await)
         }
     };
-    rooms.finish(receipt, name).await?;
+    rooms
+        .finish_asked(receipt, name, Value::Null, &done)
+        .await?;
     done
 }
 
