@@ -148,7 +148,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let name = &input.object_key;
-        bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
+        bucket.may_compare(scope, name, None, &input.conditions)?;
         let onto_itself =
             input.source.bucket == input.bucket && input.source.object_key == input.object_key;
         // Who writes an object back under the key it came with names one key twice.

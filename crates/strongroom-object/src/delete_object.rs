@@ -41,7 +41,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let Some(id) = input.version_id else {
             let permit = bucket.authorize_object(scope, Action::DeleteObject, name)?;
-            bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
+            bucket.may_compare(scope, name, None, &input.conditions)?;
             let changed = self
                 .delete_name(&permit, &bucket, name, &input.conditions)
                 .await
@@ -54,7 +54,7 @@ impl Objects {
         let shown = [("s3:VersionId", id.to_string())];
         let permit =
             bucket.authorize_object_if(scope, Action::DeleteObjectVersion, name, &shown)?;
-        bucket.may_compare(scope, Action::GetObjectVersion, name, &input.conditions)?;
+        bucket.may_compare(scope, name, Some(id), &input.conditions)?;
         let removed = self
             .remove_version(&permit, &bucket, name, id, &input.conditions)
             .await

@@ -16,6 +16,7 @@ use crate::model::{ObjectName, Scope, WriteConditions};
 use crate::restore::RestoreDelays;
 use crate::rows::{self, BucketRow};
 use crate::table_key;
+use crate::version_id::VersionId;
 
 /// What the conductor needs to know of its deployment.
 #[derive(Debug, Clone)]
@@ -225,15 +226,20 @@ impl Bucket {
     pub(crate) fn may_compare(
         &self,
         scope: Scope<'_>,
-        action: Action,
         object_key: &str,
+        version_id: Option<VersionId>,
         conditions: &WriteConditions,
     ) -> Result<(), Error> {
-        if tells_of_object(conditions) {
-            self.authorize_object(scope, action, object_key).map(drop)
-        } else {
-            Ok(())
+        if !tells_of_object(conditions) {
+            return Ok(());
         }
+        let action = match version_id {
+            None => Action::GetObject,
+            Some(_) => Action::GetObjectVersion,
+        };
+        let shown = version_id.map(|id| ("s3:VersionId", id.to_string()));
+        self.authorize_object_if(scope, action, object_key, shown.as_slice())
+            .map(drop)
     }
 
     /// Who may not list a bucket is not told what is not in it: what was not found is answered as

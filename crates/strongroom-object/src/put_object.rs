@@ -102,7 +102,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let permit = bucket.authorize_object(scope, Action::PutObject, &input.object_key)?;
         let name = &input.object_key;
-        bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
+        bucket.may_compare(scope, name, None, &input.conditions)?;
         let encryption =
             encryption::resolve(self, scope, &bucket, &input.object_key, input.encryption)?;
         let content_length = input.content_length.within_one_put()?;

@@ -28,12 +28,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let compat = req.objects().compat();
     let mut random = Ids::new()?;
     let rules = lifecycle_document::parse(&body, minimum, compat, || random.next())?;
+    req.said
+        .insert("LifecycleConfiguration", lifecycle_document::shown(&rules));
     let mut answer = Answer::empty(StatusCode::OK);
     answer.set(names::TRANSITION_MINIMUM, shown(minimum));
-    answer.audit.parameters.insert(
-        "LifecycleConfiguration".to_owned(),
-        lifecycle_document::shown(&rules),
-    );
     req.objects()
         .put_bucket_lifecycle(req.scope(receipt), &bucket, rules)
         .await?;

@@ -24,6 +24,11 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let version_id = req.version_id()?;
     let body = req.read_small_body(LIMITS.bytes).await?;
     let asked = Asked::parse(&body)?;
+    let tier = asked.tier.name();
+    req.said.insert(
+        "RestoreRequest",
+        json!({ "Days": asked.days, "GlacierJobParameters": { "Tier": tier } }),
+    );
     let input = RestoreObject {
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
@@ -33,15 +38,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     };
     let objects = req.objects();
     let started = objects.restore_object(req.scope(receipt), input).await?;
-    let mut answer = Answer::empty(match started {
+    Ok(Answer::empty(match started {
         RestoreStarted::Accepted => StatusCode::ACCEPTED,
         RestoreStarted::Extended => StatusCode::OK,
-    });
-    answer.audit.parameters.insert(
-        "RestoreRequest".to_owned(),
-        json!({ "Days": asked.days, "GlacierJobParameters": { "Tier": asked.tier.name() } }),
-    );
-    Ok(answer)
+    }))
 }
 
 /// The value of `x-amz-restore`.

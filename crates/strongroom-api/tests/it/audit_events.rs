@@ -301,6 +301,14 @@ async fn what_a_refused_document_asked_for_is_recorded() {
         let reply = call.body(body.clone()).send().await;
         assert_eq!(reply.element("Code").unwrap_or_default(), *code, "{target}");
     }
+    let restore = "<RestoreRequest><Days>3</Days><Tier>Bulk</Tier></RestoreRequest>";
+    for (target, code) in [
+        ("/bucket/k?restore", "InvalidObjectState"),
+        ("/bucket/none?restore", "NoSuchKey"),
+    ] {
+        let reply = house.call("POST", target).body(restore).send().await;
+        assert_eq!(reply.element("Code").unwrap_or_default(), code, "{target}");
+    }
     let status = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let reply = house
         .call("PUT", "/none?versioning")
@@ -323,6 +331,14 @@ async fn what_a_refused_document_asked_for_is_recorded() {
         assert_eq!(
             event["ObjectEncryption"]["SSE-KMS"]["BucketKeyEnabled"],
             true
+        );
+    }
+    let restores = of("RestoreObject");
+    assert_eq!(restores.len(), 2);
+    for event in restores {
+        assert_eq!(
+            event["RestoreRequest"],
+            serde_json::json!({ "Days": 3, "GlacierJobParameters": { "Tier": "Bulk" } })
         );
     }
     let rules = of("PutBucketEncryption");

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use md5::{Digest as _, Md5};
+use serde_json::Value;
 
 use crate::harness::{Call, House, house};
 
@@ -50,21 +51,10 @@ async fn names_are_deleted_and_each_is_recorded() {
             "{text}"
         );
     }
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .refused(404, "NoSuchKey");
-    house
-        .call("GET", "/bucket/b")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    is_gone(&house, "a").await;
+    is_there(&house, "b").await;
     let events = house.events().await;
-    let deletes: Vec<_> = events
-        .iter()
-        .filter(|event| event["eventName"] == "DeleteObject")
-        .collect();
+    let deletes = deletions(&events);
     assert_eq!(deletes.len(), 3);
     assert_eq!(deletes[1]["requestParameters"]["key"], "c&d");
     assert_eq!(
@@ -113,11 +103,7 @@ async fn sec_n45_each_name_is_refused_by_itself() {
             "{code}: {text}"
         );
     }
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .refused(404, "NoSuchKey");
+    is_gone(&house, "a").await;
 }
 
 #[tokio::test]
@@ -153,22 +139,14 @@ async fn sec_n59_the_list_needs_a_checksum_that_holds() {
         .send()
         .await
         .refused(400, "InvalidRequest");
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    is_there(&house, "a").await;
     let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
     call()
         .header("x-amz-checksum-sha256", &STANDARD.encode(sha256))
         .send()
         .await
         .expect(StatusCode::OK);
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .refused(404, "NoSuchKey");
+    is_gone(&house, "a").await;
 }
 
 #[tokio::test]
@@ -205,6 +183,23 @@ async fn sec_n45_a_thousand_names_and_no_more() {
     let mut call = delete(&house, &list(&["a"]));
     call.path = "/none".to_owned();
     call.send().await.refused(404, "NoSuchBucket");
+}
+
+fn deletions(events: &[Value]) -> Vec<&Value> {
+    let deletions = events.iter();
+    deletions
+        .filter(|event| event["eventName"] == "DeleteObject")
+        .collect()
+}
+
+async fn is_gone(house: &House, name: &str) {
+    let call = house.call("GET", &format!("/bucket/{name}"));
+    call.send().await.refused(404, "NoSuchKey");
+}
+
+async fn is_there(house: &House, name: &str) {
+    let call = house.call("GET", &format!("/bucket/{name}"));
+    call.send().await.expect(StatusCode::OK);
 }
 
 /// One entry, and the code it is answered with.
@@ -270,11 +265,7 @@ async fn sec_n74_entries_keep_their_conditions() {
         .send()
         .await
         .refused(400, "MalformedXML");
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    is_there(&house, "a").await;
 
     for elements in [
         format!("<ETag>{bare}</ETag>"),
@@ -287,8 +278,7 @@ async fn sec_n74_entries_keep_their_conditions() {
     ] {
         put(&house, "b").await;
         assert_eq!(entry(&house, "b", &elements).await, "Deleted", "{elements}");
-        let gone = house.call("GET", "/bucket/b").send().await;
-        gone.refused(404, "NoSuchKey");
+        is_gone(&house, "b").await;
     }
     // Nothing is there: a size and a time are compared with nothing, an ETag asks for something.
     for (elements, code) in [
@@ -330,10 +320,7 @@ async fn sec_n74_one_entry_that_fails_leaves_the_others() {
         assert_eq!(reply.status == StatusCode::OK, there, "{name}");
     }
     let events = house.events().await;
-    let deletes: Vec<_> = events
-        .iter()
-        .filter(|event| event["eventName"] == "DeleteObject")
-        .collect();
+    let deletes = deletions(&events);
     assert_eq!(deletes[0]["requestParameters"]["if-match"], "x");
     assert_eq!(deletes[0]["errorCode"], "PreconditionFailed");
     assert_eq!(deletes[1]["requestParameters"]["x-amz-if-match-size"], "7");
@@ -370,19 +357,12 @@ async fn sec_n74_the_headers_of_one_delete_mean_the_same() {
             .await
             .refused(400, "InvalidArgument");
     }
-    call(size, "7").header(time, "Mon, 21 Sep 2026 14:13:21 GMT");
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let one_fails = call(size, "7").header(time, "Mon, 21 Sep 2026 14:13:21 GMT");
+    one_fails.send().await.refused(412, "PreconditionFailed");
+    is_there(&house, "a").await;
     let both = call(size, "7").header(time, AT).send().await;
     both.expect(StatusCode::NO_CONTENT);
-    house
-        .call("GET", "/bucket/a")
-        .send()
-        .await
-        .refused(404, "NoSuchKey");
+    is_gone(&house, "a").await;
 }
 
 #[tokio::test]
@@ -414,10 +394,7 @@ async fn events_tell_a_marker_from_a_deletion() {
         .await
         .expect(StatusCode::NO_CONTENT);
     let events = house.events().await;
-    let deletes: Vec<_> = events
-        .iter()
-        .filter(|event| event["eventName"] == "DeleteObject")
-        .collect();
+    let deletes = deletions(&events);
     assert!(deletes[0]["responseElements"].is_null());
     assert_eq!(
         deletes[1]["responseElements"]["x-amz-delete-marker"],

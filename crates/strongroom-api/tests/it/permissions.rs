@@ -295,6 +295,56 @@ async fn sec_n45_each_name_of_a_batch_is_authorized() {
     }
 }
 
+/// A policy that forbids to read one version saw the version of a DELETE, and not those that a list
+/// of deletions names: its ETag could be found out by guessing.
+#[tokio::test]
+async fn sec_n74_comparing_with_a_version_needs_the_right_to_read_that_version() {
+    let house = house().await;
+    house.bucket("box").await;
+    let status = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let call = house.call("PUT", "/box?versioning").body(status);
+    call.send().await.expect(StatusCode::OK);
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let stored = house.call("PUT", "/box/k").body("seven b").send().await;
+        let id = stored
+            .expect(StatusCode::OK)
+            .header("x-amz-version-id")
+            .to_owned();
+        versions.push(id);
+    }
+    let all = allow(&json!("s3:*"), &json!("*"));
+    let but = json!({ "Effect": "Deny", "Action": "s3:GetObjectVersion", "Resource": "*",
+        "Condition": { "StringEquals": { "s3:VersionId": versions[0] } } });
+    let user = User::new(&house, "user", json!([all, but])).await;
+    let refused = user
+        .call(
+            &house,
+            "DELETE",
+            &format!("/box/k?versionId={}", versions[0]),
+        )
+        .header("if-match", "\"guess\"")
+        .send()
+        .await;
+    forbidden(&refused, "s3:GetObjectVersion");
+    for (at, code) in [(0, "AccessDenied"), (1, "PreconditionFailed")] {
+        for guess in ["<ETag>guess</ETag>", "<Size>1</Size>"] {
+            let id = &versions[at];
+            let body = format!(
+                "<Delete><Object><Key>k</Key><VersionId>{id}</VersionId>{guess}</Object></Delete>"
+            );
+            let reply = user
+                .call(&house, "POST", "/box?delete")
+                .header("content-md5", &md5_of(&body))
+                .body(body)
+                .send()
+                .await;
+            let text = reply.expect(StatusCode::OK).text();
+            assert!(text.contains(&format!("<Code>{code}</Code>")), "{text}");
+        }
+    }
+}
+
 fn md5_of(text: &str) -> String {
     use base64::Engine as _;
     use md5::Digest as _;

@@ -8,7 +8,7 @@ use strongroom_format::{ObjectDataId, RecordFlags, SseMode};
 use strongroom_store::Batch;
 
 use super::upload::{OpenPart, OpenUpload};
-use crate::authorize::{Action, Permit};
+use crate::authorize::Permit;
 use crate::conditions::check_write;
 use crate::digest;
 use crate::encryption::{self, ObjectKeys, WrapKey};
@@ -88,7 +88,7 @@ impl Objects {
         let bucket = self.bucket(&input.bucket)?;
         let permit = self.authorize_part(scope, &bucket, &input.object_key, &input.upload_id)?;
         let name = &input.object_key;
-        bucket.may_compare(scope, Action::GetObject, name, &input.conditions)?;
+        bucket.may_compare(scope, name, None, &input.conditions)?;
         let mut upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         let mut key = KeyToComplete::NotAskedFor(input.customer_key.take());
