@@ -377,9 +377,20 @@ impl Objects {
         conditions: &WriteConditions,
     ) -> Result<Changed, Error> {
         permit.covers(&[Action::DeleteObject], &bucket.name, object_key)?;
-        let version_uid = random_uid()?;
-        let created_ms = self.now_ms();
-        let mut make = |versioning: Versioning, null_at: Option<u64>| {
+        let mut make = self.make_marker()?;
+        self.change_name(bucket, object_key, Batch::default(), conditions, &mut make)
+            .await
+    }
+
+    /// What a delete puts at the head of a name: a marker, where the bucket has versions.
+    fn make_marker(
+        &self,
+    ) -> Result<
+        impl FnMut(Versioning, Option<u64>) -> Result<Option<VersionEntry>, Error> + Send + use<>,
+        Error,
+    > {
+        let (version_uid, created_ms) = (random_uid()?, self.now_ms());
+        Ok(move |versioning: Versioning, null_at: Option<u64>| {
             let marker = DeleteMarkerRow {
                 version_uid,
                 created_ms,
@@ -387,9 +398,7 @@ impl Objects {
                 null_at,
             };
             Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
-        };
-        self.change_name(bucket, object_key, Batch::default(), conditions, &mut make)
-            .await
+        })
     }
 
     /// One commit at the head of a name: what `make` says comes in, the null version that it
@@ -533,7 +542,7 @@ impl Objects {
         Err(Error::Internal("too many writers of one object"))
     }
 
-    /// Delete a name whose newest entry is still the one that a rule was held against; false if it
+    /// Delete a name whose newest entry is still the one that a rule was held against; `None` if it
     /// is not.
     pub(crate) async fn expire_name(
         &self,
@@ -541,19 +550,9 @@ impl Objects {
         bucket: &Bucket,
         object_key: &str,
         found: &Found,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Changed>, Error> {
         permit.covers(&[Action::DeleteObject], &bucket.name, object_key)?;
-        let version_uid = random_uid()?;
-        let created_ms = self.now_ms();
-        let mut make = |versioning: Versioning, null_at: Option<u64>| {
-            let marker = DeleteMarkerRow {
-                version_uid,
-                created_ms,
-                null_version: versioning == Versioning::Suspended,
-                null_at,
-            };
-            Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
-        };
+        let mut make = self.make_marker()?;
         let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let own = Batch {
             preconditions: vec![stands(found), nothing_newer(&prefix, found)],
@@ -564,8 +563,8 @@ impl Objects {
             .change_name(bucket, object_key, own, &none, &mut make)
             .await
         {
-            Ok(_) => Ok(true),
-            Err(Error::ConditionalConflict) => Ok(false),
+            Ok(changed) => Ok(Some(changed)),
+            Err(Error::ConditionalConflict) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -5,9 +5,9 @@ use strongroom_store::{Batch, CommitError, Write};
 
 use crate::authorize::Action;
 use crate::error::Error;
-use crate::lifecycle::{LifecycleConfiguration, LifecycleRow};
+use crate::lifecycle::{LifecycleConfiguration, LifecycleRow, to_its_end};
 use crate::model::Scope;
-use crate::objects::Objects;
+use crate::objects::{Bucket, Objects};
 use crate::rows;
 use crate::table_key::LIFECYCLE;
 use crate::version::bucket_unchanged;
@@ -23,14 +23,22 @@ impl Objects {
         name: &str,
         configuration: LifecycleConfiguration,
     ) -> Result<(), Error> {
-        self.bucket(name)?
-            .authorize(scope, Action::PutLifecycleConfiguration)?;
+        let bucket = self.bucket(name)?;
+        bucket.authorize(scope, Action::PutLifecycleConfiguration)?;
+        let objects = self.clone();
+        to_its_end(async move { objects.replace_lifecycle(bucket, configuration).await }).await
+    }
+
+    async fn replace_lifecycle(
+        &self,
+        mut bucket: Bucket,
+        configuration: LifecycleConfiguration,
+    ) -> Result<(), Error> {
         // What is remembered follows the order of commits.
         let _changing = self.lifecycle().changing().await;
         for _ in 0..COMMIT_TRIES_MAX {
-            let bucket = self.bucket(name)?;
             let row = LifecycleRow {
-                bucket: name.to_owned(),
+                bucket: bucket.name.clone(),
                 configuration: configuration.clone(),
             };
             let batch = Batch {
@@ -46,7 +54,7 @@ impl Objects {
                     self.lifecycle().set(*bucket.uid(), configuration);
                     return Ok(());
                 }
-                Err(CommitError::Precondition { .. }) => {}
+                Err(CommitError::Precondition { .. }) => bucket = self.same_bucket(&bucket)?,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -85,6 +85,15 @@ impl LifecycleCache {
     }
 }
 
+/// Carries a change of rules through though its caller goes away: what is stored and what is in
+/// memory would else say two things until the next start.
+pub(crate) async fn to_its_end(
+    change: impl Future<Output = Result<(), Error>> + Send + 'static,
+) -> Result<(), Error> {
+    let ended = tokio::spawn(change).await;
+    ended.map_err(|_| Error::Internal("a change of lifecycle rules did not end"))?
+}
+
 impl Objects {
     /// When a rule deletes a current object.
     pub(crate) fn expiry(

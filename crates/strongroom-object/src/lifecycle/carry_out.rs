@@ -18,7 +18,8 @@ use crate::objects::{Bucket, Objects};
 use crate::rows::Versioning;
 use crate::storage_class::StorageClass;
 use crate::table_key::{self, VERSIONS, object_prefix, prefix_end};
-use crate::version::{Found, nothing_newer};
+use crate::version::{Changed, Found, nothing_newer};
+use crate::version_id::VersionId;
 
 /// An act on a version that a rule was held against.
 pub(super) struct Task {
@@ -35,7 +36,8 @@ pub(super) struct Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     Expired,
-    MarkerMade,
+    /// With its id.
+    MarkerMade(VersionId),
     MarkerRemoved,
     VersionRemoved,
     Moved(StorageClass),
@@ -51,7 +53,7 @@ impl Done {
             Self::Expired | Self::VersionRemoved | Self::MarkerRemoved => {
                 ("ExpireObject", "S3.EXPIRE.OBJECT")
             }
-            Self::MarkerMade => ("CreateDeleteMarker", "S3.CREATE.DELETEMARKER"),
+            Self::MarkerMade(_) => ("CreateDeleteMarker", "S3.CREATE.DELETEMARKER"),
             Self::Moved(class) => {
                 let operation = match class {
                     StorageClass::StandardIa => "S3.TRANSITION_SIA.OBJECT",
@@ -69,7 +71,7 @@ impl Done {
     pub(super) fn count(self, report: &mut LifecycleReport) {
         let counter = match self {
             Self::Expired => &mut report.expired,
-            Self::MarkerMade => &mut report.markers_made,
+            Self::MarkerMade(_) => &mut report.markers_made,
             Self::MarkerRemoved => &mut report.markers_removed,
             Self::VersionRemoved => &mut report.versions_removed,
             Self::Moved(_) => &mut report.moved,
@@ -94,11 +96,11 @@ impl Objects {
         let done = match task.act {
             Act::Expire => {
                 let permit = permit_rule(RuleAction::Expire, &bucket.name, name);
-                let done = self.expire_name(&permit, bucket, name, &task.found).await?;
-                match (done, bucket.row.versioning) {
-                    (false, _) => Done::Nothing,
-                    (true, Versioning::Off) => Done::Expired,
-                    (true, Versioning::Enabled | Versioning::Suspended) => Done::MarkerMade,
+                let changed = self.expire_name(&permit, bucket, name, &task.found);
+                match changed.await? {
+                    None => Done::Nothing,
+                    Some(Changed { id: None }) => Done::Expired,
+                    Some(Changed { id: Some(marker) }) => Done::MarkerMade(marker),
                 }
             }
             Act::RemoveMarker => {
@@ -125,16 +127,16 @@ impl Objects {
             }
             Act::Move(class) => self.move_version(moves, &task.found, class).await?,
         };
-        let id = task.found.id();
         let version = match done {
-            Done::Expired | Done::MarkerMade => None,
-            _ => (bucket.row.versioning != Versioning::Off).then(|| id.to_string()),
+            Done::Expired => None,
+            Done::MarkerMade(marker) => Some(marker),
+            _ => (bucket.row.versioning != Versioning::Off).then(|| task.found.id()),
         };
         let mut parameters = Map::new();
         parameters.insert("bucketName".to_owned(), bucket.name.as_str().into());
         parameters.insert("key".to_owned(), name.as_str().into());
         if let Some(version) = version {
-            parameters.insert("versionId".to_owned(), version.into());
+            parameters.insert("versionId".to_owned(), version.to_string().into());
         }
         if let Done::Moved(class) = done {
             parameters.insert("storageClass".to_owned(), class.name().into());

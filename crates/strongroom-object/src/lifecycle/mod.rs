@@ -23,7 +23,7 @@ mod progress;
 mod rules;
 mod worker;
 
-pub(crate) use cache::LifecycleCache;
+pub(crate) use cache::{LifecycleCache, to_its_end};
 pub use due::ObjectExpiry;
 pub(crate) use rules::LifecycleRow;
 pub use rules::{

@@ -6,7 +6,6 @@
 //! when rules were set.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use strongroom_audit::{Audit, Receipt, RequestFacts, UserIdentity};
@@ -143,7 +142,7 @@ impl NameState {
 /// The bucket that is being looked at.
 struct Place {
     bucket: Bucket,
-    configuration: Arc<LifecycleConfiguration>,
+    configuration: LifecycleConfiguration,
 }
 
 impl LifecycleWorker {
@@ -296,24 +295,24 @@ impl LifecycleWorker {
             let read = read.and_then(|row| {
                 rows::decode::<LifecycleRow>(&row.value, "lifecycle configuration")
             });
-            let bucket = match read {
-                Ok(row) => self.objects.find_bucket(&row.bucket)?,
+            let read = read.and_then(|row| {
+                let bucket = self.objects.find_bucket(&row.bucket)?;
+                Ok(bucket.map(|bucket| (bucket, row.configuration)))
+            });
+            // What acts is what is stored now: rules that were set or forgotten while the pass is
+            // under way act from the next page on, or not any more.
+            match read {
+                Ok(Some((bucket, configuration))) if bucket.uid() == &uid => {
+                    return Ok(Some(Place {
+                        bucket,
+                        configuration,
+                    }));
+                }
+                Ok(_) => {}
                 Err(error) if is_damage(&error) => {
                     report.failed.push(format!("rules of a bucket: {error}"));
-                    None
                 }
                 Err(error) => return Err(error),
-            };
-            // Rules that were set or forgotten while the pass is under way act from the next page
-            // on, or not any more.
-            let rules = self.objects.lifecycle().of(&uid);
-            if let (Some(bucket), Some(configuration)) = (bucket, rules)
-                && bucket.uid() == &uid
-            {
-                return Ok(Some(Place {
-                    bucket,
-                    configuration,
-                }));
             }
             pass.go_behind(uid);
         }
@@ -428,7 +427,8 @@ impl LifecycleWorker {
         }
         let standing = match &before {
             Some(newer) => Standing::Noncurrent {
-                since_ms: newer.last_created_ms,
+                // Not before it was made, whatever the clock said when the newer one came.
+                since_ms: newer.last_created_ms.max(created_ms),
                 newer: newer.noncurrent,
             },
             None => Standing::Current {

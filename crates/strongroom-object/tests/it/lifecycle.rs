@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Lifecycle rules carried out, with the clock in the test's hands.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use strongroom_object::{
     BucketVersioning, Compat, CreateMultipartUpload, DAY_MS, EncryptionRequest, Error, Expiration,
     LifecycleConfiguration, LifecycleFilter, LifecycleReport, LifecycleRule, LifecycleWorker,
     ListMultipartUploads, ListObjectVersions, ListedVersion, NoncurrentExpiration, Properties,
     StorageClass, Transition, TransitionMinimum, VersionId, When,
 };
+use strongroom_store::TableId;
 use strongroom_store::drive::{Access, Folder};
 use strongroom_testkit::SimDrive;
 
+use crate::binding::put_row;
 use crate::harness::*;
+
+const BUCKETS: TableId = TableId(20);
 
 const BIG: usize = 200_000;
 
@@ -498,4 +505,110 @@ async fn rules_outlive_the_process_and_go_with_their_bucket() {
     house.kms.confirm_clock().await.unwrap();
     house.days_pass(3);
     assert_eq!(pass(&mut worker).await.expired, 1);
+}
+
+/// The client goes away while its rules are stored: what is stored and what answers say and rules
+/// do would be two things until the next start.
+#[tokio::test]
+async fn rules_whose_client_went_away_are_stored_and_in_force() {
+    let (house, mut worker) = world().await;
+    house.store("k", b"k").await;
+    house.rules("bucket", vec![expiring(1)]).await;
+    let when = async || {
+        let request = house.request();
+        let head = house
+            .objects
+            .head_object(request.scope(), get_input("bucket", "k", None));
+        head.await.unwrap().0.expiry.map(|expiry| expiry.at_ms)
+    };
+    let day = |days: u64| Some((NOW_MS / DAY_MS + 1 + days) * DAY_MS);
+    assert_eq!(when().await, day(1));
+    {
+        let request = house.request();
+        let minimum = TransitionMinimum::AllClasses;
+        let later = vec![expiring(100)];
+        let later = LifecycleConfiguration::new(later, minimum, Compat::Aws, String::new);
+        let put = house
+            .objects
+            .put_bucket_lifecycle(request.scope(), "bucket", later.unwrap());
+        let mut put = std::pin::pin!(put);
+        assert!(poll_once(put.as_mut()).is_pending());
+    }
+    until(async || when().await == day(100)).await;
+    house.days_pass(50);
+    assert_eq!(pass(&mut worker).await.done(), 0);
+    {
+        let request = house.request();
+        let delete = house
+            .objects
+            .delete_bucket_lifecycle(request.scope(), "bucket");
+        let mut delete = std::pin::pin!(delete);
+        assert!(poll_once(delete.as_mut()).is_pending());
+    }
+    until(async || when().await.is_none()).await;
+    house.days_pass(100);
+    assert_eq!(pass(&mut worker).await.done(), 0);
+    assert_eq!(house.names().await, ["k"]);
+}
+
+fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Waits for what must come.
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let limit = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    while !holds().await {
+        assert!(std::time::Instant::now() < limit, "it does not come");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+/// A clock stood years back when a newer version came: the older one was noncurrent since then, and
+/// due as soon as the clock was right.
+#[tokio::test]
+async fn dur_d11_a_clock_set_back_makes_nothing_noncurrent_before_it_was_made() {
+    let (house, mut worker) = world().await;
+    house.versioned(BucketVersioning::Enabled).await;
+    house.store("k", b"1").await;
+    let mut end = rule("end");
+    end.noncurrent_expiration = Some(NoncurrentExpiration {
+        days: 30,
+        newer: None,
+    });
+    house.rules("bucket", vec![end]).await;
+    house.clock.set_ms(NOW_MS - 3_650 * DAY_MS);
+    house.store("k", b"2").await;
+    house.clock.set_ms(NOW_MS);
+    for days in [1, 20] {
+        house.days_pass(days);
+        assert_eq!(pass(&mut worker).await.done(), 0);
+    }
+    house.days_pass(11);
+    assert_eq!(pass(&mut worker).await.versions_removed, 1);
+}
+
+/// The row of one bucket is damaged: the rules of all that come behind it did not act any more.
+#[tokio::test]
+async fn rules_go_on_behind_a_damaged_bucket() {
+    let (house, mut worker) = world().await;
+    let names: Vec<String> = (0..6).map(|number| format!("bucket-{number}")).collect();
+    for name in &names {
+        house.bucket(name).await;
+        let put = house.put(name, "k", b"k", EncryptionRequest::S3);
+        put.await.unwrap();
+        house.rules(name, vec![expiring(1)]).await;
+    }
+    for damaged in &names[..2] {
+        put_row(&house, BUCKETS, damaged.as_bytes(), b"damaged").await;
+    }
+    house.days_pass(3);
+    let mut all = LifecycleReport::default();
+    let mut failed = 0;
+    while let Some(report) = worker.step().await.unwrap() {
+        failed += report.failed.lines().len();
+        all.add(&report);
+    }
+    assert!(all.finished);
+    assert_eq!((all.expired, failed), (4, 2));
 }

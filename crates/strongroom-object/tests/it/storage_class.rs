@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Storage classes, and archived objects from their upload to the end of their restore.
 
+use std::sync::{Arc, Mutex};
+
 use strongroom_object::{
     Checksum, CopyObject, CopySource, CreateMultipartUpload, CustomerKey, DAY_MS,
     EncryptionRequest, Error, GetObjectAttributes, KmsKeyArn, ListObjects, ObjectHead, Properties,
     PropertiesDirective, ReadConditions, RestoreObject, RestoreStarted, RestoreStatus, RestoreTier,
     StorageClass, UpdateObjectEncryption, UploadPart, WriteConditions,
 };
+use strongroom_store::{AtRest, AtRestError};
+use strongroom_testkit::SimDrive;
 
 use crate::harness::*;
 
@@ -425,4 +429,92 @@ async fn archives_are_rewrapped_and_verified_without_a_restore() {
         house.get("bucket", "k", None).await.unwrap(),
         pattern(100_000)
     );
+}
+
+/// A sealer that remembers what it sealed.
+struct Recorder {
+    inner: Arc<dyn AtRest>,
+    rows: Mutex<Vec<Sealed>>,
+}
+
+#[derive(Clone)]
+struct Sealed {
+    stream: u64,
+    aad: Vec<u8>,
+    sealed: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl AtRest for Recorder {
+    fn seal(&self, stream: u64, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, AtRestError> {
+        let sealed = self.inner.seal(stream, aad, plain)?;
+        let row = Sealed {
+            stream,
+            aad: aad.to_vec(),
+            sealed: sealed.clone(),
+            plain: plain.to_vec(),
+        };
+        self.rows.lock().unwrap().push(row);
+        Ok(sealed)
+    }
+
+    fn open(&self, stream: u64, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, AtRestError> {
+        self.inner.open(stream, aad, sealed)
+    }
+}
+
+/// The record does not bind the class and the restore of a version (ADR 0033), so that rules can change
+/// them without a key. The seal of the row does: on the drive nobody changes a bit of them, puts
+/// the row of another object there, or the row of before in the place of that of now.
+#[tokio::test]
+async fn sec_class_and_restore_are_under_the_seal_of_their_row() {
+    let mut recorder = None;
+    let house = house_sealed_by(Arc::new(SimDrive::new(1)), |inner| {
+        let made = Arc::new(Recorder {
+            inner,
+            rows: Mutex::default(),
+        });
+        recorder = Some(Arc::clone(&made));
+        made
+    })
+    .await;
+    let recorder = recorder.unwrap();
+    house.bucket("bucket").await;
+    for name in ["archived", "other"] {
+        let encryption = EncryptionRequest::S3;
+        let put = house.put_class(name, b"cold", encryption, StorageClass::Glacier);
+        put.await.unwrap();
+    }
+    let restored = house.restore("archived", 3, RestoreTier::Bulk);
+    restored.await.unwrap();
+    let rows = recorder.rows.lock().unwrap().clone();
+    let of = |name: &str| -> Vec<&Sealed> {
+        let rows = rows.iter().filter(|row| {
+            let has = |bytes: &[u8]| row.aad.windows(bytes.len()).any(|part| part == bytes);
+            row.aad.starts_with(b"strongroom row") && has(name.as_bytes())
+        });
+        rows.collect()
+    };
+    let (archived, other) = (of("archived"), of("other"));
+    let ([before, now], [other]) = (archived.as_slice(), other.as_slice()) else {
+        panic!("{} and {} rows", archived.len(), other.len());
+    };
+    assert!(now.plain.len() > before.plain.len(), "with its restore");
+    assert_eq!(
+        recorder.open(now.stream, &now.aad, &now.sealed).unwrap(),
+        now.plain
+    );
+    for bit in 0..now.sealed.len() * 8 {
+        let mut bad = now.sealed.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(recorder.open(now.stream, &now.aad, &bad).is_err(), "{bit}");
+    }
+    for wrong in [before, other] {
+        assert!(recorder.open(now.stream, &now.aad, &wrong.sealed).is_err());
+        assert!(
+            recorder
+                .open(wrong.stream, &now.aad, &wrong.sealed)
+                .is_err()
+        );
+    }
 }

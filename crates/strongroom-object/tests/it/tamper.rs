@@ -244,8 +244,9 @@ async fn change_every_value(house: &House, table: TableId, mode: Mode, whole: &[
             value[at] ^= 1;
             put_row(house, table, &key, &value).await;
             let what = format!("{} byte {}", leaf.path, at - leaf.bytes.start);
-            // The class is not bound (ADR 0033): rules change it without the object's key. The
-            // bytes are those of the object all the same.
+            // The class is not bound (ADR 0033): rules change it without the object's key. On the
+            // drive it is under the seal of the row (`storage_class.rs`); who writes rows through
+            // the store, as here, can tell another class and no other bytes.
             if table == VERSIONS && leaf.path == "[1][0].12" {
                 let served = read(house, mode).await;
                 assert!(
