@@ -377,28 +377,9 @@ impl Objects {
         conditions: &WriteConditions,
     ) -> Result<Changed, Error> {
         permit.covers(&[Action::DeleteObject], &bucket.name, object_key)?;
-        let mut make = self.make_marker()?;
+        let mut make = make_marker(random_uid()?, self.now_ms());
         self.change_name(bucket, object_key, Batch::default(), conditions, &mut make)
             .await
-    }
-
-    /// What a delete puts at the head of a name: a marker, where the bucket has versions.
-    fn make_marker(
-        &self,
-    ) -> Result<
-        impl FnMut(Versioning, Option<u64>) -> Result<Option<VersionEntry>, Error> + Send + use<>,
-        Error,
-    > {
-        let (version_uid, created_ms) = (random_uid()?, self.now_ms());
-        Ok(move |versioning: Versioning, null_at: Option<u64>| {
-            let marker = DeleteMarkerRow {
-                version_uid,
-                created_ms,
-                null_version: versioning == Versioning::Suspended,
-                null_at,
-            };
-            Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
-        })
     }
 
     /// One commit at the head of a name: what `make` says comes in, the null version that it
@@ -552,7 +533,7 @@ impl Objects {
         found: &Found,
     ) -> Result<Option<Changed>, Error> {
         permit.covers(&[Action::DeleteObject], &bucket.name, object_key)?;
-        let mut make = self.make_marker()?;
+        let mut make = make_marker(random_uid()?, self.now_ms());
         let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let own = Batch {
             preconditions: vec![stands(found), nothing_newer(&prefix, found)],
@@ -632,6 +613,22 @@ impl Objects {
             });
         }
         Ok(writes)
+    }
+}
+
+/// What a delete puts at the head of a name: a marker, where the bucket has versions.
+fn make_marker(
+    version_uid: [u8; 16],
+    created_ms: u64,
+) -> impl FnMut(Versioning, Option<u64>) -> Result<Option<VersionEntry>, Error> + Send {
+    move |versioning, null_at| {
+        let marker = DeleteMarkerRow {
+            version_uid,
+            created_ms,
+            null_version: versioning == Versioning::Suspended,
+            null_at,
+        };
+        Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
     }
 }
 
