@@ -441,7 +441,7 @@ struct Recorder {
 struct Sealed {
     stream: u64,
     aad: Vec<u8>,
-    sealed: Vec<u8>,
+    bytes: Vec<u8>,
     plain: Vec<u8>,
 }
 
@@ -451,7 +451,7 @@ impl AtRest for Recorder {
         let row = Sealed {
             stream,
             aad: aad.to_vec(),
-            sealed: sealed.clone(),
+            bytes: sealed.clone(),
             plain: plain.to_vec(),
         };
         self.rows.lock().unwrap().push(row);
@@ -501,20 +501,16 @@ async fn sec_class_and_restore_are_under_the_seal_of_their_row() {
     };
     assert!(now.plain.len() > before.plain.len(), "with its restore");
     assert_eq!(
-        recorder.open(now.stream, &now.aad, &now.sealed).unwrap(),
+        recorder.open(now.stream, &now.aad, &now.bytes).unwrap(),
         now.plain
     );
-    for bit in 0..now.sealed.len() * 8 {
-        let mut bad = now.sealed.clone();
+    for bit in 0..now.bytes.len() * 8 {
+        let mut bad = now.bytes.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         assert!(recorder.open(now.stream, &now.aad, &bad).is_err(), "{bit}");
     }
     for wrong in [before, other] {
-        assert!(recorder.open(now.stream, &now.aad, &wrong.sealed).is_err());
-        assert!(
-            recorder
-                .open(wrong.stream, &now.aad, &wrong.sealed)
-                .is_err()
-        );
+        assert!(recorder.open(now.stream, &now.aad, &wrong.bytes).is_err());
+        assert!(recorder.open(wrong.stream, &now.aad, &wrong.bytes).is_err());
     }
 }

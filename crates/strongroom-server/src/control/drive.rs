@@ -153,7 +153,13 @@ pub(super) fn asked(act: &DriveRequest) -> Value {
             facility,
             place,
             number,
-        } => json!({ "facility": facility, "place": place, "drive": number }),
+            accept_loss,
+        } => json!({
+            "facility": facility,
+            "place": place,
+            "drive": number,
+            "acceptLoss": accept_loss,
+        }),
     }
 }
 

@@ -155,7 +155,7 @@ impl DriveFile for GatedFile {
 
 /// Long enough for whoever does not hang, on any machine.
 const PATIENCE: Patience = Patience {
-    hang: Duration::from_secs(3),
+    hang: Duration::from_secs(6),
     persist: Duration::from_mins(1),
 };
 
