@@ -29,7 +29,10 @@ def uploads(s3, world, name):
     answer = s3.list_multipart_uploads(Bucket=world.bucket, Prefix=name)
     found = {}
     for one in answer.get("Uploads", []):
-        parts = s3.list_parts(Bucket=world.bucket, Key=name, UploadId=one["UploadId"]).get("Parts", [])
+        try:
+            parts = s3.list_parts(Bucket=world.bucket, Key=name, UploadId=one["UploadId"]).get("Parts", [])
+        except s3.exceptions.NoSuchUpload:
+            continue  # it was completed in between
         found[one["UploadId"]] = {part["PartNumber"]: part["ETag"] for part in parts}
     return found
 
