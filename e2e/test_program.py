@@ -175,13 +175,13 @@ def data_file(server, key):
 
 
 def never_wrong(server, data, place, key="k2"):
-    """Right bytes or none. Header and trailer hold no bytes of the object: the server may have
-    healed them, and a reading does not look at the trailer."""
+    """Right bytes or none. Header, manifest and trailer hold no bytes of the object: the server may have
+    healed them, and a reading looks at the header alone."""
     raw = Client(server)
     answer = raw.request("GET", f"/own/{key}")
     if answer is not None and answer.status == 200:
         assert data.startswith(answer.body)
-        assert "x-test-truncated" in answer.headers or place in ("header", "trailer")
+        assert "x-test-truncated" in answer.headers or place in ("header", "manifest", "trailer")
         assert place != "last" or len(answer.body) <= 5 * SEGMENT
     else:
         assert answer is None or answer.status >= 500
@@ -193,7 +193,14 @@ def never_wrong(server, data, place, key="k2"):
 
 
 # Header, a segment in the middle, the last segment, the trailer behind it.
-PLACES = {"header": 30, "middle": 2 * SEGMENT + 1000, "last": -100, "trailer": -1}
+PLACES = ["header", "middle", "last", "manifest", "trailer"]
+
+
+def offset(blob, place):
+    # In the last unit: behind it are its checksum, the manifest and the trailer.
+    last = len(blob) - 64 - int.from_bytes(blob[-24:-20], "little") - 8 - 30
+    return {"header": 30, "middle": 2 * SEGMENT + 1000, "last": last, "manifest": len(blob) - 100,
+            "trailer": len(blob) - 1}[place]
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -207,17 +214,17 @@ def test_verify_finds_a_flipped_byte(own, live):
     s3.put_object(Bucket="own", Key="inline", Body=b"x" * 1000)
     s3.put_object(Bucket="own", Key="c", Body=data, **CustomerKey().boto())
     done = server.command("verify", "--quiet")
-    assert "10 objects" in done.stdout and "0 damaged" in done.stdout
+    assert "11 objects" in done.stdout and "0 damaged" in done.stdout
     path = data_file(server, "k2")
     # A running server heals what one file alone suffices for, header and trailer: each place has
     # an object of its own, so that it does not heal away what is done next.
     files = {place: data_file(server, place) for place in PLACES}
     if not live:
         server.stop()
-    for place, at in PLACES.items():
+    for place in PLACES:
         blob = files[place].read_bytes()
         bent = bytearray(blob)
-        bent[at] ^= 0x10
+        bent[offset(blob, place)] ^= 0x10
         files[place].write_bytes(bent)
         done = server.command("verify", "--quiet", check=False)
         assert done.returncode == 1, (place, done.stdout, done.stderr)
@@ -227,7 +234,8 @@ def test_verify_finds_a_flipped_byte(own, live):
             never_wrong(server, data, place, place)
         files[place].write_bytes(blob)
     blob = path.read_bytes()
-    path.write_bytes(blob[:-100] + bytes([blob[-100] ^ 1]) + blob[-99:])
+    at = offset(blob, "last")
+    path.write_bytes(blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1:])
     if not live:
         server.start()
         s3 = s3_client(server)

@@ -28,9 +28,11 @@ class Shard:
     """A shard file taken apart, and put together with checksums that fit."""
 
     def __init__(self, data):
-        self.header, self.trailer = data[:HEADER], data[-TRAILER:]
+        manifest = int.from_bytes(data[-24:-20], "little")
+        end = len(data) - TRAILER - manifest
+        self.header, self.rest = data[:HEADER], data[end:]
         self.unit = int.from_bytes(data[12:16], "little")
-        body, step = data[HEADER:-TRAILER], self.unit + SUM
+        body, step = data[HEADER:end], self.unit + SUM
         self.units = [body[at:at + step][:-SUM] for at in range(0, len(body), step)]
 
     def bytes(self):
@@ -39,7 +41,7 @@ class Shard:
         for number, unit in enumerate(self.units):
             seed = base + number * 0x9E3779B97F4A7C15 & xxh3.MASK
             out += unit + xxh3.xxh3_64(unit, seed).to_bytes(SUM, "little")
-        return out + self.trailer
+        return out + self.rest
 
 
 def flip(at, unit=0):
@@ -88,7 +90,7 @@ KNOWING = {
 BLUNT = {
     "bit": lambda data: data[:70_000] + bytes([data[70_000] ^ 1]) + data[70_001:],
     "cut": lambda data: data[:HEADER + 2 * (SEGMENT + 32 + SUM)],
-    "cut-in-unit": lambda data: data[:-1000], "grown": lambda data: data + bytes(40),
+    "cut-in-unit": lambda data: data[:-20_000], "grown": lambda data: data + bytes(40),
     "empty": lambda data: b"",
 }
 # Behind the first run of segments: the answer has begun when it is found.
