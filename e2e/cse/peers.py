@@ -207,10 +207,7 @@ class Ruby:
         done = subprocess.run(["ruby", "-W0", HERE / "ruby/interop.rb"], input=json.dumps(plan), text=True,
                               env=world.environment, capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
-        failed = [(some[a["id"]].key, a["error"]) for a in answers if not a["ok"]]
-        assert not failed and len(answers) == len(some), failed
-        return {some[a["id"]]: a.get("sha256") for a in answers}
+        return told(some, [json.loads(line) for line in done.stdout.splitlines()])
 
 
 # ---- Java ---------------------------------------------------------------------------------------
@@ -271,5 +268,62 @@ class Java:
         return {some[int(n)]: words for n, _, words in answers}
 
 
+# ---- Go -----------------------------------------------------------------------------------------
+
+
+class Go:
+    """`amazon-s3-encryption-client-go`, built for the run."""
+
+    name = "Go 4.0.0"
+    writes = [(form, "kms", "metadata") for form in FORMATS]
+    reads = [(form, "kms", storage) for form in FORMATS for storage in STORAGES]
+    folder = HERE / "go"
+
+    def __init__(self, world):
+        # Where Go's own installation puts it, which is not on every path.
+        self.go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+        if self.go is None:
+            pytest.skip("go is not installed: Amazon's encryption client for Go is not tested here")
+        self.world = world
+        self.program = world.folder / "interop-go"
+        if not self.program.exists():
+            self.build()
+
+    def build(self):
+        """With the modules that `go.sum` names by their checksums, and no others."""
+        environment = os.environ | {"GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""}
+        say = {"cwd": self.folder, "env": environment, "capture_output": True, "text": True}
+        try:
+            subprocess.run([self.go, "mod", "download"], timeout=300, check=True, **say)
+        except subprocess.SubprocessError as error:
+            why = str(error.stderr)
+            assert "checksum mismatch" not in why, why
+            pytest.skip("Go cannot fetch Amazon's encryption client: not tested here\n" + why[-2000:])
+        built = subprocess.run([self.go, "build", "-mod=readonly", "-buildvcs=false", "-o", self.program, "."],
+                               timeout=600, **say)
+        assert built.returncode == 0, built.stderr[-4000:]
+
+    def run(self, op, some):
+        world = self.world
+        plan = {
+            "kms": world.kms_key,
+            "jobs": [{
+                "id": n, "op": op, "format": case.format, "bucket": world.bucket, "key": case.key,
+                "file": str(world.file(case.size)), "context": CONTEXT,
+            } for n, case in enumerate(some)],
+        }
+        done = subprocess.run([self.program], input=json.dumps(plan), text=True, env=world.environment,
+                              capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return told(some, [json.loads(line) for line in done.stdout.splitlines()])
+
+
+def told(some, answers):
+    """{case: what was read} of a program's answers."""
+    failed = [(some[a["id"]].key, a["error"]) for a in answers if not a["ok"]]
+    assert not failed and len(answers) == len(some), failed
+    return {some[a["id"]]: a.get("sha256") for a in answers}
+
+
 COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-PEERS = (Python, Ruby, Java)
+PEERS = (Python, Ruby, Java, Go)
