@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::buffers::Buffers;
 use super::files::{ResultFile, SpoolFile};
 use super::plaintext::blocking;
 use super::read::Reading;
@@ -124,6 +125,7 @@ pub(super) async fn receive(
         ciphertext_bytes,
         content: opened.content,
         place,
+        buffers: Buffers::default(),
         found: Mutex::new(Found {
             digests: vec![None; pieces],
             tag: [0; TAG_BYTES],
@@ -162,6 +164,7 @@ struct Job {
     ciphertext_bytes: u64,
     content: Arc<Content>,
     place: Place,
+    buffers: Buffers,
     found: Mutex<Found>,
 }
 
@@ -277,7 +280,8 @@ impl Job {
         }
         let piece_bytes = usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX);
         let mut at = first;
-        let mut piece = Vec::with_capacity(piece_bytes);
+        let mut piece = self.buffers.take();
+        piece.reserve_exact(piece_bytes.saturating_add(64));
         loop {
             let come = self.unless_failed(fetched.body.next()).await?.transpose()?;
             let is_last = come.is_none();
@@ -306,6 +310,7 @@ impl Job {
                 break;
             }
         }
+        self.buffers.give(piece);
         if at < end {
             return Err(Error::Transport(TransportErrorKind::Unavailable.into()));
         }
@@ -321,9 +326,11 @@ impl Job {
             let digest = match (&*self.content, &self.place) {
                 (Content::Gcm(key), Place::Result(file)) => {
                     let mut part = key.part_decryptor(at)?;
-                    let mut plain = Vec::with_capacity(ciphertext.len().saturating_add(64));
+                    let mut plain = self.buffers.take();
+                    plain.reserve_exact(ciphertext.len().saturating_add(64));
                     part.update_unverified(ciphertext, &mut plain)?;
                     file.write_at(&plain, at)?;
+                    self.buffers.give(plain);
                     Some(part.finish())
                 }
                 (Content::Gcm(key), place) => {

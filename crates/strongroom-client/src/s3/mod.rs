@@ -10,6 +10,7 @@
 //! Memory is bounded whatever the size of an object: some parts on their way, or some pieces.
 
 mod body;
+mod buffers;
 mod builder;
 mod copy_object;
 mod delete_object;

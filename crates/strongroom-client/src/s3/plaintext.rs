@@ -126,9 +126,20 @@ impl Seekable {
         first: u64,
         bytes: u64,
     ) -> Result<SealedPart, Error> {
+        self.seal_into(Vec::new(), key, first, bytes)
+    }
+
+    /// The same, into a buffer that was used before. Blocks.
+    pub(super) fn seal_into(
+        &self,
+        buffer: Vec<u8>,
+        key: &ContentKey,
+        first: u64,
+        bytes: u64,
+    ) -> Result<SealedPart, Error> {
         let mut part = key.part_encryptor(first)?;
         let len = usize::try_from(bytes).map_err(|_| Error::TooLong)?;
-        let mut ciphertext = room(len);
+        let mut ciphertext = room(buffer, len);
         match self {
             Self::Bytes(all) => {
                 let from = usize::try_from(first).map_err(|_| Error::TooLong)?;
@@ -186,8 +197,19 @@ impl Stream {
         first: u64,
         most: usize,
     ) -> Result<SealedPart, Error> {
+        self.seal_next_into(Vec::new(), key, first, most).await
+    }
+
+    /// The same, into a buffer that was used before.
+    pub(super) async fn seal_next_into(
+        &mut self,
+        buffer: Vec<u8>,
+        key: &Arc<ContentKey>,
+        first: u64,
+        most: usize,
+    ) -> Result<SealedPart, Error> {
         let mut part = key.part_encryptor(first)?;
-        let mut ciphertext = room(most);
+        let mut ciphertext = room(buffer, most);
         let mut left = most;
         loop {
             let len = self.fill(left.min(PIECE_BYTES)).await?;
@@ -233,8 +255,9 @@ fn seal_piece(
 }
 
 /// Room for the ciphertext of a part, the tag, and what the module wants besides.
-fn room(bytes: usize) -> Vec<u8> {
-    Vec::with_capacity(bytes.saturating_add(64))
+fn room(mut buffer: Vec<u8>, bytes: usize) -> Vec<u8> {
+    buffer.reserve_exact(bytes.saturating_add(64));
+    buffer
 }
 
 /// Runs what computes or waits for files where it holds nobody up.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
+use super::buffers::Buffers;
 use super::files::RecordFile;
 use super::plaintext::{SealedPart, Seekable, Source, Stream, blocking};
 use super::put_object::{PutObject, PutObjectOutput};
@@ -35,6 +36,7 @@ pub(super) struct Upload {
     part_bytes: u64,
     key: Arc<ContentKey>,
     envelope: Stored,
+    buffers: Buffers,
     record: Option<Record>,
     /// What the store had of it when it was gone on with.
     listed: BTreeMap<u32, ListedPart>,
@@ -96,6 +98,7 @@ pub(super) async fn begin(
         part_bytes,
         key,
         envelope,
+        buffers: Buffers::default(),
         record,
         listed: BTreeMap::new(),
         progress: put.progress.clone(),
@@ -137,6 +140,7 @@ pub(super) async fn resume(put: &PutObject, earlier: Unverified) -> Result<Resum
         part_bytes: begun.part_bytes,
         key: Arc::new(key),
         envelope: begun.envelope,
+        buffers: Buffers::default(),
         record: Some(record),
         listed: listed.into_iter().map(|part| (part.number, part)).collect(),
         progress: put.progress.clone(),
@@ -255,7 +259,11 @@ impl Upload {
             under_way.spawn(async move {
                 let sealing = Arc::clone(&upload);
                 let (first, bytes) = (sealing.first_of(part), sealing.part_bytes);
-                let sealed = blocking(move || seekable.seal(&sealing.key, first, bytes)).await?;
+                let sealed = blocking(move || {
+                    let buffer = sealing.buffers.take();
+                    seekable.seal_into(buffer, &sealing.key, first, bytes)
+                });
+                let sealed = sealed.await?;
                 upload.store(part, sealed, None).await
             });
         }
@@ -265,7 +273,11 @@ impl Upload {
         let (first, sealing) = (self.first_of(last), Arc::clone(self));
         let source = seekable.clone();
         let rest = seekable.bytes().saturating_sub(first);
-        let sealed = blocking(move || source.seal(&sealing.key, first, rest)).await?;
+        let sealed = blocking(move || {
+            let buffer = sealing.buffers.take();
+            source.seal_into(buffer, &sealing.key, first, rest)
+        });
+        let sealed = sealed.await?;
         if !blocking(move || seekable.is_unchanged()).await? {
             return Err(Error::SourceChanged { part: None });
         }
@@ -287,7 +299,9 @@ impl Upload {
             } else {
                 self.make_room(under_way, parts).await?;
                 let first = self.first_of(part);
-                stream.seal_next(&self.key, first, most).await?
+                let buffer = self.buffers.take();
+                let sealed = stream.seal_next_into(buffer, &self.key, first, most);
+                sealed.await?
             };
             if next.plain_bytes() < self.part_bytes {
                 while let Some(stored) = under_way.join_next().await {
@@ -352,8 +366,9 @@ impl Upload {
         let is_resumed = present.is_some();
         let e_tag = match present {
             Some(e_tag) => e_tag,
-            None => self.send(part, body).await?,
+            None => self.send(part, &body).await?,
         };
+        self.buffers.give_sent(body);
         if let Some(told) = &self.progress {
             told(digest.ciphertext_bytes());
         }
@@ -374,7 +389,7 @@ impl Upload {
         (recorded == listed.e_tag && is_whole).then_some(recorded)
     }
 
-    async fn send(self: &Arc<Self>, part: u32, body: Bytes) -> Result<String, Error> {
+    async fn send(self: &Arc<Self>, part: u32, body: &Bytes) -> Result<String, Error> {
         let (transport, id) = (self.s3.transport(), &self.id);
         let e_tag =
             persistently(|| transport.upload_part(&self.to, id, part, body.clone())).await?;
