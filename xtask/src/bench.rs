@@ -30,5 +30,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         .arg("--server")
         .arg(root.join("target/release/strongroom"));
     command.arg("--out").arg(root.join("bench-results"));
+    command
+        .arg("--python")
+        .arg(root.join("e2e/.venv/bin/python"));
     step::run("bench", command.args(args))
 }

@@ -13,6 +13,7 @@
 
 mod bare;
 mod cse;
+mod cse_live;
 mod drives;
 mod erasure;
 mod kms;
@@ -83,6 +84,13 @@ struct Options {
     /// Only the rows of client-side encryption.
     #[arg(long)]
     cse: bool,
+    /// Only client-side encryption of an object of 10 GiB, for the memory it takes: wants 20 GiB of
+    /// the drive.
+    #[arg(long)]
+    cse_long: bool,
+    /// The Python that has Amazon's S3 encryption client, to compare with.
+    #[arg(long, default_value = "e2e/.venv/bin/python")]
+    python: PathBuf,
     /// Short and small: proves that the benchmark works, measures little.
     #[arg(long)]
     smoke: bool,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Servers as child processes, and what they use.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,6 +60,62 @@ impl Process {
         }
         Err(format!("{} did not appear", file.display()).into())
     }
+}
+
+/// A program that ran to its end, and what it used.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) seconds: f64,
+    /// By the program and by the kernel for it. A little less than all: the last look is before its end.
+    pub(crate) cpu_seconds: f64,
+    /// The most memory it ever had resident.
+    pub(crate) resident_bytes_max: u64,
+    /// What it wrote to standard output.
+    pub(crate) said: String,
+}
+
+/// Runs a program that writes little, and looks at it all the time.
+pub(crate) fn watched(command: &mut Command) -> Outcome<Watched> {
+    let start = Instant::now();
+    let mut process = Process {
+        child: command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?,
+    };
+    let (mut cpu_seconds, mut resident_bytes_max) = (0.0, 0);
+    let status = loop {
+        if let Some(status) = process.child.try_wait()? {
+            break status;
+        }
+        // It may end between two of these.
+        if let (Ok(cpu), Ok(resident)) = (process.cpu_seconds(), process.resident_bytes_max()) {
+            cpu_seconds = cpu;
+            resident_bytes_max = resident;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let said = text(process.child.stdout.take())?;
+    if !status.success() {
+        let why = text(process.child.stderr.take())?;
+        return Err(format!("{status}: {}", why.trim()).into());
+    }
+    Ok(Watched {
+        seconds,
+        cpu_seconds,
+        resident_bytes_max,
+        said,
+    })
+}
+
+fn text(pipe: Option<impl Read>) -> Outcome<String> {
+    let mut text = String::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_string(&mut text)?;
+    }
+    Ok(text)
 }
 
 /// Processor seconds this process used so far.

@@ -11,6 +11,7 @@ use http::Method;
 use md5::{Digest as _, Md5};
 
 use crate::cse;
+use crate::cse_live;
 use crate::drives;
 use crate::erasure;
 use crate::kms::{self, Operation};
@@ -54,14 +55,6 @@ struct Row<'a> {
 
 pub(crate) async fn all(options: &Options) -> Outcome<()> {
     let time = Duration::from_secs_f64(if options.smoke { 0.3 } else { options.seconds });
-    if options.cse {
-        only(Vec::new(), cse::rows()?, 0).print();
-        return Ok(());
-    }
-    if options.erasure {
-        only(Vec::new(), erasure::rows()?, 0).print();
-        return Ok(());
-    }
     let sizes = if options.smoke {
         vec![KIB4, MIB1]
     } else {
@@ -77,6 +70,10 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
             .drive
             .join(format!("bench-drive-{}", std::process::id())),
     )?;
+    if let Some(ratios) = few(options, &folder.0, &durable.0).await? {
+        only(Vec::new(), ratios, 0).print();
+        return Ok(());
+    }
     say("measuring the limits of the machine");
     let limits = limits::measure(time.min(Duration::from_secs(1)), &durable.0)?;
     let mut bench = Bench {
@@ -128,6 +125,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     ratios.extend(policy::rows()?);
     ratios.extend(erasure::rows()?);
     ratios.extend(cse::rows()?);
+    ratios.extend(cse_live::rows(options, &folder.0.join("cse")).await?);
     let report = Report {
         limits,
         rows: bench.rows,
@@ -140,6 +138,23 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
     say(&format!("written to {}", file.display()));
     Ok(())
+}
+
+/// The rows of one thing that needs none of the others.
+async fn few(options: &Options, memory: &Path, drive: &Path) -> Outcome<Option<Vec<Ratio>>> {
+    if options.erasure {
+        return Ok(Some(erasure::rows()?));
+    }
+    if options.cse_long {
+        let rows = cse_live::long_rows(options, &drive.join("cse")).await?;
+        return Ok(Some(rows));
+    }
+    if !options.cse {
+        return Ok(None);
+    }
+    let mut ratios = cse::rows()?;
+    ratios.extend(cse_live::rows(options, &memory.join("cse")).await?);
+    Ok(Some(ratios))
 }
 
 /// A report of ratios alone.
