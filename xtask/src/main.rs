@@ -20,7 +20,8 @@ cargo xtask COMMAND
 
   check          formatting, clippy with warnings denied, tidy
   tidy           the rules of the house: floors, file length, words, banned calls, licences, what only
-                 tests may have
+                 tests may have, the public interface of the client library
+  api            writes down that interface anew, after a change of it that was meant
   test [ARGS]    all Rust tests; ARGS go to cargo test, e.g. `-p strongroom-format`
   vectors        recomputes the test vectors from the specification, without the Rust code
   policy [COUNT [SEED]]  compares decisions of policies with an independent simulator of IAM
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "check" => check::run(),
         "tidy" => tidy::run(),
+        "api" => tidy::api::write(),
         "test" => test(&rest),
         "e2e" => e2e::run(&rest),
         "vectors" => vectors::run(),

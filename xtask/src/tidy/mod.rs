@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rules of the house that no compiler checks. Each finding names a file and a line.
 
+pub(crate) mod api;
 mod files;
 mod floors;
 mod licences;
@@ -23,6 +24,7 @@ pub(crate) fn run() -> Outcome {
     licences::check(&metadata, &mut findings)?;
     let sources = files::sources()?;
     files::check(&sources, &mut findings);
+    api::check(&sources, &mut findings);
     security_tests::check(&sources, &mut findings);
     named_tests::check(&sources, &mut findings);
     for source in &sources {

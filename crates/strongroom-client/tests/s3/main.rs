@@ -21,4 +21,5 @@ mod operations;
 mod ranges;
 mod reading;
 mod resuming;
+mod threads;
 mod writing;
