@@ -426,10 +426,12 @@ impl Scrubber {
         let mut damaged = page.damaged;
         let is_end = last.is_none();
         if is_end {
+            // First what one copy lacks and another has: what is put right is not damage any more.
+            bytes = bytes.saturating_add(self.compare_copies().await);
+            let tables = self.store.tables();
             let log = tables.verify_log(|_| std::ops::ControlFlow::Continue(()))?;
             bytes = bytes.saturating_add(log.bytes);
             damaged.extend(log.damaged);
-            bytes = bytes.saturating_add(self.compare_copies().await);
         }
         self.after_row = last;
         let totals = &mut self.pass.totals;
