@@ -256,9 +256,12 @@ impl Store {
             return;
         }
         for member in self.drives().view().members() {
-            let was_there = before
-                .member(member.number)
-                .is_some_and(|of| of.drive.is_some());
+            // One may be missed and found again by the same look, with files that were removed.
+            let known = before.member(member.number);
+            let known = known.and_then(|of| of.drive.as_ref());
+            let was_there = known
+                .zip(member.drive.as_ref())
+                .is_some_and(|(known, now)| Arc::ptr_eq(known, now));
             if was_there || member.serving().is_none() {
                 continue;
             }
