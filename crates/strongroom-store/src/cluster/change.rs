@@ -109,14 +109,20 @@ impl Cluster {
         }
         if let Some(wished) = self.wished() {
             let reach = redundancy_for(&without, BlobPolicy::Standard, wished);
-            if reach != wished {
+            let staying = left.filter(|member| member.standing == Standing::Member);
+            // Parity is never given up: with fewer drives than shards some would be owed for ever.
+            let is_short = staying.count() < usize::from(wished.shards());
+            if reach != wished || is_short {
+                let instead = if is_short && reach == wished {
+                    "fewer shards".to_owned()
+                } else {
+                    format!("`--redundancy {}+{}`", reach.data(), reach.parity())
+                };
                 return Err(refuse(&format!(
                     "without drive {number} the drives do not suffice for {}+{}; add a drive first, or serve \
-                     with `--redundancy {}+{}`",
+                     with {instead}",
                     wished.data(),
-                    wished.parity(),
-                    reach.data(),
-                    reach.parity()
+                    wished.parity()
                 )));
             }
         }
