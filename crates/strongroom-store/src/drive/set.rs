@@ -19,8 +19,9 @@
 //!
 //! The list does not look for drives and keeps nothing: the members file does, and who opens it.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
@@ -111,6 +112,8 @@ pub struct DriveSet {
 struct Inner {
     view: RwLock<Arc<SetView>>,
     changed: watch::Sender<u64>,
+    /// Drives of which it was told that they are out of service.
+    told: Mutex<BTreeSet<DriveNo>>,
 }
 
 impl SetMember {
@@ -237,6 +240,7 @@ impl DriveSet {
             inner: Arc::new(Inner {
                 view: RwLock::new(Arc::new(view)),
                 changed: watch::Sender::new(1),
+                told: Mutex::default(),
             }),
         }
     }
@@ -267,7 +271,8 @@ impl DriveSet {
         };
         if drive.is_present() {
             let state = view.state(number);
-            if state == DriveState::OutOfService {
+            // Told once: who waits for changes may be the one who asks again and again.
+            if state == DriveState::OutOfService && self.told().insert(number) {
                 self.change(|_| {});
             }
             return state;
@@ -279,6 +284,7 @@ impl DriveSet {
 
     /// Puts a drive in its place, or says that it is not there. Nothing for unknown numbers.
     pub fn set_drive(&self, number: DriveNo, drive: Option<Arc<dyn Drive>>) {
+        self.told().remove(&number);
         self.change_member(number, |member| member.drive = drive);
     }
 
@@ -310,6 +316,14 @@ impl DriveSet {
         added.then_some(()).ok_or(Error::Misuse {
             what: "a drive added under the number of another",
         })
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeSet<DriveNo>> {
+        // Every change of it is a single one.
+        self.inner
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change_member(&self, number: DriveNo, change: impl FnOnce(&mut SetMember)) {

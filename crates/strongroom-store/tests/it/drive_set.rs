@@ -109,6 +109,31 @@ fn dur_d4_a_drive_that_failed_a_flush_is_not_used_again() {
     assert_eq!(set.view().placeable().count(), 0);
 }
 
+/// A body could not be healed while a drive was out of service. Heal suspected the drive, that was told
+/// as a change, and for a change everything is tried again: for ever, without a pause.
+#[test]
+fn dur_d4_that_a_drive_is_out_of_service_is_told_once() {
+    let drive = SimDrive::new(7);
+    let set = DriveSet::single(Arc::new(drive.clone()));
+    drive.set_plan(FaultPlan::new([Fault::FailAt(0)]));
+    drive.sync_folder(Folder::Log).unwrap_err();
+    assert_eq!(set.suspect(DriveNo::FIRST), DriveState::OutOfService);
+    let told = set.view().revision();
+    for _ in 0..3 {
+        assert_eq!(set.suspect(DriveNo::FIRST), DriveState::OutOfService);
+        assert_eq!(set.view().revision(), told);
+    }
+    // Another drive in its place that fails is told again.
+    let next = SimDrive::new(8);
+    set.set_drive(DriveNo::FIRST, Some(Arc::new(next.clone())));
+    assert_eq!(set.suspect(DriveNo::FIRST), DriveState::Online);
+    next.set_plan(FaultPlan::new([Fault::FailAt(0)]));
+    next.sync_folder(Folder::Log).unwrap_err();
+    let before = set.view().revision();
+    assert_eq!(set.suspect(DriveNo::FIRST), DriveState::OutOfService);
+    assert!(set.view().revision() > before);
+}
+
 #[test]
 fn dur_d8_a_drive_that_was_taken_away_is_missing_and_is_not_made_anew() {
     let above = tempfile::tempdir().unwrap();
