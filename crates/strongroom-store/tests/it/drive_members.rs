@@ -708,6 +708,79 @@ async fn status_is_not_full_while_known_damage_waits() {
 
 /// In the seconds before a drive is missed every read of it, and scrub, called its shards missing:
 /// they were made anew when it came back.
+/// A drive of as many as a body has shards was drained: one data shard and the parity need as many
+/// drives as before, so it was never empty, and new bodies were owed a shard for ever.
+#[tokio::test]
+async fn dur_d8_a_drive_is_not_drained_where_fewer_would_stay_than_there_are_shards() {
+    for (named, parity) in [(&["a:a1", "b:b1"][..], 1), (&["a:a1", "b:b1", "c:c1"], 2)] {
+        let yard = Yard::new();
+        let wish = Redundancy::new(1, parity).unwrap();
+        let store = yard.open_with(named, Wish::Exactly(wish)).await.unwrap();
+        let refused = store.drain_drive(DriveNo(0)).await.unwrap_err().to_string();
+        let expected = format!("do not suffice for 1+{parity}");
+        assert!(refused.contains(&expected), "{refused}");
+        let more = yard.given(&["a:a2"]).pop().unwrap();
+        store.add_drive(more).await.unwrap();
+        store.drain_drive(DriveNo(0)).await.unwrap();
+    }
+}
+
+/// A byte of the log changed on one drive. Scrub put it right from another, and counted it for the
+/// whole time until the next pass as damage that could not be put right.
+#[tokio::test]
+async fn dur_d13_damage_in_one_copy_of_the_log_that_was_put_right_is_not_owed() {
+    let yard = Yard::made(&["a:a1", "b:b1", "c:c1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let proof = written(&store, BlobId([1; 16])).await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    for name in ["a1", "b1", "c1"] {
+        let log = yard.path(name).join("log");
+        let journal = tree(&log).into_iter().find(|of| of.starts_with("journal-"));
+        let journal = log.join(journal.unwrap());
+        let mut bytes = fs::read(&journal).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        let mut file = fs::OpenOptions::new().write(true).open(&journal).unwrap();
+        std::io::Write::write_all(&mut file, &bytes).unwrap();
+        let clock = Arc::new(strongroom_testkit::SimClock::new(1));
+        let scrubber = Scrubber::new(&store, clock, ScrubOptions::default());
+        let pass = scrubber.unwrap().run_pass().await.unwrap();
+        assert_eq!(pass.totals.damaged_rows, 0, "{name}");
+        let copies = ["a1", "b1", "c1"].map(|of| {
+            let log = yard.path(of).join("log");
+            fs::read(log.join(journal.file_name().unwrap())).unwrap()
+        });
+        assert!(copies.windows(2).all(|pair| pair[0] == pair[1]), "{name}");
+        let owed = protection(&store).await.shortcomings();
+        assert_eq!(owed, [""; 0], "{name}");
+    }
+}
+
+/// A drive lost its power and was back before anybody had looked. What had been removed, but not
+/// durably, was there again and stayed.
+#[tokio::test]
+async fn dur_d9_a_drive_that_is_missed_and_found_by_the_same_look_loses_what_does_not_count() {
+    let yard = Yard::made(&["a:a1", "b:b1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let blob = BlobId([1; 16]);
+    let proof = written(&store, blob).await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([yard.path("b1"), yard.path("again")])
+        .status();
+    assert!(copied.unwrap().success());
+    stage::commit(&store, Write::ReleaseBlob(blob)).await;
+    store.blobs().reclaimed().await.unwrap();
+    let file = DrivePath::blob(blob).to_string();
+    assert!(!yard.path("b1").join(&file).exists());
+    yard.rename("b1", "away");
+    yard.rename("again", "b1");
+    assert!(yard.path("b1").join(&file).exists());
+    assert_eq!(store.look_for_drives().await.unwrap(), 1);
+    assert!(!yard.path("b1").join(&file).exists());
+}
+
 #[tokio::test]
 async fn a_drive_that_is_taken_away_is_no_damage() {
     for scrubs in [false, true] {
