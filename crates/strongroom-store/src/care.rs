@@ -14,12 +14,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use crate::blob::ShardSet;
+use crate::drive::{DriveNo, DriveSet};
 use crate::env::Clock;
 use crate::error::Error;
 use crate::heal::{HealOptions, HealStatus, Healer};
 use crate::layout::BlobId;
 use crate::scrub::{ScrubOptions, ScrubStatus, Scrubber, Stepped, damage};
 use crate::store::Store;
+use crate::watch::Watch;
 
 /// How the store looks after itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,8 +46,10 @@ pub struct DamagedBlob {
 }
 
 /// What scrub and heal share with the rest of the store.
-#[derive(Default)]
 pub(crate) struct Care {
+    /// Each waits by itself: a long flush of heal is no reason for scrub to give a drive up.
+    scrub_watch: Arc<Watch>,
+    heal_watch: Arc<Watch>,
     scrub: Mutex<ScrubStatus>,
     heal: Mutex<HealStatus>,
     scrub_asked: AtomicBool,
@@ -54,9 +58,63 @@ pub(crate) struct Care {
     wake_scrub: Notify,
     wake_heal: Notify,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Blobs of which scrub had news: what could not be healed before may be healed now.
+    reported: Mutex<Vec<BlobId>>,
 }
 
 impl Care {
+    /// `limit` is how long an operation of a drive is waited for; none without threads.
+    pub(crate) fn new(drives: &DriveSet, limit: Option<Duration>) -> Self {
+        let watch = || Arc::new(Watch::new(drives.clone(), limit));
+        Self {
+            scrub_watch: watch(),
+            heal_watch: watch(),
+            scrub: Mutex::default(),
+            heal: Mutex::default(),
+            scrub_asked: AtomicBool::default(),
+            walk_asked: AtomicBool::default(),
+            stop: AtomicBool::default(),
+            wake_scrub: Notify::default(),
+            wake_heal: Notify::default(),
+            threads: Mutex::default(),
+            reported: Mutex::default(),
+        }
+    }
+
+    /// Scrub had news of a blob.
+    pub(crate) fn report(&self, blob: BlobId) {
+        let mut reported = lock(&self.reported);
+        if reported.len() < REPORTED_MAX {
+            reported.push(blob);
+        }
+        drop(reported);
+        self.wake_heal();
+    }
+
+    /// The blobs of which scrub had news; they are taken.
+    pub(crate) fn take_reported(&self) -> Vec<BlobId> {
+        std::mem::take(&mut *lock(&self.reported))
+    }
+
+    /// What scrub asks of drives goes through this.
+    pub(crate) fn scrub_watch(&self) -> &Arc<Watch> {
+        &self.scrub_watch
+    }
+
+    /// What heal asks of drives goes through this.
+    pub(crate) fn heal_watch(&self) -> &Arc<Watch> {
+        &self.heal_watch
+    }
+
+    /// Drives that scrub or heal asked something and that have not answered.
+    pub(crate) fn hanging(&self) -> Vec<DriveNo> {
+        let mut hanging = self.scrub_watch.hanging();
+        hanging.extend(self.heal_watch.hanging());
+        hanging.sort_unstable();
+        hanging.dedup();
+        hanging
+    }
+
     /// How scrub is going.
     pub(crate) fn scrub_status(&self) -> ScrubStatus {
         lock(&self.scrub).clone()
@@ -157,9 +215,9 @@ impl Store {
         let rows = damage::list(self.tables(), after, limit)?.into_iter();
         let damaged = rows.map(|(blob, row)| DamagedBlob {
             blob,
-            shards: row.shards(),
-            found_ms: row.found_ms,
-            is_doubtful: row.is_doubtful,
+            shards: row.map_or(ShardSet::EMPTY, |row| row.shards()),
+            found_ms: row.map_or(0, |row| row.found_ms),
+            is_doubtful: row.is_some_and(|row| row.is_doubtful),
         });
         Ok(damaged.collect())
     }
@@ -178,6 +236,8 @@ impl Store {
     pub(crate) async fn stop_care(&self) -> Result<(), Error> {
         let care = self.care();
         care.stop.store(true, Ordering::Release);
+        care.scrub_watch.stop();
+        care.heal_watch.stop();
         let threads = std::mem::take(&mut *lock(&care.threads));
         if threads.is_empty() {
             return Ok(());
@@ -257,7 +317,11 @@ fn run(work: impl Future<Output = ()>) {
         .enable_time()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            runtime.block_on(work);
+            // What waits for a drive that does not answer is not waited for.
+            runtime.shutdown_background();
+        }
         Err(error) => tracing::error!(%error, "no scrub and no heal: their thread did not start"),
     }
 }
@@ -274,6 +338,8 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Blobs that heal is told of at once; the others are tried again when a drive comes or goes.
+const REPORTED_MAX: usize = 4_096;
 /// Findings kept in words.
 const FOUND_MAX: usize = 100;
 /// Scrub begins so long after the start, unless it is asked for.

@@ -25,6 +25,16 @@ pub struct CatalogueEntry {
     pub keeping: Keeping,
 }
 
+/// A page of the list of owed shards.
+#[derive(Debug, Default)]
+pub(crate) struct OwedPage {
+    pub(crate) entries: Vec<OwedEntry>,
+    /// Keys of rows that do not open. What such a key says is a hint: the catalogue knows.
+    pub(crate) damaged: Vec<Vec<u8>>,
+    /// Where the next page begins; none behind the last.
+    pub(crate) last: Option<Vec<u8>>,
+}
+
 /// A blob that has not all of its shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwedEntry {
@@ -87,8 +97,12 @@ impl Store {
                 return Ok(count);
             };
             for entry in &page {
-                let owed = self.catalogued(entry.blob)?;
-                let owed = owed.map_or(0, |entry| entry.keeping.owed.len());
+                let owed = match self.catalogued(entry.blob) {
+                    Ok(entry) => entry.map_or(0, |entry| entry.keeping.owed.len()),
+                    // How many is not known: one at least.
+                    Err(error) if error.is_corruption() => 1,
+                    Err(error) => return Err(error),
+                };
                 count = count.saturating_add(u64::from(owed));
             }
             after = Some(last.key.clone());
@@ -96,25 +110,41 @@ impl Store {
     }
 
     /// Up to `limit` blobs that are owed shards, behind the key `after` of an earlier answer: those
-    /// that can lose the fewest more first. An empty answer is the end.
+    /// that can lose the fewest more first. An empty answer is the end. Rows that do not open are
+    /// not among them.
     pub fn owed(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<OwedEntry>, Error> {
+        let mut after = after.map(<[u8]>::to_vec);
+        loop {
+            let page = self.owed_page(after.as_deref(), limit)?;
+            if !page.entries.is_empty() || page.last.is_none() {
+                return Ok(page.entries);
+            }
+            after = page.last;
+        }
+    }
+
+    /// Up to `limit` rows of the list of owed shards, damaged or not.
+    pub(crate) fn owed_page(&self, after: Option<&[u8]>, limit: usize) -> Result<OwedPage, Error> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows =
             self.tables()
-                .scan(TableId::OWED_SHARDS, start, Bound::Unbounded, limit, false)?;
-        rows.into_iter()
-            .map(|(key, _)| {
-                let (spare_shards, blob) = parse_owed_key(&key).ok_or(Error::Corrupted {
-                    place: "table of owed shards".to_owned(),
-                    reason: "a row's key names no blob",
-                })?;
-                Ok(OwedEntry {
+                .scan_each(TableId::OWED_SHARDS, start, Bound::Unbounded, limit, false)?;
+        let mut page = OwedPage {
+            last: rows.last().map(|(key, _)| key.clone()),
+            ..OwedPage::default()
+        };
+        for (key, row) in rows {
+            match (row, parse_owed_key(&key)) {
+                (Ok(_), Some((spare_shards, blob))) => page.entries.push(OwedEntry {
                     key,
                     spare_shards,
                     blob,
-                })
-            })
-            .collect()
+                }),
+                (Err(error), _) if !error.is_corruption() => return Err(error),
+                _ => page.damaged.push(key),
+            }
+        }
+        Ok(page)
     }
 
     /// The catalogue's entry of one blob.

@@ -10,6 +10,7 @@ use crate::blob::Keeping;
 use crate::cluster::{Cluster, DriveStatus, GivenDrive, LeftOn};
 use crate::drive::{DriveNo, DriveState, SetView, policy_for, redundancy_for};
 use crate::error::Error;
+use crate::heal::{Counted, left_behind};
 use crate::layout::{BlobPolicy, Redundancy};
 use crate::mirror::{CopyState, Mirror};
 use crate::scrub::PassRow;
@@ -45,6 +46,10 @@ pub struct Protection {
     pub copies_wanted: usize,
     /// Whether writes are refused, because a majority of the copies failed.
     pub refuses_writes: bool,
+    /// Drives that are there and do not answer.
+    pub hanging: Vec<DriveNo>,
+    /// How many files, at least, should have gone from a drive and are still there.
+    pub left_behind: Vec<(DriveNo, u64)>,
 }
 
 impl Protection {
@@ -64,6 +69,12 @@ impl Protection {
                 place,
                 ..
             } = drive;
+            if self.hanging.contains(number) {
+                owed.push(format!(
+                    "drive {number} of facility {facility} does not answer (at {place}): nothing is healed or \
+                     scrubbed there before it does"
+                ));
+            }
             match drive.state {
                 DriveState::Missing => {
                     owed.push(format!(
@@ -78,6 +89,11 @@ impl Protection {
                 | DriveState::Lost
                 | DriveState::Removed => {}
             }
+        }
+        for (drive, count) in &self.left_behind {
+            owed.push(format!(
+                "{count} files or more that nothing stands for are still on drive {drive}; they go when it answers"
+            ));
         }
         for words in &self.unhealed {
             owed.push(format!("cannot be healed now: {words}"));
@@ -134,7 +150,11 @@ impl Store {
             let drives = cluster.status();
             let shards_on = |state| {
                 let of_state = drives.iter().filter(|drive| drive.state == state);
-                let mut of_state = of_state.map(|drive| store.shards_on(drive.number));
+                let mut of_state = of_state.map(|drive| match store.shards_on(drive.number) {
+                    // How many is not known: one at least.
+                    Err(error) if error.is_corruption() => Ok(1),
+                    counted => counted,
+                });
                 of_state.try_fold(0_u64, |sum, shards| {
                     Ok::<_, Error>(sum.saturating_add(shards?))
                 })
@@ -157,7 +177,9 @@ impl Store {
                 leaving_shards,
                 owed_shards: store.owed_shards()?,
                 damaged_blobs: store.count_damaged()?,
-                damaged_rows: store.damaged_rows()?,
+                damaged_rows: store.damaged_rows()?.max(Counted::of(&store)?.damaged_rows),
+                hanging: store.care().hanging(),
+                left_behind: left_behind(&store)?.into_iter().collect(),
                 unhealed: store
                     .heal_status()
                     .unhealed
@@ -367,8 +389,12 @@ impl Store {
 
     /// What scrub found in the tables and could not put right, in its last pass or so far in this.
     fn damaged_rows(&self) -> Result<u64, Error> {
-        let Some(pass) = PassRow::load(self.tables())? else {
-            return Ok(0);
+        let pass = match PassRow::load(self.tables()) {
+            Ok(Some(pass)) => pass,
+            Ok(None) => return Ok(0),
+            // What the last pass found is not known, and this is damage, too.
+            Err(error) if error.is_corruption() => return Ok(1),
+            Err(error) => return Err(error),
         };
         let last = pass.last.map_or(0, |last| last.totals.damaged_rows);
         Ok(last.max(pass.totals.damaged_rows))

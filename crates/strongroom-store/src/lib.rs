@@ -46,6 +46,7 @@ mod store;
 mod superblock;
 pub mod table;
 mod vault;
+mod watch;
 
 pub use at_rest::{AtRest, AtRestError};
 pub use blob::{

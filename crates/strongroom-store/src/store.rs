@@ -27,6 +27,7 @@ use crate::vault::Vault;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    tables: Tables,
 }
 
 /// How a store is kept.
@@ -232,8 +233,8 @@ impl Store {
             tables,
             ..
         } = options;
-        let inline = blobs.inline;
-        let reclaimer = BlobReclaimer::new(set.clone(), inline);
+        let (inline, patience) = (blobs.inline, blobs.patience);
+        let reclaimer = BlobReclaimer::new(set.clone(), inline, blobs.removals_max);
         let open = {
             let (drive, reclaimer) = (Arc::clone(&drive), reclaimer.clone());
             let mirror = mirror.clone();
@@ -265,6 +266,8 @@ impl Store {
         };
         let orphans = tokio::sync::Mutex::new(orphans);
         let vault = Vault::new(Arc::clone(&drive));
+        let limit = (!inline).then_some(patience.care);
+        let care = Arc::new(Care::new(&set, limit));
         let inner = Inner {
             drive,
             superblock,
@@ -277,11 +280,21 @@ impl Store {
             vault,
             orphans,
             stop_collecting,
-            care: Arc::default(),
+            care,
         };
         Ok(Self {
+            tables: inner.tables.clone(),
             inner: Arc::new(inner),
         })
+    }
+
+    /// The same store for who works in the background: reads of its tables wait for no copy that
+    /// does not answer, as long as there is another.
+    pub(crate) fn patient(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            tables: self.inner.tables.patient(),
+        }
     }
 
     /// The drives.
@@ -315,12 +328,16 @@ impl Store {
 
     pub(crate) fn of_watched(inner: &Weak<Inner>) -> Option<Self> {
         let inner = inner.upgrade()?;
-        (!inner.stop_collecting.load(Ordering::Acquire)).then_some(Self { inner })
+        let is_open = !inner.stop_collecting.load(Ordering::Acquire);
+        is_open.then(|| Self {
+            tables: inner.tables.clone(),
+            inner,
+        })
     }
 
     /// The tables.
     pub fn tables(&self) -> &Tables {
-        &self.inner.tables
+        &self.tables
     }
 
     /// The blobs.

@@ -97,6 +97,7 @@ pub(crate) async fn house_over_with(
         quorum: long,
         read: long,
         avoid: Duration::ZERO,
+        care: long,
     };
     let options = StoreOptions {
         redundancy,

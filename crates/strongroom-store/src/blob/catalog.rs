@@ -106,12 +106,7 @@ impl CatalogRow {
 
     /// The key under which the blob is listed as owed shards; `None` when it has all.
     pub fn owed_key(&self, blob: BlobId) -> Option<[u8; 17]> {
-        let mut key = [0; 17];
-        let fields = [self.spare_shards()].into_iter().chain(blob.0);
-        for (to, from) in key.iter_mut().zip(fields) {
-            *to = from;
-        }
-        (self.owed != 0).then_some(key)
+        (self.owed != 0).then(|| owed_key(self.spare_shards(), blob))
     }
 
     /// The row after some of the blob's shards went elsewhere.
@@ -175,6 +170,16 @@ impl CatalogRow {
             layout: self.layout,
         }
     }
+}
+
+/// The key of the owed table for a blob that can lose `spare` more shards.
+pub(crate) fn owed_key(spare: u8, blob: BlobId) -> [u8; 17] {
+    let mut key = [0; 17];
+    let fields = [spare].into_iter().chain(blob.0);
+    for (to, from) in key.iter_mut().zip(fields) {
+        *to = from;
+    }
+    key
 }
 
 /// The blob of a key of the owed table, and how many more shards it can lose.

@@ -42,6 +42,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use buffer::UnitBuffer;
+pub(crate) use catalog::owed_key;
 pub use catalog::{CatalogRow, Keeping, parse_owed_key};
 pub use damage::{Damage, DamageKind, DamageQueue};
 pub use ends::ShardEnds;
@@ -93,6 +94,9 @@ pub struct BlobOptions {
     pub pool_bytes_max: usize,
     /// How long slow drives are waited for.
     pub patience: Patience,
+    /// Files that may wait to be removed from one drive; more are counted, and looked for when the
+    /// drive answers again.
+    pub removals_max: usize,
     /// No threads at all: every job runs on the caller's thread, to its end, before the call
     /// returns. For simulations, in which a seed has to tell the whole story.
     pub inline: bool,
@@ -106,6 +110,7 @@ impl Default for BlobOptions {
             read_workers: 16,
             pool_bytes_max: 64 << 20,
             patience: Patience::default(),
+            removals_max: 4_096,
             inline: false,
         }
     }
@@ -436,6 +441,21 @@ impl Blobs {
             orphans::collect(number, drive.as_ref(), &inner.reclaimer, row, &stop)
         };
         self.inner.readers.on(number).run(collect).await
+    }
+
+    /// How many files of each drive should have gone and are not remembered one by one.
+    pub(crate) fn left_behind(&self) -> std::collections::BTreeMap<DriveNo, u64> {
+        self.inner.reclaimer.left_behind()
+    }
+
+    /// Whether nothing waits to be removed from a drive.
+    pub(crate) fn has_removed_all(&self, drive: DriveNo) -> bool {
+        self.inner.reclaimer.is_idle(drive)
+    }
+
+    /// A collection of orphans went through a drive that began when so many were left behind.
+    pub(crate) fn collected(&self, drive: DriveNo, count: u64) {
+        self.inner.reclaimer.collected(drive, count);
     }
 
     /// Makes a drive that came back ready: unfinished uploads and files without a row go. To be

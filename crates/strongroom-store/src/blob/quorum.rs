@@ -31,6 +31,8 @@ pub struct Patience {
     pub read: Duration,
     /// How long a drive that was too slow is not waited for at all.
     pub avoid: Duration,
+    /// How long scrub and heal wait for one operation of a drive, and ten times as long for a flush.
+    pub care: Duration,
 }
 
 impl Default for Patience {
@@ -40,6 +42,7 @@ impl Default for Patience {
             quorum: Duration::from_mins(1),
             read: Duration::from_millis(150),
             avoid: Duration::from_secs(15),
+            care: Duration::from_secs(30),
         }
     }
 }

@@ -7,16 +7,18 @@
 //! shard by then, the file goes. One thread for each drive does the removals, so that neither a
 //! request nor a destructor waits for a drive, and no drive for another. What it cannot remove (a
 //! crash, a drive that is away) is found by the orphan collection of the next start, or of the
-//! drive's return.
+//! drive's return. Of a drive that does not answer only so many files are remembered one by one; the
+//! others are counted, and a collection of orphans finds them when it answers again
+//! ([`crate::heal`]).
 //!
 //! A reader that found blobs by a row pins them before it reads: the files of pinned blobs stay
 //! until the last pin is dropped, so an overwrite or a delete never takes bytes away from an
 //! answer that has begun. The catalogue forgets a released blob at once; where its files are is
 //! kept here as long as somebody may ask.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -91,11 +93,17 @@ struct Pinned {
 struct Remover {
     drives: DriveSet,
     inline: bool,
+    /// Files of one drive that may wait.
+    waiting_max: usize,
     threads: Mutex<HashMap<DriveNo, RemovingThread>>,
+    /// How many files of each drive found no room.
+    left: Mutex<BTreeMap<DriveNo, u64>>,
 }
 
 struct RemovingThread {
     jobs: Sender<Job>,
+    /// Files that wait, with the one that is being removed.
+    waiting: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
     /// Nothing is sent; closed when the thread has ended.
     ended: Receiver<()>,
@@ -169,12 +177,15 @@ pub(crate) enum Stage {
 }
 
 impl BlobReclaimer {
-    /// Removes files of these drives; `inline` on the thread that hands them over.
-    pub fn new(drives: DriveSet, inline: bool) -> Self {
+    /// Removes files of these drives; `inline` on the thread that hands them over. Of each drive at
+    /// most `waiting_max` wait.
+    pub fn new(drives: DriveSet, inline: bool, waiting_max: usize) -> Self {
         let remover = Remover {
             drives,
             inline,
+            waiting_max,
             threads: Mutex::default(),
+            left: Mutex::default(),
         };
         Self {
             remover: Arc::new(remover),
@@ -357,6 +368,29 @@ impl BlobReclaimer {
         now.shards.iter().filter(|(_, to)| *to == drive).count()
     }
 
+    /// How many files of each drive should have gone and are not remembered one by one.
+    pub(crate) fn left_behind(&self) -> BTreeMap<DriveNo, u64> {
+        lock(&self.remover.left).clone()
+    }
+
+    /// A collection of orphans went through a drive that began when so many were left behind.
+    pub(crate) fn collected(&self, drive: DriveNo, count: u64) {
+        let mut left = lock(&self.remover.left);
+        if let Some(known) = left.get_mut(&drive) {
+            *known = known.saturating_sub(count);
+            if *known == 0 {
+                left.remove(&drive);
+            }
+        }
+    }
+
+    /// Whether nothing waits to be removed from a drive.
+    pub(crate) fn is_idle(&self, drive: DriveNo) -> bool {
+        let threads = lock(&self.remover.threads);
+        let thread = threads.get(&drive);
+        thread.is_none_or(|thread| thread.waiting.load(Ordering::Acquire) == 0)
+    }
+
     fn remove_blob(&self, blob: BlobId, row: &CatalogRow) {
         for (_, drive) in row.placement.each() {
             self.remove(drive, DrivePath::blob(blob), None);
@@ -367,7 +401,9 @@ impl BlobReclaimer {
         let Remover {
             drives,
             inline,
+            waiting_max,
             threads,
+            left,
         } = self.remover.as_ref();
         if *inline {
             return carry_out(drives, drive, Job::Remove(path, flight));
@@ -381,9 +417,16 @@ impl BlobReclaimer {
             }
         };
         // Without a thread, what stays behind is found at the next start.
-        if let Some(thread) = thread {
-            let _ = thread.jobs.send(Job::Remove(path, flight));
+        let Some(thread) = thread else { return };
+        if thread.waiting.load(Ordering::Acquire) >= *waiting_max {
+            metrics::counter!("strongroom_blob_removals_left_behind_total").increment(1);
+            let mut left = lock(left);
+            let count = left.entry(drive).or_insert(0);
+            *count = count.saturating_add(1);
+            return;
         }
+        thread.waiting.fetch_add(1, Ordering::AcqRel);
+        let _ = thread.jobs.send(Job::Remove(path, flight));
     }
 }
 
@@ -391,9 +434,15 @@ impl RemovingThread {
     fn start(drives: DriveSet, drive: DriveNo) -> Option<Self> {
         let (jobs, queue) = channel::<Job>();
         let (end, ended) = channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&waiting);
         let run = move || {
             for job in queue {
+                let is_removal = matches!(job, Job::Remove(..));
                 carry_out(&drives, drive, job);
+                if is_removal {
+                    counted.fetch_sub(1, Ordering::AcqRel);
+                }
             }
             drop(end);
         };
@@ -401,6 +450,7 @@ impl RemovingThread {
         match builder.spawn(run) {
             Ok(thread) => Some(Self {
                 jobs,
+                waiting,
                 thread,
                 ended,
             }),
@@ -420,6 +470,7 @@ impl Drop for Remover {
             jobs,
             thread,
             ended,
+            ..
         } in threads.into_values()
         {
             drop(jobs);

@@ -284,7 +284,7 @@ fn nobody_writes_a_file_that_is_about_to_be_removed() {
     let blob = BlobId([7; 16]);
     let path = DrivePath::blob(blob);
     drive.create(&path).unwrap();
-    let reclaimer = BlobReclaimer::new(DriveSet::single(Arc::clone(&drive)), true);
+    let reclaimer = BlobReclaimer::new(DriveSet::single(Arc::clone(&drive)), true, 100);
     let number = DriveNo::FIRST;
     let is_free = || reclaimer.admit_shard(blob, number, None).is_some();
     let row = |of| {

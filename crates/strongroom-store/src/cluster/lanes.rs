@@ -135,11 +135,6 @@ impl Lanes {
     }
 }
 
-/// Whether this is the error of a drive that did not answer.
-pub(crate) fn is_late(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::TimedOut)
-}
-
 fn shown(who: Who) -> String {
     who.map_or_else(
         || "the data directory".to_owned(),

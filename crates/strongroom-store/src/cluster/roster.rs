@@ -18,11 +18,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::lanes::{Lanes, Who, Work, is_late};
+use super::lanes::{Lanes, Who, Work};
 use super::members::{self, Members, StoredCopy};
 use crate::at_rest::AtRest;
 use crate::drive::{Drive, DriveNo, DriveSet, SetMember};
 use crate::error::Error;
+use crate::mirror::is_late;
 
 /// The members of a cluster, and where they are kept. Shared.
 pub(crate) struct Roster {

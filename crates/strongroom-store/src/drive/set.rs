@@ -202,6 +202,16 @@ impl SetView {
             .map_or(DriveState::Removed, SetMember::state)
     }
 
+    /// The drives as if these took nothing new.
+    #[must_use]
+    pub(crate) fn without_room(&self, of: &[DriveNo]) -> Self {
+        let mut view = self.clone();
+        for member in &mut view.members {
+            member.has_room &= !of.contains(&member.number);
+        }
+        view
+    }
+
     /// The drives that new shards may be put on.
     pub fn placeable(&self) -> impl Iterator<Item = &SetMember> {
         self.members.iter().filter(|member| member.is_placeable())

@@ -10,7 +10,8 @@
 //!
 //! Every source unit is compared with its checksum; each row needs any `k` good units, wherever they
 //! lie. So a shard that is damaged in one place still helps everywhere else, and damage of a source
-//! that comes up meanwhile is noticed. Nothing that was there is given up before what replaces it is
+//! that comes up meanwhile is noticed. Where there is a unit more than `k`, it is compared with them: a
+//! source that is wrong though its checksums hold must not be copied into others. Nothing that was there is given up before what replaces it is
 //! durable: a damaged file is replaced in one step, a file on another drive is removed after the
 //! commit. A crash leaves the catalogue as it was, and a file that nobody counts.
 
@@ -23,13 +24,16 @@ use crate::blob::{BlobPin, Landing, Placement, ShardSet, ShardTicket};
 use crate::drive::{Drive, DriveFile, DriveNo, DrivePath, DriveState, SetView, place_shard};
 use crate::error::Error;
 use crate::layout::{BlobId, HEADER_BYTES, ShardIndex};
-use crate::scrub::{BlobShards, DamageRow, RowCode, Rows, ShardFile, damage};
+use crate::mirror::is_late;
+use crate::scrub::{Agreement, BlobShards, DamageRow, RowCode, Rows, ShardFile, damage};
 use crate::store::Store;
 use crate::table::{Batch, CommitError, Write};
+use crate::watch::Watch;
 
 /// A blob that is being healed.
 pub(super) struct HealJob {
     store: Store,
+    watch: Arc<Watch>,
     shards: BlobShards,
     damage: Option<(DamageRow, u64)>,
     targets: Vec<Target>,
@@ -40,6 +44,10 @@ pub(super) struct HealJob {
     row: u64,
     /// Shards among the sources of which a unit did not pass.
     bad: ShardSet,
+    /// Whether the drive of a source did not answer.
+    source_hangs: bool,
+    /// Whether sources contradict each other though their checksums hold.
+    is_doubtful: bool,
     _kept: BlobPin,
 }
 
@@ -53,12 +61,14 @@ struct Target {
     /// Whether the drive has the shard already, damaged.
     is_in_place: bool,
     window: Vec<u8>,
-    /// INVARIANT: dropped after the file was closed, since its drop removes what does not count.
-    ticket: ShardTicket,
+    /// INVARIANT: dropped after the file was closed, since its drop removes what does not count. Held
+    /// by whatever is under way on the drive, too, so that what comes late finds nobody else there.
+    ticket: Arc<ShardTicket>,
 }
 
 struct Source {
     shard: ShardIndex,
+    drive: DriveNo,
     file: ShardFile,
     rows: Rows,
 }
@@ -93,8 +103,10 @@ pub enum Obstacle {
     },
     /// No drive may take the shards.
     NoDrive,
-    /// The drives of the shards in question are away, or the blob is being written.
+    /// The drives of the shards in question are away or do not answer, or the blob is being written.
     Waiting,
+    /// A row of the tables about it does not open.
+    DamagedRow,
     /// Its shards contradict each other; see `strongroom verify`.
     Doubtful,
 }
@@ -119,16 +131,16 @@ impl HealJob {
         blob: BlobId,
         leaving: &[DriveNo],
     ) -> Result<Begun, Error> {
+        let watch = store.care().heal_watch();
         // First pinned, then looked for: so its files stay if it is there.
         let kept = store.blobs().pin(vec![blob]);
-        let found = damage::find(store.tables(), blob)?;
         let Some(shards) = BlobShards::find(store.tables(), blob)? else {
-            if let Some((_, seq)) = found {
-                damage::forget(store.tables(), blob, seq).await?;
-            }
+            damage::forget(store.tables(), blob).await?;
             return Ok(Begun::Nothing);
         };
-        let view = store.drives().view();
+        let found = damage::find(store.tables(), blob)?;
+        // Nothing is put where nothing is answered.
+        let view = store.drives().view().without_room(&watch.hanging());
         let damaged = found.map_or(ShardSet::EMPTY, |(row, _)| row.shards());
         if found.is_some_and(|(row, _)| row.is_doubtful) {
             return Ok(Begun::Not(Obstacle::Doubtful));
@@ -141,11 +153,18 @@ impl HealJob {
             Ok(places) => places,
             Err(obstacle) => return Ok(Begun::Not(obstacle)),
         };
-        let (sources, manifest) = open_sources(store, &shards, damaged);
+        let Opened {
+            sources,
+            manifest,
+            has_late,
+        } = open_sources(store, &shards, damaged);
         let needed = shards.redundancy().data();
         let there = u8::try_from(sources.len()).unwrap_or(u8::MAX);
         let empty = empty_shards(&shards);
         if there.saturating_add(empty) < needed {
+            if has_late {
+                return Ok(Begun::Not(Obstacle::Waiting));
+            }
             return Ok(Begun::Not(Obstacle::Beyond {
                 there,
                 needed,
@@ -154,6 +173,7 @@ impl HealJob {
         }
         let mut job = Self {
             store: store.clone(),
+            watch: Arc::clone(watch),
             shards,
             damage: found,
             targets: Vec::new(),
@@ -163,6 +183,8 @@ impl HealJob {
             stage: Stage::Writing,
             row: 0,
             bad: ShardSet::EMPTY,
+            source_hangs: has_late,
+            is_doubtful: false,
             _kept: kept,
         };
         for (shard, number, is_in_place) in places {
@@ -183,6 +205,11 @@ impl HealJob {
     pub(super) fn bad_sources(&self) -> ShardSet {
         let targets = self.targets.iter().map(|target| target.shard);
         targets.fold(self.bad, ShardSet::without)
+    }
+
+    /// Whether sources contradict each other: nothing is healed from them.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
     }
 
     /// Does a little. After an error, or anything but [`Step::Worked`], the job is over; what it
@@ -208,7 +235,8 @@ impl HealJob {
             .drives()
             .get(number)
             .ok_or_else(|| gone(number))?;
-        if !drive.has_room()? {
+        let on_it = Arc::clone(&drive);
+        if !self.watch.ask(number, move || on_it.has_room())? {
             return Err(Error::NoSpace {
                 action: "heal a shard on",
                 path: drive.label(),
@@ -217,19 +245,27 @@ impl HealJob {
         let Some(ticket) = self.store.blobs().admit_shard(blob, number) else {
             return Ok(false);
         };
-        let file = drive.create(&DrivePath::blob_in_writing(blob))?;
-        self.targets.push(Target {
+        let ticket = Arc::new(ticket);
+        let (on_it, held) = (Arc::clone(&drive), Arc::clone(&ticket));
+        let file = self.watch.ask(number, move || {
+            let made = on_it.create(&DrivePath::blob_in_writing(blob));
+            drop(held);
+            made
+        })?;
+        let target = Target {
             shard,
             number,
             drive,
-            file: Arc::clone(&file),
+            file,
             sums: UnitSums::new(blob, shard),
             is_in_place,
             window: Vec::new(),
             ticket,
-        });
-        file.write_at(0, &self.shards.header(shard).to_bytes())?;
-        Ok(true)
+        };
+        let header = self.shards.header(shard).to_bytes();
+        let written = target.ask(&self.watch, move |on| on.file.write_at(0, &header));
+        self.targets.push(target);
+        written.map(|()| true)
     }
 
     /// Rebuilds and writes the next rows of every target.
@@ -243,8 +279,9 @@ impl HealJob {
         for target in &mut self.targets {
             target.window.clear();
         }
-        // As many sources as it takes, and the others only when one of them is not good.
-        let enough = usize::from(self.shards.redundancy().data());
+        // As many sources as it takes and one to compare them with; the others only when too few of
+        // these are good.
+        let enough = usize::from(self.shards.redundancy().data()).saturating_add(1);
         let mut read = 0_usize;
         for row in first..first.saturating_add(count) {
             let index = usize::try_from(row.saturating_sub(first)).unwrap_or(usize::MAX);
@@ -254,7 +291,10 @@ impl HealJob {
                 read = end;
             }
             if let Some(obstacle) = self.rebuild_row(row, index, read) {
-                return Ok(Step::Not(obstacle));
+                return Ok(Step::Not(match obstacle {
+                    Obstacle::Beyond { .. } if self.source_hangs => Obstacle::Waiting,
+                    obstacle => obstacle,
+                }));
             }
         }
         let unit = self.shards.stripes().unit();
@@ -264,7 +304,11 @@ impl HealJob {
                 continue;
             }
             target.sums.write(unit, first, &mut target.window);
-            target.file.write_at(offset, &target.window)?;
+            let window = std::mem::take(&mut target.window);
+            target.window = target.ask(&self.watch, move |on| {
+                on.file.write_at(offset, &window)?;
+                Ok(window)
+            })?;
             bytes = bytes.saturating_add(u64::try_from(target.window.len()).unwrap_or(0));
         }
         self.row = first.saturating_add(count);
@@ -274,7 +318,17 @@ impl HealJob {
     fn read_sources(&mut self, which: std::ops::Range<usize>, first: u64, count: u64) -> u64 {
         let mut bytes = 0_u64;
         for source in self.sources.get_mut(which).unwrap_or_default() {
-            source.file.read(first, count, &mut source.rows);
+            let (file, mut rows) = (source.file.clone(), std::mem::take(&mut source.rows));
+            let read = self.watch.ask(source.drive, move || {
+                file.read(first, count, &mut rows);
+                Ok(rows)
+            });
+            let Ok(rows) = read else {
+                // No damage: the drive does not answer.
+                self.source_hangs = true;
+                continue;
+            };
+            source.rows = rows;
             bytes = bytes.saturating_add(source.rows.len());
             if source.rows.good().contains(&false) {
                 self.bad = self.bad.with(source.shard);
@@ -309,6 +363,12 @@ impl HealJob {
             .iter()
             .filter_map(|source| Some((source.shard, source.rows.unit(index)?)))
             .collect();
+        if let Agreement::Wrong(_) | Agreement::Doubtful =
+            self.code.compare(sealed_bytes, row, &units)
+        {
+            self.is_doubtful = true;
+            return Some(Obstacle::Doubtful);
+        }
         for target in &mut self.targets {
             let Some(len) = stripes.unit_len(sealed_bytes, target.shard, row) else {
                 continue;
@@ -351,8 +411,11 @@ impl HealJob {
                 .and_then(|bytes| stripes.unit().slots_bytes(bytes))
                 .and_then(|slots| slots.checked_add(u64::from(HEADER_BYTES)))
                 .ok_or(TOO_LONG)?;
-            target.file.write_at(offset, &end)?;
-            target.file.sync()?;
+            let end = end.clone();
+            target.ask_long(&self.watch, move |on| {
+                on.file.write_at(offset, &end)?;
+                on.file.sync()
+            })?;
         }
         self.row = 0;
         self.stage = Stage::Comparing { target: 0 };
@@ -365,25 +428,26 @@ impl HealJob {
             self.stage = Stage::Publishing;
             return Ok(Step::Worked(0));
         };
-        let opened = self
-            .shards
-            .open_in_writing(target.drive.as_ref(), target.shard)?;
-        let (Some(file), None) = (opened.file, opened.fault) else {
-            return Err(self.not_as_written());
-        };
-        let mut rows = Rows::default();
-        file.read(self.row, WINDOW_ROWS, &mut rows);
-        if rows.good().contains(&false) {
-            return Err(self.not_as_written());
-        }
+        let (shards, shard, row) = (self.shards, target.shard, self.row);
+        let compared = target.ask(&self.watch, move |on| {
+            let opened = shards.open_in_writing(on.drive.as_ref(), shard)?;
+            let (Some(file), None) = (opened.file, opened.fault) else {
+                return Ok(None);
+            };
+            let mut rows = Rows::default();
+            file.read(row, WINDOW_ROWS, &mut rows);
+            let is_whole = !rows.good().contains(&false);
+            Ok(is_whole.then(|| (rows.len(), file.units())))
+        });
+        let (bytes, units) = compared?.ok_or_else(|| self.not_as_written())?;
         self.row = self.row.saturating_add(WINDOW_ROWS);
-        if self.row >= file.units() {
+        if self.row >= units {
             self.row = 0;
             self.stage = Stage::Comparing {
                 target: at.saturating_add(1),
             };
         }
-        Ok(Step::Worked(rows.len()))
+        Ok(Step::Worked(bytes))
     }
 
     fn not_as_written(&self) -> Error {
@@ -395,17 +459,20 @@ impl HealJob {
 
     /// Gives the files their names, then commits.
     async fn publish(&mut self) -> Result<Step, Error> {
-        let path = DrivePath::blob(self.shards.blob);
-        let writing = DrivePath::blob_in_writing(self.shards.blob);
-        for target in &mut self.targets {
-            target.drive.rename_over(&writing, &path)?;
-            // What took the place of a damaged file is whole, and stays whatever comes.
-            target.ticket.reached(if target.is_in_place {
-                Landing::Kept
-            } else {
-                Landing::Published
-            });
-            target.drive.sync_folder(path.folder())?;
+        for target in &self.targets {
+            let path = DrivePath::blob(self.shards.blob);
+            let writing = DrivePath::blob_in_writing(self.shards.blob);
+            let is_in_place = target.is_in_place;
+            target.ask_long(&self.watch, move |on| {
+                on.drive.rename_over(&writing, &path)?;
+                // What took the place of a damaged file is whole, and stays whatever comes.
+                on.ticket.reached(if is_in_place {
+                    Landing::Kept
+                } else {
+                    Landing::Published
+                });
+                on.drive.sync_folder(path.folder())
+            })?;
         }
         let before = (self.shards.keeping.placement, self.shards.keeping.owed);
         let mut after = before;
@@ -464,6 +531,44 @@ impl HealJob {
         Step::Healed {
             shards: u8::try_from(self.targets.len()).unwrap_or(u8::MAX),
             bytes: bytes.fold(0, u64::saturating_add),
+        }
+    }
+}
+
+/// What a job on the drive of a target may touch.
+struct OnTarget {
+    drive: Arc<dyn Drive>,
+    file: Arc<dyn DriveFile>,
+    /// The last to be let go of.
+    ticket: Arc<ShardTicket>,
+}
+
+impl Target {
+    /// Has something done on the drive. What is given up on keeps the ticket until it is over.
+    fn ask<T: Send + 'static>(
+        &self,
+        watch: &Watch,
+        act: impl FnOnce(&OnTarget) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let on = self.on();
+        watch.ask(self.number, move || act(&on))
+    }
+
+    /// The same for flushes.
+    fn ask_long<T: Send + 'static>(
+        &self,
+        watch: &Watch,
+        act: impl FnOnce(&OnTarget) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let on = self.on();
+        watch.ask_long(self.number, move || act(&on))
+    }
+
+    fn on(&self) -> OnTarget {
+        OnTarget {
+            drive: Arc::clone(&self.drive),
+            file: Arc::clone(&self.file),
+            ticket: Arc::clone(&self.ticket),
         }
     }
 }
@@ -536,27 +641,41 @@ fn places(
     Ok(places)
 }
 
+/// What can be read of a blob.
+struct Opened {
+    sources: Vec<Source>,
+    manifest: Vec<u8>,
+    /// Whether a drive did not answer.
+    has_late: bool,
+}
+
 /// Every shard of which something can be read, the ones without known damage first, and the
 /// manifest that they have.
-fn open_sources(store: &Store, shards: &BlobShards, damaged: ShardSet) -> (Vec<Source>, Vec<u8>) {
+fn open_sources(store: &Store, shards: &BlobShards, damaged: ShardSet) -> Opened {
+    let watch = store.care().heal_watch();
     let mut sources: Vec<Source> = Vec::new();
     let (mut manifests, mut unproven) = (Vec::new(), Vec::new());
-    let mut add = |shard: ShardIndex, drive: DriveNo, sources: &mut Vec<Source>| {
-        let drive = store.drives().get(drive)?;
-        let opened = shards.open(drive.as_ref(), shard).ok()?;
+    let mut has_late = false;
+    let mut add = |shard: ShardIndex, number: DriveNo, sources: &mut Vec<Source>| {
+        let drive = store.drives().get(number)?;
+        let of = *shards;
+        let opened = watch.ask(number, move || of.open(drive.as_ref(), shard));
+        has_late |= opened.as_ref().is_err_and(is_late);
+        let opened = opened.ok()?;
         let other = opened.misplaced_shard(shards.blob);
         if let Some(file) = opened.file.filter(|_| other.is_none())
             && sources.iter().all(|source| source.shard != shard)
         {
             sources.push(Source {
                 shard,
+                drive: number,
                 file,
                 rows: Rows::default(),
             });
         }
         manifests.extend(opened.manifest);
         unproven.extend(opened.unproven);
-        other.map(|other| (other, drive))
+        other.map(|other| (other, number))
     };
     let mut misplaced = Vec::new();
     for (shard, drive) in shards.placed() {
@@ -573,7 +692,11 @@ fn open_sources(store: &Store, shards: &BlobShards, damaged: ShardSet) -> (Vec<S
     if manifests.is_empty() {
         manifest = most_agreed(&unproven);
     }
-    (sources, manifest)
+    Opened {
+        sources,
+        manifest,
+        has_late,
+    }
 }
 
 /// The manifest that most shards have. None counts only where there is no other: it stands on a
@@ -625,7 +748,10 @@ impl fmt::Display for Obstacle {
                  ({needed} good ones are needed)"
             ),
             Self::NoDrive => f.write_str("no drive can take the shards"),
-            Self::Waiting => f.write_str("a drive of its shards is away"),
+            Self::Waiting => f.write_str("a drive of its shards is away or does not answer"),
+            Self::DamagedRow => f.write_str(
+                "a row of the tables about it is damaged: scrub makes it anew where that can be",
+            ),
             Self::Doubtful => f.write_str(
                 "its shards contradict each other and all checksums hold: see strongroom verify",
             ),

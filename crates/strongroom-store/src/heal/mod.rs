@@ -16,17 +16,20 @@
 //! What cannot be healed with what is there is listed, and tried again when a drive comes or goes.
 
 mod job;
+mod removals;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 pub use job::Obstacle;
 
 use self::job::{Begun, HealJob, Step};
+use self::removals::Removals;
+pub(crate) use self::removals::left_behind;
 use self::walk::Walk;
-use crate::blob::ShardSet;
+use crate::blob::{ShardSet, parse_owed_key};
 use crate::care::Care;
 use crate::drive::{DriveNo, DriveState, SetView};
 use crate::env::Clock;
@@ -35,6 +38,7 @@ use crate::layout::BlobId;
 use crate::scrub::damage::{self, News};
 use crate::scrub::{BlobShards, Pace, Stepped};
 use crate::store::Store;
+use crate::table::{Batch, CommitError, TableId, Write, index_key, row_place};
 
 /// How fast redundancy is given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +75,8 @@ pub struct HealStatus {
     pub unhealed: Vec<Unhealed>,
     /// All of it.
     pub unhealed_blobs: u64,
+    /// Rows of the lists of what is owed that do not open, as of the last look.
+    pub damaged_rows: u64,
     /// Since when there is something to heal, by the wall clock.
     pub since_ms: Option<u64>,
     /// How long it took last time until nothing was left to heal.
@@ -88,8 +94,13 @@ pub struct Healer {
     current: Option<Box<HealJob>>,
     /// What was tried in vain since the drives changed last.
     unhealed: BTreeMap<BlobId, Obstacle>,
+    /// Keys of the list of owed shards whose rows do not open, to be put right.
+    to_relist: Vec<Vec<u8>>,
+    /// Those for which that was tried.
+    not_listed: BTreeSet<Vec<u8>>,
     revision: Option<u64>,
     walk: Walk,
+    removals: Removals,
     /// Since when drives are away, by the clock that nobody can set.
     absent_since: HashMap<DriveNo, u64>,
     counted_at_ms: Option<u64>,
@@ -110,7 +121,7 @@ impl Healer {
     /// A healer that has looked at nothing yet.
     pub fn new(store: &Store, clock: Arc<dyn Clock>, options: HealOptions) -> Self {
         Self {
-            store: store.clone(),
+            store: store.patient(),
             care: Arc::clone(store.care()),
             pace: Pace::new(Arc::clone(&clock), options.bytes_per_s_max),
             clock,
@@ -118,8 +129,11 @@ impl Healer {
             queue: VecDeque::new(),
             current: None,
             unhealed: BTreeMap::new(),
+            to_relist: Vec::new(),
+            not_listed: BTreeSet::new(),
             revision: None,
             walk: Walk::default(),
+            removals: Removals::default(),
             absent_since: HashMap::new(),
             counted_at_ms: None,
             since: None,
@@ -133,6 +147,9 @@ impl Healer {
             return Ok(Stepped::Wait { ms: wait });
         }
         self.take_damage().await?;
+        self.removals
+            .tend(&self.store, self.clock.running_ms())
+            .await?;
         let view = self.store.drives().view();
         let leaving = self.leaving(&view);
         if self.revision != Some(view.revision()) || self.care.take_walk_request() {
@@ -141,6 +158,9 @@ impl Healer {
         }
         let bytes = if self.current.is_some() {
             self.work().await?
+        } else if let Some(key) = self.to_relist.pop() {
+            self.relist(key).await?;
+            ROW_COST_BYTES
         } else if let Some(rows) = self.walk.mark_lost(&self.store, &view).await? {
             rows.saturating_mul(ROW_COST_BYTES)
         } else if let Some(blob) = self.next(&view, &leaving)? {
@@ -171,11 +191,8 @@ impl Healer {
 
     /// Counts what there is to do, without doing it.
     pub fn look(&self) -> Result<(), Error> {
-        let (owed, damaged) = count(&self.store)?;
-        self.care.tell_heal(|status| {
-            status.owed_blobs = owed;
-            status.damaged_blobs = damaged;
-        });
+        let counted = Counted::of(&self.store)?;
+        self.care.tell_heal(|status| counted.tell(status));
         Ok(())
     }
 
@@ -188,16 +205,22 @@ impl Healer {
     fn look_again(&mut self) {
         self.queue.clear();
         self.unhealed.clear();
+        self.not_listed.clear();
         self.walk.again();
         self.counted_at_ms = None;
     }
 
-    /// Drives that are away for longer than anyone should wait for them.
+    /// Drives that are away, or do not answer, for longer than anyone should wait for them.
     fn leaving(&mut self, view: &SetView) -> Vec<DriveNo> {
         let now_ms = self.clock.running_ms();
+        let hanging = self.care.heal_watch().hanging();
         let mut leaving = Vec::new();
         for member in view.members() {
-            match member.state() {
+            let state = match member.state() {
+                DriveState::Online if hanging.contains(&member.number) => DriveState::Missing,
+                state => state,
+            };
+            match state {
                 DriveState::Missing | DriveState::OutOfService => {
                     let since = *self.absent_since.entry(member.number).or_insert(now_ms);
                     if now_ms.saturating_sub(since) >= self.options.absent_ms_max {
@@ -222,16 +245,24 @@ impl Healer {
     async fn take_damage(&mut self) -> Result<(), Error> {
         for damage in self.store.blobs().damage().take(DAMAGE_TAKEN) {
             let shards = ShardSet::EMPTY.with(damage.shard);
-            self.note(damage.blob, shards).await?;
+            self.note(damage.blob, shards, None).await?;
             self.unhealed.remove(&damage.blob);
+        }
+        for blob in self.care.take_reported() {
+            self.unhealed.remove(&blob);
         }
         Ok(())
     }
 
-    async fn note(&self, blob: BlobId, shards: ShardSet) -> Result<(), Error> {
+    async fn note(
+        &self,
+        blob: BlobId,
+        shards: ShardSet,
+        is_doubtful: Option<bool>,
+    ) -> Result<(), Error> {
         let news = News {
             shards,
-            is_doubtful: None,
+            is_doubtful,
             now_ms: self.clock.now_ms(),
         };
         damage::note(self.store.tables(), blob, news).await
@@ -258,14 +289,19 @@ impl Healer {
         let mut found: Vec<(i16, BlobId)> = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         while found.len() < QUEUE_BLOBS {
-            let page = self.store.owed(after.as_deref(), PAGE_ROWS)?;
-            let Some(last) = page.last() else {
-                break;
-            };
-            after = Some(last.key.clone());
-            for entry in page {
+            let page = self.store.owed_page(after.as_deref(), PAGE_ROWS)?;
+            for entry in page.entries {
                 self.weigh(entry.blob, view, &mut found)?;
             }
+            for key in page.damaged {
+                if !self.not_listed.contains(&key) && !self.to_relist.contains(&key) {
+                    self.to_relist.push(key);
+                }
+            }
+            if page.last.is_none() || self.to_relist.len() >= QUEUE_BLOBS {
+                break;
+            }
+            after = page.last;
         }
         let mut after = None;
         let bound = found.len().saturating_add(QUEUE_BLOBS);
@@ -275,8 +311,15 @@ impl Healer {
                 break;
             };
             after = Some(*last);
-            for (blob, _) in page {
-                self.weigh(blob, view, &mut found)?;
+            for (blob, row) in page {
+                match row {
+                    Some(_) => self.weigh(blob, view, &mut found)?,
+                    // Of a blob that is gone, the row goes, too.
+                    None if matches!(BlobShards::find(self.store.tables(), blob), Ok(None)) => {
+                        found.push((i16::MIN, blob));
+                    }
+                    None => self.cannot(blob, Obstacle::DamagedRow),
+                }
             }
         }
         found.sort_unstable();
@@ -286,7 +329,7 @@ impl Healer {
 
     /// How many more shards a blob can lose, as the drives are now.
     fn weigh(
-        &self,
+        &mut self,
         blob: BlobId,
         view: &SetView,
         found: &mut Vec<(i16, BlobId)>,
@@ -296,21 +339,63 @@ impl Healer {
         }
         let spare = match BlobShards::find(self.store.tables(), blob) {
             Ok(Some(shards)) => {
-                let damage = damage::find(self.store.tables(), blob)?;
+                let damage = match damage::find(self.store.tables(), blob) {
+                    Err(error) if error.is_corruption() => {
+                        self.cannot(blob, Obstacle::DamagedRow);
+                        return Ok(());
+                    }
+                    found => found?,
+                };
+                let watch = self.care.heal_watch();
                 let there = shards.placed().filter(|(shard, drive)| {
                     let is_damaged = damage.is_some_and(|(row, _)| row.shards().has(*shard));
-                    !is_damaged && view.state(*drive).serves()
+                    !is_damaged && view.state(*drive).serves() && !watch.hangs(*drive)
                 });
                 let there = i16::try_from(there.count()).unwrap_or(i16::MAX);
                 there.saturating_sub(i16::from(shards.redundancy().data()))
             }
             // Gone: its rows go first, they cost nothing.
             Ok(None) => i16::MIN,
-            Err(error) if error.is_corruption() => return Ok(()),
+            Err(error) if error.is_corruption() => {
+                self.cannot(blob, Obstacle::DamagedRow);
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         found.push((spare, blob));
         Ok(())
+    }
+
+    /// Puts a row of the list of owed shards right that does not open: it says no more than the
+    /// catalogue does.
+    async fn relist(&mut self, key: Vec<u8>) -> Result<(), Error> {
+        let place = row_place(&index_key(TableId::OWED_SHARDS, &key));
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: vec![Write::RelistOwed { key: key.clone() }],
+        };
+        match self.store.tables().commit(batch).await {
+            Ok(_) => {
+                tracing::warn!(
+                    place,
+                    "heal: a damaged row was made anew from the catalogue"
+                );
+                metrics::counter!("strongroom_rows_mended_total").increment(1);
+                // Once is enough until the next rest, whatever became of it.
+                self.not_listed.insert(key);
+                Ok(())
+            }
+            Err(CommitError::Store(error)) if error.is_corruption() => {
+                tracing::error!(place, %error, "heal: a damaged row cannot be made anew");
+                if let Some((_, blob)) = parse_owed_key(&key) {
+                    self.cannot(blob, Obstacle::DamagedRow);
+                }
+                self.not_listed.insert(key);
+                Ok(())
+            }
+            Err(CommitError::Store(error)) => Err(error),
+            Err(CommitError::Precondition { .. } | CommitError::Unknown) => Err(Error::Closed),
+        }
     }
 
     async fn begin(&mut self, blob: BlobId, leaving: &[DriveNo]) -> Result<(), Error> {
@@ -318,6 +403,10 @@ impl Healer {
             Ok(Begun::Job(job)) => self.current = Some(job),
             Ok(Begun::Nothing) => {}
             Ok(Begun::Not(obstacle)) => self.cannot(blob, obstacle),
+            Err(error @ Error::Corrupted { .. }) => {
+                tracing::error!(%blob, %error, "heal: a row about a blob is damaged");
+                self.cannot(blob, Obstacle::DamagedRow);
+            }
             Err(error) => self.failed(blob, &error)?,
         }
         Ok(())
@@ -331,6 +420,7 @@ impl Healer {
         let blob = job.blob();
         let stepped = job.step().await;
         let bad = job.bad_sources();
+        let is_doubtful = job.is_doubtful();
         let bytes = match stepped {
             Ok(Step::Worked(bytes)) => {
                 self.current = Some(job);
@@ -360,9 +450,9 @@ impl Healer {
             }
         };
         drop(job);
-        if !bad.is_empty() {
+        if !bad.is_empty() || is_doubtful {
             // Damage that came up in a source: it is the next to be healed.
-            self.note(blob, bad).await?;
+            self.note(blob, bad, is_doubtful.then_some(true)).await?;
         }
         Ok(bytes)
     }
@@ -374,7 +464,7 @@ impl Healer {
             return Err(Error::Closed);
         }
         for member in self.store.drives().view().members() {
-            self.store.drives().suspect(member.number);
+            self.care.heal_watch().suspect(member.number);
         }
         self.cannot(blob, Obstacle::Waiting);
         Ok(())
@@ -404,8 +494,10 @@ impl Healer {
             });
         }
         // What waits for a drive that did not go away is tried again then.
-        self.unhealed
-            .retain(|_, obstacle| !matches!(obstacle, Obstacle::Waiting | Obstacle::NoDrive));
+        let is_lasting =
+            |obstacle: &Obstacle| matches!(obstacle, Obstacle::Beyond { .. } | Obstacle::Doubtful);
+        self.unhealed.retain(|_, obstacle| is_lasting(obstacle));
+        self.not_listed.clear();
         self.walk.again_for_leaving();
         let view = self.store.drives().view();
         if view
@@ -423,7 +515,7 @@ impl Healer {
         let is_old = |at: u64| now_ms.saturating_sub(at) >= COUNT_INTERVAL_MS;
         let counted = if self.counted_at_ms.is_none_or(is_old) {
             self.counted_at_ms = Some(now_ms);
-            count(&self.store).ok()
+            Counted::of(&self.store).ok()
         } else {
             None
         };
@@ -435,16 +527,15 @@ impl Healer {
         });
         let since_ms = self.since.map(|(wall_ms, _)| wall_ms);
         self.care.tell_heal(|status| {
-            if let Some((owed, damaged)) = counted {
-                status.owed_blobs = owed;
-                status.damaged_blobs = damaged;
+            if let Some(counted) = counted {
+                counted.tell(status);
             }
             status.leaving_blobs = leaving;
             status.unhealed = told.collect();
             status.unhealed_blobs = u64::try_from(self.unhealed.len()).unwrap_or(u64::MAX);
             status.since_ms = since_ms;
         });
-        if let Some((owed, damaged)) = counted {
+        if let Some(Counted { owed, damaged, .. }) = counted {
             let gauge = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
             metrics::gauge!("strongroom_heal_owed_blobs").set(gauge(owed));
             metrics::gauge!("strongroom_heal_damaged_blobs").set(gauge(damaged));
@@ -453,26 +544,50 @@ impl Healer {
     }
 }
 
-/// Blobs that are owed shards, and blobs with damaged ones.
-fn count(store: &Store) -> Result<(u64, u64), Error> {
-    let (mut owed, mut damaged) = (0_u64, 0_u64);
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = store.owed(after.as_deref(), COUNT_PAGE_ROWS)?;
-        let Some(last) = page.last() else {
-            break;
+/// What the lists of what is owed come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// Blobs that are owed shards.
+    owed: u64,
+    /// Blobs with damaged ones.
+    damaged: u64,
+    /// Rows that do not open.
+    pub(crate) damaged_rows: u64,
+}
+
+impl Counted {
+    pub(crate) fn of(store: &Store) -> Result<Self, Error> {
+        let mut counted = Self::default();
+        let add = |to: &mut u64, more: usize| {
+            *to = to.saturating_add(u64::try_from(more).unwrap_or(0));
         };
-        after = Some(last.key.clone());
-        owed = owed.saturating_add(u64::try_from(page.len()).unwrap_or(0));
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = store.owed_page(after.as_deref(), COUNT_PAGE_ROWS)?;
+            add(&mut counted.owed, page.entries.len());
+            add(&mut counted.damaged_rows, page.damaged.len());
+            if page.last.is_none() {
+                break;
+            }
+            after = page.last;
+        }
+        let mut after = None;
+        loop {
+            let page = damage::list(store.tables(), after, COUNT_PAGE_ROWS)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(counted);
+            };
+            after = Some(*last);
+            add(&mut counted.damaged, page.len());
+            let damaged = page.iter().filter(|(_, row)| row.is_none());
+            add(&mut counted.damaged_rows, damaged.count());
+        }
     }
-    let mut after = None;
-    loop {
-        let page = damage::list(store.tables(), after, COUNT_PAGE_ROWS)?;
-        let Some((last, _)) = page.last() else {
-            return Ok((owed, damaged));
-        };
-        after = Some(*last);
-        damaged = damaged.saturating_add(u64::try_from(page.len()).unwrap_or(0));
+
+    fn tell(self, status: &mut HealStatus) {
+        status.owed_blobs = self.owed;
+        status.damaged_blobs = self.damaged;
+        status.damaged_rows = self.damaged_rows;
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::copies::Slot;
-use super::crew::{Crew, hangs};
+use super::crew::{Crew, hangs, is_late};
 use crate::drive::{Access, Drive, DriveFile, DrivePath, Folder, HealthState};
 use crate::error::Error;
 
@@ -79,8 +79,8 @@ impl Guard {
                 outcome
             },
         );
-        if let Err(Error::Io { source, .. }) = &outcome
-            && source.kind() == std::io::ErrorKind::TimedOut
+        if let Err(error) = &outcome
+            && is_late(error)
         {
             self.hangs.store(true, Ordering::Release);
         }

@@ -51,15 +51,17 @@ impl Mirror {
         if self.copies.refuses_changes() {
             return Err(self.copies.refusal());
         }
-        self.level_copy(copy, drive, |slot| self.copies.admit(slot))
+        self.level_copy(copy, drive, false, |slot| self.copies.admit(slot))
     }
 
-    /// Brings a copy level, whatever it is now; `admit` makes it count, or keeps it for that, while
-    /// changes pause. After an error the copy is what it was.
+    /// Brings a copy level, whatever it is now; `admit` makes it count while changes pause, or keeps
+    /// it for that: then its index `goes_on` to get every change. After an error the copy is what it
+    /// was.
     pub(crate) fn level_copy(
         &self,
         copy: DriveNo,
         drive: &Arc<dyn Drive>,
+        goes_on: bool,
         admit: impl FnOnce(Slot) -> Result<(), Error>,
     ) -> Result<CaughtUp, Error> {
         self.copies.let_go(copy)?;
@@ -72,8 +74,7 @@ impl Mirror {
             self.copies.set(slot.clone());
         }
         let mut done = CaughtUp::default();
-        let level = self.level_slot(&slot, &mut done, admit);
-        self.index.end_building(slot.generation);
+        let level = self.level_slot(&slot, &mut done, goes_on, admit);
         match level {
             Ok(()) => {
                 tracing::info!(
@@ -98,6 +99,7 @@ impl Mirror {
         &self,
         slot: &Slot,
         done: &mut CaughtUp,
+        goes_on: bool,
         admit: impl FnOnce(Slot) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let drive = slot.drive.clone().ok_or(Error::WorkerGone)?;
@@ -124,8 +126,15 @@ impl Mirror {
             touched: &touched,
             done: CaughtUp::default(),
         };
-        let level = run.bring_level(slot, &index, admit);
+        let level = run.bring_level(slot, &index, goes_on, admit);
         *done = run.done;
+        if level.is_err() {
+            self.index.end_building(slot.generation);
+            if self.copies.has_threads() {
+                // Closing it may wait for the drive.
+                slot.let_go_of(index);
+            }
+        }
         level
     }
 }
@@ -143,6 +152,7 @@ impl Run<'_> {
         &mut self,
         slot: &Slot,
         index: &Arc<dyn Index>,
+        goes_on: bool,
         admit: impl FnOnce(Slot) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let patience = self.mirror.copies.patience();
@@ -171,14 +181,18 @@ impl Run<'_> {
         let files = self.take_notes();
         self.level_files(&files)?;
         self.level_restored()?;
-        // INVARIANT: whatever the anchor says by now, this index has it durably before the copy
-        // counts. No anchor is replaced while changes pause.
-        persist(patience.hang.saturating_mul(SLOWER))?;
         self.compare()?;
+        persist(patience.hang.saturating_mul(SLOWER))?;
         let mut counting = slot.clone();
         counting.index = Some(Arc::clone(index));
         let built = &self.mirror.index;
-        built.when_built(slot.generation, || admit(counting))
+        built.when_built(slot.generation, goes_on, || {
+            // INVARIANT: whatever the anchor says by now, this index has it durably before the copy
+            // counts. No anchor is replaced while changes pause; but a commit that was on its way
+            // may have been shown since, and a checkpoint taken of the other copies.
+            persist(patience.hang.saturating_mul(SLOWER))?;
+            admit(counting)
+        })
     }
 
     /// Whether the tables came from a backup is the same on all copies.

@@ -31,7 +31,7 @@ use std::sync::{
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::crew::{Crew, hangs};
+use super::crew::{Crew, hangs, is_late};
 use super::{CopyLedger, CopyState, Patience};
 use crate::drive::{Drive, DriveNo, DrivePath, HealthState};
 use crate::error::Error;
@@ -150,6 +150,13 @@ impl Slot {
         }
     }
 
+    /// Closes an index that was made for the copy and does not count, without waiting for it.
+    pub(crate) fn let_go_of(&self, index: Arc<dyn Index>) {
+        let mut slot = self.clone();
+        slot.index = Some(index);
+        close_later(slot);
+    }
+
     pub(crate) fn drive(&self) -> Result<&dyn Drive, Error> {
         self.drive.as_deref().ok_or(Error::WorkerGone)
     }
@@ -263,6 +270,10 @@ impl Copies {
                     let mut leaving = self.leaving();
                     leaving.retain(|(_, in_use)| in_use.strong_count() > 0);
                     leaving.push((known.no, Arc::downgrade(&known.in_use)));
+                    // INVARIANT: only one closes a copy, since each waits to be the last.
+                    if self.has_threads && known.index.is_some() {
+                        close_later(known.clone());
+                    }
                 }
                 *known = slot;
             }
@@ -399,10 +410,15 @@ impl Copies {
         }
         drop((answer, job));
         let mut outcomes: Vec<Option<Result<T, Error>>> = live.iter().map(|_| None).collect();
-        let mut deadline = Instant::now() + limit.saturating_mul(LONGER_WITHOUT_OTHERS);
+        // As long as nobody answers, nobody is slower than the others.
+        let mut deadline: Option<Instant> = None;
         let mut is_ahead = false;
         let late = loop {
-            match answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let answer = match deadline {
+                None => answers.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => answers.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match answer {
                 Ok((at, outcome)) => {
                     if let Some(slot) = outcomes.get_mut(at) {
                         *slot = Some(outcome);
@@ -414,13 +430,15 @@ impl Copies {
             if outcomes.iter().all(Option::is_some) {
                 break false;
             }
+            let now = Instant::now();
+            let at = *deadline.get_or_insert(now + limit.saturating_mul(LONGER_WITHOUT_OTHERS));
             let done = outcomes
                 .iter()
                 .filter(|of| matches!(of, Some(Ok(_))))
                 .count();
             if !is_ahead && done.saturating_mul(2) >= view.slots.len() {
                 is_ahead = true;
-                deadline = deadline.min(Instant::now() + limit);
+                deadline = Some(at.min(now + limit));
             }
         };
         let outcome = |(slot, outcome): (Slot, Option<Result<T, Error>>)| {
@@ -491,9 +509,7 @@ impl Copies {
             }
         }
         if succeeded.is_empty() {
-            // Nobody carried it out, so nobody fell behind.
-            let first = failed.into_iter().next();
-            return Err(first.map_or_else(|| self.refusal(), |(_, error)| error));
+            return Err(self.settle_failure(failed));
         }
         let mut refused = Ok(());
         for (slot, error) in failed {
@@ -501,6 +517,22 @@ impl Copies {
             refused = refused.and(self.fence(&slot, &error));
         }
         refused.map(|()| succeeded)
+    }
+
+    /// Nobody carried it out, so nobody fell behind. But who did not answer may still carry it out,
+    /// at any time: while that is so it must not count, since others may undo it meanwhile.
+    fn settle_failure(&self, failed: Vec<(Slot, Error)>) -> Error {
+        let are_several = failed.len() > 1;
+        let mut refused = Ok(());
+        let mut first = None;
+        for (slot, error) in failed {
+            if are_several && is_late(&error) {
+                refused = refused.and(self.fence(&slot, &error));
+            }
+            first.get_or_insert(error);
+        }
+        let first = first.unwrap_or_else(|| self.refusal());
+        refused.map_or_else(|refusal| refusal, |()| first)
     }
 
     /// Takes a copy out of service that failed, in the ledger first.
@@ -590,6 +622,20 @@ impl Copies {
     }
 }
 
+/// Closes what a copy had open that does not count any more, when nobody works on it. Closing an
+/// index waits for its own threads, and they may wait for the drive: nobody else is to.
+fn close_later(slot: Slot) {
+    let close = move || {
+        while Arc::strong_count(&slot.in_use) > 1 {
+            thread::sleep(CLOSE_POLL);
+        }
+        drop(slot);
+    };
+    let builder = thread::Builder::new().name("strongroom-copy-end".to_owned());
+    // Without a thread, whoever has it last closes it.
+    drop(builder.spawn(close));
+}
+
 /// INVARIANT: noted after the change was made and before the gate is left, so that whoever takes
 /// the notes either sees the change already or finds its note later.
 fn note(view: &View, touched: &[(&DrivePath, u64)]) {
@@ -602,5 +648,6 @@ fn note(view: &View, touched: &[(&DrivePath, u64)]) {
 }
 
 const LET_GO_POLL: Duration = Duration::from_millis(2);
+const CLOSE_POLL: Duration = Duration::from_millis(5);
 /// How much longer a copy is waited for when changes would be refused without it.
 const LONGER_WITHOUT_OTHERS: u32 = 6;

@@ -71,6 +71,11 @@ pub(crate) fn hangs(drive: String) -> Error {
     Error::from_io("wait for", drive, source)
 }
 
+/// Whether this is the error of a drive that did not answer.
+pub(crate) fn is_late(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::TimedOut)
+}
+
 fn work(waiting: &Mutex<Receiver<Job>>) {
     loop {
         // A receiver has no state that a panic could leave half changed.

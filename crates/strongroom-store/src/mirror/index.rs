@@ -26,6 +26,8 @@ pub(crate) struct MirroredIndex {
     applying: Arc<Mutex<Vec<Building>>>,
     /// Which copy is being asked, and since when, where somebody watches that.
     asking: Option<Arc<Asking>>,
+    /// Reads wait only so long for a copy, and then ask another.
+    reads_in_time: bool,
 }
 
 /// The copy that a watched reader waits for.
@@ -70,6 +72,7 @@ impl MirroredIndex {
             copies,
             applying: Arc::default(),
             asking: None,
+            reads_in_time: false,
         }
     }
 
@@ -160,10 +163,12 @@ impl MirroredIndex {
     }
 
     /// Runs `act` if the index that was built is still level with the others; nothing is applied
-    /// meanwhile, so that it is when it counts.
+    /// meanwhile, so that it is when it counts. It gets its changes as one of those that count then,
+    /// unless it `goes_on` as one that is being built.
     pub(crate) fn when_built<T>(
         &self,
         generation: u64,
+        goes_on: bool,
         act: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut all = self.lock();
@@ -171,11 +176,39 @@ impl MirroredIndex {
             .iter_mut()
             .find(|building| building.generation == generation)
             .ok_or(Error::WorkerGone)?;
-        match building.failure.take() {
+        let done = match building.failure.take() {
             Some(failure) => Err(failure),
             None if building.is_whole => act(),
             None => Err(Error::WorkerGone),
+        };
+        if done.is_ok() && !goes_on {
+            all.retain(|building| building.generation != generation);
         }
+        done
+    }
+
+    /// Runs `act` for those copies whose indexes are still level with the others, and lets go of all
+    /// that were built; nothing is applied meanwhile.
+    pub(crate) fn when_still_built<T>(
+        &self,
+        slots: Vec<Slot>,
+        act: impl FnOnce(Vec<Slot>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut all = self.lock();
+        let is_level = |slot: &Slot| {
+            let mut of_slot = all.iter().filter(|of| of.generation == slot.generation);
+            of_slot.any(|of| of.is_whole && of.failure.is_none())
+        };
+        let (level, failed): (Vec<_>, Vec<_>) = slots.into_iter().partition(is_level);
+        for slot in failed {
+            self.copies.set(Slot::failed(slot.no));
+            if let Some(index) = slot.index.clone() {
+                slot.let_go_of(index);
+            }
+        }
+        let done = act(level);
+        all.clear();
+        done
     }
 
     /// Lets go of an index that counts now, or never will.
@@ -205,6 +238,10 @@ impl MirroredIndex {
 
 impl Index for MirroredIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        if self.asks_in_time() {
+            let key = key.to_vec();
+            return self.first_in_time(move |index| index.get(&key));
+        }
         self.first_answer(|index| index.get(key))
     }
 
@@ -215,6 +252,14 @@ impl Index for MirroredIndex {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<IndexRow>, Error> {
+        if self.asks_in_time() {
+            let (start, end) = (start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec));
+            return self.first_in_time(move |index| {
+                let (start, end) = (start.as_ref(), end.as_ref());
+                let (start, end) = (start.map(Vec::as_slice), end.map(Vec::as_slice));
+                index.range(start, end, limit, reverse)
+            });
+        }
         self.first_answer(|index| index.range(start, end, limit, reverse))
     }
 
@@ -246,7 +291,21 @@ impl Index for MirroredIndex {
     }
 
     fn moment(&self) -> Result<Box<dyn IndexMoment>, Error> {
-        self.first_answer(Index::moment)
+        let mut failure = None;
+        let mut asked = Vec::new();
+        while let Some(copy) = self.copies.next_live(&asked) {
+            asked.push((copy.no, copy.generation));
+            match copy.index().and_then(|index| index.moment()) {
+                Ok(moment) => {
+                    return Ok(Box::new(HeldMoment {
+                        moment,
+                        _copy: copy,
+                    }));
+                }
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.copies.refusal()))
     }
 
     fn patient(&self) -> Option<Arc<dyn PatientReads>> {
@@ -254,6 +313,17 @@ impl Index for MirroredIndex {
             index: self.clone(),
             crew: Mutex::default(),
         }))
+    }
+
+    fn in_time(&self) -> Option<Arc<dyn Index>> {
+        Some(Arc::new(Self {
+            reads_in_time: true,
+            ..self.clone()
+        }))
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.asks_in_time().then(|| self.copies.patience().persist)
     }
 
     fn others(&self, key: &[u8], row: &Bytes) -> Vec<Bytes> {
@@ -289,6 +359,19 @@ impl Index for MirroredIndex {
             }])
         })
         .map(drop)
+    }
+}
+
+/// A moment of one copy, which is in use as long as somebody reads from it: its index is not made
+/// anew under the reader.
+struct HeldMoment {
+    moment: Box<dyn IndexMoment>,
+    _copy: Slot,
+}
+
+impl IndexMoment for HeldMoment {
+    fn rows(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<IndexRow>, Error> {
+        self.moment.rows(after, limit)
     }
 }
 
@@ -350,6 +433,31 @@ impl PatientReads for WatchedReads {
 }
 
 impl MirroredIndex {
+    fn asks_in_time(&self) -> bool {
+        self.reads_in_time && self.copies.is_several()
+    }
+
+    /// What the first copy says that answers in time. One that does not is left to whoever changes
+    /// something next, and has to wait for it.
+    fn first_in_time<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&dyn Index) -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        let limit = self.copies.patience().hang;
+        let ask = Arc::new(ask);
+        let mut failure = None;
+        let mut asked = Vec::new();
+        while let Some(slot) = self.copies.next_live(&asked) {
+            asked.push((slot.no, slot.generation));
+            let ask = Arc::clone(&ask);
+            match slot.ask(limit, move |slot| ask(slot.index()?.as_ref())) {
+                Ok(found) => return Ok(found),
+                Err(error) => drop(failure.get_or_insert(error)),
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.copies.refusal()))
+    }
+
     fn first_answer<T>(
         &self,
         mut ask: impl FnMut(&dyn Index) -> Result<T, Error>,

@@ -44,8 +44,9 @@ pub use catch_up::CaughtUp;
 pub use level::LevelReport;
 pub use verify::{CopiesReport, Difference};
 
+pub(crate) use self::bounded::bounded;
 use self::copies::{Copies, Slot};
-pub(crate) use self::crew::{Crew, hangs};
+pub(crate) use self::crew::{Crew, hangs, is_late};
 use self::drive::MirroredDrive;
 use self::index::MirroredIndex;
 use self::level::{Candidate, Leveller};

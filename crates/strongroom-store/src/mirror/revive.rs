@@ -43,7 +43,7 @@ impl Mirror {
         let mut level = Vec::new();
         for (no, drive) in back {
             let mut whole = None;
-            let brought = self.level_copy(*no, drive, |slot| {
+            let brought = self.level_copy(*no, drive, true, |slot| {
                 whole = Some(slot);
                 Ok(())
             });
@@ -58,7 +58,10 @@ impl Mirror {
     /// Makes these copies count together with those that never failed.
     fn go_on(&self, level: Vec<Slot>) -> Result<(), Error> {
         let _paused = self.copies.pause();
-        let outcome = self.copies.revive(level);
+        // What was on its way when changes were refused may be shown only now.
+        let outcome = self
+            .index
+            .when_still_built(level, |level| self.copies.revive(level));
         if let Err(error) = &outcome {
             tracing::warn!(%error, "changes of the tables are still refused");
         }

@@ -51,8 +51,9 @@ impl Mirror {
         mut seen: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<CopiesReport, Error> {
         let mut report = CopiesReport::default();
+        let all = self.all_in_time()?;
         for folder in FOLDERS {
-            for path in self.drive.list(folder)? {
+            for path in all.list(folder)? {
                 if !is_copied(&path) {
                     continue;
                 }
@@ -75,6 +76,14 @@ impl Mirror {
             metrics::counter!("strongroom_copies_differing_total").increment(1);
         }
         Ok(report)
+    }
+
+    /// All copies as one drive, for who must not wait for one that does not answer.
+    fn all_in_time(&self) -> Result<Arc<dyn Drive>, Error> {
+        if !self.copies.has_threads() {
+            return Ok(self.drive());
+        }
+        bounded(&self.drive(), self.copies.patience().persist, None)
     }
 
     fn verify_file(&self, path: &DrivePath, report: &mut CopiesReport) {
@@ -169,7 +178,7 @@ impl Mirror {
             Folder::Vault => vault::is_whole(path, &bytes),
             Folder::Log if is_anchor(path) => level::is_anchor(&bytes, at_rest),
             Folder::Log => {
-                let journal_id = level::journal_of(self.drive.as_ref(), at_rest)?;
+                let journal_id = level::journal_of(self.all_in_time()?.as_ref(), at_rest)?;
                 match (level::first_seq_of(path), journal_id) {
                     (Some(first_seq), Some(journal_id)) => {
                         level::is_whole_file(&bytes, journal_id, first_seq, at_rest)

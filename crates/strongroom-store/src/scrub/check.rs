@@ -6,9 +6,13 @@
 //! computed again: this finds what no checksum can, a shard that was written wrong and then summed.
 //! Such a contradiction is told and not healed.
 
+use std::sync::Arc;
+
 use crate::blob::ShardSet;
 use crate::drive::{DriveNo, DriveSet};
 use crate::layout::ShardIndex;
+use crate::mirror::is_late;
+use crate::watch::Watch;
 
 use super::damage::{DamagedShard, ShardFault};
 use super::row_code::{Agreement, RowCode};
@@ -22,6 +26,7 @@ pub(crate) struct BlobCheck {
     next_row: u64,
     rows_in_all: u64,
     doubt: Option<Doubt>,
+    watch: Arc<Watch>,
 }
 
 /// Shards contradict each other though every checksum holds. Media do not do that: somebody wrote
@@ -52,10 +57,10 @@ struct Shard {
 }
 
 enum State {
-    /// Owed, or its drive is not there.
+    /// Owed, or its drive is not there or does not answer.
     Absent { is_owed: bool },
     /// Being read.
-    Open(ShardFile, Manifest, BadUnits),
+    Open(DriveNo, ShardFile, Manifest, BadUnits),
     /// Not worth reading on.
     Faulty(ShardFault),
 }
@@ -71,12 +76,12 @@ struct BadUnits {
 
 impl BlobCheck {
     /// Opens every shard that is there.
-    pub(crate) fn begin(blob: BlobShards, drives: &DriveSet) -> Self {
+    pub(crate) fn begin(blob: BlobShards, drives: &DriveSet, watch: &Arc<Watch>) -> Self {
         let all = blob.redundancy().each_shard();
         let shards = all.map(|index| {
             let drive = blob.placed().find(|(shard, _)| *shard == index);
             let state = match drive {
-                Some((_, drive)) => open(&blob, drives, drive, index),
+                Some((_, drive)) => open(&blob, drives, watch, drive, index),
                 None => State::Absent { is_owed: true },
             };
             Shard {
@@ -93,6 +98,7 @@ impl BlobCheck {
             next_row: 0,
             rows_in_all: blob.rows(),
             doubt: None,
+            watch: Arc::clone(watch),
             blob,
         }
     }
@@ -113,10 +119,23 @@ impl BlobCheck {
         let count = WINDOW_ROWS.min(self.rows_in_all.saturating_sub(first));
         let mut bytes = 0_u64;
         for shard in &mut self.shards {
-            if let State::Open(file, _, bad) = &mut shard.state {
-                file.read(first, count, &mut shard.rows);
-                bytes = bytes.saturating_add(shard.rows.len());
-                bad.add(first, shard.rows.good());
+            let State::Open(drive, file, _, bad) = &mut shard.state else {
+                continue;
+            };
+            let (file, mut rows) = (file.clone(), std::mem::take(&mut shard.rows));
+            let read = self.watch.ask(*drive, move || {
+                file.read(first, count, &mut rows);
+                Ok(rows)
+            });
+            match read {
+                Ok(rows) => {
+                    shard.rows = rows;
+                    bytes = bytes.saturating_add(shard.rows.len());
+                    bad.add(first, shard.rows.good());
+                }
+                // Only the drive fails here, by not answering: that is no damage, and what was
+                // found before is found again.
+                Err(_) => shard.state = State::Absent { is_owed: false },
             }
         }
         for row in first..first.saturating_add(count) {
@@ -140,7 +159,7 @@ impl BlobCheck {
                     continue;
                 }
                 State::Faulty(fault) => Some(fault),
-                State::Open(_, _, bad) => bad.fault(),
+                State::Open(.., bad) => bad.fault(),
             };
             checked.files = checked.files.saturating_add(1);
             checked.damaged.extend(fault.map(|fault| DamagedShard {
@@ -192,8 +211,8 @@ fn compare_manifests(blob: &BlobShards, shards: &mut [Shard]) {
     let (mut lacks, mut differs) = (false, false);
     for shard in &*shards {
         match &shard.state {
-            State::Open(_, manifest, _) if manifest.is_empty() => lacks = true,
-            State::Open(_, manifest, _) => {
+            State::Open(_, _, manifest, _) if manifest.is_empty() => lacks = true,
+            State::Open(_, _, manifest, _) => {
                 differs |= *some.get_or_insert(manifest) != manifest;
             }
             State::Absent { .. } | State::Faulty(_) => {}
@@ -207,29 +226,42 @@ fn compare_manifests(blob: &BlobShards, shards: &mut [Shard]) {
         return;
     }
     for shard in shards {
-        if matches!(&shard.state, State::Open(_, manifest, _) if manifest.is_empty()) {
+        if matches!(&shard.state, State::Open(_, _, manifest, _) if manifest.is_empty()) {
             shard.state = State::Faulty(ShardFault::Trailer);
         }
     }
 }
 
-/// Opens one shard. What a drive cannot read is damage, unless the drive itself is gone.
-fn open(blob: &BlobShards, drives: &DriveSet, number: DriveNo, shard: ShardIndex) -> State {
+/// Opens one shard. What a drive cannot read is damage, unless the drive itself is gone or does not
+/// answer.
+fn open(
+    blob: &BlobShards,
+    drives: &DriveSet,
+    watch: &Watch,
+    number: DriveNo,
+    shard: ShardIndex,
+) -> State {
     let absent = State::Absent { is_owed: false };
     let Some(drive) = drives.get(number) else {
         return absent;
     };
-    match blob.open(drive.as_ref(), shard) {
+    let of = *blob;
+    match watch.ask(number, move || of.open(drive.as_ref(), shard)) {
         Ok(OpenedShard {
             file: Some(file),
             fault: None,
             manifest,
             ..
-        }) => State::Open(file, manifest.unwrap_or_default(), BadUnits::default()),
+        }) => {
+            let manifest = manifest.unwrap_or_default();
+            State::Open(number, file, manifest, BadUnits::default())
+        }
         // A drive whose folder was taken away has no files either.
-        Ok(OpenedShard { file: None, .. }) if !drives.suspect(number).serves() => absent,
+        Ok(OpenedShard { file: None, .. }) if !watch.suspect(number).serves() => absent,
         Ok(opened) => State::Faulty(opened.fault.unwrap_or(ShardFault::Missing)),
-        Err(_) if drives.suspect(number).serves() => State::Faulty(ShardFault::Unreadable),
+        Err(error) if !is_late(&error) && watch.suspect(number).serves() => {
+            State::Faulty(ShardFault::Unreadable)
+        }
         Err(_) => absent,
     }
 }

@@ -132,25 +132,39 @@ pub(crate) fn find(tables: &Tables, blob: BlobId) -> Result<Option<(DamageRow, u
         .transpose()
 }
 
-/// Up to `limit` damaged blobs behind `after`.
+/// Up to `limit` damaged blobs behind `after`; `None` for one whose row does not open: the next
+/// whole look at the blob makes it anew.
 pub(crate) fn list(
     tables: &Tables,
     after: Option<BlobId>,
     limit: usize,
-) -> Result<Vec<(BlobId, DamageRow)>, Error> {
-    let first = after.map(key);
-    let start = match &first {
-        Some(key) => Bound::Excluded(key.as_slice()),
-        None => Bound::Included([DAMAGED].as_slice()),
-    };
-    let end = [DAMAGED.saturating_add(1)];
-    let rows = tables.scan(SCRUB_TABLE, start, Bound::Excluded(&end), limit, false)?;
-    rows.into_iter()
-        .map(|(key, row)| {
-            let blob = blob_of(&key)?;
-            Ok((blob, DamageRow::decode(blob, &row)?))
-        })
-        .collect()
+) -> Result<Vec<(BlobId, Option<DamageRow>)>, Error> {
+    let mut first = after.map(key);
+    loop {
+        let start = match &first {
+            Some(key) => Bound::Excluded(key.as_slice()),
+            None => Bound::Included([DAMAGED].as_slice()),
+        };
+        let end = [DAMAGED.saturating_add(1)];
+        let rows = tables.scan_each(SCRUB_TABLE, start, Bound::Excluded(&end), limit, false)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(Vec::new());
+        };
+        first = Some(last.clone());
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            // Without a blob in its key a row says nothing; the walk of all rows tells of it.
+            let Ok(blob) = blob_of(&key) else { continue };
+            match row.and_then(|row| DamageRow::decode(blob, &row)) {
+                Ok(row) => found.push((blob, Some(row))),
+                Err(error) if error.is_corruption() => found.push((blob, None)),
+                Err(error) => return Err(error),
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
 }
 
 /// What a look at a blob has to add.
@@ -167,7 +181,10 @@ pub(crate) struct News {
 /// Notes what is wrong with a blob that is in the catalogue.
 pub(crate) async fn note(tables: &Tables, blob: BlobId, news: News) -> Result<(), Error> {
     loop {
-        let found = find(tables, blob)?;
+        let found = match find(tables, blob) {
+            Err(error) if error.is_corruption() => return renew(tables, blob, news).await,
+            found => found?,
+        };
         let before = found.map(|(row, _)| row);
         let was = before.unwrap_or(DamageRow {
             shards: 0,
@@ -195,10 +212,33 @@ pub(crate) async fn note(tables: &Tables, blob: BlobId, news: News) -> Result<()
     }
 }
 
-/// Takes the row away that commit `seq` wrote. Nothing when it changed meanwhile.
-pub(crate) async fn forget(tables: &Tables, blob: BlobId, seq: u64) -> Result<(), Error> {
-    let condition = unchanged(blob, Some(seq));
-    commit(tables, vec![condition], write(blob, None)).await?;
+/// The same where the row does not open. Who looked at the whole blob knows what is wrong with it,
+/// and makes the row anew; others know less than the row did, and leave it as it is.
+async fn renew(tables: &Tables, blob: BlobId, news: News) -> Result<(), Error> {
+    let Some(is_doubtful) = news.is_doubtful else {
+        return Ok(());
+    };
+    let row = DamageRow {
+        shards: 0,
+        found_ms: news.now_ms,
+        is_doubtful,
+    };
+    tracing::warn!(%blob, "the row of a damaged blob did not open and is made anew");
+    let alive = Precondition::Present {
+        table: TableId::BLOB_CATALOGUE,
+        key: blob.0.to_vec(),
+    };
+    commit(tables, vec![alive], write(blob, row.with(news.shards))).await?;
+    Ok(())
+}
+
+/// Takes the row of a blob away that is gone. Nothing when it is not.
+pub(crate) async fn forget(tables: &Tables, blob: BlobId) -> Result<(), Error> {
+    let gone = Precondition::Absent {
+        table: TableId::BLOB_CATALOGUE,
+        key: blob.0.to_vec(),
+    };
+    commit(tables, vec![gone], write(blob, None)).await?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 
 use crate::drive::{DriveNo, DrivePath, Folder, SetMember};
 use crate::error::Error;
+use crate::mirror::is_late;
 use crate::store::Store;
 
 use super::shard_file::BlobShards;
@@ -54,16 +55,29 @@ impl FilesWalk {
             return Ok(None);
         };
         self.folder = self.folder.saturating_add(1);
-        let listed = match member.serving() {
-            Some(drive) => drive.list(Folder::Blobs(folder)),
-            None => return Ok(Some(Looked::default())),
-        };
-        let Ok(listed) = listed else {
-            // A drive that is going away is the business of others.
-            store.drives().suspect(member.number);
+        let Some(drive) = member.serving().cloned() else {
             return Ok(Some(Looked::default()));
         };
-        look(&listed, member, store).map(Some)
+        let watch = store.care().scrub_watch();
+        match watch.ask(member.number, move || drive.list(Folder::Blobs(folder))) {
+            Ok(listed) => look(&listed, member, store).map(Some),
+            Err(error) if is_late(&error) => {
+                self.folder = BEHIND_THE_LAST;
+                let words = format!(
+                    "drive {} does not answer: its folders are left to the next pass",
+                    member.number
+                );
+                Ok(Some(Looked {
+                    words: vec![words],
+                    ..Looked::default()
+                }))
+            }
+            Err(_) => {
+                // A drive that is going away is the business of others.
+                watch.suspect(member.number);
+                Ok(Some(Looked::default()))
+            }
+        }
     }
 }
 
@@ -97,3 +111,5 @@ fn look(listed: &[DrivePath], member: &SetMember, store: &Store) -> Result<Looke
     }
     Ok(looked)
 }
+
+const BEHIND_THE_LAST: u16 = 256;

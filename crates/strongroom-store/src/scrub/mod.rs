@@ -35,7 +35,7 @@ pub use pass::{FinishedPass, ScrubPhase, ScrubTotals};
 pub(crate) use damage::DamageRow;
 pub(crate) use pace::Pace;
 pub(crate) use pass::PassRow;
-pub(crate) use row_code::RowCode;
+pub(crate) use row_code::{Agreement, RowCode};
 pub(crate) use shard_file::{BlobShards, Rows, ShardFile};
 
 use self::check::{BlobCheck, Checked, Doubt};
@@ -48,7 +48,7 @@ use crate::env::Clock;
 use crate::error::Error;
 use crate::layout::BlobId;
 use crate::store::Store;
-use crate::table::{ScannedRow, TableId};
+use crate::table::{Batch, CommitError, ScannedRow, TableId, Write};
 
 /// How fast everything is read again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,10 +132,17 @@ impl ScrubOptions {
 impl Scrubber {
     /// Goes on where the last process was.
     pub fn new(store: &Store, clock: Arc<dyn Clock>, options: ScrubOptions) -> Result<Self, Error> {
-        let pass = PassRow::load(store.tables())?.unwrap_or_default();
+        let store = store.patient();
+        let pass = match PassRow::load(store.tables()) {
+            Err(error) if error.is_corruption() => {
+                tracing::error!(%error, "scrub: where the last pass was is not known; one begins anew");
+                PassRow::default()
+            }
+            found => found?.unwrap_or_default(),
+        };
         let scrubber = Self {
             care: Arc::clone(store.care()),
-            store: store.clone(),
+            store,
             pace: Pace::new(Arc::clone(&clock), options.bytes_per_s_min),
             clock,
             options,
@@ -322,7 +329,8 @@ impl Scrubber {
         let pin = self.store.blobs().pin(vec![blob]);
         match self.shards_of(blob)? {
             Some(shards) => {
-                let check = BlobCheck::begin(shards, self.store.drives());
+                let watch = self.care.scrub_watch();
+                let check = BlobCheck::begin(shards, self.store.drives(), watch);
                 self.current = Some((check, pin));
             }
             None => self.pass.after = Some(blob),
@@ -334,8 +342,13 @@ impl Scrubber {
     async fn settle(&mut self, check: BlobCheck, _pin: &BlobPin) -> Result<(), Error> {
         let blob = *check.blob();
         let checked = check.finish();
-        let known = damage::find(self.store.tables(), blob.blob)?;
-        let was_doubtful = known.is_some_and(|(row, _)| row.is_doubtful);
+        // One that does not open is made anew by what was found now.
+        let was_doubtful = match damage::find(self.store.tables(), blob.blob) {
+            Ok(known) => known.is_some_and(|(row, _)| row.is_doubtful),
+            Err(error) if error.is_corruption() => true,
+            Err(error) => return Err(error),
+        };
+        self.check_listed(&blob).await?;
         let is_news = !checked.damaged.is_empty() || checked.doubt.is_some() || was_doubtful;
         if is_news {
             match self.shards_of(blob.blob)? {
@@ -363,6 +376,34 @@ impl Scrubber {
             .saturating_add(placed.fold(0, u64::saturating_add));
         self.pass.after = Some(blob.blob);
         Ok(())
+    }
+
+    /// Whether a blob that is owed shards is listed so: heal goes by the list.
+    async fn check_listed(&self, blob: &BlobShards) -> Result<(), Error> {
+        let Some(key) = blob.owed_key() else {
+            return Ok(());
+        };
+        let tables = self.store.tables();
+        match tables.get(TableId::OWED_SHARDS, &key) {
+            Ok(Some(_)) => return Ok(()),
+            Err(error) if !error.is_corruption() => return Err(error),
+            Ok(None) | Err(_) => {}
+        }
+        tracing::error!(blob = %blob.blob, "scrub: a blob that is owed shards is not listed; it is now");
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: vec![Write::RelistOwed { key: key.to_vec() }],
+        };
+        match tables.commit(batch).await {
+            Ok(_) => {
+                self.care.wake_heal();
+                Ok(())
+            }
+            // Its row in the catalogue: the walk of the rows tells of it.
+            Err(CommitError::Store(error)) if error.is_corruption() => Ok(()),
+            Err(CommitError::Store(error)) => Err(error),
+            Err(CommitError::Precondition { .. } | CommitError::Unknown) => Err(Error::Closed),
+        }
     }
 
     async fn report(&mut self, blob: &BlobShards, checked: &Checked) -> Result<(), Error> {
@@ -395,7 +436,7 @@ impl Scrubber {
             now_ms: self.clock.now_ms(),
         };
         damage::note(self.store.tables(), blob.blob, news).await?;
-        self.care.wake_heal();
+        self.care.report(blob.blob);
         Ok(())
     }
 

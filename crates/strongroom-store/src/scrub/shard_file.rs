@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::blob::shard::{
     HEADER_LEN, SUM_LEN, ShardHeader, ShardTrailer, TRAILER_LEN, TRAILER_MAGIC, UnitSums, slot_len,
 };
-use crate::blob::{CatalogRow, Keeping};
+use crate::blob::{CatalogRow, Keeping, owed_key};
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath};
 use crate::erasure::StripeLayout;
 use crate::error::Error;
@@ -106,6 +106,13 @@ impl BlobShards {
     pub(crate) fn placed(&self) -> impl Iterator<Item = (ShardIndex, DriveNo)> + '_ {
         let placed = self.keeping.placement.each();
         placed.filter(|(shard, _)| !self.keeping.owed.has(*shard))
+    }
+
+    /// Where the blob is listed as owed shards; `None` when it has all.
+    pub(crate) fn owed_key(&self) -> Option<[u8; 17]> {
+        let Keeping { owed, stripes, .. } = self.keeping;
+        let spare = stripes.redundancy().parity().saturating_sub(owed.len());
+        (!owed.is_empty()).then(|| owed_key(spare, self.blob))
     }
 
     /// Rows of the longest shard.

@@ -130,6 +130,13 @@ pub enum Write {
         /// Where they lie from now on, and which are owed.
         to: (Placement, ShardSet),
     },
+    /// Puts the list of blobs that are owed shards right at this key, whatever stands there: the
+    /// blob that the key names is listed if, and as, its catalogue row says. For rows of the list
+    /// that do not open, or are missing.
+    RelistOwed {
+        /// A key of [`TableId::OWED_SHARDS`].
+        key: Vec<u8>,
+    },
 }
 
 impl fmt::Debug for Write {
@@ -144,6 +151,7 @@ impl fmt::Debug for Write {
             Self::ShareBlob(blob) => write!(f, "ShareBlob({blob})"),
             Self::ReleaseBlob(blob) => write!(f, "ReleaseBlob({blob})"),
             Self::MoveShards { blob, .. } => write!(f, "MoveShards({blob})"),
+            Self::RelistOwed { key } => write!(f, "RelistOwed({} bytes)", key.len()),
         }
     }
 }
@@ -214,6 +222,13 @@ impl Batch {
                 | Write::ReleaseBlob(_)
                 | Write::MoveShards { .. } => {
                     bytes = bytes.saturating_add(CATALOGUE_BYTES_MAX);
+                    continue;
+                }
+                Write::RelistOwed { key } => {
+                    check_key(TableId::OWED_SHARDS, key.len())?;
+                    bytes = bytes
+                        .saturating_add(CATALOGUE_BYTES_MAX)
+                        .saturating_add(key.len());
                     continue;
                 }
             };

@@ -16,7 +16,7 @@ use super::index::Index;
 use super::limits::{ROWS_PER_COMMIT_MAX, SEQ_MAX};
 use super::row::{index_key, open_or_mend, seal_row};
 use crate::at_rest::AtRest;
-use crate::blob::{BlobProof, CatalogRow, Departure};
+use crate::blob::{BlobProof, CatalogRow, Departure, parse_owed_key};
 use crate::error::Error;
 use crate::layout::BlobId;
 
@@ -265,9 +265,29 @@ impl<'a> Planner<'a> {
                         changes.released.push(Departure::Shards { blob, drives });
                     }
                 }
+                Write::RelistOwed { key } => self.relist(&mut changes, key)?,
             }
         }
         Ok(changes)
+    }
+
+    /// Lists the blob that a key of the list of owed shards names as the catalogue has it, whatever
+    /// stands at that key.
+    fn relist(&self, changes: &mut Changes, key: Vec<u8>) -> Result<(), Error> {
+        let owed = match parse_owed_key(&key) {
+            Some((_, blob)) => self
+                .catalogued(changes, blob)?
+                .and_then(|row| row.owed_key(blob)),
+            None => None,
+        };
+        let key = index_key(TableId::OWED_SHARDS, &key);
+        changes.by_key.insert(key, Change::Gone);
+        if let Some(owed) = owed {
+            let key = index_key(TableId::OWED_SHARDS, &owed);
+            let listed = Change::Value(OWED_ROW.to_vec());
+            changes.by_key.insert(key, listed);
+        }
+        Ok(())
     }
 
     /// The catalogue row of a blob that must be there.
@@ -317,6 +337,5 @@ impl Changes {
     }
 }
 
-/// A row of the table of owed shards says everything with its key.
 /// What every row of the table of owed shards holds: its key says everything.
 pub(crate) const OWED_ROW: [u8; 1] = [1];

@@ -82,6 +82,7 @@ use crate::at_rest::AtRest;
 use crate::drive::Drive;
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation};
+use crate::mirror::bounded;
 
 /// How the tables of a store are kept.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +121,7 @@ impl Default for TableOptions {
 #[derive(Clone)]
 pub struct Tables {
     inner: Arc<Inner>,
+    reader: Reader,
 }
 
 struct Inner {
@@ -205,15 +207,26 @@ impl Tables {
             report,
         };
         Ok(Self {
+            reader: inner.reader.clone(),
             inner: Arc::new(inner),
         })
+    }
+
+    /// The same tables for who works in the background: what is read waits for no copy that does
+    /// not answer, as long as there is another.
+    pub(crate) fn patient(&self) -> Self {
+        let mut patient = self.clone();
+        if let Some(index) = self.inner.reader.index.in_time() {
+            patient.reader.index = index;
+        }
+        patient
     }
 
     /// Commits a batch: returns when it is durable and visible, or says why it did not happen.
     /// Dropping the future does not take the batch back.
     pub async fn commit(&self, batch: Batch) -> Result<CommitSeq, CommitError> {
         let cost = batch.measure()?;
-        self.inner.reader.shared.check()?;
+        self.reader.shared.check()?;
         if let Some(committer) = &self.inner.inline {
             return commit_inline(committer, batch, cost);
         }
@@ -241,7 +254,7 @@ impl Tables {
 
     /// The row at `key`, if there is one.
     pub fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, Error> {
-        self.inner.reader.get(table, key)
+        self.reader.get(table, key)
     }
 
     /// Up to `limit` rows of a table between the bounds, in the order of their keys (backwards
@@ -254,7 +267,7 @@ impl Tables {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
-        self.inner.reader.scan(table, start, end, limit, reverse)
+        self.reader.scan(table, start, end, limit, reverse)
     }
 
     /// As [`Self::scan`], for those who look for damage: a row that does not open is an error of
@@ -267,21 +280,19 @@ impl Tables {
         limit: usize,
         reverse: bool,
     ) -> Result<Vec<ScannedRow>, Error> {
-        self.inner
-            .reader
-            .scan_each(table, start, end, limit, reverse)
+        self.reader.scan_each(table, start, end, limit, reverse)
     }
 
     /// Where a blob of the catalogue is; `None` when the store does not have the blob.
     pub fn blob(&self, blob: BlobId) -> Result<Option<BlobLocation>, Error> {
-        self.inner.reader.blob(blob)
+        self.reader.blob(blob)
     }
 
     /// Opens every row of every table and tells which do not open; `seen` hears of the bytes
     /// gone through and may break off. Blocks. Rows written meanwhile may or may not be among
     /// them.
     pub fn verify(&self, seen: impl FnMut(u64) -> ControlFlow<()>) -> Result<RowsReport, Error> {
-        self.inner.reader.verify(seen)
+        self.reader.verify(seen)
     }
 
     /// Opens up to `limit` rows of all tables behind `after`, which an earlier answer gave, and
@@ -293,10 +304,7 @@ impl Tables {
     ) -> Result<(RowsReport, Option<Vec<u8>>), Error> {
         let mut report = RowsReport::default();
         let on = |_| ControlFlow::Continue(());
-        let last = self
-            .inner
-            .reader
-            .verify_page(after, limit, &mut report, on)?;
+        let last = self.reader.verify_page(after, limit, &mut report, on)?;
         Ok((report, last))
     }
 
@@ -304,19 +312,26 @@ impl Tables {
     /// before this began: sums, chain and seals. `seen` hears of the bytes and may break off.
     /// Blocks.
     pub fn verify_log(&self, seen: impl FnMut(u64) -> ControlFlow<()>) -> Result<LogReport, Error> {
-        verify_log::verify_log(&self.inner.checkpointer, seen)
+        let checkpointer = &self.inner.checkpointer;
+        match self.reader.index.patience() {
+            None => verify_log::verify_log(checkpointer, checkpointer.drive.as_ref(), seen),
+            Some(limit) => {
+                let drive = bounded(&checkpointer.drive, limit, None)?;
+                verify_log::verify_log(checkpointer, drive.as_ref(), seen)
+            }
+        }
     }
 
     /// The tables as they are at this moment, to be read at leisure while commits go on.
     pub(crate) fn moment(&self) -> Result<Moment, Error> {
-        self.inner.reader.shared.check()?;
-        let moment = self.inner.reader.index.moment()?;
+        self.reader.shared.check()?;
+        let moment = self.reader.index.moment()?;
         Moment::new(moment)
     }
 
     /// The number of the last commit that reads show.
     pub fn last_commit(&self) -> CommitSeq {
-        self.inner.reader.last_commit()
+        self.reader.last_commit()
     }
 
     /// What opening found and did.
@@ -326,12 +341,12 @@ impl Tables {
 
     /// Whether the tables serve.
     pub fn is_in_service(&self) -> bool {
-        self.inner.reader.shared.check().is_ok()
+        self.reader.shared.check().is_ok()
     }
 
     /// Whether commits are refused until the drive takes changes again.
     pub(crate) fn waits_for_its_drive(&self) -> bool {
-        self.inner.reader.shared.refuses_commits()
+        self.reader.shared.refuses_commits()
     }
 
     /// Takes commits again, if the drive does.

@@ -17,6 +17,7 @@ use super::log::{
 };
 use super::stream;
 use crate::at_rest::AtRest;
+use crate::drive::Drive;
 use crate::error::Error;
 
 /// What reading the log again came to.
@@ -34,6 +35,7 @@ pub struct LogReport {
 
 pub(crate) fn verify_log(
     log: &Checkpointer,
+    drive: &dyn Drive,
     mut seen: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<LogReport, Error> {
     log.shared.check_reading()?;
@@ -43,18 +45,16 @@ pub(crate) fn verify_log(
     drop(anchor);
     let mut report = LogReport::default();
     let mut link = None;
-    let files = list_files(log.drive.as_ref())?;
+    let files = list_files(drive)?;
     if end.file > 0 && !files.contains(&end.file) {
         report
             .damaged
             .push(damage(end.file, 0, "a log file is missing"));
     }
     for first_seq in files.into_iter().filter(|first| *first <= end.file) {
-        let bytes = match journal::read_file(log.drive.as_ref(), first_seq) {
+        let bytes = match journal::read_file(drive, first_seq) {
             Ok((_, bytes)) => bytes,
-            Err(Error::Corrupted { .. })
-                if !list_files(log.drive.as_ref())?.contains(&first_seq) =>
-            {
+            Err(Error::Corrupted { .. }) if !list_files(drive)?.contains(&first_seq) => {
                 link = None;
                 continue;
             }

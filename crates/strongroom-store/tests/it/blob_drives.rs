@@ -55,6 +55,7 @@ impl Cluster {
             quorum: long,
             read: long,
             avoid: Duration::ZERO,
+            care: long,
         };
         let store = stage::open_on(set.clone(), redundancy, patience, inline).await?;
         store.orphans_collected().await.unwrap();

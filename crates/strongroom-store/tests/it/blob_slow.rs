@@ -21,12 +21,13 @@ const PATIENCE: Patience = Patience {
     quorum: Duration::from_mins(1),
     read: Duration::from_millis(200),
     avoid: Duration::from_mins(10),
+    care: Duration::from_mins(5),
 };
 
 /// A drive that hangs in operations on blobs while the gate is shut.
 #[derive(Clone, Debug)]
-struct Hanging {
-    drive: SimDrive,
+pub(crate) struct Hanging {
+    pub(crate) drive: SimDrive,
     gate: Arc<Gate>,
 }
 
@@ -61,11 +62,16 @@ impl Gate {
 }
 
 impl Hanging {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             drive: SimDrive::new(seed),
             gate: Arc::default(),
         }
+    }
+
+    /// Whether operations on blobs wait.
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.gate.set(hangs);
     }
 
     fn wrap(&self, file: Arc<dyn DriveFile>, folder: Folder) -> Arc<dyn DriveFile> {
@@ -76,7 +82,7 @@ impl Hanging {
         file
     }
 
-    fn has_files(&self) -> bool {
+    pub(crate) fn has_files(&self) -> bool {
         let of_blobs =
             |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
         self.drive.files().iter().any(of_blobs)
@@ -108,12 +114,18 @@ impl Drive for Hanging {
         self.drive.rename(from, to)
     }
 
+    fn rename_over(&self, from: &DrivePath, to: &DrivePath) -> Result<(), Error> {
+        self.gate.pass_blobs(to.folder());
+        self.drive.rename_over(from, to)
+    }
+
     fn remove(&self, path: &DrivePath) -> Result<bool, Error> {
         self.gate.pass_blobs(path.folder());
         self.drive.remove(path)
     }
 
     fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
+        self.gate.pass_blobs(folder);
         self.drive.list(folder)
     }
 

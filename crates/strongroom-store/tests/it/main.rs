@@ -15,6 +15,7 @@ mod backup;
 mod blob;
 mod blob_drives;
 mod blob_slow;
+mod care_faults;
 mod codec;
 mod crash;
 mod drive;

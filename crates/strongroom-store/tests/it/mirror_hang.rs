@@ -282,6 +282,12 @@ struct GatedIndex {
     gate: Arc<Gate>,
 }
 
+impl Drop for GatedIndex {
+    fn drop(&mut self) {
+        self.gate.pass("drop");
+    }
+}
+
 impl Indexes for GatedIndexes {
     fn open(&self, copy: DriveNo, drive: &Arc<dyn Drive>) -> Result<Arc<dyn Index>, Error> {
         let inner = self.inner.open(copy, drive)?;
@@ -357,6 +363,207 @@ fn dur_d10_an_index_that_hangs_is_left_behind() {
         engine.idle();
         world.assert_level(operation);
     }
+}
+
+/// Runs what must not wait for a drive that hangs. Without an answer it goes on for ever.
+fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answer, done) = std::sync::mpsc::channel();
+    thread::spawn(move || answer.send(work()));
+    let done = done.recv_timeout(Duration::from_mins(2));
+    done.unwrap_or_else(|_| panic!("{what}: it waits"))
+}
+
+fn waits_at(gate: &Gate, count: u64) {
+    let start = Instant::now();
+    while gate.state.lock().unwrap().waiting < count {
+        assert!(start.elapsed() < Duration::from_mins(1), "nobody waits");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Closing an index waits for threads of its own, which waited for the drive; and whoever fenced the
+/// copy closed it: the thread of all commits.
+#[test]
+fn dur_d10_closing_the_index_of_a_copy_that_failed_holds_nobody_up() {
+    let gate = Arc::<Gate>::default();
+    let mut world = World::new(3, 43);
+    world.inline = false;
+    world.patience = PATIENCE;
+    let mut options = world.options();
+    options.indexes = Arc::new(GatedIndexes {
+        inner: world.indexes.clone(),
+        gated: no(0),
+        gate: Arc::clone(&gate),
+    });
+    let mirror = Mirror::open(world.copies(&[0, 1, 2]), sealer(), options).unwrap();
+    let mut engine = engine(&mirror).unwrap();
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    gate.shut("drop");
+    world.drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
+    let mut engine = in_time("a commit", move || {
+        for at in 0..3 {
+            commit(&mut engine, writes(vec![put(T, &[at], b"2")])).unwrap();
+        }
+        engine
+    });
+    assert!(!world.ledger.is_live(no(0)));
+    // The index is not made anew while the old one is open.
+    mirror.catch_up(no(0), &world.drive(0)).unwrap_err();
+    gate.open();
+    world.drives[0] = world.drives[0].kill();
+    caught_up_at_last(&mirror, 0, &world.drive(0));
+    engine.idle();
+    world.assert_level("closed");
+}
+
+const SHORT: Patience = Patience {
+    hang: Duration::from_secs(1),
+    persist: Duration::from_mins(1),
+};
+
+/// All drives are behind the same cable, say: no copy is worth less than another.
+#[test]
+fn dur_d10_where_every_copy_is_slow_none_is_given_up() {
+    let mut world = World::new(3, 44);
+    (world.inline, world.patience) = (false, SHORT);
+    let gate = Arc::<Gate>::default();
+    let mut copies = world.copies(&[0, 1, 2]);
+    for (_, drive) in &mut copies.live {
+        let inner = Arc::clone(drive);
+        let gate = Arc::clone(&gate);
+        *drive = Arc::new(Gated { inner, gate });
+    }
+    let mirror = Mirror::open(copies, sealer(), world.options()).unwrap();
+    let mut engine = engine(&mirror).unwrap();
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    gate.shut("sync");
+    thread::scope(|scope| {
+        let committing = scope.spawn(|| commit(&mut engine, writes(vec![put(T, b"b", b"2")])));
+        waits_at(&gate, 3);
+        // Longer than anybody is waited for.
+        thread::sleep(SHORT.hang * 7);
+        assert!(!committing.is_finished());
+        gate.open();
+        committing.join().unwrap().unwrap();
+    });
+    assert!(!mirror.refuses_changes());
+    commit(&mut engine, writes(vec![put(T, b"c", b"3")])).unwrap();
+}
+
+/// One copy failed and the others did not answer: nobody had carried it out, so nobody was fenced;
+/// and what they wrote at last fell into what was written since.
+#[test]
+fn dur_d10_copies_that_may_still_carry_out_what_failed_do_not_count() {
+    let mut world = World::new(3, 45);
+    (world.inline, world.patience) = (false, SHORT);
+    let gate = Arc::<Gate>::default();
+    let mut copies = world.copies(&[0, 1, 2]);
+    for (_, drive) in copies.live.iter_mut().skip(1) {
+        let inner = Arc::clone(drive);
+        let gate = Arc::clone(&gate);
+        *drive = Arc::new(Gated { inner, gate });
+    }
+    let mirror = Mirror::open(copies, sealer(), world.options()).unwrap();
+    let mut engine = engine(&mirror).unwrap();
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    engine.idle();
+    gate.shut("write");
+    world.drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
+    let unknown = commit(&mut engine, writes(vec![put(T, b"b", b"2")]));
+    assert!(matches!(unknown, Err(CommitError::Unknown)), "{unknown:?}");
+    assert!(mirror.refuses_changes());
+    assert_eq!(World::state_of(&mirror, 0), CopyState::Live);
+    assert_eq!(engine.get(T, b"a").unwrap().unwrap().value, b"1");
+    // They are not taken back before what they do late is over.
+    let back = |world: &World| [(no(1), world.drive(1)), (no(2), world.drive(2))];
+    assert!(mirror.revive(&back(&world)).is_err());
+    gate.open();
+    let start = Instant::now();
+    while !mirror.revive(&back(&world)).unwrap_or(false) {
+        assert!(start.elapsed() < Duration::from_mins(1));
+    }
+    engine.resume().unwrap();
+    assert!(engine.get(T, b"b").unwrap().is_none());
+    commit(&mut engine, writes(vec![put(T, b"c", b"3")])).unwrap();
+    engine.idle();
+    world.assert_level("revived");
+    let next = world.after_kill();
+    let (_, engine) = next.open().unwrap();
+    assert!(engine.get(T, b"b").unwrap().is_none());
+    assert_eq!(engine.get(T, b"c").unwrap().unwrap().value, b"3");
+}
+
+/// A backup read from an index while it was removed and made anew in the same place.
+#[test]
+fn a_copy_is_not_made_level_while_a_moment_of_it_is_read() {
+    let world = World::new(3, 46);
+    let (mirror, mut engine) = world.open().unwrap();
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    let moment = mirror.index().moment().unwrap();
+    mirror.fence(no(0)).unwrap();
+    mirror.catch_up(no(0), &world.drive(0)).unwrap_err();
+    assert!(!moment.rows(None, 10).unwrap().is_empty());
+    drop(moment);
+    mirror.catch_up(no(0), &world.drive(0)).unwrap();
+    world.assert_level("caught up");
+}
+
+/// A commit that was durable when changes began to be refused was shown while copies were made level
+/// again; the first of them was level already, and did not get it.
+#[test]
+fn dur_d8_a_commit_that_is_shown_while_copies_come_back_is_in_all_of_them() {
+    let mut world = World::new(3, 47);
+    (world.inline, world.patience) = (false, PATIENCE);
+    let mirror = world.mirror().unwrap();
+    let showing = Arc::<Gate>::default();
+    let index: Arc<dyn Index> = Arc::new(GatedIndex {
+        inner: mirror.index(),
+        gate: Arc::clone(&showing),
+    });
+    let options = crate::table_rig::small();
+    let ignore = crate::table_rig::ignore_released();
+    let opened = Engine::open(mirror.drive(), sealer(), index, options, ignore);
+    let mut engine = opened.unwrap();
+    commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
+    mirror.fence(no(0)).unwrap();
+    showing.shut("apply");
+    thread::scope(|scope| {
+        let committing = scope.spawn(|| {
+            commit(&mut engine, writes(vec![put(T, b"b", b"2")])).unwrap();
+        });
+        waits_at(&showing, 1);
+        // Now another change meets the failure of the second copy.
+        world.drives[1].set_plan(FaultPlan::new([Fault::FailAt(0)]));
+        let mark = DrivePath::fixed(Folder::Top, "restored");
+        mirror.drive().replace(&mark, b"mark").unwrap_err();
+        assert!(mirror.refuses_changes());
+        let slow = Arc::<Gate>::default();
+        let first = Arc::new(world.drives[0].clone());
+        let second: Arc<dyn Drive> = Arc::new(Gated {
+            inner: Arc::new(world.drives[1].kill()),
+            gate: Arc::clone(&slow),
+        });
+        slow.shut("");
+        let reviving = scope.spawn(|| {
+            let first: Arc<dyn Drive> = first;
+            mirror.revive(&[(no(0), first), (no(1), second)])
+        });
+        waits_at(&slow, 1);
+        // The first copy is level, the second is not.
+        showing.open();
+        committing.join().unwrap();
+        slow.open();
+        assert!(reviving.join().unwrap().unwrap());
+    });
+    assert!(world.ledger.is_live(no(0)));
+    let rows = |at| {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let index = world.indexes.of(no(at));
+        index.range(all.0, all.1, 100, false).unwrap()
+    };
+    assert_eq!(rows(0), rows(2));
+    engine.resume().unwrap();
+    assert_eq!(engine.get(T, b"b").unwrap().unwrap().value, b"2");
 }
 
 /// Two of three copies fail, the second in the middle of a commit.

@@ -54,6 +54,7 @@ impl Rig {
             quorum: long,
             read: long,
             avoid: Duration::ZERO,
+            care: long,
         };
         let usual = Redundancy::for_drives(drives.len());
         let store = stage::open_on(set.clone(), usual, patience, inline).await?;

@@ -12,6 +12,7 @@ mod memory;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -59,6 +60,17 @@ pub trait Index: Send + Sync + fmt::Debug + 'static {
 
     /// For reads that must not wait for a copy that hangs; `None` when there is no other to ask.
     fn patient(&self) -> Option<Arc<dyn PatientReads>> {
+        None
+    }
+
+    /// The same index for who works in the background: what is asked waits for no copy that does
+    /// not answer. `None` when there never is another to ask.
+    fn in_time(&self) -> Option<Arc<dyn Index>> {
+        None
+    }
+
+    /// How long such an index waits for a whole file to be read, while there is another copy.
+    fn patience(&self) -> Option<Duration> {
         None
     }
 
