@@ -113,8 +113,7 @@ impl Log {
         if !batch.is_empty() {
             let batch_bytes = u64::try_from(batch.len()).unwrap_or(u64::MAX);
             let current = self.file_for(batch_bytes, now_ms)?;
-            current.file.write_at(current.len, &batch)?;
-            current.file.sync()?;
+            current.file.write_durably(current.len, &batch)?;
             current.len = current.len.saturating_add(batch_bytes);
             if !current.named {
                 current.named = true;

@@ -38,6 +38,8 @@ const VOLUME: f64 = 1.5;
 const BUCKET: &str = "/bench-drives";
 /// What scrub and heal may take of the drive: all of it.
 const UNBOUNDED_MIB: &str = "1000000";
+/// Enough that finding out does not decide.
+const BODIES_TO_HEAL: u16 = 16;
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A server and where its data is.
@@ -185,8 +187,15 @@ impl Drives {
         })
     }
 
-    /// An empty folder takes the place of a lost drive.
+    /// An empty folder takes the place of a lost drive. What counts is the time until its shards
+    /// are there again; the copy of the tables comes back beside that.
     async fn heal(&self, folder: &Path) -> Outcome<Ratio> {
+        let bodies = Work {
+            names: usize::from(BODIES_TO_HEAL),
+            prefix: format!("{BUCKET}/heal-"),
+            ..put(self.large)?
+        };
+        load::run(&self.six.endpoint, &bodies, 1, Duration::ZERO, true).await?;
         let lost = folder.join("c1");
         // At once, as a drive is pulled out: the server still writes to it.
         let pulled = folder.join("c1-pulled");
@@ -197,13 +206,22 @@ impl Drives {
             Ok((!full).then_some(()))
         })?;
         std::fs::create_dir(&lost)?;
-        let healed = self.metric("strongroom_heal_bytes_total").await?;
+        let before = self.metric("strongroom_heal_bytes_total").await?;
         let start = Instant::now();
         let place = format!("c:{}", lost.display());
         self.command(&["drive", "replace", &place])?;
-        self.until_full()?;
+        let mut healed = 0.0;
+        // A shard of each has a quarter of its bytes.
+        let expected = crate::run::float(self.large / 4 * u64::from(BODIES_TO_HEAL));
+        while healed < expected {
+            if start.elapsed() > PATIENCE {
+                return Err("the shards are not made again".into());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            healed = self.metric("strongroom_heal_bytes_total").await? - before;
+        }
         let seconds = start.elapsed().as_secs_f64();
-        let healed = self.metric("strongroom_heal_bytes_total").await? - healed;
+        self.until_full()?;
         Ok(Ratio {
             what: "heal of a replaced drive: bytes/s / what the drive writes at best".to_owned(),
             value: healed / seconds / self.limit,

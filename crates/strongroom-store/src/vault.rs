@@ -56,8 +56,7 @@ impl Vault {
         let bytes = [head(&owner, &id).as_slice(), sealed].concat();
         self.blocking(move |drive| {
             let file = drive.create(&DrivePath::vault(id))?;
-            file.write_at(0, &bytes)?;
-            file.sync()?;
+            file.write_durably(0, &bytes)?;
             drive.sync_folder(Folder::Vault)
         })
         .await

@@ -138,6 +138,13 @@ pub trait DriveFile: Send + Sync + fmt::Debug {
     /// Makes the bytes and the length durable.
     fn sync(&self) -> Result<(), Error>;
 
+    /// Writes all of `bytes` at `offset`, then makes the file durable: two operations, for callers
+    /// to whom the first is worth nothing without the second.
+    fn write_durably(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.write_at(offset, bytes)?;
+        self.sync()
+    }
+
     /// Bytes in the file.
     fn len(&self) -> Result<u64, Error>;
 

@@ -209,6 +209,11 @@ impl DriveFile for BoundedFile {
         self.run(|file| file.sync())
     }
 
+    fn write_durably(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let bytes = bytes.to_vec();
+        self.run(move |file| file.write_durably(offset, &bytes))
+    }
+
     fn len(&self) -> Result<u64, Error> {
         self.run(|file| file.len())
     }

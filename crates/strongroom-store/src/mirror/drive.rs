@@ -249,6 +249,26 @@ impl MirroredFile {
             .read(|slot| read(self.shared.on(slot)?.as_ref()).map(Some))?;
         found.ok_or_else(|| self.copies.refusal())
     }
+
+    fn write(
+        &self,
+        offset: u64,
+        bytes: &[u8],
+        write: impl Fn(&dyn DriveFile, &[u8]) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let touched = [(&self.shared.path, offset)];
+        if !self.copies.is_several() {
+            let written = self.copies.change_in_turn(&touched, |slot| {
+                write(self.shared.on(slot)?.as_ref(), bytes)
+            });
+            return written.map(drop);
+        }
+        let (shared, bytes) = (Arc::clone(&self.shared), bytes.to_vec());
+        let written = self.copies.change_at_once(&touched, move |slot| {
+            write(shared.on(slot)?.as_ref(), &bytes)
+        });
+        written.map(drop)
+    }
 }
 
 impl DriveFile for MirroredFile {
@@ -269,18 +289,16 @@ impl DriveFile for MirroredFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        let touched = [(&self.shared.path, offset)];
-        if !self.copies.is_several() {
-            let written = self.copies.change_in_turn(&touched, |slot| {
-                self.shared.on(slot)?.write_at(offset, bytes)
-            });
-            return written.map(drop);
-        }
-        let (shared, bytes) = (Arc::clone(&self.shared), bytes.to_vec());
-        let written = self.copies.change_at_once(&touched, move |slot| {
-            shared.on(slot)?.write_at(offset, &bytes)
-        });
-        written.map(drop)
+        self.write(offset, bytes, move |file, bytes| {
+            file.write_at(offset, bytes)
+        })
+    }
+
+    /// One errand for each copy, not two.
+    fn write_durably(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.write(offset, bytes, move |file, bytes| {
+            file.write_durably(offset, bytes)
+        })
     }
 
     fn truncate(&self, len: u64) -> Result<(), Error> {

@@ -143,8 +143,7 @@ impl LogWriter {
             Some(file) => file,
             None => self.begin_file(first_seq, prev_hash)?,
         };
-        file.handle.write_at(file.len, record)?;
-        file.handle.sync()?;
+        file.handle.write_durably(file.len, record)?;
         file.unsynced_mark = false;
         file.len = file.len.saturating_add(len_u64(record));
         Ok(())
