@@ -246,6 +246,12 @@ pub fn is_reserved(name: &str) -> bool {
     name == field::INSTRUCTION || name == field::PLAIN_MD5 || read::KNOWN.contains(&name.as_str())
 }
 
+/// Whether no two objects that were encrypted have the same value in this field.
+#[cfg(feature = "s3")]
+pub(crate) fn is_unique(name: &str) -> bool {
+    [field::V1_KEY, field::V2_KEY, field::V3_MESSAGE_ID].contains(&name)
+}
+
 /// The length that the writer of an object says its plaintext has. Nothing authenticates it.
 pub fn claimed_plaintext_len(metadata: &Fields) -> Option<u64> {
     let claims = |name: &String| name.eq_ignore_ascii_case(field::PLAIN_LEN);

@@ -88,6 +88,16 @@ impl Partial {
         }
     }
 
+    /// Whether this can be an instruction file of any format, rather than somebody's own object.
+    #[cfg(feature = "s3")]
+    pub(crate) fn is_file(file: &[u8]) -> bool {
+        let map = json::read_with_numbers(file, &NUMBERS);
+        map.is_some_and(|map| {
+            let is_known = |name: &String| KNOWN.contains(&name.to_ascii_lowercase().as_str());
+            !map.is_empty() && map.keys().all(is_known)
+        })
+    }
+
     /// The longest instruction file that is read, bytes.
     pub const FILE_BYTES_MAX: usize = 64 * 1024;
 }

@@ -5,8 +5,10 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{
-    AES_128, AES_192, AES_256, DecryptionContext, StreamingDecryptingKey, UnboundCipherKey,
+    AES_128, AES_192, AES_256, DecryptingKey, DecryptionContext, StreamingDecryptingKey,
+    UnboundCipherKey,
 };
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap as _};
 use zeroize::Zeroizing;
 
@@ -86,13 +88,43 @@ impl AesMasterKey {
         let cipher = match self.0.len() {
             16 => &key_wrap::AES_128,
             32 => &key_wrap::AES_256,
-            // The module has no AES-192 here.
-            _ => return None,
+            _ => return self.open_rfc3394_of_192_bits(wrapped),
         };
         let mut out = Zeroizing::new(vec![0; wrapped.len()]);
         let kek = AesKek::new(cipher, self.0.expose()).ok()?;
         let plain = kek.unwrap(wrapped, &mut out).ok()?;
         Some(plain.to_vec())
+    }
+
+    /// RFC 3394, section 2.2.2, where the module has only the block cipher. Java's client wraps so
+    /// when it is given a key of 192 bits.
+    fn open_rfc3394_of_192_bits(&self, wrapped: &[u8]) -> Option<Vec<u8>> {
+        let (head, blocks) = wrapped.split_first_chunk::<8>()?;
+        let (blocks, rest) = blocks.as_chunks::<8>();
+        if !rest.is_empty() || !(2..=4).contains(&blocks.len()) {
+            return None;
+        }
+        let key = UnboundCipherKey::new(&AES_192, self.0.expose()).ok()?;
+        let key = DecryptingKey::ecb(key).ok()?;
+        let mut check = u64::from_be_bytes(*head);
+        let mut registers = Zeroizing::new(blocks.to_vec());
+        let steps = u16::try_from(blocks.len()).ok()?;
+        for round in (0..6_u16).rev() {
+            for (index, register) in (1..=steps).zip(registers.iter_mut()).rev() {
+                check ^= u64::from(steps.checked_mul(round)?.checked_add(index)?);
+                let mut block = Zeroizing::new([0; 16]);
+                let (left, right) = block.split_first_chunk_mut::<8>()?;
+                *left = check.to_be_bytes();
+                right.copy_from_slice(register);
+                key.decrypt(block.as_mut_slice(), DecryptionContext::None)
+                    .ok()?;
+                let (left, right) = block.split_first_chunk::<8>()?;
+                check = u64::from_be_bytes(*left);
+                register.copy_from_slice(right);
+            }
+        }
+        verify_slices_are_equal(&check.to_be_bytes(), &RFC_3394_CHECK).ok()?;
+        Some(registers.as_flattened().to_vec())
     }
 
     fn open_ecb(&self, wrapped: &[u8]) -> Option<Vec<u8>> {
@@ -113,5 +145,59 @@ impl AesMasterKey {
 impl fmt::Debug for AesMasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AesMasterKey(..)")
+    }
+}
+
+/// What a right key leaves in the first register.
+const RFC_3394_CHECK: [u8; 8] = [0xA6; 8];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3394, sections 4.2 and 4.4, and a key of 256 bits wrapped by another implementation.
+    #[test]
+    fn aes_wrap_of_192_bits_is_that_of_the_rfc() {
+        let key = |text: &str| AesMasterKey::new(AesKey::new(hex::decode(text).unwrap()).unwrap());
+        let master = key("000102030405060708090A0B0C0D0E0F1011121314151617");
+        for (data_key, wrapped) in [
+            (
+                "00112233445566778899AABBCCDDEEFF",
+                "96778B25AE6CA435F92B5B97C050AED2468AB8A17AD84E5D",
+            ),
+            (
+                "00112233445566778899AABBCCDDEEFF0001020304050607",
+                "031D33264E15D33268F24EC260743EDCE1C6C7DDEE725A936BA814915C6762D2",
+            ),
+            (
+                "00112233445566778899AABBCCDDEEFF000102030405060708090A0B0C0D0E0F",
+                "08861E000AABFA4479C7191F9DC51CCA37C50F16CC14441C6EA4980CFCE0F41D9285758C6F74AC6D",
+            ),
+        ] {
+            let wrapped = hex::decode(wrapped).unwrap();
+            let open = |bytes: &[u8]| master.unwrap(bytes, Wrap::AesWrap, Cipher::Gcm);
+            let opened = open(&wrapped).unwrap();
+            assert_eq!(opened.expose(), hex::decode(data_key).unwrap());
+            for bit in 0..wrapped.len() * 8 {
+                let mut other = wrapped.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                assert!(matches!(open(&other), Err(Error::WrongKey)), "bit {bit}");
+            }
+            for cut in [0, 7, 8, 15, 16, wrapped.len() - 1] {
+                assert!(open(&wrapped[..cut]).is_err(), "{cut}");
+            }
+            let stranger = key("000102030405060708090A0B0C0D0E0F1011121314151618");
+            let refused = stranger.unwrap(&wrapped, Wrap::AesWrap, Cipher::Gcm);
+            assert!(matches!(refused, Err(Error::WrongKey)));
+        }
+    }
+
+    #[test]
+    fn aes_wrap_of_192_bits_takes_no_longer_keys() {
+        let master = AesMasterKey::new(AesKey::new(vec![7; 24]).unwrap());
+        for blocks in [0, 1, 2, 6, 100] {
+            let wrapped = vec![0; 8 * blocks];
+            assert!(master.unwrap(&wrapped, Wrap::AesWrap, Cipher::Gcm).is_err());
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod aes;
 #[cfg(feature = "aws")]
 mod aws_kms;
+mod java_oaep;
 mod kms;
 mod master;
 mod multi;

@@ -12,6 +12,7 @@ use aws_lc_rs::rsa::{
 };
 use zeroize::Zeroizing;
 
+use super::java_oaep::JavaOaep;
 use crate::envelope::{Cipher, Wrap};
 use crate::error::Error;
 use crate::secret::AesKey;
@@ -23,6 +24,7 @@ pub struct RsaPublicKey(OaepPublicEncryptingKey);
 pub struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     pkcs1: Pkcs1PrivateDecryptingKey,
+    java: JavaOaep,
     /// Makes the data key that stands in for one with wrong padding.
     instead: Box<hmac::Key>,
 }
@@ -52,13 +54,12 @@ impl RsaPublicKey {
 impl RsaPrivateKey {
     /// A private key as DER, PKCS#8; 2,048 bits at least.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
-        let key = || {
-            PrivateDecryptingKey::from_pkcs8(der)
-                .map_err(|_| Error::Config("not an RSA private key (DER, PKCS#8, 2048 bits up)"))
-        };
+        let wrong = || Error::Config("not an RSA private key (DER, PKCS#8, 2048 bits up)");
+        let key = || PrivateDecryptingKey::from_pkcs8(der).map_err(|_| wrong());
         Ok(Self {
             oaep: OaepPrivateDecryptingKey::new(key()?)?,
             pkcs1: Pkcs1PrivateDecryptingKey::new(key()?)?,
+            java: JavaOaep::from_pkcs8(der).ok_or_else(wrong)?,
             instead: Box::new(hmac::Key::new(hmac::HMAC_SHA256, der)),
         })
     }
@@ -74,10 +75,12 @@ impl RsaPrivateKey {
                 .open_oaep(&OAEP_SHA1_MGF1SHA1, wrapped)
                 .and_then(|plain| bound_key(&plain, cipher))
                 .ok_or(Error::WrongKey),
-            // Java's own provider pairs SHA-256 with MGF1 over SHA-1, which the module does not
-            // offer; other providers pair it with MGF1 over SHA-256.
+            // Java's own provider pairs SHA-256 with MGF1 over SHA-1, other providers with MGF1
+            // over SHA-256, and the object does not say which.
             Wrap::RsaOaepSha256 => self
-                .open_oaep(&OAEP_SHA256_MGF1SHA256, wrapped)
+                .java
+                .open(wrapped)
+                .or_else(|| self.open_oaep(&OAEP_SHA256_MGF1SHA256, wrapped))
                 .and_then(|plain| AesKey::new(plain.to_vec()).ok())
                 .ok_or(Error::WrongKey),
             Wrap::RsaPkcs1 => self.open_pkcs1(wrapped),

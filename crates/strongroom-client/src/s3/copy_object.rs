@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Copying an object inside the store, envelope and all.
 
+use super::outcome::{self, Mark};
 use super::{EncryptedS3, beside, persistently};
+use crate::envelope::Instruction;
 use crate::error::Error;
 use crate::object::Storage;
-use crate::transport::{Address, TransportErrorKind, Written};
+use crate::transport::{Address, Written};
 
 /// A copy, to be sent.
 #[derive(Clone, Debug)]
@@ -65,26 +67,32 @@ impl CopyObject {
             .await?;
         let mut replaced = None;
         if storage == Storage::InstructionFile {
-            let (file, copy) = (beside(from, None), beside(to, None));
-            let file_facts = persistently(|| transport.head_object(&file, None)).await?;
-            let known = self.s3.instruction_file(&file).await?;
+            let known = self.s3.instruction_file(&beside(from, None)).await?;
             let known = known.ok_or(Error::NotEncrypted)?;
-            if known.e_tag != file_facts.e_tag {
-                return Err(Error::Changed);
-            }
-            let written = self
-                .s3
-                .replace_file(&copy, known.body, &file_facts.attributes);
-            let before = written.await?;
-            replaced = Some((copy, before));
+            let new = Instruction {
+                body: known.body,
+                metadata: known.attributes.metadata.clone(),
+            };
+            let at = beside(to, None);
+            let written = self.s3.replace_file(at, new, known.attributes);
+            replaced = Some(written.await?);
         }
         let e_tag = facts.e_tag.as_deref();
-        let copied = persistently(|| transport.copy_object(from, to, e_tag, None)).await;
-        if let (Err(error), Some((copy, before))) = (&copied, replaced)
-            && error.kind != TransportErrorKind::Unavailable
-        {
-            self.s3.restore_file(&copy, before).await?;
+        let (copied, is_lost) =
+            outcome::written(|| transport.copy_object(from, to, e_tag, None)).await;
+        let error = match copied {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
+        };
+        if replaced.is_some() {
+            let last = self.s3.last_bytes(from, facts.stored_bytes, e_tag).await;
+            let fields = &facts.attributes.metadata;
+            let mark = Mark::new(fields, facts.stored_bytes, last.ok());
+            let settled = self.s3.settle(to, &mark, is_lost, replaced).await?;
+            if let Some(written) = settled {
+                return Ok(written);
+            }
         }
-        copied.map_err(super::changed)
+        Err(super::changed(error))
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! Calls block: they are made where blocking is allowed (`tokio::task::spawn_blocking`).
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tempfile::NamedTempFile;
 
 /// A file that is read from, at any place.
@@ -45,10 +47,12 @@ impl SourceFile {
         self.file.read_exact_at(buffer, at)
     }
 
-    /// Whether length and time are what they were when it was opened.
+    /// Whether length and time are what they were when it was opened, and nothing lies behind the
+    /// end: files that are made up while they are read say that they are empty.
     pub(super) fn is_unchanged(&self) -> io::Result<bool> {
         let facts = self.file.metadata()?;
-        Ok(facts.len() == self.bytes && facts.modified().ok() == self.modified)
+        let is_same = facts.len() == self.bytes && facts.modified().ok() == self.modified;
+        Ok(is_same && self.file.read_at(&mut [0], self.bytes)? == 0)
     }
 }
 
@@ -76,19 +80,28 @@ impl SpoolFile {
 
 /// A file that gets its name when it is whole. Until then nobody but its owner may read it, and
 /// it goes when it is dropped.
+///
+/// Where the file system can, it has no name at all until then, so that nothing is left of it
+/// when the process is killed or the power fails. Elsewhere it is `.XXXXXX.part` beside the result,
+/// and a killed process leaves it there.
 #[derive(Debug)]
 pub(super) struct ResultFile {
-    file: NamedTempFile,
+    file: Unpublished,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+enum Unpublished {
+    Nameless(File),
+    Named(NamedTempFile),
 }
 
 impl ResultFile {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let folder = folder_of(path);
-        let file = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".part")
-            .tempfile_in(folder)?;
+        let file = match nameless(folder_of(path)) {
+            Some(file) => Unpublished::Nameless(file),
+            None => Unpublished::Named(unpublished().tempfile_in(folder_of(path))?),
+        };
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -96,15 +109,59 @@ impl ResultFile {
     }
 
     pub(super) fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.file.as_file().write_all_at(bytes, at)
+        self.file().write_all_at(bytes, at)
     }
 
-    /// Gives the file its name, on the drive.
-    pub(super) fn publish(self) -> io::Result<()> {
-        self.file.as_file().sync_all()?;
-        self.file.persist(&self.path).map_err(|error| error.error)?;
+    /// Gives the file its name, on the drive. With `mode` others may read it, too; it is given to
+    /// the file, and not to what has its name a moment later.
+    pub(super) fn publish(self, mode: Option<u32>) -> io::Result<()> {
+        if let Some(mode) = mode {
+            self.file().set_permissions(Permissions::from_mode(mode))?;
+        }
+        self.file().sync_all()?;
+        match self.file {
+            Unpublished::Named(file) => {
+                file.persist(&self.path).map_err(|error| error.error)?;
+            }
+            Unpublished::Nameless(file) => {
+                // A rename replaces what is there, a link does not: so it is both.
+                let linked = unpublished().make_in(folder_of(&self.path), |name| {
+                    let flags = AtFlags::SYMLINK_FOLLOW;
+                    Ok(rustix::fs::linkat(CWD, own_path(&file), CWD, name, flags)?)
+                })?;
+                linked.persist(&self.path).map_err(|error| error.error)?;
+            }
+        }
         sync_folder(&self.path)
     }
+
+    fn file(&self) -> &File {
+        match &self.file {
+            Unpublished::Nameless(file) => file,
+            Unpublished::Named(file) => file.as_file(),
+        }
+    }
+}
+
+/// A file without a name that can get one later; `None` where there is no such thing.
+fn nameless(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok()?);
+    // What the umask takes away from the owner is given back, and nobody else has anything.
+    file.set_permissions(Permissions::from_mode(0o600)).ok()?;
+    // It gets its name by way of this path.
+    std::fs::symlink_metadata(own_path(&file)).ok()?;
+    Some(file)
+}
+
+fn own_path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+fn unpublished() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".part");
+    builder
 }
 
 /// The file of an upload's record: lines that are only ever added. Whoever has it has it alone.
@@ -117,36 +174,72 @@ pub(super) struct RecordFile {
 impl RecordFile {
     /// The file and what it says; empty if it is new. A file that others can read or write is
     /// refused: a record says under which data key an upload goes on, and where the keyring is an
-    /// RSA key, everybody can wrap one that he knows.
+    /// RSA key, everybody can wrap one that he knows. For the same reason it must be the caller's
+    /// own, and no link to something else.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<u8>)> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::PermissionDenied,
-                "the record of the upload is open to others than its owner",
-            ));
+        for _ in 0..OPENINGS {
+            // Whoever had the lock before may have removed the file, so what was opened need not
+            // be what has the name.
+            let Some(file) = Self::open_or_make(path)? else {
+                continue;
+            };
+            check_own(&file)?;
+            file.try_lock().map_err(|error| match error {
+                TryLockError::Error(error) => error,
+                TryLockError::WouldBlock => io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "another process goes on with this upload",
+                ),
+            })?;
+            if is_at(&file, path)? {
+                return Self::read(file, path);
+            }
         }
-        file.try_lock().map_err(|error| match error {
-            TryLockError::Error(error) => error,
-            TryLockError::WouldBlock => io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another process goes on with this upload",
-            ),
-        })?;
-        let mut text = Vec::new();
-        let mut record = Self {
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "others make and remove the record of the upload",
+        ))
+    }
+
+    /// `None` if it went in the moment in which it was looked at.
+    fn open_or_make(path: &Path) -> io::Result<Option<File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        // This follows no link, not even one that points at nothing.
+        match options.clone().create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(Some),
+        }
+        let gone = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            _ => Err(error),
+        };
+        match std::fs::symlink_metadata(path) {
+            Err(error) => gone(error),
+            Ok(facts) if !facts.is_file() => {
+                Err(denied("the record of the upload is no regular file"))
+            }
+            Ok(_) => options.open(path).map_or_else(gone, |file| Ok(Some(file))),
+        }
+    }
+
+    fn read(file: File, path: &Path) -> io::Result<(Self, Vec<u8>)> {
+        let record = Self {
             file,
             path: path.to_owned(),
         };
-        // Longer than any upload of 10,000 parts makes it.
-        (&mut record.file)
-            .take(RECORD_BYTES_MAX)
-            .read_to_end(&mut text)?;
+        let mut text = Vec::new();
+        let most = RECORD_BYTES_MAX.saturating_add(1);
+        (&record.file).take(most).read_to_end(&mut text)?;
+        if record.file.metadata()?.len() > RECORD_BYTES_MAX {
+            // INVARIANT: what a record says is never cut: a part that was sent would be forgotten.
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the record of the upload is longer than one can be",
+            ));
+        }
+        // A process that was killed may have left lines that are not on the drive yet.
+        record.file.sync_all()?;
         Ok((record, text))
     }
 
@@ -159,8 +252,18 @@ impl RecordFile {
 
     /// Adds a line; it is on the drive when this returns.
     pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let is_new = self.file.metadata()?.len() == 0;
-        self.file.write_all(&[line, b"\n"].concat())?;
+        let bytes = self.file.metadata()?.len();
+        let is_new = bytes == 0;
+        let line = [line, b"\n"].concat();
+        let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        if bytes.saturating_add(added) > RECORD_BYTES_MAX {
+            // Names of parts are the store's; it must not make the file longer than is read.
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the record of the upload would be longer than one can be",
+            ));
+        }
+        self.file.write_all(&line)?;
         self.file.sync_data()?;
         if is_new {
             sync_folder(&self.path)
@@ -175,6 +278,34 @@ impl RecordFile {
     }
 }
 
+/// A record is its owner's, and nobody else reads or writes it.
+fn check_own(file: &File) -> io::Result<()> {
+    let facts = file.metadata()?;
+    if facts.permissions().mode() & 0o077 != 0 {
+        return Err(denied(
+            "the record of the upload is open to others than its owner",
+        ));
+    }
+    if facts.uid() != rustix::process::geteuid().as_raw() {
+        return Err(denied("the record of the upload belongs to somebody else"));
+    }
+    Ok(())
+}
+
+fn denied(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
+/// Whether this file is the one of that name.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((own.dev(), own.ino()) == (named.dev(), named.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -186,4 +317,119 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
+/// Several times what an upload of 10,000 parts makes it.
 const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How often a record may go while it is opened.
+const OPENINGS: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn names(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Both ways, one after the other, whatever the file system of this machine can.
+    fn results(path: &Path) -> impl Iterator<Item = ResultFile> {
+        [true, false].into_iter().map(move |is_named| {
+            let named = || Unpublished::Named(unpublished().tempfile_in(folder_of(path)).unwrap());
+            let mut result = ResultFile::create(path).unwrap();
+            if is_named {
+                result.file = named();
+            }
+            result
+        })
+    }
+
+    #[test]
+    fn a_result_gets_its_name_last_and_leaves_nothing_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        for result in results(&path) {
+            result.write_at(b"unverified", 0).unwrap();
+            assert_eq!(result.file().metadata().unwrap().mode() & 0o777, 0o600);
+            drop(result);
+        }
+        assert_eq!(names(folder.path()), 0);
+        for (index, result) in results(&path).enumerate() {
+            let content = [u8::try_from(index).unwrap(); 5];
+            result.write_at(&content, 0).unwrap();
+            result.publish(None).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+            assert_eq!((mode(&path), names(folder.path())), (0o600, 1));
+        }
+        for result in results(&path) {
+            result.publish(Some(0o640)).unwrap();
+            assert_eq!((mode(&path), names(folder.path())), (0o640, 1));
+        }
+        assert!(ResultFile::create(&folder.path().join("none/result")).is_err());
+    }
+
+    /// Killed in the middle, a process leaves what has a name.
+    #[test]
+    fn a_result_has_no_name_where_the_file_system_can_do_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let result = ResultFile::create(&folder.path().join("result")).unwrap();
+        let has_name = matches!(result.file, Unpublished::Named(_));
+        assert_eq!(names(folder.path()), usize::from(has_name));
+    }
+
+    /// A link where the record is to be would have another file read, cut and removed.
+    #[test]
+    fn a_record_is_no_link_and_no_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let (record, other) = (folder.path().join("record"), folder.path().join("other"));
+        for exists in [false, true] {
+            if exists {
+                std::fs::write(&other, "secret").unwrap();
+                std::fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+            }
+            std::os::unix::fs::symlink(&other, &record).unwrap();
+            let refused = RecordFile::open(&record).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(other.exists(), exists);
+            std::fs::remove_file(&record).unwrap();
+        }
+        assert_eq!(std::fs::read(&other).unwrap(), b"secret");
+        assert!(RecordFile::open(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_neither_read_nor_cut_nor_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let (mut record, text) = RecordFile::open(&path).unwrap();
+        assert!(text.is_empty());
+        record.append(b"short").unwrap();
+        record.file.set_len(RECORD_BYTES_MAX).unwrap();
+        let refused = record.append(b"").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        record.file.set_len(RECORD_BYTES_MAX + 1).unwrap();
+        drop(record);
+        let refused = RecordFile::open(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(bytes, RECORD_BYTES_MAX + 1);
+    }
+
+    #[test]
+    fn a_file_that_says_it_is_empty_and_is_not_has_changed() {
+        let made_up = SourceFile::open(Path::new("/proc/self/status")).unwrap();
+        assert_eq!(
+            (made_up.bytes(), made_up.is_unchanged().unwrap()),
+            (0, false)
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("source");
+        std::fs::write(&path, "1").unwrap();
+        let source = SourceFile::open(&path).unwrap();
+        assert!(source.is_unchanged().unwrap());
+        std::fs::write(&path, "12").unwrap();
+        assert!(!source.is_unchanged().unwrap());
+    }
+}

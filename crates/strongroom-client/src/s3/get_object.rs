@@ -21,6 +21,7 @@ use crate::transport::{Address, Attributes, Facts};
 #[must_use]
 pub struct GetObject {
     reading: Reading,
+    file_mode: Option<u32>,
 }
 
 /// An object that was verified whole.
@@ -96,11 +97,22 @@ impl GetObject {
     pub(super) fn new(s3: EncryptedS3, at: Address) -> Self {
         Self {
             reading: Reading::new(s3, at),
+            file_mode: None,
         }
     }
 
     pub(super) fn of(reading: Reading) -> Self {
-        Self { reading }
+        Self {
+            reading,
+            file_mode: None,
+        }
+    }
+
+    /// The mode of the file that [`Self::download_to`] makes; without it 0600. The file has it
+    /// when it gets its name, not before.
+    pub fn file_mode(mut self, mode: u32) -> Self {
+        self.file_mode = Some(mode & 0o777);
+        self
     }
 
     /// Told how many further bytes came.
@@ -153,9 +165,12 @@ impl GetObject {
     }
 
     /// Fetches the object in parallel into a file. The file gets its name when it is whole,
-    /// verified and on the drive; before, it is a file beside it that only its owner may read.
+    /// verified and on the drive, and takes the place of one that is there. Before, it has no name,
+    /// and nothing is left of it whatever ends the process. On file systems that have no files
+    /// without a name it is `.XXXXXX.part` in the same folder, for its owner alone: a process that is
+    /// killed leaves it there, unverified; no later download looks at it, and it may be removed.
     pub async fn download_to(self, path: impl AsRef<Path>) -> Result<Downloaded, Error> {
-        let path = path.as_ref().to_owned();
+        let (path, mode) = (path.as_ref().to_owned(), self.file_mode);
         let opened = open(&self.reading).await?;
         let facts = opened.facts.clone();
         let file = blocking(move || Ok(ResultFile::create(&path)?)).await?;
@@ -165,7 +180,7 @@ impl GetObject {
                 let Place::Result(file) = received.place else {
                     return Err(Error::Module);
                 };
-                blocking(move || Ok(file.publish()?)).await?;
+                blocking(move || Ok(file.publish(mode)?)).await?;
                 received.ciphertext_bytes
             }
             Content::Cbc { .. } => {
@@ -183,7 +198,7 @@ impl GetObject {
                     at = at.saturating_add(bytes);
                 }
                 let file = Arc::into_inner(file).ok_or(Error::Module)?;
-                blocking(move || Ok(file.publish()?)).await?;
+                blocking(move || Ok(file.publish(mode)?)).await?;
                 content_length
             }
         };

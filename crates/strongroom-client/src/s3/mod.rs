@@ -20,6 +20,7 @@ mod get_object;
 mod get_range;
 mod head_object;
 mod list_objects;
+mod outcome;
 mod plaintext;
 mod put_object;
 mod read;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -33,7 +33,7 @@ impl Plaintext {
     /// A stream of unknown length.
     pub fn from_reader(reader: impl AsyncRead + Send + Unpin + 'static) -> Self {
         Self(Source::Stream(Stream {
-            reader: Box::new(reader),
+            reader: Mutex::new(Box::new(reader)),
             buffer: Vec::new(),
         }))
     }
@@ -184,7 +184,8 @@ fn cut(error: io::Error) -> Error {
 
 /// Plaintext that comes once.
 pub(super) struct Stream {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// Nobody ever waits for it: it makes a write one that any thread can go on with.
+    reader: Mutex<Box<dyn AsyncRead + Send + Unpin>>,
     buffer: Vec<u8>,
 }
 
@@ -234,7 +235,12 @@ impl Stream {
             if free.is_empty() {
                 return Ok(filled);
             }
-            match self.reader.read(free).await? {
+            let reader = self.reader.get_mut();
+            match reader
+                .unwrap_or_else(PoisonError::into_inner)
+                .read(free)
+                .await?
+            {
                 0 => return Ok(filled),
                 read => filled = filled.saturating_add(read),
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::files::RecordFile;
+use super::outcome::{self, Mark};
 use super::plaintext::{Plaintext, SealedPart, Source, blocking};
 use super::read::progress;
 use super::record::{self, Found};
@@ -140,7 +141,8 @@ impl PutObject {
 
     /// Keeps a record of an upload in parts in this file, so that the same call goes on with it
     /// after a crash. The file goes when the object is stored. The plaintext must be the same:
-    /// it is read and encrypted again, and what is stored already is compared and not sent.
+    /// it is read and encrypted again, and what is stored already is compared and not sent. The
+    /// keyring must be one that also reads: going on needs the data key.
     pub fn resumable(mut self, record: impl AsRef<Path>) -> Self {
         self.record = Some(record.as_ref().to_owned());
         self
@@ -205,7 +207,15 @@ impl PutObject {
             Source::Seekable(seekable) if seekable.bytes() <= part_bytes => {
                 let (source, sealing) = (seekable.clone(), Arc::clone(&key));
                 let bytes = seekable.bytes();
-                let sealed = blocking(move || source.seal(&sealing, 0, bytes)).await?;
+                let sealed = blocking(move || {
+                    let sealed = source.seal(&sealing, 0, bytes)?;
+                    if source.is_unchanged()? {
+                        Ok(sealed)
+                    } else {
+                        Err(Error::SourceChanged { part: None })
+                    }
+                });
+                let sealed = sealed.await?;
                 (Source::Seekable(seekable), Some(sealed))
             }
             Source::Seekable(seekable) => (Source::Seekable(seekable), None),
@@ -253,10 +263,9 @@ impl PutObject {
         let mut attributes = self.attributes.clone();
         attributes.metadata.extend(stored.object.clone());
         let transport = self.s3.transport();
-        let put = persistently(|| {
-            transport.put_object(&self.to, body.clone(), &attributes, &self.condition)
-        });
-        let written = self.beside_file(&stored, stored_bytes, put).await?;
+        let mark = Mark::new(&stored.object, stored_bytes, Some(tag));
+        let put = || transport.put_object(&self.to, body.clone(), &attributes, &self.condition);
+        let written = self.beside_file(&stored, &mark, None, put).await?;
         if let Some(told) = &self.progress {
             told(plaintext_bytes);
         }
@@ -270,17 +279,20 @@ impl PutObject {
         })
     }
 
-    /// Writes the instruction file if there is one, then does `write`, which makes the object.
-    /// If it is certain that this failed, the file that was there before is put back: an object
-    /// that stands must not lose its key to one that did not come to be.
-    pub(super) async fn beside_file(
+    /// Writes the instruction file if there is one, then makes the object by `attempt`. If that
+    /// fails, [`super::outcome`] sees to it that the object that is there has its own file. `upload`
+    /// is ended before that is asked, so that it does not come to be later.
+    pub(super) async fn beside_file<F>(
         &self,
         stored: &Stored,
-        stored_bytes: u64,
-        write: impl Future<Output = Result<Written, TransportError>>,
-    ) -> Result<Written, Error> {
-        let at = beside(&self.to, None);
-        let mut before = None;
+        mark: &Mark,
+        upload: Option<&str>,
+        attempt: impl FnMut() -> F,
+    ) -> Result<Written, Error>
+    where
+        F: Future<Output = Result<Written, TransportError>>,
+    {
+        let mut replaced = None;
         if let Some(file) = &stored.instruction {
             if self.condition != Condition::default() {
                 self.check_condition().await?;
@@ -290,43 +302,20 @@ impl PutObject {
                 content_type: Some("application/json".to_owned()),
                 ..Attributes::default()
             };
-            let written = self.s3.replace_file(&at, file.body.clone(), &attributes);
-            before = written.await?;
+            let at = beside(&self.to, None);
+            replaced = Some(self.s3.replace_file(at, file.clone(), attributes).await?);
         }
-        let error = match write.await {
+        let (answer, is_lost) = outcome::written(attempt).await;
+        let error = match answer {
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
-        // An answer that was lost, and what came of asking again.
-        if let Some(written) = self.arrived(stored, stored_bytes).await? {
-            return Ok(written);
+        if let (true, Some(id)) = (is_lost, upload) {
+            let transport = self.s3.transport();
+            let _ = persistently(|| transport.abort_multipart_upload(&self.to, id)).await;
         }
-        if stored.instruction.is_some() && error.kind != TransportErrorKind::Unavailable {
-            self.s3.restore_file(&at, before).await?;
-        }
-        Err(super::changed(error))
-    }
-
-    /// Whether the object is there, by what only this write can have put beside it.
-    pub(super) async fn arrived(
-        &self,
-        stored: &Stored,
-        stored_bytes: u64,
-    ) -> Result<Option<Written>, Error> {
-        if stored.object.is_empty() {
-            return Ok(None);
-        }
-        let transport = self.s3.transport();
-        let Ok(facts) = persistently(|| transport.head_object(&self.to, None)).await else {
-            return Ok(None);
-        };
-        let found = &facts.attributes.metadata;
-        let is_own = |(name, value): (&String, &String)| found.get(name) == Some(value);
-        let is_ours = facts.stored_bytes == stored_bytes && stored.object.iter().all(is_own);
-        Ok(is_ours.then_some(Written {
-            e_tag: facts.e_tag,
-            version_id: facts.version_id,
-        }))
+        let settled = self.s3.settle(&self.to, mark, is_lost, replaced).await?;
+        settled.ok_or_else(|| super::changed(error))
     }
 
     /// Before anything is written beside the object.

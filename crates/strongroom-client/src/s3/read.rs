@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
+use super::outcome::Replaced;
 use super::{EncryptedS3, Progress, beside, persistently};
 use crate::envelope::{
-    Detected, Envelope, Fields, Partial, TextMap, detect, instruction_metadata, is_reserved,
+    Detected, Envelope, Fields, Instruction, Partial, TextMap, detect, instruction_metadata,
+    is_reserved,
 };
 use crate::error::Error;
 use crate::object::{Content, Storage};
@@ -32,6 +34,15 @@ pub(super) struct Reading {
 pub(super) struct InstructionFile {
     pub(super) body: Vec<u8>,
     pub(super) e_tag: Option<String>,
+    pub(super) attributes: Attributes,
+}
+
+impl InstructionFile {
+    /// Whether it is one: by its mark, which not all clients write, or by what it says.
+    fn is_one(&self) -> bool {
+        let mut names = self.attributes.metadata.keys();
+        names.any(|name| instruction_metadata().contains_key(name)) || Partial::is_file(&self.body)
+    }
 }
 
 impl Reading {
@@ -114,16 +125,27 @@ impl EncryptedS3 {
         }
     }
 
-    /// Writes an instruction file over the one that is there, and gives that one.
+    /// Writes an instruction file over the one that is there. Somebody's own object that has the
+    /// name is not written over.
     pub(super) async fn replace_file(
         &self,
-        at: &Address,
-        body: Vec<u8>,
-        attributes: &Attributes,
-    ) -> Result<Option<InstructionFile>, Error> {
-        let before = self.instruction_file(at).await?;
-        self.write_file(at, body, attributes).await?;
-        Ok(before)
+        at: Address,
+        new: Instruction,
+        attributes: Attributes,
+    ) -> Result<Replaced, Error> {
+        let before = self.instruction_file(&at).await?;
+        if before.as_ref().is_some_and(|before| !before.is_one()) {
+            return Err(Error::Config(
+                "an object that is no instruction file has the name of one",
+            ));
+        }
+        self.write_file(&at, new.body.clone(), &attributes).await?;
+        Ok(Replaced {
+            at,
+            new,
+            attributes,
+            before,
+        })
     }
 
     /// Puts an instruction file back: an object that stands must not lose its key to one that did
@@ -137,14 +159,10 @@ impl EncryptedS3 {
             persistently(|| self.transport().delete_object(at, None)).await?;
             return Ok(());
         };
-        let attributes = Attributes {
-            metadata: instruction_metadata(),
-            ..Attributes::default()
-        };
-        self.write_file(at, before.body, &attributes).await
+        self.write_file(at, before.body, &before.attributes).await
     }
 
-    async fn write_file(
+    pub(super) async fn write_file(
         &self,
         at: &Address,
         body: Vec<u8>,
@@ -175,6 +193,7 @@ impl EncryptedS3 {
         Ok(Some(InstructionFile {
             body,
             e_tag: fetched.facts.e_tag,
+            attributes: fetched.facts.attributes,
         }))
     }
 }

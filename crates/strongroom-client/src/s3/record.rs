@@ -90,6 +90,9 @@ pub(super) enum Found {
 /// Reads the file of a record; makes it if there is none. Blocks.
 pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let (mut file, text) = RecordFile::open(path)?;
+    if !is_record(&text) {
+        return Err(Error::State(IS_NONE));
+    }
     // A line without an end was being written when the process ended: what it speaks of was not
     // yet sent.
     let whole = text.iter().rposition(|byte| *byte == b'\n');
@@ -116,6 +119,30 @@ pub(super) fn read(path: &Path) -> Result<Found, Error> {
         }))),
         Some(_) => Err(Error::State("it is damaged")),
     }
+}
+
+/// What is needed to end the upload of a record, although lines of it may be damaged; nothing if
+/// its first one is. Blocks.
+pub(super) fn read_to_end_it(path: &Path) -> Result<(RecordFile, Option<Begun>), Error> {
+    let (file, text) = RecordFile::open(path)?;
+    if !is_record(&text) {
+        return Err(Error::State(IS_NONE));
+    }
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let begun = match serde_json::from_slice(first) {
+        Ok(Signed {
+            line: Line::Begun(begun),
+            ..
+        }) => Some(*begun),
+        _ => None,
+    };
+    Ok((file, begun))
+}
+
+/// Whether a file is a record, or the beginning of one, or empty. INVARIANT: any other file was
+/// named by mistake, and is neither cut nor removed.
+fn is_record(text: &[u8]) -> bool {
+    text.iter().zip(BEGINNING).all(|(is, should)| is == should)
 }
 
 impl Unverified {
@@ -158,11 +185,6 @@ impl Unverified {
     pub(super) fn discard(mut self) -> Result<RecordFile, Error> {
         self.file.keep(0)?;
         Ok(self.file)
-    }
-
-    /// The upload is over.
-    pub(super) fn remove(self) -> Result<(), Error> {
-        Ok(self.file.remove()?)
     }
 }
 
@@ -264,3 +286,7 @@ impl Record {
 fn bytes_of(line: &Line) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(line).map_err(|_| Error::State("it cannot be written"))
 }
+
+/// How each record begins.
+const BEGINNING: &[u8] = br#"{"line":{"begun":"#;
+const IS_NONE: &str = "it is no record of an upload";

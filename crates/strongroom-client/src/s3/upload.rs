@@ -18,15 +18,16 @@ use tokio::task::JoinSet;
 
 use super::buffers::Buffers;
 use super::files::RecordFile;
+use super::outcome::Mark;
 use super::plaintext::{SealedPart, Seekable, Source, Stream, blocking};
 use super::put_object::{PutObject, PutObjectOutput};
-use super::record::{Begun, Found, Record, Unverified, read};
+use super::record::{Begun, Record, Unverified, read_to_end_it};
 use super::{EncryptedS3, Progress, persistently};
-use crate::content::{ContentKey, PartDigest, combine};
+use crate::content::{ContentKey, PartDigest, TAG_BYTES, combine};
 use crate::envelope::{Detected, Envelope, Stored, detect};
 use crate::error::Error;
 use crate::object::Content;
-use crate::transport::{Address, ListedPart, TransportErrorKind};
+use crate::transport::{Address, ListedPart, TransportError, TransportErrorKind};
 
 /// An upload that is under way.
 pub(super) struct Upload {
@@ -59,6 +60,7 @@ pub(super) struct Parts {
     pub(super) resumed: u32,
     digests: BTreeMap<u32, PartDigest>,
     e_tags: Vec<(u32, String)>,
+    tag: [u8; TAG_BYTES],
 }
 
 /// Begins an upload. `bytes` is the length of the plaintext where it is known.
@@ -127,7 +129,7 @@ pub(super) async fn resume(put: &PutObject, earlier: Unverified) -> Result<Resum
     let listed = persistently(|| transport.list_parts(&put.to, &begun.upload_id)).await;
     let listed = match listed {
         Ok(listed) => listed,
-        Err(error) => return gone(put, earlier, error.kind).await,
+        Err(error) => return gone(put, earlier, error).await,
     };
     let record = earlier.verify(&key)?;
     if listed.iter().any(|part| !record.knows(part.number)) {
@@ -153,34 +155,34 @@ pub(super) async fn resume(put: &PutObject, earlier: Unverified) -> Result<Resum
 async fn gone(
     put: &PutObject,
     earlier: Unverified,
-    kind: TransportErrorKind,
+    error: TransportError,
 ) -> Result<Resumed, Error> {
-    match kind {
+    match error.kind {
         TransportErrorKind::NoSuchUpload | TransportErrorKind::NotFound => {}
         TransportErrorKind::Unsupported => {
             let id = &earlier.begun.upload_id;
             let _ = put.s3.transport().abort_multipart_upload(&put.to, id).await;
         }
-        _ => return Err(Error::Transport(kind.into())),
+        _ => return Err(error.into()),
     }
     let file = blocking(move || earlier.discard()).await?;
     Ok(Resumed::Gone(file))
 }
 
-/// Ends the upload of a record, and the record.
+/// Ends the upload of a record, and the record. Of one whose beginning is damaged nobody knows the
+/// upload: its parts stay until the store's own rules take them.
 pub(super) async fn abort(s3: &EncryptedS3, path: &Path) -> Result<(), Error> {
     let path = path.to_owned();
-    let earlier = match blocking(move || read(&path)).await? {
-        Found::Nothing(file) => return blocking(move || Ok(file.remove()?)).await,
-        Found::Record(earlier) => earlier,
-    };
-    let (to, id) = (earlier.begun.to(), &earlier.begun.upload_id);
-    match persistently(|| s3.transport().abort_multipart_upload(&to, id)).await {
-        Ok(()) => {}
-        Err(error) if error.kind == TransportErrorKind::NoSuchUpload => {}
-        Err(error) => return Err(error.into()),
+    let (file, begun) = blocking(move || read_to_end_it(&path)).await?;
+    if let Some(begun) = begun {
+        let (to, id) = (begun.to(), &begun.upload_id);
+        match persistently(|| s3.transport().abort_multipart_upload(&to, id)).await {
+            Ok(()) => {}
+            Err(error) if error.kind == TransportErrorKind::NoSuchUpload => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    blocking(move || earlier.remove()).await
+    blocking(move || Ok(file.remove()?)).await
 }
 
 impl Upload {
@@ -212,13 +214,14 @@ impl Upload {
         };
         parts.e_tags.sort_unstable_by_key(|(number, _)| *number);
         let transport = self.s3.transport();
-        let complete = persistently(|| {
-            let (id, list) = (&self.id, &parts.e_tags);
-            transport.complete_multipart_upload(&self.to, id, list, &put.condition)
-        });
+        let (id, list) = (&self.id, &parts.e_tags);
+        let complete = || transport.complete_multipart_upload(&self.to, id, list, &put.condition);
         let stored_bytes = parts.plaintext_bytes.saturating_add(16);
+        let mark = Mark::new(&self.envelope.object, stored_bytes, Some(parts.tag));
+        // One with a record goes on later, and is not ended.
+        let ended = self.record.is_none().then_some(self.id.as_str());
         let written = put
-            .beside_file(&self.envelope, stored_bytes, complete)
+            .beside_file(&self.envelope, &mark, ended, complete)
             .await?;
         let upload = Arc::clone(self);
         blocking(move || upload.record.as_ref().map_or(Ok(()), Record::remove)).await?;
@@ -339,6 +342,7 @@ impl Upload {
         }
         digests.push(sealed.digest);
         let tag = combine(&self.key, &digests)?;
+        parts.tag = tag;
         parts.add(self.store(last, sealed, Some(tag)).await?);
         Ok(())
     }

@@ -294,6 +294,10 @@ impl Transport for AwsS3 {
             let mut found = request.upload_id(upload_id).into_paginator().items().send();
             while let Some(part) = found.next().await {
                 let part = part.map_err(failed)?;
+                if parts.len() >= PARTS_MAX {
+                    let many = "more parts than an upload can have";
+                    return Err(TransportError::new(TransportErrorKind::Other, many));
+                }
                 let number = part.part_number.and_then(|number| number.try_into().ok());
                 parts.push(ListedPart {
                     number: number.ok_or_else(no_answer)?,
@@ -412,6 +416,10 @@ where
         (_, Some("InvalidRange"), _) | (_, _, Some(416)) => TransportErrorKind::InvalidRange,
         (_, Some("NoSuchKey" | "NoSuchBucket" | "NoSuchVersion" | "NotFound"), _)
         | (_, _, Some(404)) => TransportErrorKind::NotFound,
+        // An answer may begin well before the store knows how it ends.
+        (_, Some("InternalError" | "ServiceUnavailable" | "SlowDown" | "RequestTimeout"), _) => {
+            TransportErrorKind::Unavailable
+        }
         (_, _, Some(401 | 403)) => TransportErrorKind::AccessDenied,
         (_, _, Some(501)) => TransportErrorKind::Unsupported,
         (_, _, Some(408 | 429 | 500..)) => TransportErrorKind::Unavailable,
@@ -445,6 +453,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
+
+/// S3's limit.
+const PARTS_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

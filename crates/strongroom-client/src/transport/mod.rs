@@ -188,6 +188,18 @@ impl ByteRange {
     }
 }
 
+impl ByteRange {
+    /// Whether an object of this length has any of the bytes.
+    #[cfg(feature = "object_store")]
+    fn is_within(self, bytes: u64) -> bool {
+        match self {
+            Self::FromTo(first, last) => first <= last && first < bytes,
+            Self::From(first) => first < bytes,
+            Self::Last(count) => count > 0 && bytes > 0,
+        }
+    }
+}
+
 impl fmt::Display for ByteRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -50,6 +50,25 @@ impl<S: ObjectStore + MultipartStore> ObjectStoreTransport<S> {
             .ok_or_else(|| TransportError::new(TransportErrorKind::Unsupported, "not a path"))
     }
 
+    /// The crate has no kind of its own for a range that the object does not have: whether that
+    /// is it, the object's length tells.
+    async fn outside(&self, at: &Address, fetch: &Fetch, error: TransportError) -> TransportError {
+        let Some(range) = fetch
+            .range
+            .filter(|_| error.kind == TransportErrorKind::Other)
+        else {
+            return error;
+        };
+        let version = fetch.version_id.as_deref();
+        match self.head_object(at, version).await {
+            Ok(facts) if !range.is_within(facts.stored_bytes) => TransportError {
+                kind: TransportErrorKind::InvalidRange,
+                ..error
+            },
+            _ => error,
+        }
+    }
+
     fn of_bucket(&self, bucket: &str) -> Result<(), TransportError> {
         if bucket == self.bucket {
             Ok(())
@@ -109,7 +128,10 @@ impl<S: ObjectStore + MultipartStore> Transport for ObjectStoreTransport<S> {
                 ..GetOptions::default()
             };
             let path = self.path(from)?;
-            let got = self.store.get_opts(&path, options).await.map_err(failed)?;
+            let got = match self.store.get_opts(&path, options).await {
+                Ok(got) => got,
+                Err(error) => return Err(self.outside(from, fetch, failed(error)).await),
+            };
             let cut = |error| TransportError::new(TransportErrorKind::Unavailable, error);
             Ok(Fetched {
                 facts: facts(&got),

@@ -155,16 +155,12 @@ async fn wraps_of_java() {
     use strongroom_client::envelope::{Cipher, TextMap, Wrap};
     use strongroom_client::keyring::{Keyring as _, Wrapped};
     let empty = TextMap::new();
-    for (name, wrap, opens) in [
-        ("AESWrap", Wrap::AesWrap, true),
-        ("AES", Wrap::AesEcb, true),
-        ("RSA", Wrap::RsaPkcs1, true),
-        // SHA-256 with MGF1 over SHA-1: not offered by the cryptographic module.
-        (
-            "RSA/ECB/OAEPWithSHA-256AndMGF1Padding",
-            Wrap::RsaOaepSha256,
-            false,
-        ),
+    for (name, wrap) in [
+        ("AESWrap", Wrap::AesWrap),
+        ("AES", Wrap::AesEcb),
+        ("RSA", Wrap::RsaPkcs1),
+        // SHA-256 with MGF1 over SHA-1.
+        ("RSA/ECB/OAEPWithSHA-256AndMGF1Padding", Wrap::RsaOaepSha256),
     ] {
         let wrapped = hex::decode(text(&json["wraps"][name]["wrapped_hex"])).unwrap();
         let ring = if name.starts_with("AES") {
@@ -181,17 +177,14 @@ async fn wraps_of_java() {
                 context: &empty,
             })
             .await;
-        assert_eq!(unwrapped.is_ok(), opens, "{name}: {unwrapped:?}");
         // The key itself is not shown: what it encrypts tells that it is the right one.
-        if let Ok(key) = unwrapped {
-            let ours = ContentKey::v2(&key, [9; 12]);
-            let theirs = ContentKey::v2(&AesKey::new(data_key.clone()).unwrap(), [9; 12]);
-            assert_eq!(
-                combine(&ours, &[]).unwrap(),
-                combine(&theirs, &[]).unwrap(),
-                "{name}"
-            );
-        }
+        let ours = ContentKey::v2(&unwrapped.unwrap(), [9; 12]);
+        let theirs = ContentKey::v2(&AesKey::new(data_key.clone()).unwrap(), [9; 12]);
+        assert_eq!(
+            combine(&ours, &[]).unwrap(),
+            combine(&theirs, &[]).unwrap(),
+            "{name}"
+        );
     }
 }
 

@@ -18,6 +18,7 @@ mod keys;
 mod nonces;
 mod object_store;
 mod operations;
+mod outcomes;
 mod ranges;
 mod reading;
 mod resuming;

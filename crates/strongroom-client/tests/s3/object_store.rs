@@ -90,6 +90,46 @@ async fn everything_that_the_crate_can_do() {
     }
 }
 
+/// The crate answers a range of an object without bytes by an error of no kind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_without_bytes_is_not_encrypted_and_not_a_failure_of_the_store() {
+    use strongroom_client::transport::{Attributes, Condition, Fetch};
+    let transport = ObjectStoreTransport::new(object_store::memory::InMemory::new(), "b");
+    let (at, always) = (Address::new("b", "empty"), Condition::default());
+    let nothing = Attributes::default();
+    let put = transport.put_object(&at, "".into(), &nothing, &always);
+    put.await.unwrap();
+    let short = Address::new("b", "short");
+    let put = transport.put_object(&short, "12345".into(), &nothing, &always);
+    put.await.unwrap();
+    let kind = async |at: &Address, range| {
+        let range = Some(range);
+        let fetch = Fetch {
+            range,
+            ..Fetch::default()
+        };
+        transport.get_object(at, &fetch).await.err().map(|e| e.kind)
+    };
+    let outside = Some(TransportErrorKind::InvalidRange);
+    assert_eq!(kind(&at, ByteRange::FromTo(0, 9)).await, outside);
+    assert_eq!(kind(&at, ByteRange::From(0)).await, outside);
+    assert_eq!(kind(&short, ByteRange::FromTo(5, 9)).await, outside);
+    assert_eq!(kind(&short, ByteRange::From(7)).await, outside);
+    assert_eq!(kind(&short, ByteRange::FromTo(4, 9)).await, None);
+    let missing = kind(&Address::new("b", "none"), ByteRange::From(0)).await;
+    assert_eq!(missing, Some(TransportErrorKind::NotFound));
+    let s3 = EncryptedS3::builder(transport, keyring(1))
+        .enable_legacy_unauthenticated_modes(true)
+        .build()
+        .unwrap();
+    for key in ["empty", "short"] {
+        let read = s3.get_object("b", key).send().await;
+        assert!(matches!(read, Err(Error::NotEncrypted)), "{read:?}");
+    }
+    let range = s3.get_range_unverified("b", "empty", ByteRange::From(0));
+    assert!(matches!(range.send().await, Err(Error::NotEncrypted)));
+}
+
 /// What the crate has no call for is an error that says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_crate_cannot_do() {

@@ -155,13 +155,13 @@ async fn delete_takes_the_instruction_file_and_nothing_else() {
     assert!(!exists(&store, "p") && exists(&store, "p.instruction"));
     // If it breaks off in the middle, no object is left that nothing opens.
     let s3 = client(&store, 1, Storage::InstructionFile);
-    s3.put_object("b", "k").body("hello").send().await.unwrap();
+    s3.put_object("b", "j").body("hello").send().await.unwrap();
     store.rule(|call| match call {
-        Call::Delete(key) if key == "k" => Fault::Refused(TransportErrorKind::AccessDenied),
+        Call::Delete(key) if key == "j" => Fault::Refused(TransportErrorKind::AccessDenied),
         _ => Fault::Nothing,
     });
-    assert!(s3.delete_object("b", "k").send().await.is_err());
-    assert_eq!(read(&s3, "k").await.unwrap(), b"hello");
+    assert!(s3.delete_object("b", "j").send().await.is_err());
+    assert_eq!(read(&s3, "j").await.unwrap(), b"hello");
 }
 
 #[tokio::test]
@@ -526,4 +526,26 @@ async fn a_key_service_that_does_not_answer_proves_no_rotation() {
     assert_eq!(store.stored("k").1.metadata, before.1.metadata);
     rotate().enforce_rotation().send().await.unwrap();
     assert!(matches!(read(&old, "k").await, Err(Error::WrongKey)));
+}
+
+/// Story: a write could not be given to `tokio::spawn`, since it might hold a reader that only one
+/// thread may have.
+#[test]
+fn everything_can_be_done_on_any_thread() {
+    fn goes_anywhere<T: Send>(_: &T) {}
+    let s3 = client(&Faulty::new(), 1, Storage::Metadata);
+    let folder = std::path::Path::new("none");
+    goes_anywhere(&s3.put_object("b", "k").body("x").resumable(folder).send());
+    goes_anywhere(&s3.get_object("b", "k").send());
+    goes_anywhere(&s3.get_object("b", "k").download_to(folder));
+    goes_anywhere(&s3.get_object("b", "k").send_unverified());
+    let range = strongroom_client::ByteRange::From(0);
+    goes_anywhere(&s3.get_range_unverified("b", "k", range).send());
+    goes_anywhere(&s3.head_object("b", "k").send());
+    goes_anywhere(&s3.list_objects_v2("b").send());
+    goes_anywhere(&s3.delete_object("b", "k").send());
+    goes_anywhere(&s3.copy_object(("b", "k"), ("b", "l")).send());
+    goes_anywhere(&s3.rewrap("b", "k").to(keyring(2)).send());
+    goes_anywhere(&s3.reencrypt("b", "k").send());
+    goes_anywhere(&s3.abort_resumable(folder));
 }

@@ -214,6 +214,31 @@ async fn changed_bytes_are_not_handed_out() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+/// The mode is the file's own when it gets its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_downloaded_file_is_its_owners_unless_said_otherwise() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_, s3, plain) = long_object().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result");
+    for (wanted, mode) in [
+        (None, 0o600),
+        (Some(0o644), 0o644),
+        (Some(0o104_640), 0o640),
+    ] {
+        let get = s3.get_object("b", "k");
+        let get = match wanted {
+            Some(mode) => get.file_mode(mode),
+            None => get,
+        };
+        get.download_to(&path).await.unwrap();
+        let found = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(found & 0o7777, mode, "{wanted:?}");
+        assert!(std::fs::read(&path).unwrap() == plain);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 /// The end of an unverified body is an error as often as it is asked for.
 #[tokio::test]
 async fn an_unverified_body_never_ends_well_after_an_error() {

@@ -401,3 +401,60 @@ async fn a_record_that_others_could_have_written_is_refused() {
     mode(0o600);
     upload.put().await.unwrap();
 }
+
+/// Story: the name of another file was given for that of the record, once by mistake and once by a
+/// link that somebody else had put there. It had no line feed, so it was taken for a line that was
+/// never finished, and was cut to nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_no_record_is_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let upload = Interrupted::new().await;
+    let other = upload.folder.path().join("other");
+    for content in [
+        &b"a key without a line feed"[..],
+        b"a file\nwith lines\n",
+        b"{\"line\":{\"part\":{}}}",
+        b"\0",
+        b"\n",
+    ] {
+        std::fs::write(&other, content).unwrap();
+        std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let refused = put(&upload.s3, "k", &upload.source(), &other).await;
+        assert!(matches!(refused, Err(Error::State(_))), "{refused:?}");
+        let refused = upload.s3.abort_resumable(&other).await;
+        assert!(matches!(refused, Err(Error::State(_))), "{refused:?}");
+        assert_eq!(std::fs::read(&other).unwrap(), content);
+    }
+    // The source itself, too.
+    let refused = put(&upload.s3, "k", &upload.source(), &upload.source()).await;
+    assert!(refused.is_err());
+    assert!(std::fs::read(upload.source()).unwrap() == upload.content);
+    let link = upload.folder.path().join("link");
+    std::os::unix::fs::symlink(upload.record(), &link).unwrap();
+    let refused = put(&upload.s3, "k", &upload.source(), &link).await;
+    assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
+    upload.put().await.unwrap();
+}
+
+/// Story: a record that could not be read could not be ended either, and the upload never went on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_can_be_ended() {
+    for (cut, uploads_left) in [("{\"part\":", 0), ("\"bucket\":", 1)] {
+        let upload = Interrupted::new().await;
+        let good = std::fs::read_to_string(upload.record()).unwrap();
+        std::fs::write(upload.record(), good.replace(cut, "?")).unwrap();
+        let refused = upload.put().await;
+        assert!(matches!(refused, Err(Error::State(_))), "{refused:?}");
+        upload.s3.abort_resumable(upload.record()).await.unwrap();
+        assert!(!upload.record().exists());
+        // Which upload it was, the first line says.
+        assert_eq!(upload.store.store_uploads().await, uploads_left);
+        assert_eq!(upload.put().await.unwrap().resumed_parts, 0);
+        assert!(upload.stored().await == upload.content);
+    }
+    // A record that was only being made.
+    let upload = Interrupted::new().await;
+    std::fs::write(upload.record(), "{\"line\":{\"beg").unwrap();
+    upload.s3.abort_resumable(upload.record()).await.unwrap();
+    assert!(!upload.record().exists());
+}

@@ -356,4 +356,15 @@ async fn a_source_that_fails_is_not_stored() {
     let put = s3.put_object("b", "k").body(body).send().await;
     assert!(matches!(put, Err(Error::SourceChanged { .. })));
     assert!(Plaintext::from_path(folder.path()).is_err(), "a folder");
+    // A short one that grows meanwhile: what is stored would be its beginning.
+    std::fs::write(&path, plain(100)).unwrap();
+    let body = Plaintext::from_path(&path).unwrap();
+    std::fs::write(&path, plain(101)).unwrap();
+    let put = s3.put_object("b", "k").body(body).send().await;
+    assert!(matches!(put, Err(Error::SourceChanged { .. })));
+    // And one that says it is empty, as those of the kernel do.
+    let body = Plaintext::from_path("/proc/self/status").unwrap();
+    let put = s3.put_object("b", "k").body(body).send().await;
+    assert!(matches!(put, Err(Error::SourceChanged { .. })));
+    assert!(store.store.stored(&Address::new("b", "k")).is_none());
 }

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What became of a write whose answer nobody heard.
+//!
+//! An object with an instruction file is written twice: the file, then the object. Between the two,
+//! and when the second fails, the file that is there belongs to an object that may not be. Which of
+//! the two objects is there is asked of the store, never guessed:
+//!
+//! ```text
+//!   the new one                     it was written; the answer is all that was lost
+//!   the old one, or none            the old file is put back, and it is asked again: a write that
+//!                                   came late gets its own file back
+//!   refused, and nobody answers     the old file is put back
+//!   lost, and nobody answers        nothing is touched: writing the object again mends it
+//! ```
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::StreamExt as _;
+
+use super::read::InstructionFile;
+use super::{EncryptedS3, persistently};
+use crate::content::TAG_BYTES;
+use crate::envelope::{Fields, Instruction, is_unique};
+use crate::error::Error;
+use crate::transport::{
+    Address, Attributes, ByteRange, Fetch, TransportError, TransportErrorKind, Written,
+};
+
+/// What only one object has: fields of its envelope, or, if they are all in the instruction file,
+/// its last bytes, which are the tag of its content.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    fields: Fields,
+    stored_bytes: u64,
+    /// `None` if nobody knows them.
+    last: Option<[u8; TAG_BYTES]>,
+}
+
+impl Mark {
+    /// Of an object with these fields among others, which ends so.
+    pub(super) fn new(fields: &Fields, stored_bytes: u64, last: Option<[u8; TAG_BYTES]>) -> Self {
+        let mut fields = fields.clone();
+        fields.retain(|name, _| is_unique(name));
+        Self {
+            fields,
+            stored_bytes,
+            last,
+        }
+    }
+}
+
+/// Which object is there.
+pub(super) enum Found {
+    Marked(Written),
+    Another,
+    Unknown,
+}
+
+/// An instruction file that was written for an object that is to come.
+pub(super) struct Replaced {
+    pub(super) at: Address,
+    pub(super) new: Instruction,
+    pub(super) attributes: Attributes,
+    pub(super) before: Option<InstructionFile>,
+}
+
+/// A write that is tried again, and whether one of its answers was lost.
+pub(super) async fn written<F>(
+    mut attempt: impl FnMut() -> F,
+) -> (Result<Written, TransportError>, bool)
+where
+    F: Future<Output = Result<Written, TransportError>>,
+{
+    let is_lost = AtomicBool::new(false);
+    let lost = &is_lost;
+    let answer = persistently(|| {
+        let attempt = attempt();
+        async move {
+            let answer = attempt.await;
+            if answer.as_ref().is_err_and(is_open) {
+                lost.store(true, Ordering::Relaxed);
+            }
+            answer
+        }
+    });
+    let answer = answer.await;
+    (answer, is_lost.into_inner())
+}
+
+/// Whether the store may have done all the same what failed so. Not every transport tells a lost
+/// answer from another failure.
+fn is_open(error: &TransportError) -> bool {
+    match error.kind {
+        TransportErrorKind::Unavailable | TransportErrorKind::Other => true,
+        TransportErrorKind::NotFound
+        | TransportErrorKind::NoSuchUpload
+        | TransportErrorKind::PreconditionFailed
+        | TransportErrorKind::InvalidRange
+        | TransportErrorKind::AccessDenied
+        | TransportErrorKind::Unsupported => false,
+    }
+}
+
+impl EncryptedS3 {
+    /// After a write that failed: whether it came to be all the same, and the right instruction
+    /// file beside the object that is there.
+    pub(super) async fn settle(
+        &self,
+        at: &Address,
+        mark: &Mark,
+        is_lost: bool,
+        replaced: Option<Replaced>,
+    ) -> Result<Option<Written>, Error> {
+        match self.which(at, mark).await {
+            Found::Marked(written) => return Ok(Some(written)),
+            Found::Unknown if is_lost => return Ok(None),
+            Found::Unknown | Found::Another => {}
+        }
+        let Some(replaced) = replaced else {
+            return Ok(None);
+        };
+        if is_lost && replaced.before.is_none() {
+            // A file that opens nothing harms nobody, and the object may still come.
+            return Ok(None);
+        }
+        self.restore_file(&replaced.at, replaced.before).await?;
+        if is_lost && let Found::Marked(written) = self.which(at, mark).await {
+            let body = replaced.new.body;
+            self.write_file(&replaced.at, body, &replaced.attributes)
+                .await?;
+            return Ok(Some(written));
+        }
+        Ok(None)
+    }
+
+    async fn which(&self, at: &Address, mark: &Mark) -> Found {
+        let transport = self.transport();
+        let facts = match persistently(|| transport.head_object(at, None)).await {
+            Ok(facts) => facts,
+            Err(error) if error.kind == TransportErrorKind::NotFound => return Found::Another,
+            Err(_) => return Found::Unknown,
+        };
+        if facts.stored_bytes != mark.stored_bytes {
+            return Found::Another;
+        }
+        let found = &facts.attributes.metadata;
+        let has = |(name, value): (&String, &String)| found.get(name) == Some(value);
+        let is_marked = if mark.fields.is_empty() {
+            let there = self.last_bytes(at, mark.stored_bytes, facts.e_tag.as_deref());
+            match (there.await, mark.last) {
+                (Ok(there), Some(last)) => there == last,
+                _ => return Found::Unknown,
+            }
+        } else {
+            mark.fields.iter().all(has)
+        };
+        if !is_marked {
+            return Found::Another;
+        }
+        Found::Marked(Written {
+            e_tag: facts.e_tag,
+            version_id: facts.version_id,
+        })
+    }
+
+    /// The last bytes of an object of this length, as many as a tag has.
+    pub(super) async fn last_bytes(
+        &self,
+        at: &Address,
+        stored_bytes: u64,
+        e_tag: Option<&str>,
+    ) -> Result<[u8; TAG_BYTES], TransportError> {
+        let last = stored_bytes.saturating_sub(1);
+        let fetch = Fetch {
+            range: Some(ByteRange::FromTo(last.saturating_sub(15), last)),
+            if_match: e_tag.map(ToOwned::to_owned),
+            version_id: None,
+        };
+        persistently(|| async {
+            let mut fetched = self.transport().get_object(at, &fetch).await?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = fetched.body.next().await {
+                bytes.extend_from_slice(&piece?);
+                if bytes.len() > TAG_BYTES {
+                    return Err(TransportErrorKind::Other.into());
+                }
+            }
+            let short = |_| TransportErrorKind::Unavailable.into();
+            <[u8; TAG_BYTES]>::try_from(bytes).map_err(short)
+        })
+        .await
+    }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Writes whose answer nobody hears, and the instruction files beside them: whatever happens, the
+//! object that is there has its own.
+
+use std::sync::Arc;
+
+use strongroom_client::transport::{Address, Attributes, TransportErrorKind};
+use strongroom_client::{CommitmentPolicy, EncryptedS3, Error, Storage};
+
+use crate::faulty::{Call, Fault, Faulty, plain};
+use crate::keys::keyring;
+use crate::writing::PART;
+
+/// One PUT, and parts.
+const LENGTHS: [usize; 2] = [300, 2 * PART + 5];
+
+/// Format V3, of which the object keeps something, and format V2, of which it keeps nothing.
+const POLICIES: [CommitmentPolicy; 2] = [
+    CommitmentPolicy::RequireEncryptRequireDecrypt,
+    CommitmentPolicy::ForbidEncryptAllowDecrypt,
+];
+
+fn client(store: &Arc<Faulty>, policy: CommitmentPolicy) -> EncryptedS3 {
+    EncryptedS3::builder(Arc::clone(store), keyring(1))
+        .part_bytes(u64::try_from(PART).unwrap())
+        .commitment_policy(policy)
+        .storage(Storage::InstructionFile)
+        .build()
+        .unwrap()
+}
+
+async fn read(s3: &EncryptedS3, key: &str) -> Result<Vec<u8>, Error> {
+    s3.get_object("b", key).send().await?.body.collect().await
+}
+
+async fn put(s3: &EncryptedS3, key: &str, content: &[u8]) -> Result<(), Error> {
+    let put = s3.put_object("b", key).body(content.to_vec()).send().await;
+    put.map(|_| ())
+}
+
+fn makes(call: &Call, key: &str) -> bool {
+    *call == Call::Complete || *call == Call::Put(key.to_owned())
+}
+
+fn exists(store: &Faulty, key: &str) -> bool {
+    store.store.stored(&Address::new("b", key)).is_some()
+}
+
+/// All of them at the same time: what is waited for is waited for once.
+async fn in_each_way<F: Future<Output = ()> + Send + 'static>(
+    story: impl Fn(CommitmentPolicy, usize) -> F,
+) {
+    let mut stories = tokio::task::JoinSet::new();
+    for policy in POLICIES {
+        for len in LENGTHS {
+            stories.spawn(story(policy, len));
+        }
+    }
+    while let Some(told) = stories.join_next().await {
+        told.unwrap();
+    }
+}
+
+/// Story: the answer to a write never came, so the file that belongs to the new object stayed. The
+/// old object, which was still there, could not be opened any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_not_answered_and_did_not_happen_leaves_the_old_object() {
+    in_each_way(|policy, len| async move {
+        let store = Faulty::new();
+        let s3 = client(&store, policy);
+        let old = plain(77);
+        put(&s3, "k", &old).await.unwrap();
+        let attributes = store.stored("k.instruction").1;
+        store.rule(|call| match call {
+            call if makes(call, "k") => Fault::Refused(TransportErrorKind::Unavailable),
+            _ => Fault::Nothing,
+        });
+        assert!(put(&s3, "k", &plain(len)).await.is_err());
+        assert!(read(&s3, "k").await.unwrap() == old, "{policy:?} {len}");
+        assert_eq!(store.stored("k.instruction").1, attributes);
+        assert_eq!(store.store_uploads().await, 0);
+        // Where there was nothing, nothing that matters is left.
+        store.rule(|call| match call {
+            call if makes(call, "new") => Fault::Refused(TransportErrorKind::Unavailable),
+            _ => Fault::Nothing,
+        });
+        assert!(put(&s3, "new", &plain(len)).await.is_err());
+        assert!(!exists(&store, "new"));
+        store.rule(|_| Fault::Nothing);
+        put(&s3, "new", &plain(len)).await.unwrap();
+        assert!(read(&s3, "new").await.unwrap() == plain(len));
+    })
+    .await;
+}
+
+/// Story: it did happen, and only the answers were lost. The file stays, and the caller is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_not_answered_and_happened_is_found() {
+    in_each_way(|policy, len| async move {
+        let store = Faulty::new();
+        let s3 = client(&store, policy);
+        // Of the same length: nothing but the content tells one from the other.
+        let mut old = plain(len);
+        old[0] ^= 1;
+        put(&s3, "k", &old).await.unwrap();
+        store.rule(|call| match call {
+            call if makes(call, "k") => Fault::LostAnswer,
+            _ => Fault::Nothing,
+        });
+        put(&s3, "k", &plain(len)).await.unwrap();
+        store.rule(|_| Fault::Nothing);
+        assert!(
+            read(&s3, "k").await.unwrap() == plain(len),
+            "{policy:?} {len}"
+        );
+    })
+    .await;
+}
+
+/// Story: the store was asked whether it happened, said no, and did it after that. The old file had
+/// been put back, and neither object could be opened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_comes_late_gets_its_own_file() {
+    let store = Faulty::new();
+    let s3 = client(&store, POLICIES[0]);
+    put(&s3, "k", b"old").await.unwrap();
+    let (writer, mut files) = (Arc::clone(&store), 0);
+    store.rule(move |call| match call {
+        Call::Put(key) if key == "k" => Fault::Refused(TransportErrorKind::Unavailable),
+        Call::Put(key) if key == "k.instruction" => {
+            files += 1;
+            if files == 2 {
+                let sent = writer.sent.lock().unwrap();
+                let late = sent
+                    .iter()
+                    .rfind(|one| one.metadata.contains_key("x-amz-i"));
+                let late = late.unwrap().clone();
+                drop(sent);
+                let attributes = Attributes {
+                    metadata: late.metadata,
+                    ..Attributes::default()
+                };
+                let put = writer.place("k", late.body, &attributes);
+                futures_util::FutureExt::now_or_never(put).unwrap();
+            }
+            Fault::Nothing
+        }
+        _ => Fault::Nothing,
+    });
+    put(&s3, "k", b"new").await.unwrap();
+    store.rule(|_| Fault::Nothing);
+    assert_eq!(read(&s3, "k").await.unwrap(), b"new");
+}
+
+/// Whom nobody answers must not guess; what was refused needs no answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_nobody_answers_only_what_is_certain_is_done() {
+    for (fault, reads_old) in [
+        (Fault::Refused(TransportErrorKind::AccessDenied), true),
+        (Fault::Refused(TransportErrorKind::Unavailable), false),
+    ] {
+        let store = Faulty::new();
+        let s3 = client(&store, POLICIES[0]);
+        put(&s3, "k", b"old").await.unwrap();
+        store.rule(move |call| match call {
+            Call::Put(key) if key == "k" => fault,
+            Call::Head(_) => Fault::Refused(TransportErrorKind::Unavailable),
+            _ => Fault::Nothing,
+        });
+        assert!(put(&s3, "k", b"new").await.is_err());
+        store.rule(|_| Fault::Nothing);
+        assert_eq!(read(&s3, "k").await.is_ok(), reads_old, "{fault:?}");
+        // And writing it again mends it.
+        put(&s3, "k", b"new").await.unwrap();
+        assert_eq!(read(&s3, "k").await.unwrap(), b"new");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_that_are_not_answered_leave_the_right_file_too() {
+    for policy in POLICIES {
+        for (fault, content) in [
+            (Fault::Refused(TransportErrorKind::Unavailable), "target"),
+            (Fault::Refused(TransportErrorKind::AccessDenied), "target"),
+            (Fault::LostAnswer, "source"),
+        ] {
+            let store = Faulty::new();
+            let s3 = client(&store, policy);
+            put(&s3, "k", b"source").await.unwrap();
+            put(&s3, "t", b"target").await.unwrap();
+            store.rule(move |call| match call {
+                Call::Copy(_) => fault,
+                _ => Fault::Nothing,
+            });
+            let copied = s3.copy_object(("b", "k"), ("b", "t")).send().await;
+            store.rule(|_| Fault::Nothing);
+            assert_eq!(copied.is_ok(), content == "source", "{copied:?}");
+            let found = read(&s3, "t").await.unwrap();
+            assert_eq!(found, content.as_bytes(), "{policy:?} {fault:?}");
+        }
+    }
+}
+
+/// Story: an object of somebody's own, whose name happened to be that of the instruction file, was
+/// written over.
+#[tokio::test]
+async fn somebodys_own_object_is_no_instruction_file_to_write_over() {
+    let store = Faulty::new();
+    let s3 = client(&store, POLICIES[0]);
+    put(&s3, "source", b"x").await.unwrap();
+    for own in ["mine", "{}", "{\"title\":\"mine\"}", "[\"x-amz-3\"]", ""] {
+        store
+            .place("k.instruction", own, &Attributes::default())
+            .await;
+        let refused = put(&s3, "k", b"x").await;
+        assert!(matches!(refused, Err(Error::Config(_))), "{own}");
+        let refused = s3.copy_object(("b", "source"), ("b", "k")).send().await;
+        assert!(matches!(refused, Err(Error::Config(_))), "{own}");
+        assert_eq!(store.stored("k.instruction").0, own);
+        assert!(!exists(&store, "k"));
+    }
+    // One that another client wrote, without the mark, is one.
+    let (file, _) = store.stored("source.instruction");
+    store
+        .place("k.instruction", file, &Attributes::default())
+        .await;
+    put(&s3, "k", b"x").await.unwrap();
+    assert_eq!(read(&s3, "k").await.unwrap(), b"x");
+}
