@@ -249,6 +249,14 @@ def test_errors_say_what_is_the_matter(world, key, sealed):
         assert said in done.stderr.decode() and "panicked" not in done.stderr.decode()
 
 
+def test_sec_n80_data_keys_do_not_travel_in_clear(world):
+    """The key service answers with them in plaintext. The name leads nowhere, should it be asked after all."""
+    for words in (["--kms-endpoint-url", "http://kms.invalid:1"], ["--endpoint-url", "http://kms.invalid:1"]):
+        done = world.cse("cp", "--quiet", world.file(17), world.url("cli/clear"), "--kms-key", "k", *words, check=False,
+                         env={"AWS_MAX_ATTEMPTS": "1"})
+        assert done.returncode == 1 and b"in clear" in done.stderr, done
+
+
 # ---- looking ------------------------------------------------------------------------------------
 
 

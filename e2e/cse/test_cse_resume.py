@@ -17,9 +17,9 @@ PARTS = 9
 DEADLINE = 120
 
 
-def begin(world, source, name, *more):
+def begin(world, source, name, *more, key=None):
     return subprocess.Popen(
-        [str(program()), "cse", "cp", "--quiet", str(source), world.url(name), "--master-key", str(world.aes),
+        [str(program()), "cse", "cp", "--quiet", str(source), world.url(name), "--master-key", str(key or world.aes),
          "--part-size", "5MiB", "--parallel", "2", *more],
         env=world.environment, cwd=world.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -37,9 +37,9 @@ def uploads(s3, world, name):
     return found
 
 
-def interrupt(s3, world, source, name, wanted):
+def interrupt(s3, world, source, name, wanted, key=None):
     """Begins an upload and kills it when so many parts arrived. False if it was quicker."""
-    process = begin(world, source, name)
+    process = begin(world, source, name, key=key)
     until = time.monotonic() + DEADLINE
     while process.poll() is None and time.monotonic() < until:
         if any(len(parts) >= wanted for parts in uploads(s3, world, name).values()):
@@ -57,8 +57,8 @@ def interrupted(s3, world, source, name, wanted=2):
     raise AssertionError("every upload was done before it could be killed")
 
 
-def finish(world, source, name, *more):
-    process = begin(world, source, name, *more)
+def finish(world, source, name, *more, key=None):
+    process = begin(world, source, name, *more, key=key)
     _, said = process.communicate(timeout=DEADLINE)
     return process.returncode, said.decode()
 
@@ -120,6 +120,34 @@ def test_sec_n80_a_file_that_changed_meanwhile_is_not_mixed(world, s3, source):
     assert code == 0, said
     assert opens(world, name, source)
     assert uploads(s3, world, name) == {}
+
+
+def test_an_upload_under_a_public_key_begins_anew(world, s3, source):
+    """It does not give the data key back, so there is nothing to go on with: the same command works all
+    the same, where it said that no key opens the object."""
+    name, public = "resume/public", f"{world.rsa}.pub"
+    interrupt(s3, world, source, name, 1, key=public)
+    code, said = finish(world, source, name, key=public)
+    assert code == 0, said
+    out = world.cse("cat", world.url(name), "--master-key", world.rsa).stdout
+    assert out == source.read_bytes()
+    for upload in uploads(s3, world, name):
+        s3.abort_multipart_upload(Bucket=world.bucket, Key=name, UploadId=upload)
+
+
+def test_a_damaged_record_is_no_dead_end(world, s3, source):
+    name = "resume/damaged"
+    interrupted(s3, world, source, name)
+    folder = world.folder / "uploads"
+    record = max((path for path in folder.iterdir()), key=lambda path: path.stat().st_mtime)
+    record.write_bytes(b"?" + record.read_bytes()[1:])
+    code, said = finish(world, source, name)
+    assert code != 0 and "--no-resume" in said, said
+    code, said = finish(world, source, name, "--no-resume")
+    assert code == 0 and not record.exists(), said
+    assert opens(world, name, source)
+    for upload in uploads(s3, world, name):
+        s3.abort_multipart_upload(Bucket=world.bucket, Key=name, UploadId=upload)
 
 
 def test_records_of_uploads_hold_no_key_and_go(world, s3, source):

@@ -349,10 +349,14 @@ Examples:
 
 Large files go up in parts, several at a time. If that is interrupted, the same command goes on where
 it was: parts that arrived are not sent again, and the file is compared with what was sent of it.
+Standard input does not come twice, and a public key opens nothing: such an upload is begun anew, and
+if it is killed its parts stay at the store until `aws s3api abort-multipart-upload` or a lifecycle
+rule of the bucket takes them.
 
 A file that is written is complete and verified when it appears under its name: nothing is left of a
-download that fails or does not authenticate. It is readable by you alone (mode 0600) unless it was
-there before.";
+download that fails, is interrupted or does not authenticate (on file systems without nameless files a
+killed one leaves .XXXXXX.part beside it, unverified, readable by you alone, to be removed). A new file
+is readable by you alone (mode 0600); one that was there and yours keeps its mode.";
 
 const CAT_EXAMPLES: &str = "\
 Examples:

@@ -5,11 +5,15 @@
 //! code leaves out: a profile that is named on the command line goes before credentials in the
 //! environment, and certificates may come from a file.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_kms::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_kms::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_kms::error::BoxError;
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -96,7 +100,7 @@ impl Services {
     }
 
     fn kms(&self) -> AwsKms {
-        let mut builder = aws_sdk_kms::config::Builder::from(&self.config);
+        let mut builder = aws_sdk_kms::config::Builder::from(&self.config).interceptor(NotInClear);
         if let Some(url) = &self.kms_endpoint {
             builder = builder.endpoint_url(url);
         }
@@ -169,6 +173,43 @@ impl Services {
     }
 }
 
+/// The key service answers with data keys in plaintext: over HTTP without TLS they are everybody's on
+/// the way, and all that is encrypted with them. Wherever its address was found (flags, environment,
+/// a profile), such a question is not asked; on this machine there is no way.
+#[derive(Debug)]
+struct NotInClear;
+
+impl Intercept for NotInClear {
+    fn name(&self) -> &'static str {
+        "not in clear"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if may_carry_keys(context.request().uri()) {
+            Ok(())
+        } else {
+            Err("data keys would go over the network in clear: say an https:// address".into())
+        }
+    }
+}
+
+/// Whether keys may be asked for at this address: with TLS, or on this machine.
+fn may_carry_keys(url: &str) -> bool {
+    let is_https = url
+        .get(..8)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+    let is_here = host(url).is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    });
+    is_https || is_here
+}
+
 /// HTTP as the AWS CLI has it: proxies from the environment, and certificates from a file if one is
 /// named.
 fn http_client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Error> {
@@ -182,8 +223,7 @@ fn http_client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Error> {
     Ok(client.build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
-        connector
-            .set_sleep_impl(components.and_then(aws_sdk_s3::config::RuntimeComponents::sleep_impl));
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(context.clone())
@@ -241,6 +281,11 @@ fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
+    if host.starts_with('[') {
+        // It has colons of its own.
+        let (address, port) = host.split_at_checked(host.find(']')?.checked_add(1)?)?;
+        return (port.is_empty() || port.starts_with(':')).then_some(address);
+    }
     Some(host.split(':').next().unwrap_or(host))
 }
 
@@ -284,6 +329,34 @@ mod tests {
             host("https://u@x.amazonaws.com.evil:1/p"),
             Some("x.amazonaws.com.evil")
         );
+        assert_eq!(host("http://[::1]:9000/x"), Some("[::1]"));
         assert_eq!(host("x"), None);
+    }
+
+    #[test]
+    fn sec_data_keys_do_not_travel_in_clear() {
+        for url in [
+            "https://kms.eu-west-1.amazonaws.com/",
+            "HTTPS://kms.example:9443",
+            "http://127.0.0.1:9000",
+            "http://127.8.9.1/",
+            "http://[::1]:9000/",
+            "http://localhost:9000",
+        ] {
+            assert!(may_carry_keys(url), "{url}");
+        }
+        for url in [
+            "http://kms.example/",
+            "http://10.0.0.1:9000/",
+            "http://127.0.0.1.evil.example/",
+            "http://localhost.evil.example/",
+            "http://127.0.0.1@evil.example/",
+            "http://[2001:db8::1]:9000/",
+            "http://[::1].evil.example/",
+            "ftp://kms.example",
+            "",
+        ] {
+            assert!(!may_carry_keys(url), "{url}");
+        }
     }
 }

@@ -39,7 +39,8 @@ pub enum Error {
     #[error("the object would not be opened: {0}")]
     NotOpened(String),
 
-    /// Somebody ended the command. What was written on the way is gone; an upload goes on later.
+    /// Somebody ended the command. What was written on the way is gone; an upload of a file goes
+    /// on later, one of standard input does not.
     #[error("ended; a copy of a file into a bucket goes on when it is begun again")]
     Interrupted,
 

@@ -6,7 +6,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -98,8 +100,9 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
 pub(crate) struct Target {
     /// Where it goes: behind a link, what the link points at.
     pub(crate) path: PathBuf,
-    /// The mode of the file that is there.
-    mode: Option<u32>,
+    /// The mode of the file that is there, which the new one gets: of nobody else's, who could
+    /// have it read so.
+    pub(crate) mode: Option<u32>,
 }
 
 impl Target {
@@ -125,17 +128,10 @@ impl Target {
                 path.display()
             )));
         }
+        let is_own = found.uid() == rustix::process::geteuid().as_raw();
         Ok(Self {
             path: absolute(path)?,
-            mode: Some(found.permissions().mode() & 0o777),
-        })
-    }
-
-    /// Gives the new file the mode of the one it replaced.
-    pub(crate) fn keep_mode(&self) -> Result<(), Error> {
-        self.mode.map_or(Ok(()), |mode| {
-            fs::set_permissions(&self.path, Permissions::from_mode(mode))
-                .map_err(Error::file("set the mode of", &self.path))
+            mode: is_own.then_some(found.permissions().mode() & 0o777),
         })
     }
 }
@@ -231,9 +227,7 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let target = Target::look(&link).unwrap();
         assert_eq!(target.path, fs::canonicalize(&real).unwrap());
-        fs::set_permissions(&real, Permissions::from_mode(0o600)).unwrap();
-        target.keep_mode().unwrap();
-        assert_eq!(mode(&real), 0o640);
+        assert_eq!(target.mode, Some(0o640));
         assert!(
             Target::look(&dir.path().join("new"))
                 .unwrap()

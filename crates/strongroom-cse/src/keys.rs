@@ -45,6 +45,15 @@ impl WrappingKey {
         Ok(key)
     }
 
+    /// Whether what is encrypted with this key file can be decrypted with it.
+    pub(crate) fn opens_its_own(path: &Path) -> Result<bool, Error> {
+        let file = files::read_secret(path)?;
+        Ok(!matches!(
+            Self::parse(&file.bytes),
+            Ok(Self::Rsa { private: None, .. })
+        ))
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         if let Some(at) = find(bytes, b"-----BEGIN ") {
             return Self::parse_pem(bytes.get(at..).unwrap_or_default());
@@ -305,6 +314,11 @@ mod tests {
         }
         let public = WrappingKey::read(&dir.path().join("r.pub")).unwrap();
         assert!(matches!(public, WrappingKey::Rsa { private: None, .. }));
+        for (name, opens) in [("a", true), ("r", true), ("r.pub", false)] {
+            let path = dir.path().join(name);
+            assert_eq!(WrappingKey::opens_its_own(&path).unwrap(), opens, "{name}");
+        }
+        assert!(WrappingKey::opens_its_own(&dir.path().join("none")).is_err());
         assert!(
             public
                 .read_with(MasterKeyring::new(), TextMap::new())

@@ -14,6 +14,7 @@ mod command;
 mod connect;
 mod error;
 mod files;
+mod input;
 mod keys;
 mod maps;
 mod place;

@@ -5,14 +5,15 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
-use strongroom_client::{EncryptedS3, Plaintext, Storage};
+use strongroom_client::{EncryptedS3, Error as ClientError, Plaintext, Storage};
 
 use super::cat;
 use crate::cli::CpArgs;
 use crate::connect::Services;
 use crate::error::Error;
+use crate::keys::WrappingKey;
 use crate::place::{Object, Place};
-use crate::{files, maps, progress, show};
+use crate::{files, input, maps, progress, show};
 
 pub(super) async fn run(args: CpArgs) -> Result<(), Error> {
     match (Place::parse(&args.source)?, Place::parse(&args.target)?) {
@@ -51,10 +52,16 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
     };
     let services = Services::find(&args.service).await?;
     let s3 = client(args, &services)?;
-    let body = match path {
-        Some(path) => Plaintext::from_path(path).map_err(Error::file("open", path))?,
-        None => Plaintext::from_reader(tokio::io::stdin()),
+    let body = if let Some(path) = path {
+        Plaintext::from_path(path).map_err(Error::file("open", path))?
+    } else {
+        let input = input::standard().map_err(|source| Error::Io {
+            doing: "cannot read standard input".to_owned(),
+            source,
+        })?;
+        Plaintext::from_reader(input)
     };
+    let mut was_begun = false;
     let bar = progress::bar(args.quiet, &target.to_string(), len);
     let tick = bar.clone();
     let mut put = s3
@@ -71,13 +78,28 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
     if let Some(path) = path {
         let state = state_file(args, &services, path, &target)?;
         if args.no_resume && state.exists() {
-            let ended = s3.abort_resumable(&state).await;
-            ended.map_err(Error::object(&target))?;
+            end(&s3, &state, &target).await?;
         }
-        put = put.resumable(state);
+        // Going on wants the data key, which a public key does not give back.
+        let can_go_on = match args.keys.master_key.first() {
+            Some(key) => WrappingKey::opens_its_own(key)?,
+            None => true,
+        };
+        if can_go_on {
+            was_begun = state.exists();
+            put = put.resumable(state);
+        }
     }
     let done = put.send().await;
     bar.finish_and_clear();
+    if let (Err(error), true) = (&done, was_begun)
+        && wants_another_key(error)
+    {
+        show::warn(&format!(
+            "{target}: an upload of this file was interrupted and goes on only with its own key and context: \
+             --no-resume begins again"
+        ));
+    }
     let done = done.map_err(Error::object(&target))?;
     if done.resumed_parts > 0 && !args.quiet {
         show::warn(&format!(
@@ -86,6 +108,31 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+fn wants_another_key(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::WrongKey
+            | ClientError::UnknownDescription(_)
+            | ClientError::WrongContext
+            | ClientError::KeyService(_)
+    )
+}
+
+/// Ends an interrupted upload. A record that nobody can read any more goes all the same.
+async fn end(s3: &EncryptedS3, state: &Path, target: &Object) -> Result<(), Error> {
+    match s3.abort_resumable(state).await {
+        Err(ClientError::State(why)) => {
+            show::warn(&format!(
+                "{target}: the record of the interrupted upload cannot be used ({why}) and is removed; what it \
+                 left at the store stays there: `aws s3api list-multipart-uploads`"
+            ));
+            files::remove(state);
+            Ok(())
+        }
+        ended => ended.map_err(Error::object(target)),
+    }
 }
 
 async fn download(args: &CpArgs, source: &Object, target: Place) -> Result<(), Error> {
@@ -106,15 +153,17 @@ async fn download(args: &CpArgs, source: &Object, target: Place) -> Result<(), E
     };
     let bar = progress::bar(args.quiet, &source.to_string(), len);
     let tick = bar.clone();
-    let done = s3
+    let mut get = s3
         .get_object(&source.bucket, &source.key)
         .encryption_contexts(context)
-        .on_progress(move |bytes| tick.inc(bytes))
-        .download_to(&target.path)
-        .await;
+        .on_progress(move |bytes| tick.inc(bytes));
+    if let Some(mode) = target.mode {
+        get = get.file_mode(mode);
+    }
+    let done = get.download_to(&target.path).await;
     bar.finish_and_clear();
     done.map_err(Error::object(source))?;
-    target.keep_mode()
+    Ok(())
 }
 
 fn client(args: &CpArgs, services: &Services) -> Result<EncryptedS3, Error> {
