@@ -166,12 +166,42 @@ impl Kms {
         shred: &ShredKey,
     ) -> Result<MaterialRow, Error> {
         let material = self.open_material(row, version, stored)?;
+        self.wrapped_again(row, version, stored, &material, shred)
+    }
+
+    /// Wraps a version again whose shred key lies in the vault under another name; `None` if `shred`
+    /// is not that.
+    pub(crate) fn rewrap_renamed(
+        &self,
+        row: &KeyRow,
+        version: u32,
+        stored: &MaterialRow,
+        shred: &ShredKey,
+    ) -> Result<Option<MaterialRow>, Error> {
+        let before = shred.called(stored.shred_id);
+        match self.open_material_with(row, version, stored, &before) {
+            Ok(material) => self
+                .wrapped_again(row, version, stored, &material, shred)
+                .map(Some),
+            Err(error) if error.is_corruption() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wrapped_again(
+        &self,
+        row: &KeyRow,
+        version: u32,
+        stored: &MaterialRow,
+        material: &Material,
+        shred: &ShredKey,
+    ) -> Result<MaterialRow, Error> {
         let MaterialRow {
             wrap_epoch,
             wrapped,
             shred_id,
             ..
-        } = self.wrap_material(row, version, stored.material_id, &material, shred)?;
+        } = self.wrap_material(row, version, stored.material_id, material, shred)?;
         Ok(MaterialRow {
             wrap_epoch,
             wrapped,
@@ -218,8 +248,21 @@ impl Kms {
             found => found?,
         };
         let shred = shred.ok_or_else(damaged)?;
+        self.open_material_with(row, version, stored, &shred)
+    }
+
+    fn open_material_with(
+        &self,
+        row: &KeyRow,
+        version: u32,
+        stored: &MaterialRow,
+        shred: &ShredKey,
+    ) -> Result<Material, Error> {
+        let damaged = || Error::Corrupted {
+            what: format!("material of KMS key {}", row.uid()),
+        };
         let opened = self
-            .wrapping(row.uid(), stored.wrap_epoch, &shred)
+            .wrapping(row.uid(), stored.wrap_epoch, shred)
             .ok_or_else(damaged)?
             .open(&aad(row, version, &stored.material_id), &stored.wrapped)
             .map_err(|_| damaged())?;

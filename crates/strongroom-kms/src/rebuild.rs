@@ -6,6 +6,9 @@
 //! row. Half of what unwraps it is a shred key in the vault: who destroys a key destroys it in
 //! every manifest, too.
 //!
+//! Material that was wrapped again since (`strongroom rewrap`) lies in manifests as it was before,
+//! under the same secret of the vault by its older name: [`Kms::settle_rebuilt`] finds it.
+//!
 //! What is kept of a key is what makes it open; policies, grants, tags and aliases are lost with
 //! the tables. So a key of the account comes back disabled, for somebody to look at.
 
@@ -13,7 +16,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 use strongroom_format::{BucketKeyRef, kms_blob_parse};
-use strongroom_store::TableId;
+use strongroom_store::{Precondition, TableId};
 
 use crate::error::Error;
 use crate::key_id::KeyUid;
@@ -88,8 +91,15 @@ impl Kms {
         key.tags.clear();
         key.key_policy = None;
         key.key_policy_principals.clear();
-        let material = self.material(uid, header.version)?;
-        let material = material.ok_or_else(|| self.place().key_not_found(uid))?;
+        let Some(material) = self.material(uid, header.version)? else {
+            // Gone with its key, unless that is still there.
+            return Err(match self.key(uid)? {
+                None => self.place().key_not_found(uid),
+                Some(_) => Error::Corrupted {
+                    what: format!("version {} of KMS key {uid}", header.version),
+                },
+            });
+        };
         let kept = KeptKey {
             key,
             version: header.version,
@@ -99,6 +109,81 @@ impl Kms {
             },
         };
         minicbor::to_vec(&kept).map_err(|_| Error::Internal("encoding a kept key"))
+    }
+}
+
+impl Kms {
+    /// Where tables were made of manifests: brings material that names a secret of the vault by an
+    /// older name under its present one. What does not open by any is left, and is reported when it
+    /// is used or verified: its key was destroyed, or the vault is not whole.
+    pub(crate) async fn settle_rebuilt(&self) -> Result<(), Error> {
+        let mut after = Vec::new();
+        while let Some(rows) = self.next_rows(KEYS, &mut after)? {
+            for (key, stored) in rows {
+                let row =
+                    KeyUid::from_row_key(&key).and_then(|uid| KeyRow::decode(uid, &stored.value));
+                match row {
+                    Ok(row) => self.settle_key(&row, stored.seq).await?,
+                    Err(error) if error.is_corruption() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_key(&self, row: &KeyRow, seq: u64) -> Result<(), Error> {
+        let uid = row.uid();
+        let versions = match self.versions_of(uid) {
+            Err(error) if error.is_corruption() => return Ok(()),
+            versions => versions?,
+        };
+        let mut preconditions = vec![Precondition::SeqIs {
+            table: KEYS,
+            key: uid.0.to_vec(),
+            seq,
+        }];
+        let mut writes = Vec::new();
+        for mut version in versions {
+            let (number, material) = (version.number, &version.material);
+            if !material.is_wrapped() || self.is_whole(row, number, material)? {
+                continue;
+            }
+            if let Some(material) = self.found_in_vault(row, number, material)? {
+                preconditions.push(version.is_unchanged(uid));
+                version.material = material;
+                writes.push(version.put(uid)?);
+            }
+        }
+        if !writes.is_empty() && self.commit(preconditions, writes).await?.is_err() {
+            return Err(Error::Internal("a key changed while the store was opened"));
+        }
+        Ok(())
+    }
+
+    /// Material that one of the key's secrets in the vault opens by the name that it had.
+    fn found_in_vault(
+        &self,
+        row: &KeyRow,
+        version: u32,
+        stored: &MaterialRow,
+    ) -> Result<Option<MaterialRow>, Error> {
+        let uid = row.uid();
+        for entry in self.store().vault().list()? {
+            if entry.owner != Some(uid.0) {
+                continue;
+            }
+            let shred = match self.shred_key(uid, entry.id) {
+                Err(error) if error.is_corruption() => None,
+                found => found?,
+            };
+            if let Some(shred) = shred
+                && let Some(material) = self.rewrap_renamed(row, version, stored, &shred)?
+            {
+                return Ok(Some(material));
+            }
+        }
+        Ok(None)
     }
 }
 

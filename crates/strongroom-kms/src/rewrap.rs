@@ -3,14 +3,20 @@
 //!
 //! ```text
 //!   each KMS key, in order of uid, from where an earlier run was ended:
-//!     a new shred key -> all its versions wrapped again -> one commit (rows as they were read,
-//!     and how far we are) -> the shred keys of before destroyed
+//!     each shred key under a new name, sealed under the newest domain key -> all its versions
+//!     wrapped again -> one commit (rows as they were read, and how far we are) -> the files of
+//!     before destroyed
 //! ```
+//!
+//! Imported material gets a new shred key: who deletes a version of it is to leave nothing of its
+//! secret anywhere, and can import it again. Of other material a shred key keeps its secret:
+//! manifests of bodies have material that was wrapped under it, and cannot be written again. Who
+//! has the older domain key alone finds no file that it opens.
 //!
 //! Nothing but wrapped keys changes. A version that is current is left alone, so a second run
 //! writes nothing. What a crash leaves in the vault is swept at the next start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use minicbor::{Decode, Encode};
@@ -18,8 +24,10 @@ use strongroom_store::{Precondition, TableId, Write};
 
 use crate::error::Error;
 use crate::key_id::KeyUid;
+use crate::model::Origin;
 use crate::rows::{KEYS, KeyRow, MATERIALS, MaterialRow};
 use crate::service::{Found, Kms};
+use crate::shred::ShredKey;
 
 /// What came of bringing wrapped keys forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,14 +173,13 @@ impl Kms {
         &self,
         row: &KeyRow,
         seq: u64,
-        versions: &[(Vec<u8>, u64, MaterialRow)],
+        versions: &[StoredVersion],
         epoch: u32,
         mark: &RewrapMark,
     ) -> Result<bool, Error> {
         let Some(as_stored) = self.store().tables().get(KEYS, &row.uid)? else {
             return Ok(false);
         };
-        let shred = self.new_shred_key(row.uid()).await?;
         let mut preconditions = vec![Precondition::SeqIs {
             table: KEYS,
             key: row.uid.to_vec(),
@@ -186,41 +193,38 @@ impl Kms {
             value: as_stored.value,
         };
         let mut writes = vec![mark.write(MARK)?, again];
-        let (mut before, mut kept) = (BTreeSet::new(), BTreeSet::new());
-        let mut failed = None;
-        for (row_key, seq, stored) in versions {
-            if !stored.is_wrapped() {
-                continue;
+        let wrapped = |(_, _, of): &&StoredVersion| of.is_wrapped();
+        let (current, old): (Vec<_>, Vec<_>) = versions
+            .iter()
+            .filter(wrapped)
+            .partition(|(_, _, of)| of.wrap_epoch == epoch);
+        let kept: BTreeSet<_> = current.iter().map(|(_, _, of)| of.shred_id).collect();
+        let before: BTreeSet<_> = old.iter().map(|(_, _, of)| of.shred_id).collect();
+        let mut renamed = BTreeMap::new();
+        let again = match self.wrap_again(row, &old, &mut renamed).await {
+            Ok(again) => again,
+            Err(error) => {
+                self.destroy_shred_keys(renamed.values().map(ShredKey::id))
+                    .await?;
+                return Err(error);
             }
-            if stored.wrap_epoch == epoch {
-                kept.insert(stored.shred_id);
-                continue;
-            }
-            let version = row_key.last_chunk().map_or(0, |v| u32::from_be_bytes(*v));
-            match self.rewrap_material(row, version, stored, &shred) {
-                Ok(rewrapped) => {
-                    before.insert(stored.shred_id);
-                    preconditions.push(Precondition::SeqIs {
-                        table: MATERIALS,
-                        key: row_key.clone(),
-                        seq: *seq,
-                    });
-                    writes.push(Write::Put {
-                        table: MATERIALS,
-                        key: row_key.clone(),
-                        value: rewrapped.encode()?,
-                    });
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        if let Some(error) = failed {
-            self.destroy_shred_key(shred.id()).await?;
-            return Err(error);
+        };
+        for (row_key, seq, material) in again {
+            preconditions.push(Precondition::SeqIs {
+                table: MATERIALS,
+                key: row_key.clone(),
+                seq,
+            });
+            writes.push(Write::Put {
+                table: MATERIALS,
+                key: row_key,
+                value: material.encode()?,
+            });
         }
         self.doomed().add(row.uid(), before.difference(&kept));
         if self.commit(preconditions, writes).await?.is_err() {
-            self.destroy_shred_key(shred.id()).await?;
+            self.destroy_shred_keys(renamed.values().map(ShredKey::id))
+                .await?;
             return Ok(false);
         }
         self.destroy_shred_keys(before.difference(&kept).copied())
@@ -228,7 +232,39 @@ impl Kms {
         Ok(true)
     }
 
-    fn versions(&self, uid: KeyUid) -> Result<Vec<(Vec<u8>, u64, MaterialRow)>, Error> {
+    /// The versions wrapped again, each under the shred key of before by its new name, or under a new
+    /// one, which is put into `renamed` as soon as there is a file of it.
+    async fn wrap_again(
+        &self,
+        row: &KeyRow,
+        old: &[&StoredVersion],
+        renamed: &mut BTreeMap<[u8; 16], ShredKey>,
+    ) -> Result<Vec<StoredVersion>, Error> {
+        let mut again = Vec::with_capacity(old.len());
+        for (row_key, seq, stored) in old {
+            let version = row_key.last_chunk().map_or(0, |v| u32::from_be_bytes(*v));
+            let id = match row.origin {
+                Origin::AwsKms => stored.shred_id,
+                Origin::External => IMPORTED,
+            };
+            if !renamed.contains_key(&id) {
+                // Opened before a file is made of what cannot be used.
+                self.check_material(row, version, stored)?;
+                let shred = match row.origin {
+                    Origin::AwsKms => self.renamed_shred_key(row.uid(), id).await?,
+                    Origin::External => self.new_shred_key(row.uid()).await?,
+                };
+                renamed.insert(id, shred);
+            }
+            if let Some(shred) = renamed.get(&id) {
+                let material = self.rewrap_material(row, version, stored, shred)?;
+                again.push((row_key.clone(), *seq, material));
+            }
+        }
+        Ok(again)
+    }
+
+    fn versions(&self, uid: KeyUid) -> Result<Vec<StoredVersion>, Error> {
         let rows = self.rows_of(MATERIALS, uid, usize::MAX)?;
         rows.into_iter()
             .map(|(key, row)| Ok((key, row.seq, MaterialRow::decode(uid, &row.value)?)))
@@ -265,8 +301,13 @@ impl Kms {
     }
 }
 
+/// Key of a row of material, the commit that wrote it, and the row.
+type StoredVersion = (Vec<u8>, u64, MaterialRow);
+
 /// Where runs remember how far they are.
 pub const REWRAP_MARKS: TableId = TableId(7);
+/// In the place of the shred keys of before, where all versions get one new one.
+const IMPORTED: [u8; 16] = [0; 16];
 const MARK: &str = "kms";
 const KEYS_PER_SCAN: usize = 64;
 const ATTEMPTS_MAX: usize = 16;

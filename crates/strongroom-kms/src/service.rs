@@ -89,7 +89,10 @@ impl Kms {
         // Tables that came from a backup or from manifests do not know every key: secrets of those
         // that they do not know are kept until an operator says that the restore is over.
         if store.is_restored().map_err(Error::Store)? {
-            return Ok(kms);
+            return match kms.settle_rebuilt().await {
+                Err(error) if error.is_corruption() => Ok(kms),
+                settled => settled.map(|()| kms),
+            };
         }
         match kms.sweep_vault().await {
             // What cannot be read refers to something, nobody knows to what: so nothing more is

@@ -36,6 +36,14 @@ impl ShredKey {
     pub(crate) fn expose_secret(&self) -> &[u8; 32] {
         self.secret.expose_secret()
     }
+
+    /// The same secret as it was called before it was sealed again.
+    pub(crate) fn called(&self, id: [u8; 16]) -> ShredKey {
+        ShredKey {
+            id,
+            secret: Secret32::copy_of(self.secret.expose_secret()),
+        }
+    }
 }
 
 /// Shred keys that a commit refers to no more, or will not when it is through, until they are
@@ -89,9 +97,30 @@ impl Kms {
     /// A new shred key for a KMS key, durable in the vault. Until a commit refers to it, it is
     /// the caller's to destroy.
     pub(crate) async fn new_shred_key(&self, uid: KeyUid) -> Result<ShredKey, Error> {
+        self.keep_shred_key(uid, Secret32::filled(fill)?).await
+    }
+
+    /// The same secret under a new name, sealed under the newest domain key, durable in the vault;
+    /// the caller's to destroy as a new one is.
+    ///
+    /// What lies outside of the tables and was wrapped under the secret (manifests of bodies) opens
+    /// for as long as the secret is anywhere, and is found by trying ([`Kms::settle_rebuilt`]).
+    pub(crate) async fn renamed_shred_key(
+        &self,
+        uid: KeyUid,
+        id: [u8; 16],
+    ) -> Result<ShredKey, Error> {
+        let found = self.shred_key(uid, id)?;
+        let found = found.ok_or_else(|| Error::Corrupted {
+            what: format!("shred key of KMS key {uid}"),
+        })?;
+        let secret = Secret32::copy_of(found.expose_secret());
+        self.keep_shred_key(uid, secret).await
+    }
+
+    async fn keep_shred_key(&self, uid: KeyUid, secret: Secret32) -> Result<ShredKey, Error> {
         let mut id = [0; 16];
         fill(&mut id)?;
-        let secret = Secret32::filled(fill)?;
         let shred = ShredKey { id, secret };
         let epoch = self.keyring().newest_epoch();
         let mut sealed = epoch.to_be_bytes().to_vec();

@@ -101,7 +101,8 @@ impl Objects {
     }
 
     /// What the key service keeps of the key of a body under a KMS key. A key that went away
-    /// meanwhile is no reason to refuse the body: what was decided about it was decided before.
+    /// meanwhile is no reason to refuse the body: what was decided about it was decided before, and
+    /// nobody reads it again. What cannot be read is one: the body could not be read either.
     fn kept_kms_key(&self, key: &KeyRow) -> Result<Option<Vec<u8>>, Error> {
         if key.kms_arn.is_empty() {
             return Ok(None);
@@ -110,6 +111,10 @@ impl Objects {
         let kept = self
             .kms()
             .key_for_rebuild(record.ek_ref(), record.flags().bucket_key);
-        Ok(kept.ok())
+        match kept {
+            Ok(kept) => Ok(Some(kept)),
+            Err(strongroom_kms::Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }

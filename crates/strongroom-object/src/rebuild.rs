@@ -137,6 +137,20 @@ impl<'a> Rebuilder<'a> {
         }
     }
 
+    /// Takes in a blob that several accounts are given of, each by shards that would do: the one with
+    /// a manifest that is authentic and says the same as its shards, if there is one such.
+    pub fn take_one_of(&mut self, accounts: Vec<SurveyedBlob>) {
+        let Some(blob) = accounts.first().map(|account| account.blob) else {
+            return;
+        };
+        let fits = |account: &SurveyedBlob| self.read(account, &account.manifest).is_ok();
+        let mut right: Vec<_> = accounts.into_iter().filter(fits).collect();
+        match (right.pop(), right.is_empty()) {
+            (Some(account), true) => self.take(account),
+            _ => self.skip_unless_seen(blob, "its shards tell different stories"),
+        }
+    }
+
     /// A blob that was found and cannot be read.
     pub fn skip(&mut self, blob: &SurveyedBlob, reason: &'static str) {
         self.seen.insert(blob.blob);

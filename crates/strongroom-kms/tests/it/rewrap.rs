@@ -86,6 +86,12 @@ async fn shred_keys_of_before_are_destroyed() {
     let after = vault(&world);
     assert_eq!(after.len(), 1);
     assert!(before.is_disjoint(&after));
+    // Who has the domain key of before opens nothing that is there.
+    for entry in world.store.vault().list().unwrap() {
+        let sealed = world.store.vault().get(entry.owner.unwrap(), entry.id);
+        let sealed = sealed.unwrap().unwrap();
+        assert_eq!(sealed[..4], 2_u32.to_be_bytes());
+    }
 }
 
 #[tokio::test]

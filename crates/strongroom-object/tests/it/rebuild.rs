@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The last resort: tables made of what the files of bodies say.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use strongroom_kms::root::Keyring;
+use bytes::Bytes;
+use strongroom_kms::root::{self, Keyring, KeyringFile, RootKey, Rotation};
+use strongroom_kms::{CreateKeyInput, EnableKeyInput, ScheduleKeyDeletionInput};
 use strongroom_object::{
-    BucketVersioning, CopyObject, CopySource, EncryptionRequest, Error, Properties,
-    PropertiesDirective, RebuildReport, Rebuilder,
+    BodyError, BodySource, BucketVersioning, ChecksumAlgorithm, CopyObject, CopySource,
+    EncryptionRequest, Error, Properties, PropertiesDirective, RebuildReport, Rebuilder,
 };
-use strongroom_store::BlobId;
 use strongroom_store::blob::{SurveyedBlob, survey};
 use strongroom_store::drive::{Drive, DriveNo, DrivePath, Folder};
 use strongroom_store::rebuild::Rebuild;
 use strongroom_store::table::TableOptions;
+use strongroom_store::{Batch, BlobId, TableId, Write};
 use strongroom_testkit::SimDrive;
 
 use crate::harness::*;
@@ -304,6 +309,262 @@ async fn parts_come_back_as_an_upload_that_can_be_completed() {
     }
 }
 
+/// A keyring that gets new epochs.
+struct Epochs {
+    keyring: Arc<Keyring>,
+    file: Vec<u8>,
+}
+
+impl Epochs {
+    fn new() -> Self {
+        let (keyring, file) = root::create(&Self::secret(), NOW_MS).unwrap();
+        let keyring = Arc::new(keyring);
+        Self { keyring, file }
+    }
+
+    fn secret() -> RootKey {
+        RootKey::from_bytes(&[9; 32]).unwrap()
+    }
+
+    fn rotate(&mut self) {
+        let file = KeyringFile::parse(&self.file).unwrap();
+        let mut open = file.open(&Self::secret()).unwrap();
+        let both = Rotation {
+            domain: true,
+            sse_s3: true,
+        };
+        open.rotate(both, NOW_MS).unwrap();
+        self.file = open.seal().unwrap();
+        self.keyring.install(&open).unwrap();
+    }
+}
+
+fn kms_under(key_id: &str) -> EncryptionRequest {
+    EncryptionRequest::Kms {
+        key_id: Some(key_id.to_owned()),
+        context: strongroom_format::EncryptionContext::new(),
+        bucket_key: None,
+    }
+}
+
+impl House {
+    async fn new_kms_key(&self) -> String {
+        let (request, input) = (self.request(), CreateKeyInput::default());
+        let scope = request.scope();
+        let made = self.kms.create_key(scope.caller, scope.receipt, input);
+        made.await.unwrap().key_id
+    }
+
+    async fn enable_kms_key(&self, key_id: &str) {
+        let request = self.request();
+        let scope = request.scope();
+        let key_id = key_id.to_owned();
+        let input = EnableKeyInput { key_id };
+        let enabled = self.kms.enable_key(scope.caller, scope.receipt, input);
+        enabled.await.unwrap();
+    }
+}
+
+/// `strongroom rewrap` wrapped key material under new secrets of the vault and destroyed the old
+/// ones, which manifests name: after a rebuild no object under a KMS key opened, though all were
+/// said to be back.
+#[tokio::test]
+async fn dur_d15_objects_open_whose_key_material_was_wrapped_again_since() {
+    let mut epochs = Epochs::new();
+    let drive = SimDrive::new(1);
+    let house = open(&drive, &epochs.keyring).await;
+    house.bucket("bucket").await;
+    let (kept, destroyed) = (house.new_kms_key().await, house.new_kms_key().await);
+    for (name, request) in [
+        ("aws", kms()),
+        ("kept", kms_under(&kept)),
+        ("dsse", dsse_under(Some(kept.clone()))),
+        ("destroyed", kms_under(&destroyed)),
+    ] {
+        let bytes = pattern(70_000);
+        house.put("bucket", name, &bytes, request).await.unwrap();
+    }
+    for _ in 0..2 {
+        epochs.rotate();
+        let report = house.kms.rewrap(&|_, _| ()).await.unwrap();
+        assert_eq!((report.rewrapped, report.damaged), (3, 0));
+    }
+    {
+        let request = house.request();
+        let scope = request.scope();
+        let input = ScheduleKeyDeletionInput {
+            key_id: destroyed.clone(),
+            pending_window_in_days: Some(7),
+        };
+        let scheduled = house
+            .kms
+            .schedule_key_deletion(scope.caller, scope.receipt, input);
+        scheduled.await.unwrap();
+        house.clock.advance_ms(7 * strongroom_object::DAY_MS);
+        let done = house.kms.run_due(scope.receipt).await.unwrap();
+        assert_eq!(done.destroyed, 1);
+    }
+    let keyring = Arc::clone(&epochs.keyring);
+    let built = Built {
+        drive,
+        keyring,
+        house,
+    };
+    let (built, report) = built.rebuilt().await;
+    assert_eq!((report.objects, report.kms_keys.len()), (4, 3));
+    let house = &built.house;
+    for key in [&kept, &destroyed] {
+        house.enable_kms_key(key).await;
+    }
+    for name in ["aws", "kept", "dsse"] {
+        let read = house.get("bucket", name, None).await.unwrap();
+        assert_eq!(read, pattern(70_000), "{name}");
+    }
+    // What was destroyed stays so, and is named.
+    assert!(house.get("bucket", "destroyed", None).await.is_err());
+    let vault = house.kms.verify_vault().await.unwrap();
+    let [damage] = vault.damaged.as_slice() else {
+        panic!("one key does not open: {:?}", vault.damaged);
+    };
+    assert!(damage.contains(&destroyed), "{damage}");
+    // It is as it would be without the loss: nothing is left to be settled, and it comes forward.
+    epochs.rotate();
+    let again = house.kms.rewrap(&|_, _| ()).await.unwrap();
+    assert_eq!((again.rewrapped, again.damaged), (2, 1));
+    assert_eq!(
+        house.get("bucket", "kept", None).await.unwrap(),
+        pattern(70_000)
+    );
+}
+
+/// A body in whose middle something happens.
+struct Interrupted {
+    pieces: VecDeque<Bytes>,
+    meanwhile: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl BodySource for Interrupted {
+    fn poll_data(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.pieces.len() == 1
+            && let Some(work) = self.meanwhile.as_mut()
+        {
+            ready!(work.as_mut().poll(cx));
+            self.meanwhile = None;
+        }
+        Poll::Ready(self.pieces.pop_front().map(Ok))
+    }
+
+    fn trailing_checksum(&self) -> Option<(ChecksumAlgorithm, Vec<u8>)> {
+        None
+    }
+}
+
+/// Whatever kept the key service from telling of a key, the manifest was sealed without it, and
+/// nobody heard that the object could never be rebuilt.
+#[tokio::test]
+async fn a_body_whose_key_cannot_be_read_any_more_is_refused_and_one_whose_key_is_gone_is_not() {
+    const KEYS: TableId = TableId(1);
+    const MATERIALS: TableId = TableId(2);
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    let uid_of = |key: &str| hex::decode(key.replace('-', "")).unwrap();
+    let material_of = |uid: &[u8]| [uid, &1_u32.to_be_bytes()].concat();
+    fn put(table: TableId, key: Vec<u8>) -> Write {
+        let value = b"damaged".to_vec();
+        Write::Put { table, key, value }
+    }
+    fn delete(table: TableId, key: Vec<u8>) -> Write {
+        Write::Delete { table, key }
+    }
+    type Case = (&'static str, bool, fn(Vec<u8>, Vec<u8>) -> Vec<Write>);
+    let cases: [Case; 5] = [
+        ("nothing happens", true, |_, _| Vec::new()),
+        ("damaged key", false, |key, _| vec![put(KEYS, key)]),
+        ("damaged material", false, |_, material| {
+            vec![put(MATERIALS, material)]
+        }),
+        ("lost material", false, |_, material| {
+            vec![delete(MATERIALS, material)]
+        }),
+        ("destroyed", true, |key, material| {
+            vec![delete(KEYS, key), delete(MATERIALS, material)]
+        }),
+    ];
+    for (case, is_stored, writes) in cases {
+        let key = house.new_kms_key().await;
+        let uid = uid_of(&key);
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: writes(uid.clone(), material_of(&uid)),
+        };
+        let tables = house.store.tables().clone();
+        let bytes = pattern(90_000);
+        let mut input = put_input("bucket", case, &bytes, kms_under(&key));
+        input.body = Box::pin(Interrupted {
+            pieces: bytes.chunks(50_000).map(Bytes::copy_from_slice).collect(),
+            meanwhile: Some(Box::pin(async move {
+                if !batch.writes.is_empty() {
+                    tables.commit(batch).await.unwrap();
+                }
+            })),
+        });
+        let request = house.request();
+        let stored = house.objects.put_object(request.scope(), input).await;
+        assert_eq!(stored.is_ok(), is_stored, "{case}: {stored:?}");
+        let found = house.get("bucket", case, None).await;
+        let is_there = !matches!(found, Err(Error::NoSuchKey { .. }));
+        assert_eq!(is_there, is_stored, "{case}");
+    }
+    house.store.blobs().reclaimed().await.unwrap();
+    assert_eq!(surveyed(&built.drive).len(), 2, "refused bodies are gone");
+}
+
+/// A vault that was lost brings nothing back, and that of another key opens nothing.
+#[tokio::test]
+async fn sec_d15_without_its_secret_in_the_vault_material_stays_shut() {
+    let mut epochs = Epochs::new();
+    let drive = SimDrive::new(1);
+    let house = open(&drive, &epochs.keyring).await;
+    house.bucket("bucket").await;
+    let (one, other) = (house.new_kms_key().await, house.new_kms_key().await);
+    for (name, key) in [("one", &one), ("other", &other)] {
+        let bytes = pattern(70_000);
+        house
+            .put("bucket", name, &bytes, kms_under(key))
+            .await
+            .unwrap();
+    }
+    epochs.rotate();
+    house.kms.rewrap(&|_, _| ()).await.unwrap();
+    let uid = hex::decode(one.replace('-', "")).unwrap();
+    for entry in house.store.vault().list().unwrap() {
+        if entry.owner.unwrap().as_slice() == uid {
+            assert!(house.store.vault().destroy(entry.id).await.unwrap());
+        }
+    }
+    let keyring = Arc::clone(&epochs.keyring);
+    let built = Built {
+        drive,
+        keyring,
+        house,
+    };
+    let (built, _) = built.rebuilt().await;
+    let house = &built.house;
+    for key in [&one, &other] {
+        house.enable_kms_key(key).await;
+    }
+    assert!(house.get("bucket", "one", None).await.is_err());
+    let read = house.get("bucket", "other", None).await.unwrap();
+    assert_eq!(read, pattern(70_000));
+    // The secret of the other key is no secret of this one.
+    let vault = house.kms.verify_vault().await.unwrap();
+    assert_eq!(vault.damaged.len(), 1, "{:?}", vault.damaged);
+}
+
 #[tokio::test]
 async fn sec_a_manifest_that_is_not_authentic_brings_nothing_back() {
     let built = built().await;
@@ -363,10 +624,8 @@ async fn sec_a_manifest_that_is_not_authentic_brings_nothing_back() {
         Err(not_authentic),
         "another cluster"
     );
-    let strange = strongroom_kms::root::create(
-        &strongroom_kms::root::RootSecret::Key(
-            strongroom_kms::root::RootKey::from_bytes(&[8; 32]).unwrap(),
-        ),
+    let strange = root::create(
+        &root::RootSecret::Key(RootKey::from_bytes(&[8; 32]).unwrap()),
         NOW_MS,
     );
     assert_eq!(
@@ -380,6 +639,43 @@ async fn sec_a_manifest_that_is_not_authentic_brings_nothing_back() {
     };
     let other_length = "its shards have another length than its manifest says";
     assert_eq!(is_refused(&shorter), other_length);
+}
+
+/// Checksums of shards have no key: who writes one of two mirrored drives can tell another story
+/// of every blob, and had them all left out.
+#[tokio::test]
+async fn sec_of_two_stories_about_a_blob_the_authentic_one_is_taken() {
+    let built = built().await;
+    let house = &built.house;
+    house.bucket("bucket").await;
+    let bytes = pattern(70_000);
+    house.put("bucket", "k", &bytes, kms()).await.unwrap();
+    let cluster_id = house.store.cluster_id();
+    let right = surveyed(&built.drive).remove(0);
+    let forged = |change: fn(&mut SurveyedBlob)| {
+        let mut forged = right.clone();
+        change(&mut forged);
+        forged
+    };
+    let other_manifest = || forged(|of| of.manifest[40] ^= 1);
+    let none = || forged(|of| of.manifest.clear());
+    let longer = || forged(|of| of.sealed_bytes += 1);
+    let objects = |accounts: Vec<SurveyedBlob>| {
+        let mut rebuilder = Rebuilder::new(&built.keyring, cluster_id);
+        rebuilder.take_one_of(accounts);
+        let plan = rebuilder.plan().unwrap();
+        let report = plan.report();
+        assert_eq!(report.objects as usize + report.skipped.len(), 1);
+        report.objects
+    };
+    for forged in [other_manifest(), none(), longer()] {
+        assert_eq!(objects(vec![forged.clone(), right.clone()]), 1);
+        assert_eq!(objects(vec![right.clone(), forged]), 1);
+    }
+    assert_eq!(objects(vec![other_manifest(), longer()]), 0);
+    assert_eq!(objects(vec![none(), other_manifest(), none()]), 0);
+    // Nothing says which of these shards are the blob's.
+    assert_eq!(objects(vec![right.clone(), right.clone()]), 0);
 }
 
 #[tokio::test]
