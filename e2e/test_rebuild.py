@@ -141,6 +141,37 @@ def test_dur_d15_several_drives_with_one_of_them_gone():
         check(server, bucket, key, written, parts)
 
 
+def test_tables_on_a_drive_that_is_away_are_not_given_up_unasked():
+    """A facility was unplugged, the others lost their tables: `rebuild` made poorer ones, and those of the
+    facility counted for older when it came back."""
+    drives = ["a:a1", "b:b1", "c:c1"]
+    with Server(*(part for drive in drives for part in ("--drive", drive))) as server:
+        s3 = clients.s3(server)
+        bucket = clients.make_bucket(s3)
+        s3.put_object(Bucket=bucket, Key="small", Body=b"in the tables only")
+        server.stop()
+        paths = [server.base / drive.split(":")[1] for drive in drives]
+        lose_tables(server, *paths[:2])
+        paths[2].rename(server.base / "away")
+        refused = server.command("rebuild", check=False)
+        assert refused.returncode != 0 and "--accept-loss" in refused.stderr
+        assert not any((path / "log/anchor").exists() for path in paths[:2])
+        # Looking is allowed, and changes nothing.
+        assert server.command("rebuild", "--dry-run", "--json").returncode == 0
+        (server.base / "away").rename(paths[2])
+        refused = server.command("rebuild", "--accept-loss", check=False)
+        assert refused.returncode != 0 and "it has tables" in refused.stderr
+        paths[2].rename(server.base / "gone")
+        done = json.loads(server.command("rebuild", "--accept-loss", "--json").stdout)
+        assert done["drives_away"] == [str(paths[2])]
+        (server.base / "gone").rename(paths[2])
+        server.start()
+        assert clients.s3(server).list_buckets()["Buckets"] == []
+        events = [event for event in server.audit() if event["eventName"] in ("RebuildTables", "StartServer")]
+        assert events[-2]["responseElements"]["objects"] == 0
+        assert events[-1]["responseElements"] == {"tablesAreRestored": True}
+
+
 def test_what_is_damaged_is_named_and_never_back():
     with Server() as server:
         s3 = clients.s3(server)

@@ -10,12 +10,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use strongroom_api::{Api, ApiServices};
-use strongroom_audit::{
-    Audit, AuditFiles, AuditOptions, Category, Durability, EventDetail, EventError, EventSource,
-    Receipt, RequestFacts, UserIdentity,
-};
+use strongroom_audit::{Audit, AuditFiles, AuditOptions, RequestFacts, UserIdentity};
 use strongroom_iam::{Caller, Iam, IamOptions};
 use strongroom_kms::Kms;
 use strongroom_kms::root::{Keyring, Rotation};
@@ -29,6 +26,7 @@ use strongroom_wire::sigv4::{
 
 use crate::command::absolute_place;
 use crate::config::{Answers, Place};
+use crate::control::deed::Deed;
 use crate::credential::RootAccessKey;
 use crate::data_dir::{DataDir, Held};
 use crate::error::Error;
@@ -242,42 +240,44 @@ impl Rooms {
 
     /// Records an event of the server's own life, durably.
     pub(crate) async fn record(&self, name: &'static str) -> Result<(), Error> {
-        self.finish(self.audit.begin(own_facts()?), name).await
+        self.record_done(name, Value::Null, Value::Null).await
+    }
+
+    /// The same for what was done while the store was not open, and could not be announced.
+    pub(crate) async fn record_done(
+        &self,
+        name: &'static str,
+        asked: Value,
+        came_of_it: Value,
+    ) -> Result<(), Error> {
+        let receipt = self.audit.begin(own_facts()?);
+        Deed::act(name, asked).end(receipt, &Ok(came_of_it)).await
+    }
+
+    /// Records that the server is there. Tables that came from a backup or from manifests are said
+    /// to at every start, as long as the restore is not over: the command that made them may have
+    /// been killed before it could say so.
+    pub(crate) async fn record_start(&self) -> Result<(), Error> {
+        let is_restored = self.store.is_restored();
+        let is_restored = is_restored.map_err(Error::room("cannot open the store"))?;
+        let came_of_it = if is_restored {
+            json!({ "tablesAreRestored": true })
+        } else {
+            Value::Null
+        };
+        self.record_done("StartServer", Value::Null, came_of_it)
+            .await
     }
 
     /// Begins new epochs of the keyring by the server's own decision.
     pub(crate) async fn rotate_keyring(&self, rotation: Rotation) -> Result<(), Error> {
         let receipt = self.audit.begin(own_facts()?);
+        let asked = json!({ "domain": rotation.domain, "sseS3": rotation.sse_s3 });
+        let deed = Deed::act("RotateKeyring", asked);
+        deed.announce(&receipt).await?;
         let rotated = self.keeper.rotate(rotation, self.clock.now_ms()).await;
-        self.finish_asked(receipt, "RotateKeyring", Value::Null, &rotated)
-            .await?;
+        deed.end(receipt, &rotated).await?;
         rotated
-    }
-
-    /// Ends the receipt of an act that only this crate knows.
-    pub(crate) async fn finish(&self, receipt: Receipt, name: &'static str) -> Result<(), Error> {
-        self.finish_asked(receipt, name, Value::Null, &Ok(())).await
-    }
-
-    /// The same for an act that may have been refused: what was asked for, and what became of it.
-    pub(crate) async fn finish_asked<T>(
-        &self,
-        receipt: Receipt,
-        name: &'static str,
-        asked: Value,
-        done: &Result<T, Error>,
-    ) -> Result<(), Error> {
-        let category = Category::Management;
-        let mut detail = EventDetail::new(EventSource::Strongroom, name, category, false);
-        detail.request_parameters = asked;
-        detail.error = done.as_ref().err().map(|error| EventError {
-            code: format!("{name}Failed"),
-            message: error.to_string(),
-        });
-        let recorded = receipt.finish(detail, Durability::Durable).await;
-        recorded
-            .map(drop)
-            .map_err(Error::room("cannot write the audit log"))
     }
 
     /// Carries out what is due in the key service: keys to destroy, material that expired,

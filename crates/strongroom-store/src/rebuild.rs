@@ -109,20 +109,35 @@ impl FoundDrives {
         Ok(None)
     }
 
-    /// Refuses where a drive has tables.
-    pub fn refuse_tables(&self) -> Result<(), Error> {
-        match self.with_tables()? {
-            Some(drive) => Err(Error::DriveRefused {
+    /// Refuses where a drive has tables; and, unless their loss is accepted, where a drive that should
+    /// have all of them is not there to be looked at: once others are made, its own count for older.
+    pub fn refuse_tables(&self, accept_loss: bool) -> Result<(), Error> {
+        if let Some(drive) = self.with_tables()? {
+            return Err(Error::DriveRefused {
                 drive,
                 reason: HAS_TABLES,
+            });
+        }
+        let copies = self.cluster.copies().into_iter();
+        let mut away = copies.filter(|copy| copy.is_live && copy.drive.is_none());
+        match away.next().filter(|_| !accept_loss) {
+            Some(copy) => Err(Error::DriveRefused {
+                drive: self.place_of(copy.number),
+                reason: AWAY,
             }),
             None => Ok(()),
         }
     }
 
-    /// Begins tables on a drive that should have a copy of them. Refused where a drive has some.
-    pub fn begin(&self, options: TableOptions) -> Result<Rebuild, Error> {
-        self.refuse_tables()?;
+    fn place_of(&self, number: DriveNo) -> String {
+        let found = self.drives().into_iter().find(|of| of.number == number);
+        found.map_or_else(|| format!("drive {number}"), |of| of.place)
+    }
+
+    /// Begins tables on a drive that should have a copy of them. Refused as
+    /// [`Self::refuse_tables`] does.
+    pub fn begin(&self, options: TableOptions, accept_loss: bool) -> Result<Rebuild, Error> {
+        self.refuse_tables(accept_loss)?;
         let copies = self.cluster.copies();
         let mut live = copies.iter().filter(|copy| copy.is_live);
         let drive = live.find_map(|copy| copy.drive.as_ref());
@@ -274,6 +289,8 @@ impl fmt::Debug for Rebuild {
 const ROWS_AT_ONCE: usize = 1_024;
 const HAS_TABLES: &str = "it has tables, and they say more than any manifest: nothing is rebuilt. If \
      they cannot be read any more, move the folders `log` and `index` of every drive away first";
+const AWAY: &str = "it should have a copy of the tables and is not there: bring it back, its tables say more \
+     than any manifest. If it is lost for good, `--accept-loss`; it will not count if it comes back";
 const LOST_TABLES: &str = "its tables are gone and files of objects or keys are there: nothing is begun \
      anew. Put the folders `log` and `index` back, or a backup (`strongroom restore metadata`); as \
      the last resort make tables from the files (`strongroom rebuild`)";

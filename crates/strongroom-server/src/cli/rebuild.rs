@@ -16,6 +16,11 @@ pub(crate) struct RebuildArgs {
     #[arg(long)]
     pub(crate) read_all: bool,
 
+    /// Go on although a drive that should have a copy of the tables is not there: if it comes back,
+    /// its tables are given up
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 use strongroom_store::backup::{BackupFile, Restored, restore};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::layout::UnitLayout;
@@ -89,6 +90,7 @@ async fn check(place: &Place, file: &Path) -> Result<(), Error> {
 async fn put_tables_back(place: &Place, file: PathBuf) -> Result<(), Error> {
     let backup = open(&file)?;
     let keyring_file = backup.head().keyring.clone();
+    let (backup_id, seq) = (backup.head().backup_id, backup.head().seq);
     place.data.create()?;
     let held = place.data.hold()?;
     let in_place = small_file::read_private(&place.data.keyring())
@@ -146,7 +148,18 @@ async fn put_tables_back(place: &Place, file: PathBuf) -> Result<(), Error> {
     drop(held);
     // Opened as any store, so that what is wrong is heard of now and not at the next start.
     let rooms = Rooms::open_existing(place).await?;
-    rooms.record("RestoreMetadata").await?;
+    let asked = json!({
+        "file": file.display().to_string(),
+        "backupId": hex::encode(backup_id),
+    });
+    let came_of_it = json!({
+        "rows": restored.rows,
+        "secrets": restored.secrets,
+        "lastCommit": seq,
+    });
+    rooms
+        .record_done("RestoreMetadata", asked, came_of_it)
+        .await?;
     rooms.close().await?;
     output::print(&format!(
         "{} rows and {} secrets are back.\n\

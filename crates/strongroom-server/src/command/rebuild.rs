@@ -27,6 +27,8 @@ struct Outcome {
     report: RebuildReport,
     drives: Vec<FoundDrive>,
     rows: u64,
+    /// Key material that is back and does not open, in words.
+    shut: Vec<String>,
 }
 
 pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
@@ -43,8 +45,9 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
     } else {
         progress_bar()
     };
-    let (is_dry_run, options) = (
+    let (is_dry_run, accept_loss, options) = (
         args.dry_run,
+        args.accept_loss,
         SurveyOptions {
             check_units: args.read_all,
         },
@@ -57,7 +60,7 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
         // Refused before hours are spent on reading.
         if !is_dry_run {
             found
-                .refuse_tables()
+                .refuse_tables(accept_loss)
                 .map_err(Error::room("cannot rebuild"))?;
         }
         let mut rebuilder = Rebuilder::new(&keyring, found.cluster_id());
@@ -69,11 +72,11 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
                 Ok::<(), std::convert::Infallible>(())
             },
         );
-        let survey = match survey {
+        let mut survey = match survey {
             Ok(survey) => survey,
             Err(never) => match never {},
         };
-        skip_lost(&mut rebuilder, &survey);
+        skip_lost(&mut rebuilder, &mut survey);
         let plan = rebuilder
             .plan()
             .map_err(Error::room("cannot plan the tables"))?;
@@ -82,7 +85,7 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
         let mut rows = 0;
         if !is_dry_run {
             let tables = found
-                .begin(TableOptions::default())
+                .begin(TableOptions::default(), accept_loss)
                 .map_err(Error::room("cannot rebuild"))?;
             rows = plan.put(tables).map_err(Error::room("cannot rebuild"))?;
         }
@@ -92,16 +95,23 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
             report,
             drives: all,
             rows,
+            shut: Vec::new(),
         })
     };
     let outcome = tokio::task::spawn_blocking(work).await;
     bar.finish_and_clear();
-    let outcome = outcome.map_err(|_| Error::Refused("the rebuild did not end".to_owned()))??;
+    let mut outcome =
+        outcome.map_err(|_| Error::Refused("the rebuild did not end".to_owned()))??;
     drop(held);
     if !outcome.is_dry_run {
         // Opened as any store, so that what is wrong is heard of now and not at the next start.
         let rooms = Rooms::open_existing(&place).await?;
-        rooms.record("RebuildTables").await?;
+        let vault = rooms.kms.verify_vault().await;
+        let vault = vault.map_err(Error::room("cannot read the vault"))?;
+        outcome.shut = vault.damaged;
+        rooms
+            .record_done("RebuildTables", Value::Null, outcome.recorded())
+            .await?;
         rooms.close().await?;
     }
     if args.json {
@@ -115,13 +125,14 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
     }
 }
 
-/// Names the blobs that cannot be read.
-fn skip_lost(rebuilder: &mut Rebuilder<'_>, survey: &SurveyReport) {
+/// Names the blobs that cannot be read; of those that are told of in several ways the right one is
+/// taken.
+fn skip_lost(rebuilder: &mut Rebuilder<'_>, survey: &mut SurveyReport) {
     for blob in &survey.unreadable {
         rebuilder.skip(blob, "too few of its shards are there");
     }
-    for blob in &survey.contradicted {
-        rebuilder.skip_unless_seen(*blob, "its shards tell different stories");
+    for accounts in std::mem::take(&mut survey.contradicted) {
+        rebuilder.take_one_of(accounts);
     }
     for blob in survey.damaged.iter().filter_map(|damage| damage.blob) {
         rebuilder.skip_unless_seen(blob, "no whole shard of it is there");
@@ -137,9 +148,22 @@ fn progress_bar() -> ProgressBar {
 }
 
 impl Outcome {
-    /// Blobs that do not come back.
+    /// Blobs that do not come back, and keys that do not open what is back.
     fn lost(&self) -> u64 {
-        u64::try_from(self.report.skipped.len()).unwrap_or(u64::MAX)
+        count(&self.report.skipped).saturating_add(count(&self.shut))
+    }
+
+    /// What the audit log says of it.
+    fn recorded(&self) -> Value {
+        let report = &self.report;
+        json!({
+            "buckets": report.buckets,
+            "objects": report.objects,
+            "uploads": report.uploads.len(),
+            "keyIds": report.kms_keys.iter().map(|key| &key.key_id).collect::<Vec<_>>(),
+            "notBack": report.skipped.len(),
+            "rows": self.rows,
+        })
     }
 
     /// Everything that an operator wants to know, the worst first.
@@ -186,6 +210,9 @@ impl Outcome {
             };
             line(&format!("KMS key  {}: {state}", key.key_id));
         }
+        for damage in &self.shut {
+            line(&format!("DOES NOT OPEN  {damage}: nor what lies under it"));
+        }
         for bucket in &self.report.buckets {
             line(&format!("bucket  {bucket}: private, nothing configured"));
         }
@@ -199,7 +226,7 @@ impl Outcome {
             report.uploads.len(),
             report.kms_keys.len(),
             report.buckets.len(),
-            self.lost()
+            report.skipped.len()
         ));
         if report.missing_shards > 0 {
             line(&format!(
@@ -254,6 +281,7 @@ impl Outcome {
             "uploads": uploads.collect::<Vec<_>>(),
             "kms_keys": keys.collect::<Vec<_>>(),
             "not_back": skipped.collect::<Vec<_>>(),
+            "does_not_open": self.shut,
             "damaged_files": damaged.collect::<Vec<_>>(),
             "drives_away": away.map(|drive| drive.place.as_str()).collect::<Vec<_>>(),
             "blobs_that_lack_shards": report.missing_shards,
@@ -262,11 +290,17 @@ impl Outcome {
     }
 }
 
+fn count<T>(of: &[T]) -> u64 {
+    u64::try_from(of.len()).unwrap_or(u64::MAX)
+}
+
 const NEVER_BACK: &str = "\
 Never back: objects of up to 32 KiB, copies that stand on the bytes of their source, users and their
 policies, KMS keys that no object found lies under, key policies and grants, what buckets were configured
 to do, tags and storage classes given later. Deletions after an object was written are not known: some
-of what was deleted may be back, and an older version may be the newest. Versions have new ids.
+of what was deleted may be back, and an older version may be the newest. Nor is another key that an object
+was put under later (UpdateObjectEncryption, `strongroom rewrap --bucket`): it is back under its first one,
+which may be in more hands. Versions have new ids.
 ";
 const AFTERWARDS: &str = "\
 Start the server, then run `strongroom verify`. Files that no object stands for, and secrets of keys that

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
 use strongroom_store::drive::small_file;
 use strongroom_store::env::{Clock as _, SystemClock};
 use zeroize::Zeroizing;
@@ -119,6 +120,7 @@ async fn recover(mut place: Place, files: &[PathBuf], to: ToArgs) -> Result<(), 
     let shares = read_shares(files)?;
     // Noticed here, what is mistyped needs no server.
     let parsed = parse_shares(&shares)?;
+    let count = parsed.len();
     let act = RootRequest::Recover {
         shares,
         to: to.clone(),
@@ -135,7 +137,8 @@ async fn recover(mut place: Place, files: &[PathBuf], to: ToArgs) -> Result<(), 
             drop(held);
             place.root = to.clone();
             let rooms = Rooms::open_existing(&place).await?;
-            rooms.record("RecoverRoot").await?;
+            let asked = json!({ "shares": count, "to": to.describe() });
+            rooms.record_done("RecoverRoot", asked, Value::Null).await?;
             rooms.close().await?;
         }
     }

@@ -43,7 +43,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
             return Err(error);
         }
     };
-    rooms.record("StartServer").await?;
+    rooms.record_start().await?;
     tell_ready(&config, &run, rooms.is_new)?;
 
     signals.until_stop(certificate.as_deref(), &rooms).await;

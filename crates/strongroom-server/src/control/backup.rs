@@ -6,8 +6,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
-use strongroom_audit::{Category, Durability, EventDetail, EventError, EventSource, Receipt};
 use strongroom_store::backup::BackupReport;
 use strongroom_store::drive::small_file;
 use tokio::sync::mpsc::unbounded_channel;
@@ -20,37 +18,16 @@ use crate::start::Rooms;
 /// Makes the file, durably; nothing of it is left when that fails.
 pub(super) async fn metadata(
     rooms: &Rooms,
-    receipt: Receipt,
     file: &Path,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Answer, Error> {
-    let made = write(rooms, file, progress).await;
-    let name = "BackupMetadata";
-    let mut detail = EventDetail::new(EventSource::Strongroom, name, Category::Management, true);
-    detail.request_parameters = json!({ "file": file.display().to_string() });
-    match &made {
-        Ok(made) => {
-            detail.response_elements = json!({
-                "backupId": hex::encode(made.backup_id),
-                "rows": made.rows,
-                "lastCommit": made.seq,
-            });
-        }
-        Err(error) => {
-            detail.error = Some(EventError {
-                code: "BackupMetadataFailed".to_owned(),
-                message: error.to_string(),
-            });
-        }
-    }
-    let recorded = receipt.finish(detail, Durability::Durable).await;
-    recorded.map_err(Error::room("cannot write the audit log"))?;
-    let made = made?;
+    let made = write(rooms, file, progress).await?;
     Ok(Answer::BackedUp(BackedUp {
         rows: made.rows,
         files: made.files,
         bytes: made.bytes,
         seq: made.seq,
+        backup_id: hex::encode(made.backup_id),
     }))
 }
 

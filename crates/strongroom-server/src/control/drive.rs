@@ -2,7 +2,6 @@
 //! Drives: what commands ask about them, and what they are told.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use strongroom_store::drive::{DriveNo, DriveState};
 use strongroom_store::layout::Redundancy;
 use strongroom_store::{DriveStatus, GivenDrive, Protection};
@@ -140,27 +139,6 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
         number: number.0,
         replaces: replaces.map(|lost| lost.0),
     })
-}
-
-/// What its event says of it.
-pub(super) fn asked(act: &DriveRequest) -> Value {
-    match act {
-        DriveRequest::Add { facility, place } => json!({ "facility": facility, "place": place }),
-        DriveRequest::Drain { number, cancel: _ } | DriveRequest::Remove { number } => {
-            json!({ "drive": number })
-        }
-        DriveRequest::Replace {
-            facility,
-            place,
-            number,
-            accept_loss,
-        } => json!({
-            "facility": facility,
-            "place": place,
-            "drive": number,
-            "acceptLoss": accept_loss,
-        }),
-    }
 }
 
 pub(super) async fn status(rooms: &Rooms) -> Result<Answer, Error> {

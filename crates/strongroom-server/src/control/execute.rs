@@ -2,9 +2,11 @@
 //! What the commands do, in the process that has the store open.
 
 use serde_json::json;
-use strongroom_iam::Access;
+use strongroom_audit::Receipt;
+use strongroom_iam::{Access, User};
 use strongroom_object::{Inspection, Scope};
 
+use super::deed::Deed;
 use super::{
     AccessKey, Answer, ListedUser, Progress, Request, backup, drive, kms, rewrap, root, scrub,
     verify,
@@ -12,7 +14,7 @@ use super::{
 use crate::error::Error;
 use crate::start::Rooms;
 
-#[expect(clippy::too_many_lines, reason = "one arm for each request")]
+/// Carries a command out, and records it: what was asked before, what became of it after.
 pub(crate) async fn execute(
     rooms: &Rooms,
     request: &Request,
@@ -21,13 +23,79 @@ pub(crate) async fn execute(
     // The operator acts as the root user and is audited as such.
     let caller = rooms.operator()?;
     let receipt = rooms.audit.begin(caller.facts().clone());
+    let Some(deed) = Deed::of(request) else {
+        return users(rooms, receipt, request).await;
+    };
+    deed.announce(&receipt).await?;
+    let scope = Scope {
+        caller: &caller,
+        receipt: &receipt,
+    };
+    let done = act(rooms, scope, request, progress).await;
+    deed.end(receipt, &done).await?;
+    done
+}
+
+async fn act(
+    rooms: &Rooms,
+    scope: Scope<'_>,
+    request: &Request,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Answer, Error> {
     match request {
         Request::RootCredential {} => {
-            rooms.finish(receipt, "GetRootCredential").await?;
             let root = &rooms.root;
             let key = AccessKey::new(root.access_key_id.clone(), &root.secret_access_key);
             Ok(Answer::Credential(key))
         }
+        Request::InspectObject { bucket, object_key } => {
+            let found = rooms.objects.inspect(bucket, object_key).await;
+            Ok(Answer::Inspection(shown(found.map_err(refused)?)))
+        }
+        Request::Verify {} => {
+            let found = verify::verify(rooms, scope, progress).await;
+            found.map(Answer::Verification)
+        }
+        Request::KmsList {} => kms::list(rooms),
+        Request::KmsImpact { key } => kms::impact(rooms, key, progress).await,
+        Request::KmsDestruction { key } => kms::destruction(rooms, key).await,
+        Request::KmsClock { confirm } => kms::clock(rooms, *confirm).await,
+        Request::Rewrap {} => rewrap::rewrap(rooms, progress).await,
+        Request::RewrapBucket {
+            bucket,
+            prefix,
+            to,
+            dry_run,
+        } => {
+            let asked = rewrap::Asked {
+                bucket,
+                prefix,
+                to,
+                dry_run: *dry_run,
+            };
+            rewrap::bucket(rooms, scope, asked, progress).await
+        }
+        Request::Drive { act } => drive::execute(rooms, act).await,
+        Request::Status {} => drive::status(rooms).await,
+        Request::BackupMetadata { file } => backup::metadata(rooms, file, progress).await,
+        Request::FinishRestore {} => backup::finish_restore(rooms).await,
+        Request::Root { act } => root::execute(rooms, act).await,
+        Request::ScrubStatus {} => scrub::status(rooms),
+        Request::ScrubStart {} => scrub::start(rooms, progress).await,
+        Request::UserAdd { .. }
+        | Request::UserList {}
+        | Request::UserPolicy { .. }
+        | Request::UserPolicySet { .. }
+        | Request::UserPolicyRemove { .. }
+        | Request::UserRemove { .. } => {
+            Err(Error::Refused("users are recorded elsewhere".to_owned()))
+        }
+    }
+}
+
+/// Commands on users: `strongroom-iam` records them.
+async fn users(rooms: &Rooms, receipt: Receipt, request: &Request) -> Result<Answer, Error> {
+    match request {
         Request::UserAdd { name, policy } => {
             let made = rooms
                 .iam
@@ -43,23 +111,7 @@ pub(crate) async fn execute(
         }
         Request::UserList {} => {
             let users = rooms.iam.list_users(receipt).await.map_err(refused)?;
-            let listed = users.into_iter().map(|user| ListedUser {
-                created: date(user.created_ms),
-                access: match user.access {
-                    Access::Full => "full access",
-                    Access::Policy => "policy",
-                    Access::Damaged => "nothing: its policy is damaged",
-                }
-                .to_owned(),
-                access_key_ids: user
-                    .access_keys
-                    .into_iter()
-                    .map(|k| k.access_key_id)
-                    .collect(),
-                name: user.name,
-                arn: user.arn,
-            });
-            Ok(Answer::Users(listed.collect()))
+            Ok(Answer::Users(users.into_iter().map(listed).collect()))
         }
         Request::UserPolicy { name } => {
             let found = rooms.iam.user_policy(receipt, name).await;
@@ -83,98 +135,26 @@ pub(crate) async fn execute(
                 .map_err(refused)?;
             Ok(Answer::UserRemoved {})
         }
-        Request::InspectObject { bucket, object_key } => {
-            let found = rooms.objects.inspect(bucket, object_key).await;
-            rooms.finish(receipt, "InspectObject").await?;
-            Ok(Answer::Inspection(shown(found.map_err(refused)?)))
+        _ => Err(Error::Refused("this is no command on users".to_owned())),
+    }
+}
+
+fn listed(user: User) -> ListedUser {
+    ListedUser {
+        created: date(user.created_ms),
+        access: match user.access {
+            Access::Full => "full access",
+            Access::Policy => "policy",
+            Access::Damaged => "nothing: its policy is damaged",
         }
-        Request::Verify {} => {
-            let scope = Scope {
-                caller: &caller,
-                receipt: &receipt,
-            };
-            let found = verify::verify(rooms, scope, progress).await;
-            rooms.finish(receipt, "VerifyStore").await?;
-            Ok(Answer::Verification(found?))
-        }
-        Request::KmsList {} => {
-            rooms.finish(receipt, "ListKmsKeys").await?;
-            kms::list(rooms)
-        }
-        Request::KmsImpact { key } => {
-            let found = kms::impact(rooms, key, progress).await;
-            rooms.finish(receipt, "KmsKeyImpact").await?;
-            found
-        }
-        Request::KmsDestruction { key } => {
-            let found = kms::destruction(rooms, key).await;
-            rooms.finish(receipt, "VerifyKeyDestroyed").await?;
-            found
-        }
-        Request::KmsClock { confirm } => {
-            let name = if *confirm {
-                "ConfirmClock"
-            } else {
-                "ShowClock"
-            };
-            rooms.finish(receipt, name).await?;
-            kms::clock(rooms, *confirm).await
-        }
-        Request::Rewrap {} => {
-            let rewrapped = rewrap::rewrap(rooms, progress).await;
-            rooms.finish(receipt, "RewrapKeys").await?;
-            rewrapped
-        }
-        Request::RewrapBucket {
-            bucket,
-            prefix,
-            to,
-            dry_run,
-        } => {
-            let asked = rewrap::Asked {
-                bucket,
-                prefix,
-                to,
-                dry_run: *dry_run,
-            };
-            rewrap::bucket(rooms, &caller, receipt, asked, progress).await
-        }
-        Request::Drive { act } => {
-            let done = drive::execute(rooms, act).await;
-            let name = match act {
-                drive::DriveRequest::Add { .. } => "AddDrive",
-                drive::DriveRequest::Drain { cancel: false, .. } => "DrainDrive",
-                drive::DriveRequest::Drain { cancel: true, .. } => "KeepDrive",
-                drive::DriveRequest::Remove { .. } => "RemoveDrive",
-                drive::DriveRequest::Replace { .. } => "ReplaceDrive",
-            };
-            rooms
-                .finish_asked(receipt, name, drive::asked(act), &done)
-                .await?;
-            done
-        }
-        Request::Status {} => {
-            rooms.finish(receipt, "GetStoreStatus").await?;
-            drive::status(rooms).await
-        }
-        Request::BackupMetadata { file } => backup::metadata(rooms, receipt, file, progress).await,
-        Request::FinishRestore {} => {
-            let finished = backup::finish_restore(rooms).await;
-            let nothing = serde_json::Value::Null;
-            rooms
-                .finish_asked(receipt, "FinishRestore", nothing, &finished)
-                .await?;
-            finished
-        }
-        Request::Root { act } => root::execute(rooms, receipt, act).await,
-        Request::ScrubStatus {} => {
-            rooms.finish(receipt, "ShowScrub").await?;
-            scrub::status(rooms)
-        }
-        Request::ScrubStart {} => {
-            rooms.finish(receipt, "StartScrub").await?;
-            scrub::start(rooms, progress).await
-        }
+        .to_owned(),
+        access_key_ids: user
+            .access_keys
+            .into_iter()
+            .map(|k| k.access_key_id)
+            .collect(),
+        name: user.name,
+        arn: user.arn,
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod backup;
 pub(crate) mod client;
+pub(crate) mod deed;
 pub(crate) mod drive;
 pub(crate) mod execute;
 mod kms;
@@ -270,6 +271,8 @@ pub(crate) struct BackedUp {
     pub(crate) bytes: u64,
     /// The last commit in it.
     pub(crate) seq: u64,
+    /// What it is called in the audit log, in hexadecimal digits.
+    pub(crate) backup_id: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

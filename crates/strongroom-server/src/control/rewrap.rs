@@ -2,11 +2,6 @@
 //! `strongroom rewrap` where the store is open: private files, KMS key material, object keys; or a
 //! bucket under another KMS key.
 
-use serde_json::json;
-use strongroom_audit::{
-    Category, Durability, EventDetail, EventError, EventSource, Receipt, Resource,
-};
-use strongroom_iam::Caller;
 use strongroom_kms::RewrapReport;
 use strongroom_object::{KmsKeyArn, RewrapBucket, Scope};
 use strongroom_store::drive::small_file;
@@ -56,63 +51,13 @@ pub(super) struct Asked<'a> {
 }
 
 /// Puts the versions of a bucket under a KMS key. The key service records each use of a key with
-/// the object it is for; this records that it was the command.
+/// the object it is for.
 pub(super) async fn bucket(
-    rooms: &Rooms,
-    caller: &Caller,
-    receipt: Receipt,
-    asked: Asked<'_>,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Answer, Error> {
-    let scope = Scope {
-        caller,
-        receipt: &receipt,
-    };
-    let done = try_bucket(rooms, scope, asked, progress).await;
-    let mut detail = EventDetail::new(
-        EventSource::Strongroom,
-        "RewrapBucket",
-        Category::Management,
-        asked.dry_run,
-    );
-    detail.request_parameters = json!({
-        "bucketName": asked.bucket,
-        "prefix": asked.prefix,
-        "keyId": asked.to,
-        "dryRun": asked.dry_run,
-    });
-    detail.resources = vec![Resource {
-        type_name: "AWS::S3::Bucket",
-        arn: format!("arn:aws:s3:::{}", asked.bucket),
-    }];
-    match &done {
-        Ok(found) => {
-            detail.response_elements = json!({
-                "keyId": found.key_arn,
-                "versions": found.seen,
-                "rewrapped": found.rewrapped,
-                "current": found.current,
-                "left": found.left.total,
-            });
-        }
-        Err(error) => {
-            detail.error = Some(EventError {
-                code: "RewrapBucketFailed".to_owned(),
-                message: error.to_string(),
-            });
-        }
-    }
-    let recorded = receipt.finish(detail, Durability::Durable).await;
-    recorded.map_err(Error::room("cannot write the audit log"))?;
-    done.map(Answer::RewrappedBucket)
-}
-
-async fn try_bucket(
     rooms: &Rooms,
     scope: Scope<'_>,
     asked: Asked<'_>,
     progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<RewrappedBucket, Error> {
+) -> Result<Answer, Error> {
     let key = rooms.kms.overview(asked.to).map_err(refused)?;
     let input = RewrapBucket {
         bucket: asked.bucket.to_owned(),
@@ -130,7 +75,7 @@ async fn try_bucket(
     };
     let found = rooms.objects.rewrap_bucket(scope, input, &tell).await;
     let found = found.map_err(refused)?;
-    Ok(RewrappedBucket {
+    Ok(Answer::RewrappedBucket(RewrappedBucket {
         key_arn: key.key_arn,
         seen: found.seen,
         rewrapped: found.rewrapped,
@@ -139,7 +84,7 @@ async fn try_bucket(
             total: found.left.total(),
             lines: found.left.lines().to_vec(),
         },
-    })
+    }))
 }
 
 /// Seals private files again that are not under the newest domain key; says how many.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `strongroom root` does where the store is open.
 
-use serde_json::Value;
-use strongroom_audit::Receipt;
 use strongroom_kms::root::{EpochKind, Rotation, Share, SplitPlan};
 use zeroize::Zeroizing;
 
@@ -13,42 +11,25 @@ use crate::root_key;
 use crate::root_key::source::RootSource;
 use crate::start::Rooms;
 
-/// Does it, and records that it was asked.
-pub(super) async fn execute(
-    rooms: &Rooms,
-    receipt: Receipt,
-    act: &RootRequest,
-) -> Result<Answer, Error> {
+pub(super) async fn execute(rooms: &Rooms, act: &RootRequest) -> Result<Answer, Error> {
     let now_ms = rooms.clock.now_ms();
-    let (name, done) = match act {
-        RootRequest::Show {} => ("ShowRoot", show(rooms).await),
+    match act {
+        RootRequest::Show {} => show(rooms).await,
         RootRequest::Rotate { domain, sse_s3 } => {
             let rotation = Rotation {
                 domain: *domain,
                 sse_s3: *sse_s3,
             };
-            let done = match rooms.keeper.rotate(rotation, now_ms).await {
-                Ok(()) => show(rooms).await,
-                Err(error) => Err(error),
-            };
-            ("RotateKeyring", done)
+            rooms.keeper.rotate(rotation, now_ms).await?;
+            show(rooms).await
         }
         RootRequest::Rekey { to } => {
             let done = rooms.keeper.rekey(to.clone(), now_ms).await;
-            ("RekeyRoot", done.map(|()| Answer::Done {}))
+            done.map(|()| Answer::Done {})
         }
-        RootRequest::Escrow { threshold, shares } => (
-            "EscrowRecoveryKey",
-            escrow(rooms, *threshold, *shares).await,
-        ),
-        RootRequest::Recover { shares, to } => {
-            ("RecoverRoot", recover(rooms, shares, to.clone()).await)
-        }
-    };
-    rooms
-        .finish_asked(receipt, name, Value::Null, &done)
-        .await?;
-    done
+        RootRequest::Escrow { threshold, shares } => escrow(rooms, *threshold, *shares).await,
+        RootRequest::Recover { shares, to } => recover(rooms, shares, to.clone()).await,
+    }
 }
 
 async fn show(rooms: &Rooms) -> Result<Answer, Error> {

@@ -73,6 +73,83 @@ fn acts_of_the_operator_are_in_the_audit_log() {
     }
 }
 
+/// Commands were recorded after they had acted, as successes, and not with what was asked: a crash in
+/// between left an act without a line.
+#[test]
+fn sec_commands_are_recorded_before_they_act_and_with_what_became_of_them() {
+    let rig = Rig::new();
+    let server = rig.start();
+    fill(&rig, &server);
+    let mut outcomes = Vec::new();
+    let mut run = |args: &[&str], name: &'static str, is_done: bool| {
+        let done = rig.run(args).status.success();
+        assert_eq!(done, is_done, "{args:?}");
+        outcomes.push((name, is_done));
+    };
+    let backup = rig.beside("backup");
+    let backup = backup.to_str().unwrap();
+    run(
+        &["inspect", "object", "s3://bucket/large"],
+        "InspectObject",
+        true,
+    );
+    run(
+        &["inspect", "object", "s3://bucket/none"],
+        "InspectObject",
+        false,
+    );
+    run(&["drive", "drain", "7"], "DrainDrive", false);
+    run(&["drive", "drain", "7", "--cancel"], "KeepDrive", false);
+    run(&["drive", "remove", "7"], "RemoveDrive", false);
+    run(
+        &["backup", "metadata", backup, "--quiet"],
+        "BackupMetadata",
+        true,
+    );
+    run(
+        &["backup", "metadata", backup, "--quiet"],
+        "BackupMetadata",
+        false,
+    );
+    run(&["root", "rotate", "--domain"], "RotateKeyring", true);
+    run(&["rewrap"], "RewrapKeys", true);
+    run(&["kms", "impact", "alias/none"], "KmsKeyImpact", false);
+    run(&["verify", "--quiet"], "VerifyStore", true);
+    server.stop();
+    let log = all_bytes(&rig.data().join("drive/audit"));
+    let lines: Vec<serde_json::Value> = text(&log)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut lines = lines.iter().filter(|line| {
+        let name = line["eventName"].as_str().unwrap();
+        name == "BeginCommand" || outcomes.iter().any(|(known, _)| *known == name)
+    });
+    for (name, is_done) in &outcomes {
+        let (begun, ended) = (lines.next().unwrap(), lines.next().unwrap());
+        assert_eq!(begun["eventName"], "BeginCommand", "{name}");
+        assert_eq!(begun["requestParameters"]["command"], *name);
+        assert_eq!(ended["eventName"], *name);
+        assert_eq!(begun["requestID"], ended["requestID"], "{name}");
+        assert_eq!(ended["errorCode"].is_null(), *is_done, "{name}");
+        let asked = ended["requestParameters"].as_object();
+        for (of, value) in asked.into_iter().flatten() {
+            assert_eq!(&begun["requestParameters"][of], value, "{name}");
+        }
+    }
+    assert!(lines.next().is_none());
+    let said = text(&log);
+    for asked in [
+        "\"key\":\"none\"",
+        "\"drive\":7",
+        "\"domain\":true",
+        "\"keyId\":\"alias/none\"",
+    ] {
+        assert!(said.contains(asked), "{asked}");
+    }
+    assert!(said.contains(&format!("\"file\":\"{backup}\"")));
+}
+
 #[test]
 fn inspect_shows_how_and_no_secret() {
     let rig = Rig::new();

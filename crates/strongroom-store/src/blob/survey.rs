@@ -45,8 +45,10 @@ pub struct SurveyReport {
     pub readable: u64,
     /// Blobs of which too few shards were found.
     pub unreadable: Vec<SurveyedBlob>,
-    /// Blobs of which there are two accounts that could both be read.
-    pub contradicted: Vec<BlobId>,
+    /// Blobs of which there are several accounts that could be read, each with all of them: with few
+    /// data shards one drive is enough for an account of its own. Which is right, the store cannot
+    /// tell; who sealed the manifests can.
+    pub contradicted: Vec<Vec<SurveyedBlob>>,
     /// Files that are no whole shards, and folders that could not be listed, with what was found.
     pub damaged: Vec<SurveyDamage>,
 }
@@ -138,18 +140,16 @@ pub fn survey_with<E>(
             let drive = (*number, drive.as_ref());
             walk(drive, options, first, &mut accounts, &mut report);
         }
-        for (blob, accounts) in accounts {
-            let (readable, others): (Vec<_>, Vec<_>) =
+        for accounts in accounts.into_values() {
+            let (mut readable, others): (Vec<_>, Vec<_>) =
                 accounts.into_iter().partition(SurveyedBlob::is_readable);
-            let is_one = readable.len() == 1;
-            if readable.is_empty() {
-                report.unreadable.extend(others);
-            } else if !is_one {
-                report.contradicted.push(blob);
-            }
-            for blob in readable.into_iter().filter(|_| is_one) {
+            if readable.len() > 1 {
+                report.contradicted.push(readable);
+            } else if let Some(blob) = readable.pop() {
                 report.readable = report.readable.saturating_add(1);
                 each(blob)?;
+            } else {
+                report.unreadable.extend(others);
             }
         }
     }
