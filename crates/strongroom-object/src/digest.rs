@@ -2,20 +2,23 @@
 //! Digests over plaintext, computed while a body passes by.
 //!
 //! CRCs run at memory speed and are computed in line. MD5 and the SHA family are slower than the
-//! cipher, so a large body hands them to a blocking thread in batches, one batch in flight: they
-//! cost the other core's time and bound the upload only where they are slower than the rest.
+//! cipher, so a large body hands them to another thread in batches (`beside.rs`): they cost the
+//! other core's time and bound the upload only where they are slower than the rest.
 
 use aws_lc_rs::digest as sha;
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::{Digest as _, Md5};
-use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::model::ChecksumAlgorithm;
 
+mod beside;
+
+use beside::{Beside, Digesting};
+
 /// Batches smaller than this are digested in line, bytes.
-const OFFLOAD_BYTES_MIN: usize = 128 * 1024;
+const OFFLOAD_BYTES_MIN: usize = 64 * 1024;
 
 /// Which digests of a body are computed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +54,7 @@ pub(crate) struct Digester {
 enum Slow {
     None,
     Here(Box<SlowState>),
-    Away(JoinHandle<Box<SlowState>>),
+    Away(Beside<SlowState>),
 }
 
 struct SlowState {
@@ -59,7 +62,7 @@ struct SlowState {
     sha: Option<(ChecksumAlgorithm, sha::Context)>,
 }
 
-impl SlowState {
+impl Digesting for SlowState {
     fn update(&mut self, bytes: &[u8]) {
         if let Some(md5) = &mut self.md5 {
             md5.update(bytes);
@@ -117,40 +120,35 @@ impl Digester {
     }
 
     async fn offload(&mut self) -> Result<(), Error> {
-        let Some(mut state) = self.settle().await? else {
-            return Ok(());
-        };
         let batch = std::mem::take(&mut self.pending);
-        self.pending_bytes = 0;
-        self.slow = Slow::Away(tokio::task::spawn_blocking(move || {
-            for piece in &batch {
-                state.update(piece);
-            }
-            state
-        }));
+        let bytes = std::mem::take(&mut self.pending_bytes);
+        let beside = match std::mem::replace(&mut self.slow, Slow::None) {
+            Slow::None => return Ok(()),
+            Slow::Here(state) => Beside::new(state),
+            Slow::Away(beside) => beside,
+        };
+        beside.give(batch, bytes).await?;
+        self.slow = Slow::Away(beside);
         Ok(())
     }
 
-    /// Wait for the batch in flight and take the state home.
-    async fn settle(&mut self) -> Result<Option<Box<SlowState>>, Error> {
-        match std::mem::replace(&mut self.slow, Slow::None) {
-            Slow::None => Ok(None),
-            Slow::Here(state) => Ok(Some(state)),
-            Slow::Away(task) => task
-                .await
-                .map(Some)
-                .map_err(|_| Error::Internal("a digest task ended early")),
-        }
-    }
-
     /// The digests of everything taken in.
-    pub(crate) async fn finish(mut self) -> Result<Digests, Error> {
-        let slow = self.settle().await?.map(|mut state| {
-            for piece in &self.pending {
-                state.update(piece);
+    pub(crate) async fn finish(self) -> Result<Digests, Error> {
+        let slow = match self.slow {
+            Slow::None => None,
+            Slow::Here(mut state) => {
+                for piece in &self.pending {
+                    state.update(piece);
+                }
+                Some(state)
             }
-            state
-        });
+            Slow::Away(beside) => {
+                if !self.pending.is_empty() {
+                    beside.give(self.pending, self.pending_bytes).await?;
+                }
+                Some(beside.finish().await?)
+            }
+        };
         let mut digests = Digests {
             md5: None,
             checksum: None,
