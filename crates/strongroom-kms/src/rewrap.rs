@@ -247,19 +247,19 @@ impl Kms {
                 Origin::AwsKms => stored.shred_id,
                 Origin::External => IMPORTED,
             };
-            if !renamed.contains_key(&id) {
+            let shred = if let Some(known) = renamed.remove(&id) {
+                known
+            } else {
                 // Opened before a file is made of what cannot be used.
                 self.check_material(row, version, stored)?;
-                let shred = match row.origin {
+                match row.origin {
                     Origin::AwsKms => self.renamed_shred_key(row.uid(), id).await?,
                     Origin::External => self.new_shred_key(row.uid()).await?,
-                };
-                renamed.insert(id, shred);
-            }
-            if let Some(shred) = renamed.get(&id) {
-                let material = self.rewrap_material(row, version, stored, shred)?;
-                again.push((row_key.clone(), *seq, material));
-            }
+                }
+            };
+            let material = self.rewrap_material(row, version, stored, &shred);
+            renamed.insert(id, shred);
+            again.push((row_key.clone(), *seq, material?));
         }
         Ok(again)
     }

@@ -104,15 +104,7 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
         outcome.map_err(|_| Error::Refused("the rebuild did not end".to_owned()))??;
     drop(held);
     if !outcome.is_dry_run {
-        // Opened as any store, so that what is wrong is heard of now and not at the next start.
-        let rooms = Rooms::open_existing(&place).await?;
-        let vault = rooms.kms.verify_vault().await;
-        let vault = vault.map_err(Error::room("cannot read the vault"))?;
-        outcome.shut = vault.damaged;
-        rooms
-            .record_done("RebuildTables", Value::Null, outcome.recorded())
-            .await?;
-        rooms.close().await?;
+        look_at_it(&place, &mut outcome).await?;
     }
     if args.json {
         output::print_json(&outcome.json())?;
@@ -123,6 +115,18 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
         0 => Ok(()),
         lost => Err(Error::Damaged(lost)),
     }
+}
+
+/// Opens the store as any other, so that what is wrong is heard of now and not at the next start.
+async fn look_at_it(place: &Place, outcome: &mut Outcome) -> Result<(), Error> {
+    let rooms = Rooms::open_existing(place).await?;
+    let vault = rooms.kms.verify_vault().await;
+    let vault = vault.map_err(Error::room("cannot read the vault"))?;
+    outcome.shut = vault.damaged;
+    rooms
+        .record_done("RebuildTables", Value::Null, outcome.recorded())
+        .await?;
+    rooms.close().await
 }
 
 /// Names the blobs that cannot be read; of those that are told of in several ways the right one is

@@ -151,13 +151,12 @@ impl Removals {
                 }
                 return Ok(());
             }
-            Ok(Ok(false)) => {}
             Ok(Err(Error::Closed)) => return Err(Error::Closed),
             Ok(Err(error)) => {
                 tracing::warn!(%drive, %error, "files that were left behind on a drive stay there for now");
             }
-            // A panic there was reported by its own thread.
-            Err(_) => {}
+            // Not through, or a panic, which was reported by its own thread.
+            Ok(Ok(false)) | Err(_) => {}
         }
         self.collect_at_ms = now_ms.saturating_add(AGAIN_MS);
         Ok(())

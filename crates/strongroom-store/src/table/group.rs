@@ -265,7 +265,7 @@ impl<'a> Planner<'a> {
                         changes.released.push(Departure::Shards { blob, drives });
                     }
                 }
-                Write::RelistOwed { key } => self.relist(&mut changes, key)?,
+                Write::RelistOwed { key } => self.relist(&mut changes, &key)?,
             }
         }
         Ok(changes)
@@ -273,14 +273,14 @@ impl<'a> Planner<'a> {
 
     /// Lists the blob that a key of the list of owed shards names as the catalogue has it, whatever
     /// stands at that key.
-    fn relist(&self, changes: &mut Changes, key: Vec<u8>) -> Result<(), Error> {
-        let owed = match parse_owed_key(&key) {
+    fn relist(&self, changes: &mut Changes, key: &[u8]) -> Result<(), Error> {
+        let owed = match parse_owed_key(key) {
             Some((_, blob)) => self
                 .catalogued(changes, blob)?
                 .and_then(|row| row.owed_key(blob)),
             None => None,
         };
-        let key = index_key(TableId::OWED_SHARDS, &key);
+        let key = index_key(TableId::OWED_SHARDS, key);
         changes.by_key.insert(key, Change::Gone);
         if let Some(owed) = owed {
             let key = index_key(TableId::OWED_SHARDS, &owed);

@@ -34,12 +34,15 @@ struct House {
     clock: Arc<SimClock>,
 }
 
+/// A place, and which commit's row does not open there.
+type Spoiled = (Vec<u8>, Option<[u8; 8]>);
+
 /// Opens nothing that a commit wrote at some places.
 #[derive(Debug)]
 struct Spoiler {
     inner: TestSealer,
     /// Places, and which commit's row does not open there: the first that is looked at.
-    bad: Mutex<Vec<(Vec<u8>, Option<[u8; 8]>)>>,
+    bad: Mutex<Vec<Spoiled>>,
 }
 
 const ROW: &[u8] = b"strongroom row v1";
@@ -268,7 +271,7 @@ async fn dur_d10_a_hanging_drive_stops_neither_scrub_nor_heal() {
         assert!(start.elapsed() < Duration::from_mins(2));
     }
     house
-        .heal_until(&mut healer, "all is healed", |house| house.owes_nothing())
+        .heal_until(&mut healer, "all is healed", House::owes_nothing)
         .await;
     assert_eq!(house.files(), before);
 }
