@@ -122,8 +122,11 @@ fn sec_commands_are_recorded_before_they_act_and_with_what_became_of_them() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let mut lines = lines.iter().filter(|line| {
-        let name = line["eventName"].as_str().unwrap();
-        name == "BeginCommand" || outcomes.iter().any(|(known, _)| *known == name)
+        let mut name = line["eventName"].as_str().unwrap();
+        if name == "BeginCommand" {
+            name = line["requestParameters"]["command"].as_str().unwrap();
+        }
+        outcomes.iter().any(|(known, _)| *known == name)
     });
     for (name, is_done) in &outcomes {
         let (begun, ended) = (lines.next().unwrap(), lines.next().unwrap());
