@@ -39,7 +39,7 @@ const BUCKET: &str = "/bench-drives";
 /// What scrub and heal may take of the drive: all of it.
 const UNBOUNDED_MIB: &str = "1000000";
 /// Enough that finding out does not decide.
-const BODIES_TO_HEAL: u16 = 16;
+const BODIES: u16 = 16;
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A server and where its data is.
@@ -87,10 +87,13 @@ pub(crate) async fn rows(
         large: if options.smoke { MIB1 } else { MIB64 },
         limit,
     };
+    // First, while there is little else than shards to be read: the tables cost more for a byte.
+    drives.bodies().await?;
+    let scrub = drives.scrub()?;
     let mut ratios = drives.small().await?;
     ratios.extend(drives.large().await?);
     ratios.push(drives.facility_gone(folder).await?);
-    ratios.push(drives.scrub()?);
+    ratios.push(scrub);
     ratios.push(drives.heal(folder).await?);
     Ok(ratios)
 }
@@ -164,6 +167,17 @@ impl Drives {
         })
     }
 
+    /// What scrub reads and heal makes again.
+    async fn bodies(&self) -> Outcome<()> {
+        let bodies = Work {
+            names: usize::from(BODIES),
+            prefix: format!("{BUCKET}/body-"),
+            ..put(self.large)?
+        };
+        let done = load::run(&self.six.endpoint, &bodies, 1, Duration::ZERO, true).await;
+        done.map(drop)
+    }
+
     /// A pass over everything, by the server's processor time.
     fn scrub(&self) -> Outcome<Ratio> {
         let begun = self.json(&["scrub", "status", "--json"])?;
@@ -190,12 +204,6 @@ impl Drives {
     /// An empty folder takes the place of a lost drive. What counts is the time until its shards
     /// are there again; the copy of the tables comes back beside that.
     async fn heal(&self, folder: &Path) -> Outcome<Ratio> {
-        let bodies = Work {
-            names: usize::from(BODIES_TO_HEAL),
-            prefix: format!("{BUCKET}/heal-"),
-            ..put(self.large)?
-        };
-        load::run(&self.six.endpoint, &bodies, 1, Duration::ZERO, true).await?;
         let lost = folder.join("c1");
         // At once, as a drive is pulled out: the server still writes to it.
         let pulled = folder.join("c1-pulled");
@@ -212,7 +220,7 @@ impl Drives {
         self.command(&["drive", "replace", &place])?;
         let mut healed = 0.0;
         // A shard of each has a quarter of its bytes.
-        let expected = crate::run::float(self.large / 4 * u64::from(BODIES_TO_HEAL));
+        let expected = crate::run::float(self.large / 4 * u64::from(BODIES));
         while healed < expected {
             if start.elapsed() > PATIENCE {
                 return Err("the shards are not made again".into());

@@ -6,7 +6,7 @@ use super::files::Source;
 
 /// 95 % of the 642 that there were when this was written (317 in `crates/`, 325 in `e2e/`): room
 /// for tests that are joined or renamed, none for a file that goes. Raise it as tests are added.
-const FLOOR: usize = 685;
+const FLOOR: usize = 690;
 
 pub(crate) fn check(sources: &[Source], findings: &mut Vec<String>) {
     let count: usize = sources.iter().map(in_file).sum();

@@ -462,6 +462,18 @@ impl BodySource for Interrupted {
     }
 }
 
+/// Its name, whether the body is stored, and what happens to the key and its material meanwhile.
+type Case = (&'static str, bool, fn(Vec<u8>, Vec<u8>) -> Vec<Write>);
+
+fn damage(table: TableId, key: Vec<u8>) -> Write {
+    let value = b"damaged".to_vec();
+    Write::Put { table, key, value }
+}
+
+fn delete(table: TableId, key: Vec<u8>) -> Write {
+    Write::Delete { table, key }
+}
+
 /// Whatever kept the key service from telling of a key, the manifest was sealed without it, and
 /// nobody heard that the object could never be rebuilt.
 #[tokio::test]
@@ -473,19 +485,11 @@ async fn a_body_whose_key_cannot_be_read_any_more_is_refused_and_one_whose_key_i
     house.bucket("bucket").await;
     let uid_of = |key: &str| hex::decode(key.replace('-', "")).unwrap();
     let material_of = |uid: &[u8]| [uid, &1_u32.to_be_bytes()].concat();
-    fn put(table: TableId, key: Vec<u8>) -> Write {
-        let value = b"damaged".to_vec();
-        Write::Put { table, key, value }
-    }
-    fn delete(table: TableId, key: Vec<u8>) -> Write {
-        Write::Delete { table, key }
-    }
-    type Case = (&'static str, bool, fn(Vec<u8>, Vec<u8>) -> Vec<Write>);
     let cases: [Case; 5] = [
         ("nothing happens", true, |_, _| Vec::new()),
-        ("damaged key", false, |key, _| vec![put(KEYS, key)]),
+        ("damaged key", false, |key, _| vec![damage(KEYS, key)]),
         ("damaged material", false, |_, material| {
-            vec![put(MATERIALS, material)]
+            vec![damage(MATERIALS, material)]
         }),
         ("lost material", false, |_, material| {
             vec![delete(MATERIALS, material)]
