@@ -94,8 +94,9 @@ pub struct BlobOptions {
     pub pool_bytes_max: usize,
     /// How long slow drives are waited for.
     pub patience: Patience,
-    /// Files that may wait to be removed from one drive; more are counted, and looked for when the
-    /// drive answers again.
+    /// Files that may wait to be removed from one drive, some 100 bytes of memory each; more are
+    /// counted, and looked for when the drive answers again. What is counted is owed: a bucket that
+    /// is emptied on healthy drives should stay below it.
     pub removals_max: usize,
     /// No threads at all: every job runs on the caller's thread, to its end, before the call
     /// returns. For simulations, in which a seed has to tell the whole story.
@@ -110,7 +111,7 @@ impl Default for BlobOptions {
             read_workers: 16,
             pool_bytes_max: 64 << 20,
             patience: Patience::default(),
-            removals_max: 4_096,
+            removals_max: 65_536,
             inline: false,
         }
     }
