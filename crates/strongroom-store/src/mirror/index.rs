@@ -16,7 +16,10 @@ use super::copies::{Copies, Slot};
 use super::crew::{Crew, hangs};
 use crate::at_rest::AtRest;
 use crate::error::Error;
-use crate::table::{Index, IndexMoment, IndexOp, IndexRow, PatientReads, ReadJob, row_opens};
+use crate::table::{
+    Changes, ChangesOfTables, Index, IndexMoment, IndexOp, IndexRow, PatientReads, ReadJob,
+    row_opens,
+};
 
 /// One index that is several. Clones are the same one.
 #[derive(Clone)]
@@ -28,6 +31,9 @@ pub(crate) struct MirroredIndex {
     asking: Option<Arc<Asking>>,
     /// Reads wait only so long for a copy, and then ask another.
     reads_in_time: bool,
+    /// Counts what is done beside commits, though it should change nothing that readers see: which
+    /// copies are asked, and rows that are put right.
+    changes: ChangesOfTables,
 }
 
 /// The copy that a watched reader waits for.
@@ -73,6 +79,7 @@ impl MirroredIndex {
             applying: Arc::default(),
             asking: None,
             reads_in_time: false,
+            changes: ChangesOfTables::default(),
         }
     }
 
@@ -178,7 +185,7 @@ impl MirroredIndex {
             .ok_or(Error::WorkerGone)?;
         let done = match building.failure.take() {
             Some(failure) => Err(failure),
-            None if building.is_whole => act(),
+            None if building.is_whole => self.changes.while_any_may_change(act),
             None => Err(Error::WorkerGone),
         };
         if done.is_ok() && !goes_on {
@@ -206,7 +213,7 @@ impl MirroredIndex {
                 slot.let_go_of(index);
             }
         }
-        let done = act(level);
+        let done = self.changes.while_any_may_change(|| act(level));
         all.clear();
         done
     }
@@ -221,6 +228,11 @@ impl MirroredIndex {
     pub(crate) fn while_at_rest<T>(&self, look: impl FnOnce() -> T) -> T {
         let _held = self.lock();
         look()
+    }
+
+    /// Runs what puts a row right in a copy.
+    pub(crate) fn while_mending<T>(&self, mend: impl FnOnce() -> T) -> T {
+        self.changes.while_any_may_change(mend)
     }
 
     fn on_each<T: Send + 'static>(
@@ -283,6 +295,10 @@ impl Index for MirroredIndex {
         }
         self.on_each(limit, move |index| index.apply(ops.clone()))
             .map(drop)
+    }
+
+    fn count_changes(&self, changes: &Arc<Changes>) {
+        self.changes.set(changes);
     }
 
     fn persist(&self) -> Result<(), Error> {
@@ -348,7 +364,7 @@ impl Index for MirroredIndex {
         let _held = self.lock();
         let limit = self.copies.patience().hang;
         let (key, bad, good) = (key.to_vec(), bad.clone(), good.clone());
-        self.on_each(limit, move |index| {
+        let mend = move |index: &dyn Index| {
             // A commit may have put another row there since.
             if index.get(&key)?.as_ref() != Some(&bad) {
                 return Ok(());
@@ -357,8 +373,10 @@ impl Index for MirroredIndex {
                 key: key.clone(),
                 row: good.clone(),
             }])
-        })
-        .map(drop)
+        };
+        self.changes
+            .while_any_may_change(|| self.on_each(limit, mend))
+            .map(drop)
     }
 }
 

@@ -341,7 +341,8 @@ impl Mirror {
                     row: row.clone(),
                 };
                 let limit = self.copies.patience().hang;
-                if let Err(error) = slot.ask(limit, move |slot| slot.index()?.apply(vec![put])) {
+                let put = || slot.ask(limit, move |slot| slot.index()?.apply(vec![put]));
+                if let Err(error) = self.index.while_mending(put) {
                     difference.mended = false;
                     self.give_up(slot, &error);
                 }

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::anchor::Position;
 use super::batch::{Batch, BatchCost, CommitError, CommitSeq};
+use super::changes::Changes;
 use super::group::{Group, Planner};
 use super::index::{Index, PatientReads};
 use super::journal::LogWriter;
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     refuses_commits: AtomicBool,
     drive_label: String,
     applied: Mutex<Position>,
+    /// What changed, for those who keep what they read.
+    pub(crate) changes: Arc<Changes>,
 }
 
 impl Shared {
@@ -77,6 +80,7 @@ impl Shared {
             refuses_commits: AtomicBool::new(false),
             drive_label,
             applied: Mutex::new(applied),
+            changes: Arc::default(),
         }
     }
 
@@ -369,12 +373,17 @@ impl Committer {
         self.chain = chain;
         self.unmarked = true;
         ops.push(applied_op(self.journal_id, self.last_seq));
+        // INVARIANT: the only place where what readers see changes while the tables are open. What
+        // was kept of these tables counts no more before the first of them can see it, and nothing
+        // counts again before all of them do.
+        let change = self.shared.changes.begin(&ops);
         if let Err(error) = self.index.apply(ops) {
             self.shared.take_out_of_service(&error, "committing");
             return Err(());
         }
         self.shared
             .set_applied(self.writer.position(self.last_seq, self.chain));
+        change.end();
         adopted.succeed();
         for departure in released {
             (self.released)(Release::Durable(departure));

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::TableOptions;
 use super::batch::{Batch, CommitError, CommitSeq, Row, TableId};
+use super::changes::ChangeCount;
 use super::checkpoint::Checkpointer;
 use super::committer::{Committer, Pending, ReleasedBlobs, Shared};
 use super::index::Index;
@@ -48,6 +49,7 @@ impl Engine {
             .position(recovered.last_seq, recovered.chain);
         let (report, anchor) = (recovered.report, recovered.anchor);
         let shared = Arc::new(Shared::new(drive.label(), applied));
+        index.count_changes(&shared.changes);
         let reader = Reader {
             index: Arc::clone(&index),
             at_rest: Arc::clone(&at_rest),
@@ -126,6 +128,11 @@ impl Engine {
         reverse: bool,
     ) -> Result<Vec<(Vec<u8>, Row)>, Error> {
         self.reader.scan(table, start, end, limit, reverse)
+    }
+
+    /// As [`super::Tables::change_count`].
+    pub fn change_count(&self, table: TableId) -> Option<ChangeCount> {
+        self.reader.change_count(table)
     }
 
     /// The number of the last commit that reads show.

@@ -26,6 +26,7 @@
 mod anchor;
 mod batch;
 mod body;
+mod changes;
 mod checkpoint;
 mod committer;
 mod engine;
@@ -56,6 +57,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use batch::{Batch, CommitError, CommitSeq, Precondition, Row, TableId, Write};
 pub use body::IndexOp;
+pub(crate) use changes::ChangesOfTables;
+pub use changes::{ChangeCount, Changes};
 pub use committer::ReleasedBlobs;
 pub use engine::Engine;
 pub use index::{FjallIndex, Index, IndexMoment, IndexRow, MemoryIndex, PatientReads, ReadJob};
@@ -327,6 +330,14 @@ impl Tables {
         self.reader.shared.check()?;
         let moment = self.reader.index.moment()?;
         Moment::new(moment)
+    }
+
+    /// How often a table was changed, for those who keep what they read of it: ask, then read; what
+    /// was read is what the table has for as long as the answer is the same. `None` while the table
+    /// is being changed, and when reads are refused: then nothing that was kept counts, and a read
+    /// says what there is.
+    pub fn change_count(&self, table: TableId) -> Option<ChangeCount> {
+        self.reader.change_count(table)
     }
 
     /// The number of the last commit that reads show.

@@ -6,6 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use super::batch::{CommitSeq, Row, TableId};
+use super::changes::ChangeCount;
 use super::committer::Shared;
 use super::index::{Index, IndexRow};
 use super::row::{INDEX_TABLE, index_key, open_or_mend};
@@ -159,6 +160,11 @@ impl Reader {
             }
         }
         Ok(last)
+    }
+
+    pub(crate) fn change_count(&self, table: TableId) -> Option<ChangeCount> {
+        self.shared.check_reading().ok()?;
+        self.shared.changes.count(table)
     }
 
     pub(crate) fn last_commit(&self) -> CommitSeq {

@@ -38,6 +38,7 @@ mod soak;
 mod stage;
 mod stripe;
 mod survey;
+mod table_changes;
 mod table_commit;
 mod table_crash;
 mod table_damage;

@@ -20,6 +20,7 @@ pub use fjall_index::FjallIndex;
 pub use memory::MemoryIndex;
 
 use super::body::IndexOp;
+use super::changes::Changes;
 use crate::error::Error;
 
 /// A row of the index: key and stored row.
@@ -42,6 +43,12 @@ pub trait Index: Send + Sync + fmt::Debug + 'static {
 
     /// Makes the changes, in order: readers see all of them or none.
     fn apply(&self, ops: Vec<IndexOp>) -> Result<(), Error>;
+
+    /// Counts here what is done to it beside [`Index::apply`], if anything is: the tables count what
+    /// they apply themselves.
+    fn count_changes(&self, changes: &Arc<Changes>) {
+        let _ = changes;
+    }
 
     /// Returns when everything applied before the call is durable and complete.
     fn persist(&self) -> Result<(), Error>;
