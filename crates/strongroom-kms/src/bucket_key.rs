@@ -31,7 +31,7 @@ use crate::key_id::KeyUid;
 use crate::material;
 use crate::model::{CiphertextBlob, Plaintext};
 use crate::patience::Patience;
-use crate::rows::MaterialRow;
+use crate::rows::{MaterialRow, is_same};
 use crate::s3::{AWS_S3_ALIAS, S3DataKey, symmetric};
 use crate::service::{Found, Kms};
 use crate::use_key::Use;
@@ -164,7 +164,8 @@ impl Kms {
         let stored = self.material(found.row.uid(), held.version);
         let stored = stored.ok().flatten();
         let same = held.seq == found.seq
-            && stored.is_some_and(|stored| stored == held.stored && stored.is_there(now_ms));
+            && stored
+                .is_some_and(|stored| is_same(&stored, &held.stored) && stored.is_there(now_ms));
         if same {
             return Standing::Good(held);
         }
@@ -280,7 +281,7 @@ impl Kms {
         })
     }
 
-    fn stored_material(&self, found: &Found, version: u32) -> Result<MaterialRow, Error> {
+    fn stored_material(&self, found: &Found, version: u32) -> Result<Arc<MaterialRow>, Error> {
         let stored = self.material(found.row.uid(), version)?;
         stored.ok_or(Error::InvalidCiphertext)
     }

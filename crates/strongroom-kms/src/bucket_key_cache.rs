@@ -41,7 +41,7 @@ pub(crate) struct Held {
     pub(crate) seq: u64,
     /// Version of the material, and its row.
     pub(crate) version: u32,
-    pub(crate) stored: MaterialRow,
+    pub(crate) stored: Arc<MaterialRow>,
 }
 
 #[derive(Debug, Default)]
@@ -196,8 +196,8 @@ mod tests {
         }
     }
 
-    fn stored() -> MaterialRow {
-        MaterialRow {
+    fn stored() -> Arc<MaterialRow> {
+        Arc::new(MaterialRow {
             wrap_epoch: 1,
             wrapped: vec![1],
             material_id: [0; 32],
@@ -207,7 +207,7 @@ mod tests {
             rotation: None,
             valid_to_ms: None,
             description: None,
-        }
+        })
     }
 
     #[test]

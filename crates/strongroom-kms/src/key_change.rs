@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Changing the row of a key: find, authorize, change, commit if nobody else did meanwhile.
 
+use std::sync::Arc;
+
 use strongroom_store::{Precondition, Write};
 
 use crate::authorize::Ask;
@@ -43,7 +45,8 @@ impl Kms {
         mut change: impl FnMut(&mut KeyRow) -> Result<Change<T>, Error>,
     ) -> Result<(KeyRow, T), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let Found { mut row, seq, .. } = self.find_without_alias(key_id)?;
+            let Found { row, seq, .. } = self.find_without_alias(key_id)?;
+            let mut row = Arc::unwrap_or_clone(row);
             self.authorize(ask, &row)?;
             self.check_manager(&row)?;
             let (done, mut preconditions, mut writes) = match change(&mut row)? {

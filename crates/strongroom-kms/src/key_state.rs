@@ -10,6 +10,8 @@
 //!      `---------------------------------------------------------'  CancelDeletion
 //! ```
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::authorize::{Ask, KmsAction};
@@ -178,15 +180,15 @@ pub(crate) fn refusal(arn: &str, state: KeyState) -> Option<Error> {
 impl KeyRow {
     /// The row as it counts at a time: what is due has happened, whether or not it was carried
     /// out yet. `None` for a key whose time has come.
-    pub(crate) fn at(mut self, now_ms: u64) -> Option<KeyRow> {
-        if self.is_due_for_deletion(now_ms) {
+    pub(crate) fn at(mut row: Arc<KeyRow>, now_ms: u64) -> Option<Arc<KeyRow>> {
+        if row.is_due_for_deletion(now_ms) {
             return None;
         }
-        let expired = self.valid_to_ms.is_some_and(|end_ms| end_ms <= now_ms);
-        if expired && matches!(self.state, KeyState::Enabled | KeyState::Disabled) {
-            self.state = KeyState::PendingImport;
+        let expired = row.valid_to_ms.is_some_and(|end_ms| end_ms <= now_ms);
+        if expired && matches!(row.state, KeyState::Enabled | KeyState::Disabled) {
+            Arc::make_mut(&mut row).state = KeyState::PendingImport;
         }
-        Some(self)
+        Some(row)
     }
 
     pub(crate) fn is_due_for_deletion(&self, now_ms: u64) -> bool {

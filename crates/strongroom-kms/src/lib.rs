@@ -76,6 +76,7 @@ mod material;
 mod material_cache;
 mod message;
 mod model;
+mod opened_rows;
 mod overview;
 mod page;
 mod patience;

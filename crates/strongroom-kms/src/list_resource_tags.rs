@@ -68,7 +68,7 @@ impl Kms {
         event.touches(&found.row.arn(self.place()));
         let ask = Ask::new(caller, event.via(), KmsAction::ListResourceTags);
         self.authorize(&ask, &found.row)?;
-        let mut tags = found.row.tags;
+        let mut tags = found.row.tags.clone();
         tags.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         tags.retain(|tag| after.as_ref().is_none_or(|after| tag.key > *after));
         let truncated = tags.len() > limit;

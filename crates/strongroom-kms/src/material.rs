@@ -137,7 +137,7 @@ impl Kms {
         permit: &Permit,
         row: &KeyRow,
         version: u32,
-        stored: &MaterialRow,
+        stored: &Arc<MaterialRow>,
     ) -> Result<Arc<Material>, Error> {
         // INVARIANT: a permit for one key never opens the material of another.
         if !permit.covers_material_of(row.uid()) {

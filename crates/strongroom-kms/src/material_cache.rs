@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::key_id::KeyUid;
 use crate::material::Material;
-use crate::rows::{KeyRow, MaterialRow};
+use crate::rows::{KeyRow, MaterialRow, is_same};
 
 /// Unwrapped material by key and version, a bounded number of them.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct MaterialCache {
 struct Leased {
     material: Arc<Material>,
     state_epoch: u64,
-    stored: MaterialRow,
+    stored: Arc<MaterialRow>,
     since_ms: u64,
 }
 
@@ -40,12 +40,12 @@ impl MaterialCache {
         &self,
         row: &KeyRow,
         version: u32,
-        stored: &MaterialRow,
+        stored: &Arc<MaterialRow>,
         now_ms: u64,
     ) -> Option<Arc<Material>> {
         let entries = self.entries();
         let leased = entries.get(&(row.uid(), version))?;
-        let same = leased.state_epoch == row.state_epoch && leased.stored == *stored;
+        let same = leased.state_epoch == row.state_epoch && is_same(&leased.stored, stored);
         (same && leased.runs(now_ms)).then(|| Arc::clone(&leased.material))
     }
 
@@ -53,7 +53,7 @@ impl MaterialCache {
         &self,
         row: &KeyRow,
         version: u32,
-        stored: &MaterialRow,
+        stored: &Arc<MaterialRow>,
         now_ms: u64,
         material: &Arc<Material>,
     ) {
@@ -67,7 +67,7 @@ impl MaterialCache {
         let leased = Leased {
             material: Arc::clone(material),
             state_epoch: row.state_epoch,
-            stored: stored.clone(),
+            stored: Arc::clone(stored),
             since_ms: now_ms,
         };
         entries.insert((row.uid(), version), leased);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What an operator asks about keys: which there are, and whether a key is really gone.
 
+use std::sync::Arc;
+
 use strongroom_store::{TableId, Vault};
 
 use crate::error::Error;
@@ -57,7 +59,7 @@ impl Kms {
         while let Some(rows) = self.next_rows(KEYS, &mut after)? {
             for (key, stored) in rows {
                 let row = KeyRow::decode(KeyUid::from_row_key(&key)?, &stored.value)?;
-                if let Some(row) = row.at(self.now_ms()) {
+                if let Some(row) = KeyRow::at(Arc::new(row), self.now_ms()) {
                     found.push(self.overview_of(&row)?);
                 }
             }

@@ -13,6 +13,7 @@
 //! the tables. So a key of the account comes back disabled, for somebody to look at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 use strongroom_format::{BucketKeyRef, kms_blob_parse};
@@ -86,7 +87,8 @@ impl Kms {
         let header = kms_blob_parse(blob).map_err(|_| Error::InvalidCiphertext)?;
         let uid = KeyUid(header.key_uid);
         let found = self.key(uid)?;
-        let mut key = found.ok_or_else(|| self.place().key_not_found(uid))?.row;
+        let found = found.ok_or_else(|| self.place().key_not_found(uid))?;
+        let mut key = Arc::unwrap_or_clone(found.row);
         key.description.clear();
         key.tags.clear();
         key.key_policy = None;
@@ -105,7 +107,7 @@ impl Kms {
             version: header.version,
             material: MaterialRow {
                 description: None,
-                ..material
+                ..Arc::unwrap_or_clone(material)
             },
         };
         minicbor::to_vec(&kept).map_err(|_| Error::Internal("encoding a kept key"))

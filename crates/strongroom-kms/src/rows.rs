@@ -12,6 +12,8 @@
 //! Fields are numbered, and readers skip numbers they do not know, so later operations add fields
 //! without a new format.
 
+use std::sync::Arc;
+
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use strongroom_store::TableId;
@@ -183,6 +185,11 @@ impl MaterialRow {
             what: format!("material of KMS key {uid}"),
         })
     }
+}
+
+/// Whether two rows say the same; mostly they are one.
+pub(crate) fn is_same(one: &Arc<MaterialRow>, other: &Arc<MaterialRow>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 /// What is left of a key that was destroyed.

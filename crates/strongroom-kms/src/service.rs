@@ -15,6 +15,7 @@ use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
 use crate::key_policy::KeyPolicies;
 use crate::last_use::LastUses;
 use crate::material_cache::MaterialCache;
+use crate::opened_rows::OpenedRows;
 use crate::page::LIMIT_MAX;
 use crate::patience::VaultReads;
 use crate::root::Keyring;
@@ -37,6 +38,9 @@ struct Inner {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     place: Place,
+    opened_keys: OpenedRows<KeyUid, OpenedKey>,
+    opened_aliases: OpenedRows<String, KeyUid>,
+    opened_materials: OpenedRows<(KeyUid, u32), Arc<MaterialRow>>,
     materials: MaterialCache,
     bucket_keys: BucketKeyCache,
     key_policies: KeyPolicies,
@@ -48,9 +52,16 @@ struct Inner {
     vault_reads: VaultReads,
 }
 
+/// A key's row as it is stored, and the commit that wrote it.
+#[derive(Clone)]
+struct OpenedKey {
+    row: Arc<KeyRow>,
+    seq: u64,
+}
+
 /// A key as it is stored now.
 pub(crate) struct Found {
-    pub(crate) row: KeyRow,
+    pub(crate) row: Arc<KeyRow>,
     /// Commit that wrote the row.
     pub(crate) seq: u64,
     /// The alias that the request names it by, if it does.
@@ -74,6 +85,9 @@ impl Kms {
                 keyring,
                 clock,
                 place,
+                opened_keys: OpenedRows::of(KEYS),
+                opened_aliases: OpenedRows::of(ALIASES),
+                opened_materials: OpenedRows::of(MATERIALS),
                 materials: MaterialCache::default(),
                 bucket_keys: BucketKeyCache::default(),
                 key_policies,
@@ -173,6 +187,11 @@ impl Kms {
     pub(crate) fn forget(&self, uid: KeyUid) {
         self.materials().forget(uid);
         self.bucket_keys().forget(uid);
+        // These know by themselves when they count no more; but of a key that is destroyed nothing
+        // is left.
+        self.inner.opened_keys.clear();
+        self.inner.opened_aliases.clear();
+        self.inner.opened_materials.clear();
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -218,33 +237,42 @@ impl Kms {
 
     /// A key as it counts now; `None` for one whose time of deletion has come.
     pub(crate) fn key(&self, uid: KeyUid) -> Result<Option<Found>, Error> {
-        let Some(stored) = self.store().tables().get(KEYS, &uid.0)? else {
-            return Ok(None);
+        let decode = |stored: Row| {
+            Ok(OpenedKey {
+                row: Arc::new(KeyRow::decode(uid, &stored.value)?),
+                seq: stored.seq,
+            })
         };
-        let row = KeyRow::decode(uid, &stored.value)?.at(self.now_ms());
-        Ok(row.map(|row| Found {
-            row,
-            seq: stored.seq,
-            alias: None,
+        let rows = &self.inner.opened_keys;
+        let key = rows.get(self.store().tables(), &uid, || uid.0.to_vec(), decode)?;
+        let now_ms = self.now_ms();
+        Ok(key.and_then(|OpenedKey { row, seq }| {
+            let row = KeyRow::at(row, now_ms)?;
+            let alias = None;
+            Some(Found { row, seq, alias })
         }))
     }
 
     pub(crate) fn alias(&self, alias: &str) -> Result<Option<KeyUid>, Error> {
-        let key = alias_key(&self.place().account_id, alias);
-        let Some(stored) = self.store().tables().get(ALIASES, &key)? else {
-            return Ok(None);
-        };
-        Ok(Some(KeyUid(AliasRow::decode(alias, &stored.value)?.target)))
+        let row_key = || alias_key(&self.place().account_id, alias);
+        let target =
+            |stored: Row| AliasRow::decode(alias, &stored.value).map(|row| KeyUid(row.target));
+        let rows = &self.inner.opened_aliases;
+        rows.get(self.store().tables(), alias, row_key, target)
     }
 
-    pub(crate) fn material(&self, uid: KeyUid, version: u32) -> Result<Option<MaterialRow>, Error> {
-        let key = material_key(uid, version);
-        let Some(stored) = self.store().tables().get(MATERIALS, &key)? else {
-            return Ok(None);
-        };
-        MaterialRow::decode(uid, &stored.value).map(Some)
+    pub(crate) fn material(
+        &self,
+        uid: KeyUid,
+        version: u32,
+    ) -> Result<Option<Arc<MaterialRow>>, Error> {
+        let row_key = || material_key(uid, version);
+        let decode = |stored: Row| MaterialRow::decode(uid, &stored.value).map(Arc::new);
+        let rows = &self.inner.opened_materials;
+        rows.get(self.store().tables(), &(uid, version), row_key, decode)
     }
 
+    /// A version of a key's material, read from the table whatever was read before.
     pub(crate) fn version(&self, uid: KeyUid, number: u32) -> Result<Option<Version>, Error> {
         let key = material_key(uid, number);
         let Some(stored) = self.store().tables().get(MATERIALS, &key)? else {

@@ -157,7 +157,8 @@ impl Kms {
                 Err(error) => Err(error.into()),
             };
             let Err(error) = opened else { return Ok(()) };
-            match self.material(uid, version)? {
+            // From the table: this looks for damage.
+            match self.version(uid, version)?.map(|found| found.material) {
                 Some(now) if now == row => return Err(error),
                 Some(now) if now.is_wrapped() => row = now,
                 _ => return Ok(()),
@@ -185,7 +186,7 @@ impl Kms {
                     }
                 };
                 let (uid, version) = (row.uid(), row.current_version);
-                let lacks = |version| match self.material(uid, version) {
+                let lacks = |version| match self.version(uid, version) {
                     Ok(found) => found.is_none(),
                     // Told with the material.
                     Err(_) => false,

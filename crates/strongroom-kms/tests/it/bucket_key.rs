@@ -23,7 +23,7 @@ fn of_bucket() -> EncryptionContext {
 }
 
 impl World {
-    async fn write(&self, caller: &Caller, key: &str) -> Result<S3DataKey, Error> {
+    pub(crate) async fn write(&self, caller: &Caller, key: &str) -> Result<S3DataKey, Error> {
         self.write_in(caller, key, &BUCKET, &of_bucket()).await
     }
 
@@ -43,7 +43,7 @@ impl World {
         made
     }
 
-    async fn read(&self, caller: &Caller, ek_ref: &[u8]) -> Result<ExternalKey, Error> {
+    pub(crate) async fn read(&self, caller: &Caller, ek_ref: &[u8]) -> Result<ExternalKey, Error> {
         self.read_in(caller, ek_ref, &BUCKET, &of_bucket()).await
     }
 

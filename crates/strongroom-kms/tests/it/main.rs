@@ -38,6 +38,7 @@ mod list_keys;
 mod mac;
 mod many;
 mod material;
+mod opened_rows;
 mod patience;
 mod re_encrypt;
 mod recovery;
