@@ -2,7 +2,7 @@
 //! The authenticated principal of a request.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use strongroom_audit::{RequestFacts, UserIdentity};
 use strongroom_policy::{Context, Policy, Principal, PrincipalKind};
@@ -32,6 +32,8 @@ pub struct Caller {
     now_ms: u64,
     identity_policies: Arc<[Arc<Policy>]>,
     conditions: Vec<(&'static str, String)>,
+    /// [`Self::policy_context`]: a request is decided about more than once.
+    context: OnceLock<Context>,
 }
 
 /// Where the signature stood.
@@ -81,6 +83,7 @@ impl Caller {
             now_ms: verified.now_ms,
             identity_policies: verified.identity_policies,
             conditions: Vec::new(),
+            context: OnceLock::new(),
         }
     }
 
@@ -131,6 +134,11 @@ impl Caller {
     /// header but `aws:UserAgent`, which a client may set as it likes, here as at AWS. By which
     /// door a request came (`aws:ViaAWSService`) is for the service to add.
     pub fn policy_context(&self) -> Context {
+        // INVARIANT: nothing that it is made of changes after the caller was made.
+        self.context.get_or_init(|| self.make_context()).clone()
+    }
+
+    fn make_context(&self) -> Context {
         let mut context = Context::new();
         let flag = |on: bool| if on { "true" } else { "false" };
         context.set("aws:PrincipalArn", &self.arn);

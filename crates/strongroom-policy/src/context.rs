@@ -32,7 +32,7 @@ impl fmt::Debug for KeyName {
 ///
 /// Names are case-insensitive. A name that is set again gets one value more: a client that sends
 /// `a` and `A` in an encryption context does not thereby hide one of them.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Context {
     /// All names (in lower case) and values, one behind the other.
     text: String,
@@ -135,6 +135,17 @@ impl Context {
     }
 }
 
+/// With room for more: a context is copied to be added to.
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new();
+        copy.text.push_str(&self.text);
+        copy.entries.extend_from_slice(&self.entries);
+        copy.values.extend_from_slice(&self.values);
+        copy
+    }
+}
+
 /// Names only: values may be what a client sent.
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,5 +227,13 @@ mod tests {
         );
         assert!(context.values(&KeyName::new("K")).is_absent());
         assert!(!format!("{context:?}").contains("\"a\""));
+        let mut copy = context.clone();
+        copy.set("aws:username", "y").set("more", "z");
+        let name = KeyName::new("kms:encryptioncontext:app");
+        assert_eq!(copy.values(&name).iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(copy.variable(&KeyName::new("more")), Some("z"));
+        assert_eq!(copy.variable(&KeyName::new("aws:username")), None, "two");
+        assert_eq!(context.variable(&KeyName::new("aws:username")), Some("x"));
+        assert_eq!(context.variable(&KeyName::new("more")), None);
     }
 }
