@@ -16,13 +16,13 @@ use std::sync::Arc;
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_format::{
-    BUCKET_KEY_SALT_BYTES, BucketKeyRef, EncryptionContext, ExternalKey, kms_blob_parse, sha384,
+    BUCKET_KEY_SALT_BYTES, BucketKeyRef, EncryptionContext, ExternalKey, kms_blob_parse,
 };
 use strongroom_iam::Caller;
 use strongroom_memory::SecretBytes;
 
 use crate::authorize::{Ask, KmsAction, Via};
-use crate::bucket_key_cache::{Held, HeldFor};
+use crate::bucket_key_cache::{Held, HeldFor, Said};
 use crate::data_key::{DataKey, DataKeySpec, Decrypted};
 use crate::encryption::SYMMETRIC_DEFAULT;
 use crate::error::Error;
@@ -125,17 +125,17 @@ impl Kms {
             None => None,
         };
         let since = self.bucket_keys().remembered();
-        let (held, digest) = match &wanted.what {
+        let (held, blob) = match &wanted.what {
             What::New { key_id } => {
                 let made = self.make_bucket_key(wanted, receipt, key_id, &patience);
                 (made.await?, None)
             }
             What::Stored { blob } => {
                 let opened = self.decrypt_bucket_key(wanted, receipt, blob, &patience);
-                (opened.await?, Some(sha384(&blob.0)))
+                (opened.await?, Some(Said::of(blob.0.as_slice())))
             }
         };
-        let held_for = wanted.held_for(held.key, digest);
+        let held_for = wanted.held_for(held.key, blob);
         self.bucket_keys()
             .put(held_for, &held, self.now_ms(), since);
         Ok(held)
@@ -145,14 +145,17 @@ impl Kms {
     /// the KMS key would decide is decided again, without an event. Whatever goes wrong here goes
     /// wrong on the audited path, too, which says so.
     fn held_bucket_key(&self, wanted: &Wanted<'_>) -> Standing {
-        let (found, digest) = match &wanted.what {
+        let (found, blob) = match &wanted.what {
             What::New { key_id } => (self.find(key_id), None),
-            What::Stored { blob } => (self.key_of_blob(blob, None), Some(sha384(&blob.0))),
+            What::Stored { blob } => (
+                self.key_of_blob(blob, None),
+                Some(Said::of(blob.0.as_slice())),
+            ),
         };
         let Ok(found) = found else {
             return Standing::Refused;
         };
-        let held_for = wanted.held_for(found.row.uid(), digest);
+        let held_for = wanted.held_for(found.row.uid(), blob);
         if self.decide(&wanted.wish, &found, Via::S3).is_err() {
             self.bucket_keys().drop_one(&held_for);
             return Standing::Refused;
@@ -315,14 +318,14 @@ enum What<'a> {
 }
 
 impl Wanted<'_> {
-    fn held_for(&self, key: KeyUid, blob: Option<[u8; 48]>) -> HeldFor {
+    fn held_for(&self, key: KeyUid, blob: Option<Said>) -> HeldFor {
         let caller = self.wish.caller;
         HeldFor {
             user_id: caller.user_id().into(),
             access_key_id: caller.access_key_id().into(),
             key,
             bucket_uid: *self.bucket_uid,
-            context: self.context.digest(),
+            context: Said::of(self.context.canonical_bytes()),
             blob,
         }
     }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use strongroom_format::sha384;
 use strongroom_memory::SecretBytes;
 
 use crate::key_id::KeyUid;
@@ -21,11 +22,28 @@ pub(crate) struct HeldFor {
     pub(crate) access_key_id: Box<str>,
     pub(crate) key: KeyUid,
     pub(crate) bucket_uid: [u8; 16],
-    /// Digest of the encryption context.
-    pub(crate) context: [u8; 48],
-    /// To read: digest of the ciphertext that was decrypted. `None` is for writing; who may write
-    /// need not be one who may read, so the two never meet.
-    pub(crate) blob: Option<[u8; 48]>,
+    /// The encryption context.
+    pub(crate) context: Said,
+    /// To read: the ciphertext that was decrypted. `None` is for writing; who may write need not be
+    /// one who may read, so the two never meet.
+    pub(crate) blob: Option<Said>,
+}
+
+/// Bytes that a request gave, or a digest in the place of many.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Said {
+    Whole(Box<[u8]>),
+    Digest([u8; 48]),
+}
+
+impl Said {
+    pub(crate) fn of(bytes: impl Into<Box<[u8]>> + AsRef<[u8]>) -> Said {
+        if bytes.as_ref().len() <= SAID_BYTES_MAX {
+            Said::Whole(bytes.into())
+        } else {
+            Said::Digest(sha384(bytes.as_ref()))
+        }
+    }
 }
 
 /// A bucket key, and what it was made of.
@@ -167,6 +185,8 @@ impl BucketKeyCache {
 
 const LIFETIME: Duration = Duration::from_mins(5);
 const ENTRIES_MAX: usize = 1_024;
+/// Contexts and ciphertexts of S3 are shorter, mostly; to compare them costs less than a digest.
+const SAID_BYTES_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -178,7 +198,7 @@ mod tests {
             access_key_id: "A".into(),
             key: KeyUid([1; 16]),
             bucket_uid: [2; 16],
-            context: [3; 48],
+            context: Said::of([3; 48]),
             blob: None,
         }
     }
@@ -274,6 +294,33 @@ mod tests {
             let _turn = cache.turn(&held_for(number));
         }
         assert!(cache.turns.lock().unwrap().len() <= 2);
+    }
+
+    /// A digest that stands for many bytes is not those 48 bytes themselves.
+    #[test]
+    fn what_was_said_is_told_from_every_other() {
+        let long = vec![7; SAID_BYTES_MAX + 1];
+        let digest = sha384(&long);
+        assert_eq!(Said::of(long.clone()), Said::Digest(digest));
+        assert_ne!(Said::of(long.clone()), Said::of(digest));
+        assert_ne!(Said::of(long.clone()), Said::of(vec![7; long.len() + 1]));
+        assert_ne!(Said::of(vec![7; 2]), Said::of(vec![7; 3]));
+        assert_eq!(Said::of(vec![7; SAID_BYTES_MAX]), Said::of(&long[1..]));
+        let held_for = |context: &[u8], blob: Option<&[u8]>| HeldFor {
+            context: Said::of(context),
+            blob: blob.map(Said::of),
+            ..held_for(0)
+        };
+        let some = [
+            held_for(b"a", None),
+            held_for(b"a", Some(b"")),
+            held_for(b"a", Some(b"b")),
+            held_for(b"b", Some(b"a")),
+            held_for(b"", Some(b"ab")),
+        ];
+        for (at, one) in some.iter().enumerate() {
+            assert!(some.iter().skip(at + 1).all(|other| other != one));
+        }
     }
 
     #[test]

@@ -62,15 +62,22 @@ impl KeyUid {
 
 impl fmt::Display for KeyUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each use of a key names it several times.
+        let mut digits = [0; 32];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        let digits = str::from_utf8(&digits).map_err(|_| fmt::Error)?;
         if self.is_multi_region() {
             f.write_str(MULTI_REGION_PREFIX)?;
-            return self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"));
+            return f.write_str(digits);
         }
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
+        for (at, group) in [0..8, 8..12, 12..16, 16..20, 20..32]
+            .into_iter()
+            .enumerate()
+        {
+            if at > 0 {
                 f.write_str("-")?;
             }
-            write!(f, "{byte:02x}")?;
+            f.write_str(digits.get(group).ok_or(fmt::Error)?)?;
         }
         Ok(())
     }

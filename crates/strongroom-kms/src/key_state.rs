@@ -143,9 +143,9 @@ impl KmsAction {
 }
 
 impl Needs {
-    /// Refuses a key in a state that the action cannot work with.
-    pub(crate) fn check(self, arn: &str, state: KeyState) -> Result<(), Error> {
-        let fits = match self {
+    /// Whether the action can work with a key in a state.
+    pub(crate) fn fit(self, state: KeyState) -> bool {
+        match self {
             Needs::AnyState => true,
             Needs::Enabled => state == KeyState::Enabled,
             Needs::Settled => matches!(state, KeyState::Enabled | KeyState::Disabled),
@@ -154,11 +154,17 @@ impl Needs {
                 state,
                 KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport
             ),
-            Needs::PendingDeletion if state == KeyState::PendingDeletion => true,
-            Needs::PendingDeletion => return Err(invalid(arn, "not pending deletion")),
-        };
-        if fits {
+            Needs::PendingDeletion => state == KeyState::PendingDeletion,
+        }
+    }
+
+    /// Refuses a key in a state that the action cannot work with.
+    pub(crate) fn check(self, arn: &str, state: KeyState) -> Result<(), Error> {
+        if self.fit(state) {
             return Ok(());
+        }
+        if matches!(self, Needs::PendingDeletion) {
+            return Err(invalid(arn, "not pending deletion"));
         }
         Err(refusal(arn, state).unwrap_or(Error::Internal("a state without a refusal")))
     }

@@ -53,7 +53,6 @@ impl Kms {
     /// What [`Self::permit`] decides, for what is not recorded as a use of the key.
     pub(crate) fn decide(&self, wish: &Use<'_>, found: &Found, via: Via) -> Result<Permit, Error> {
         let row = &found.row;
-        let arn = row.arn(self.place());
         let ask = Ask::new(wish.caller, via, wish.action).grant_tokens(wish.grant_tokens);
         let ask = match wish.context {
             Some(context) => ask.context(context),
@@ -71,11 +70,15 @@ impl Kms {
                 self.authorize(&Ask { conditions, ..ask }, row)?
             }
         };
-        wish.action.needs().check(&arn, row.state)?;
+        let needs = wish.action.needs();
+        if !needs.fit(row.state) {
+            needs.check(&row.arn(self.place()), row.state)?;
+        }
         let purpose = Purpose::of(wish.action);
         if purpose.suits(row) {
             return Ok(permit);
         }
+        let arn = row.arn(self.place());
         let usage = row.usage.as_str();
         let operation = operation(wish.action);
         Err(Error::InvalidKeyUsage(format!(
