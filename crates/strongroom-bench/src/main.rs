@@ -75,6 +75,9 @@ struct Options {
     /// Only the ratios of modes of encryption, each pair measured in turns.
     #[arg(long)]
     modes: bool,
+    /// Of the ratios of modes only those whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Only the rows of the erasure code and of the checksums of units.
     #[arg(long)]
     erasure: bool,

@@ -19,10 +19,10 @@ use bytes::Bytes;
 use http::Method;
 use md5::{Digest as _, Md5};
 
-use crate::Outcome;
 use crate::load::{self, Done, Endpoint, Work};
 use crate::report::{Ratio, say};
 use crate::target::Product;
+use crate::{Options, Outcome};
 
 /// How often the sides of a pair take turns.
 const TURNS: u32 = 4;
@@ -55,16 +55,24 @@ impl Side {
 
 pub(crate) struct Modes<'a> {
     product: &'a Product,
+    /// What the name of a ratio has to contain.
+    only: &'a str,
     endpoint: Endpoint,
     time: Duration,
     smoke: bool,
 }
 
 /// All ratios.
-pub(crate) async fn rows(product: &Product, time: Duration, smoke: bool) -> Outcome<Vec<Ratio>> {
+pub(crate) async fn rows(
+    product: &Product,
+    time: Duration,
+    options: &Options,
+) -> Outcome<Vec<Ratio>> {
+    let smoke = options.smoke;
     say("measuring the modes of encryption in turns");
     let modes = Modes {
         product,
+        only: &options.only,
         endpoint: Endpoint {
             address: product.https,
             tls: Some(product.tls.clone()),
@@ -101,9 +109,13 @@ impl Modes<'_> {
         let mut ratios = Vec::new();
         let (a, b) = (Side::of("SSE-S3"), Side::of("SSE-KMS-BK"));
         for operation in [Method::PUT, Method::GET] {
+            let what = format!("https {operation} 4 KiB: requests/s, SSE-KMS-BK / SSE-S3");
+            if !what.contains(self.only) {
+                continue;
+            }
             let (one, two) = self.pair(&operation, KIB4, a, b).await?;
             ratios.push(Ratio {
-                what: format!("https {operation} 4 KiB: requests/s, SSE-KMS-BK / SSE-S3"),
+                what,
                 value: requests(two) / requests(one),
                 target: Some(ALIKE),
                 at_least: true,
@@ -121,13 +133,17 @@ impl Modes<'_> {
             (Method::GET, "SSE-S3", "SSE-KMS-BK"),
             (Method::GET, "SSE-S3", "SSE-C"),
         ] {
+            let what = format!(
+                "https {operation} {} MiB: throughput, {b} / {a}",
+                bytes >> 20
+            );
+            if !what.contains(self.only) {
+                continue;
+            }
             let sides = (Side::of(a), Side::of(b));
             let (one, two) = self.pair(&operation, bytes, sides.0, sides.1).await?;
             ratios.push(Ratio {
-                what: format!(
-                    "https {operation} {} MiB: throughput, {b} / {a}",
-                    bytes >> 20
-                ),
+                what,
                 value: throughput(two) / throughput(one),
                 target: Some(ALIKE),
                 at_least: true,
@@ -142,14 +158,18 @@ impl Modes<'_> {
             mode,
             connections: 1,
         };
+        let name = format!("https PUT {} MiB, SSE-S3", bytes >> 20);
+        let what = format!("{name}: one stream / min(MD5 alone, SSE-C stream)");
+        if !what.contains(self.only) {
+            return Ok(Vec::new());
+        }
         let alone = md5_alone(self.time / 2);
         let (without, with) = self
             .pair(&Method::PUT, bytes, stream("SSE-C"), stream("SSE-S3"))
             .await?;
-        let name = format!("https PUT {} MiB, SSE-S3", bytes >> 20);
         let bound = alone.min(throughput(without));
         let beside = Ratio {
-            what: format!("{name}: one stream / min(MD5 alone, SSE-C stream)"),
+            what,
             value: throughput(with) / bound,
             target: Some(0.9),
             at_least: true,
@@ -176,6 +196,10 @@ impl Modes<'_> {
         let total = if self.smoke { 16 * MIB1 } else { 256 * MIB1 };
         let mut ratios = Vec::new();
         for (mode, unit) in [("SSE-S3", 65_568_u32), ("DSSE-KMS", 65_600)] {
+            let what = format!("4 KiB range, {mode}: segments read from the drive");
+            if !what.contains(self.only) {
+                continue;
+            }
             let body = Bytes::from(vec![0x5A; usize::try_from(total)?]);
             let prefix = format!("{BUCKET}/range-{mode}-");
             let name = format!("{prefix}0");
@@ -192,7 +216,7 @@ impl Modes<'_> {
             let done = load::run_shared(&self.endpoint, &get, CONNECTIONS, self.time, "0").await?;
             let read = self.product.metric(READ).await? - before;
             ratios.push(Ratio {
-                what: format!("4 KiB range, {mode}: segments read from the drive"),
+                what,
                 value: read / float(done.requests) / f64::from(unit),
                 target: Some(2.0),
                 at_least: false,
@@ -214,21 +238,32 @@ impl Modes<'_> {
             // Memory is touched for the first time, and the objects are there.
             load::run(&self.endpoint, put, side.connections, Duration::ZERO, true).await?;
         }
-        let mut sums = [Done::default(), Done::default()];
+        let mut sums = [(Done::default(), 0.0), (Done::default(), 0.0)];
         for _ in 0..TURNS {
-            for ((side, put), sum) in works.iter().zip(&mut sums) {
+            for ((side, put), (sum, cpu)) in works.iter().zip(&mut sums) {
                 let work = match *operation {
                     Method::PUT => put.clone(),
                     _ => read_of(put, side.mode),
                 };
                 let time = self.time / TURNS;
+                let before = self.product.process.cpu_seconds()?;
                 let done = load::run(&self.endpoint, &work, side.connections, time, false).await?;
+                *cpu += self.product.process.cpu_seconds()? - before;
                 sum.requests += done.requests;
                 sum.bytes += done.bytes;
                 sum.seconds += done.seconds;
             }
         }
-        let [a, b] = sums;
+        // Neighbours change this less than what is done in a second.
+        for ((side, _), (done, cpu)) in works.iter().zip(&sums) {
+            say(&format!(
+                "  {operation} {} KiB, {}: {:.1} us of the server's processor time for a request",
+                bytes >> 10,
+                side.mode,
+                cpu * 1e6 / float(done.requests)
+            ));
+        }
+        let [(a, _), (b, _)] = sums;
         Ok((a, b))
     }
 }

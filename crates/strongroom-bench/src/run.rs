@@ -94,7 +94,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     }
     if options.modes {
         let product = Product::start(&options.server, &folder.0.join("product"))?;
-        let ratios = modes::rows(&product, time, options.smoke).await?;
+        let ratios = modes::rows(&product, time, options).await?;
         only(limits, ratios, product.process.resident_bytes_max()?).print();
         return Ok(());
     }
@@ -112,7 +112,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
         bench.transport(&product, &plain, &sealed, tls).await?;
     }
     bench.ranges(&product, options.smoke).await?;
-    let of_modes = modes::rows(&product, time, options.smoke).await?;
+    let of_modes = modes::rows(&product, time, options).await?;
     let resident = product.process.resident_bytes_max()?;
     drop(product);
     say("measuring durable small objects on the drive");
