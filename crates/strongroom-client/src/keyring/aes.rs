@@ -3,12 +3,11 @@
 
 use std::fmt;
 
+use aes_kw::{KeyInit as _, KwAes192};
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{
-    AES_128, AES_192, AES_256, DecryptingKey, DecryptionContext, StreamingDecryptingKey,
-    UnboundCipherKey,
+    AES_128, AES_192, AES_256, DecryptionContext, StreamingDecryptingKey, UnboundCipherKey,
 };
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::key_wrap::{self, AesKek, KeyWrap as _};
 use zeroize::Zeroizing;
 
@@ -96,35 +95,13 @@ impl AesMasterKey {
         Some(plain.to_vec())
     }
 
-    /// RFC 3394, section 2.2.2, where the module has only the block cipher. Java's client wraps so
-    /// when it is given a key of 192 bits.
+    /// The module has no AES key wrap of 192 bits. Java's client wraps so when it is given a key of
+    /// that length.
     fn open_rfc3394_of_192_bits(&self, wrapped: &[u8]) -> Option<Vec<u8>> {
-        let (head, blocks) = wrapped.split_first_chunk::<8>()?;
-        let (blocks, rest) = blocks.as_chunks::<8>();
-        if !rest.is_empty() || !(2..=4).contains(&blocks.len()) {
-            return None;
-        }
-        let key = UnboundCipherKey::new(&AES_192, self.0.expose()).ok()?;
-        let key = DecryptingKey::ecb(key).ok()?;
-        let mut check = u64::from_be_bytes(*head);
-        let mut registers = Zeroizing::new(blocks.to_vec());
-        let steps = u16::try_from(blocks.len()).ok()?;
-        for round in (0..6_u16).rev() {
-            for (index, register) in (1..=steps).zip(registers.iter_mut()).rev() {
-                check ^= u64::from(steps.checked_mul(round)?.checked_add(index)?);
-                let mut block = Zeroizing::new([0; 16]);
-                let (left, right) = block.split_first_chunk_mut::<8>()?;
-                *left = check.to_be_bytes();
-                right.copy_from_slice(register);
-                key.decrypt(block.as_mut_slice(), DecryptionContext::None)
-                    .ok()?;
-                let (left, right) = block.split_first_chunk::<8>()?;
-                check = u64::from_be_bytes(*left);
-                register.copy_from_slice(right);
-            }
-        }
-        verify_slices_are_equal(&check.to_be_bytes(), &RFC_3394_CHECK).ok()?;
-        Some(registers.as_flattened().to_vec())
+        let key = KwAes192::new_from_slice(self.0.expose()).ok()?;
+        let mut out = Zeroizing::new(vec![0; wrapped.len()]);
+        let plain = key.unwrap_key(wrapped, &mut out).ok()?;
+        Some(plain.to_vec())
     }
 
     fn open_ecb(&self, wrapped: &[u8]) -> Option<Vec<u8>> {
@@ -147,9 +124,6 @@ impl fmt::Debug for AesMasterKey {
         f.write_str("AesMasterKey(..)")
     }
 }
-
-/// What a right key leaves in the first register.
-const RFC_3394_CHECK: [u8; 8] = [0xA6; 8];
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,8 @@ pub struct RsaPublicKey(OaepPublicEncryptingKey);
 pub struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     pkcs1: Pkcs1PrivateDecryptingKey,
-    java: JavaOaep,
+    /// For Java's own pair of hashes; the module opens all others.
+    java: Option<JavaOaep>,
     /// Makes the data key that stands in for one with wrong padding.
     instead: Box<hmac::Key>,
 }
@@ -52,14 +53,15 @@ impl RsaPublicKey {
 }
 
 impl RsaPrivateKey {
-    /// A private key as DER, PKCS#8; 2,048 bits at least.
+    /// A private key as DER, PKCS#8; 2,048 bits at least. One whose two primes differ in length does
+    /// not open the OAEP wraps of Java's own provider; all others it opens.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {
         let wrong = || Error::Config("not an RSA private key (DER, PKCS#8, 2048 bits up)");
         let key = || PrivateDecryptingKey::from_pkcs8(der).map_err(|_| wrong());
         Ok(Self {
             oaep: OaepPrivateDecryptingKey::new(key()?)?,
             pkcs1: Pkcs1PrivateDecryptingKey::new(key()?)?,
-            java: JavaOaep::from_pkcs8(der).ok_or_else(wrong)?,
+            java: JavaOaep::from_pkcs8(der),
             instead: Box::new(hmac::Key::new(hmac::HMAC_SHA256, der)),
         })
     }
@@ -79,7 +81,8 @@ impl RsaPrivateKey {
             // over SHA-256, and the object does not say which.
             Wrap::RsaOaepSha256 => self
                 .java
-                .open(wrapped)
+                .as_ref()
+                .and_then(|java| java.open(wrapped))
                 .or_else(|| self.open_oaep(&OAEP_SHA256_MGF1SHA256, wrapped))
                 .and_then(|plain| AesKey::new(plain.to_vec()).ok())
                 .ok_or(Error::WrongKey),
