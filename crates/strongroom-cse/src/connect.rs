@@ -146,7 +146,7 @@ impl Services {
         for (index, (path, description)) in args.master_key.iter().zip(descriptions).enumerate() {
             let key = WrappingKey::read(path)?;
             keyring = if index == 0 {
-                key.write_with(keyring, description)
+                key.write_with(keyring, description)?
             } else {
                 key.read_with(keyring, description)?
             };
@@ -168,7 +168,7 @@ impl Services {
         };
         let key = WrappingKey::read(path)?;
         Ok(Some(Arc::new(
-            key.write_with(MasterKeyring::new(), description),
+            key.write_with(MasterKeyring::new(), description)?,
         )))
     }
 }

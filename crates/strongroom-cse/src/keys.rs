@@ -115,17 +115,22 @@ impl WrappingKey {
     }
 
     /// Wraps and unwraps with this key.
-    pub(crate) fn write_with(self, keyring: MasterKeyring, description: TextMap) -> MasterKeyring {
-        match self {
+    pub(crate) fn write_with(
+        self,
+        keyring: MasterKeyring,
+        description: TextMap,
+    ) -> Result<MasterKeyring, Error> {
+        let keyring = match self {
             Self::Aes(key) => keyring.write_aes(description, AesMasterKey::new(key)),
             Self::Rsa { public, private } => {
                 let keyring = keyring.write_rsa(description.clone(), public);
                 match private {
                     Some(private) => keyring.read_rsa(description, private),
-                    None => keyring,
+                    None => Ok(keyring),
                 }
             }
-        }
+        };
+        keyring.map_err(Error::object("keys"))
     }
 
     /// Unwraps with this key; a public key cannot.
@@ -134,16 +139,19 @@ impl WrappingKey {
         keyring: MasterKeyring,
         description: TextMap,
     ) -> Result<MasterKeyring, Error> {
-        match self {
-            Self::Aes(key) => Ok(keyring.read_aes(description, AesMasterKey::new(key))),
+        let keyring = match self {
+            Self::Aes(key) => keyring.read_aes(description, AesMasterKey::new(key)),
             Self::Rsa {
                 private: Some(private),
                 ..
-            } => Ok(keyring.read_rsa(description, private)),
-            Self::Rsa { private: None, .. } => Err(Error::usage(
-                "a public key only encrypts: name it first, or take the private one",
-            )),
-        }
+            } => keyring.read_rsa(description, private),
+            Self::Rsa { private: None, .. } => {
+                return Err(Error::usage(
+                    "a public key only encrypts: name it first, or take the private one",
+                ));
+            }
+        };
+        keyring.map_err(Error::object("keys"))
     }
 }
 

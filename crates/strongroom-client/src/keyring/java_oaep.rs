@@ -95,7 +95,11 @@ mod tests {
             let input = [seed, &counter.to_be_bytes()].concat();
             digest(&SHA1_FOR_LEGACY_USE_ONLY, &input).as_ref().to_vec()
         });
-        blocks.take(bytes.div_ceil(20)).flatten().take(bytes).collect()
+        blocks
+            .take(bytes.div_ceil(20))
+            .flatten()
+            .take(bytes)
+            .collect()
     }
 
     fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
@@ -174,8 +178,14 @@ mod tests {
     #[test]
     fn random_numbers_are_drawn() {
         let mut random = ModuleRandom;
-        let one = (random.try_next_u64().unwrap(), random.try_next_u32().unwrap());
-        let other = (random.try_next_u64().unwrap(), random.try_next_u32().unwrap());
+        let one = (
+            random.try_next_u64().unwrap(),
+            random.try_next_u32().unwrap(),
+        );
+        let other = (
+            random.try_next_u64().unwrap(),
+            random.try_next_u32().unwrap(),
+        );
         assert!(one.0 != other.0 && one.1 != other.1);
     }
 }

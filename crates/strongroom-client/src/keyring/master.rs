@@ -38,12 +38,12 @@ impl MasterKeyring {
         Self::default()
     }
 
-    /// Wraps new data keys under this key, and unwraps those of objects with this description.
-    #[must_use]
-    pub fn write_aes(mut self, description: TextMap, key: AesMasterKey) -> Self {
-        self.writes = Some((description.clone(), Writer::Aes));
-        self.reads.insert(description, Reader::Aes(key));
-        self
+    /// Wraps new data keys under this key, and unwraps those of objects with this description. Two
+    /// keys to read with under one description are refused.
+    pub fn write_aes(self, description: TextMap, key: AesMasterKey) -> Result<Self, Error> {
+        let writes = Some((description.clone(), Writer::Aes));
+        let keyring = self.read_aes(description, key)?;
+        Ok(Self { writes, ..keyring })
     }
 
     /// Wraps new data keys under this key.
@@ -53,18 +53,29 @@ impl MasterKeyring {
         self
     }
 
-    /// Unwraps the data keys of objects with this description.
-    #[must_use]
-    pub fn read_aes(mut self, description: TextMap, key: AesMasterKey) -> Self {
-        self.reads.insert(description, Reader::Aes(key));
-        self
+    /// Unwraps the data keys of objects with this description. Two keys to read with under one
+    /// description are refused.
+    pub fn read_aes(self, description: TextMap, key: AesMasterKey) -> Result<Self, Error> {
+        self.read(description, Reader::Aes(key))
     }
 
-    /// Unwraps the data keys of objects with this description.
-    #[must_use]
-    pub fn read_rsa(mut self, description: TextMap, key: RsaPrivateKey) -> Self {
-        self.reads.insert(description, Reader::Rsa(key));
-        self
+    /// Unwraps the data keys of objects with this description. Two keys to read with under one
+    /// description are refused.
+    pub fn read_rsa(self, description: TextMap, key: RsaPrivateKey) -> Result<Self, Error> {
+        self.read(description, Reader::Rsa(key))
+    }
+
+    /// A description names one key, as in Amazon's clients, which keep the last that was given and
+    /// lose the objects of the other without a word. Old wraps under AES-ECB and PKCS #1 do not tell
+    /// surely whether a key was the right one, so trying one after the other is no way out.
+    fn read(mut self, description: TextMap, reader: Reader) -> Result<Self, Error> {
+        if self.reads.contains_key(&description) {
+            return Err(Error::Config(
+                "two keys to read with have one materials description: give each its own",
+            ));
+        }
+        self.reads.insert(description, reader);
+        Ok(self)
     }
 
     fn make(&self, cipher: Cipher, context: &TextMap) -> Result<NewDataKey, Error> {
@@ -91,7 +102,7 @@ impl MasterKeyring {
         let (wrapped, wrap) = match (writer, self.reads.get(description)) {
             (Writer::Rsa(key), _) => (key.wrap(data_key, cipher)?, Wrap::RsaOaepSha1),
             (Writer::Aes, Some(Reader::Aes(key))) => (key.wrap(data_key, cipher)?, Wrap::AesGcm),
-            (Writer::Aes, _) => return Err(Error::Config("the key to write with was replaced")),
+            (Writer::Aes, _) => return Err(Error::Module),
         };
         Ok(WrappedKey {
             wrapped,

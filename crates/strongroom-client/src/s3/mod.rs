@@ -63,7 +63,7 @@ use crate::transport::{Address, Transport, TransportError, TransportErrorKind};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
 /// let key = AesMasterKey::new(AesKey::generate()?);
-/// let keyring = MasterKeyring::new().write_aes(Default::default(), key);
+/// let keyring = MasterKeyring::new().write_aes(Default::default(), key)?;
 /// let s3 = EncryptedS3::new(InMemory::new(), keyring);
 ///
 /// s3.put_object("bucket", "greeting").body("hello").send().await?;

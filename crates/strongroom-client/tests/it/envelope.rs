@@ -52,13 +52,16 @@ async fn all_keyrings_formats_and_places() {
                 if let Some(file) = file {
                     assert!(!file.contains(&b' ') && !file.contains(&b'\n') && file.is_ascii());
                 }
-                let ring = MasterKeyring::new().write_aes(odd.clone(), aes(&[1; 32]));
+                let ring = MasterKeyring::new()
+                    .write_aes(odd.clone(), aes(&[1; 32]))
+                    .unwrap();
                 let client = Client::new(ring).commitment_policy(policy);
                 round(&client, &TextMap::new(), storage, &plain).await;
                 let (public, private) = rsa_pair();
                 let ring = MasterKeyring::new()
                     .write_rsa(TextMap::new(), public)
-                    .read_rsa(TextMap::new(), private);
+                    .read_rsa(TextMap::new(), private)
+                    .unwrap();
                 let client = Client::new(ring).commitment_policy(policy);
                 round(&client, &TextMap::new(), storage, &plain).await;
             }
@@ -68,7 +71,11 @@ async fn all_keyrings_formats_and_places() {
 
 #[tokio::test]
 async fn fields_are_those_that_other_clients_ask_for() {
-    let ring = || MasterKeyring::new().write_aes(TextMap::new(), aes(&[1; 32]));
+    let ring = || {
+        MasterKeyring::new()
+            .write_aes(TextMap::new(), aes(&[1; 32]))
+            .unwrap()
+    };
     let names = |fields: &Fields| fields.keys().cloned().collect::<Vec<_>>();
     let none = TextMap::new();
     let v3 = Client::new(ring());
@@ -117,7 +124,11 @@ async fn fields_are_those_that_other_clients_ask_for() {
 
 #[tokio::test]
 async fn no_two_objects_share_a_key_or_a_message_id() {
-    let client = Client::new(MasterKeyring::new().write_aes(TextMap::new(), aes(&[1; 32])));
+    let client = Client::new(
+        MasterKeyring::new()
+            .write_aes(TextMap::new(), aes(&[1; 32]))
+            .unwrap(),
+    );
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..200 {
         let new = client

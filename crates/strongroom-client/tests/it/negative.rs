@@ -241,7 +241,9 @@ async fn reserved_context_when_writing() {
         let begun = client.begin(&context, Storage::Metadata).await;
         assert!(matches!(begun, Err(Error::Config(_))), "{name}");
     }
-    let ring = MasterKeyring::new().write_aes(TextMap::new(), aes(&[1; 32]));
+    let ring = MasterKeyring::new()
+        .write_aes(TextMap::new(), aes(&[1; 32]))
+        .unwrap();
     let context = TextMap::from([("a".to_owned(), "b".to_owned())]);
     let begun = Client::new(ring).begin(&context, Storage::Metadata).await;
     assert!(
@@ -335,16 +337,22 @@ async fn cbc_fails_in_one_way() {
 async fn master_keys() {
     let object = named("v2-aes256");
     for ring in [
-        MasterKeyring::new().read_aes(TextMap::new(), aes(&[9; 32])),
-        MasterKeyring::new().read_aes(TextMap::new(), aes(&[9; 16])),
-        MasterKeyring::new().read_rsa(TextMap::new(), rsa_pair().1),
+        MasterKeyring::new()
+            .read_aes(TextMap::new(), aes(&[9; 32]))
+            .unwrap(),
+        MasterKeyring::new()
+            .read_aes(TextMap::new(), aes(&[9; 16]))
+            .unwrap(),
+        MasterKeyring::new()
+            .read_rsa(TextMap::new(), rsa_pair().1)
+            .unwrap(),
     ] {
         let error = open(&tolerant(ring), &object).await.unwrap_err();
         assert!(matches!(error, Error::WrongKey), "{error}");
     }
     // A description nobody registered.
     let other = TextMap::from([("kid".to_owned(), "2".to_owned())]);
-    let ring = MasterKeyring::new().read_aes(other, aes(&[9; 32]));
+    let ring = MasterKeyring::new().read_aes(other, aes(&[9; 32])).unwrap();
     let error = open(&tolerant(ring), &object).await.unwrap_err();
     assert!(
         matches!(&error, Error::UnknownDescription(shown) if shown == "{}"),
@@ -356,7 +364,11 @@ async fn master_keys() {
         .await;
     assert!(matches!(begun, Err(Error::Config(_))));
     // An object of a key service, and a context that wrapping keys cannot check.
-    let ring = || MasterKeyring::new().read_aes(TextMap::new(), aes(&[9; 32]));
+    let ring = || {
+        MasterKeyring::new()
+            .read_aes(TextMap::new(), aes(&[9; 32]))
+            .unwrap()
+    };
     let error = open(&tolerant(ring()), &named("v2-kms-16"))
         .await
         .unwrap_err();
@@ -366,10 +378,38 @@ async fn master_keys() {
     assert!(matches!(refused(&object).await, Error::WrongContext));
 }
 
+/// The second key took the place of the first, whose objects did not open any more.
+#[test]
+fn a_second_key_under_one_description_is_refused() {
+    let new = || TextMap::new();
+    let kid = || TextMap::from([("kid".to_owned(), "1".to_owned())]);
+    let (public, private) = rsa_pair();
+    let ring = || MasterKeyring::new().write_aes(new(), aes(&[1; 32]));
+    let refused = [
+        ring().unwrap().read_aes(new(), aes(&[2; 32])),
+        ring().unwrap().read_aes(new(), aes(&[1; 32])),
+        ring().unwrap().write_aes(new(), aes(&[2; 32])),
+        ring().unwrap().read_rsa(new(), private),
+        MasterKeyring::new()
+            .write_rsa(kid(), public)
+            .read_rsa(kid(), rsa_pair().1)
+            .unwrap()
+            .read_aes(kid(), aes(&[2; 32])),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(Error::Config(_))));
+    }
+    assert!(ring().unwrap().read_aes(kid(), aes(&[2; 32])).is_ok());
+}
+
 #[tokio::test]
 async fn wraps_bind_the_cipher() {
     // A key wrapped for format 2 does not open as one of format 3, and the other way round.
-    let ring = || MasterKeyring::new().write_aes(TextMap::new(), aes(&[1; 32]));
+    let ring = || {
+        MasterKeyring::new()
+            .write_aes(TextMap::new(), aes(&[1; 32]))
+            .unwrap()
+    };
     let v2 = Client::new(ring()).commitment_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
     let v3 = Client::new(ring());
     let none = TextMap::new();
@@ -394,7 +434,8 @@ async fn wraps_bind_the_cipher() {
     let (public, private) = rsa_pair();
     let ring = MasterKeyring::new()
         .write_rsa(none.clone(), public)
-        .read_rsa(none.clone(), private);
+        .read_rsa(none.clone(), private)
+        .unwrap();
     let v2 = Client::new(ring).commitment_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
     let old = v2
         .begin(&none, Storage::Metadata)
@@ -414,7 +455,13 @@ async fn wraps_bind_the_cipher() {
 
 #[tokio::test]
 async fn instruction_files() {
-    let client = || Client::new(MasterKeyring::new().write_aes(TextMap::new(), aes(&[1; 32])));
+    let client = || {
+        Client::new(
+            MasterKeyring::new()
+                .write_aes(TextMap::new(), aes(&[1; 32]))
+                .unwrap(),
+        )
+    };
     let new = client()
         .begin(&TextMap::new(), Storage::InstructionFile)
         .await
@@ -492,7 +539,9 @@ async fn objects_that_are_not_encrypted() {
 async fn data_keys_of_wrong_lengths() {
     // An OAEP payload for format 3 that holds 31 bytes, or 16.
     let (_, private) = rsa_pair();
-    let ring = MasterKeyring::new().read_rsa(TextMap::new(), private);
+    let ring = MasterKeyring::new()
+        .read_rsa(TextMap::new(), private)
+        .unwrap();
     let der = crate::world::pem(
         named("v2-rsa").json["wrapping"]["private_key_pem"]
             .as_str()
@@ -577,7 +626,9 @@ async fn key_service_that_gives_short_keys() {
 #[tokio::test]
 async fn wrong_padding_of_rsa_gives_the_same_key_each_time() {
     let (_, private) = rsa_pair();
-    let ring = MasterKeyring::new().read_rsa(TextMap::new(), private);
+    let ring = MasterKeyring::new()
+        .read_rsa(TextMap::new(), private)
+        .unwrap();
     let none = TextMap::new();
     let mut marks = Vec::new();
     for (text, len) in [

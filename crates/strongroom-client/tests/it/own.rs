@@ -121,6 +121,7 @@ fn keyring(keys: &Keys, asked: &Arc<Asked>) -> Box<dyn Keyring> {
     match keys {
         Keys::Aes(keys) => Box::new(keys.iter().fold(MasterKeyring::new(), |ring, key| {
             ring.read_aes(texts(&key["description"]), aes(&bytes(&key["key_hex"])))
+                .unwrap()
         })),
         Keys::Rsa(keys) => Box::new(keys.iter().fold(MasterKeyring::new(), |ring, key| {
             let der = crate::world::pem(key["pkcs8_b64"].as_str().unwrap());
@@ -128,6 +129,7 @@ fn keyring(keys: &Keys, asked: &Arc<Asked>) -> Box<dyn Keyring> {
                 texts(&key["description"]),
                 RsaPrivateKey::from_pkcs8(&der).unwrap(),
             )
+            .unwrap()
         })),
         Keys::Kms(service) => Box::new(KmsKeyring::new(
             Service {

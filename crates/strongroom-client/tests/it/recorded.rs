@@ -128,7 +128,9 @@ async fn object_of_format_3_under_a_master_key() {
             .unwrap(),
     });
     let master: Vec<u8> = (0..32).collect();
-    let ring = MasterKeyring::new().read_aes(Default::default(), aes(&master));
+    let ring = MasterKeyring::new()
+        .read_aes(Default::default(), aes(&master))
+        .unwrap();
     let content = Client::new(ring)
         .open(&envelope, &Default::default())
         .await
@@ -164,9 +166,13 @@ async fn wraps_of_java() {
     ] {
         let wrapped = hex::decode(text(&json["wraps"][name]["wrapped_hex"])).unwrap();
         let ring = if name.starts_with("AES") {
-            MasterKeyring::new().read_aes(TextMap::new(), aes(&master))
+            MasterKeyring::new()
+                .read_aes(TextMap::new(), aes(&master))
+                .unwrap()
         } else {
-            MasterKeyring::new().read_rsa(TextMap::new(), RsaPrivateKey::from_pkcs8(&rsa).unwrap())
+            MasterKeyring::new()
+                .read_rsa(TextMap::new(), RsaPrivateKey::from_pkcs8(&rsa).unwrap())
+                .unwrap()
         };
         let unwrapped = ring
             .unwrap(Wrapped {

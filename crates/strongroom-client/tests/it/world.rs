@@ -176,9 +176,11 @@ pub(crate) fn keyring(recorded: &Recorded) -> AnyKeyring {
     let ring = MasterKeyring::new();
     AnyKeyring::Master(if let Some(key) = wrapping["key_hex"].as_str() {
         ring.read_aes(description, aes(&hex::decode(key).unwrap()))
+            .unwrap()
     } else {
         let der = pem(wrapping["private_key_pem"].as_str().unwrap());
         ring.read_rsa(description, RsaPrivateKey::from_pkcs8(&der).unwrap())
+            .unwrap()
     })
 }
 

@@ -20,7 +20,9 @@ pub(crate) fn aes(byte: u8) -> AesMasterKey {
 
 /// A keyring of one AES wrapping key.
 pub(crate) fn keyring(byte: u8) -> MasterKeyring {
-    MasterKeyring::new().write_aes(map(&[("kid", &byte.to_string())]), aes(byte))
+    MasterKeyring::new()
+        .write_aes(map(&[("kid", &byte.to_string())]), aes(byte))
+        .unwrap()
 }
 
 /// Data keys by their blobs: key id, context, key.

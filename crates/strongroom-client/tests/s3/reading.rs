@@ -328,7 +328,9 @@ async fn errors_say_whose_fault_it_is() {
         Err(Error::UnknownDescription(_))
     ));
     // Another key of the same name.
-    let other = keyring(2).read_aes(map(&[("kid", "1")]), crate::keys::aes(2));
+    let other = keyring(2)
+        .read_aes(map(&[("kid", "1")]), crate::keys::aes(2))
+        .unwrap();
     let other = EncryptedS3::new(Arc::clone(&store), other);
     assert!(matches!(read(&other, "k").await, Err(Error::WrongKey)));
     let context = s3
