@@ -3,6 +3,7 @@
 
 import base64
 import json
+import re
 import stat
 
 import pytest
@@ -298,6 +299,37 @@ def test_head_and_inspect_use_no_key(world, kms, sealed):
     assert said["verdict"]["would_be_opened"] is True and "--kms-key" in said["verdict"]["needs_key"]
     said = json.loads(world.cse("inspect", world.url(sealed[0])).stdout)
     assert said["materials_description"] == {} and said["plaintext_bytes"] == 1000
+
+
+# ---- on the way ---------------------------------------------------------------------------------
+
+
+def test_signatures_cover_bodies_without_tls_or_when_told(world, key, tmp_path):
+    """A policy that wants them covered tells which requests were."""
+    server, name = world.server, f"cse-{abs(hash(world.bucket))}"
+    out = server.command("user", "add", name).stdout
+    found = dict(re.findall(r"^(AWS_[A-Z_]+)=(\S+)$", out, re.M))
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*",
+         "Condition": {"StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}}},
+    ]}))
+    server.command("user", "policy", name, str(policy))
+    short, long = world.file(1000), world.file(6 * clients.MIB)
+    http = {"AWS_ENDPOINT_URL": server.url("http")}
+    for source, place, words, env, status in [
+        (short, "signing/refused", [], {}, 1),
+        (short, "signing/covered", ["--sign-bodies"], {}, 0),
+        (short, "signing/clear", [], http, 0),
+        (long, "signing/parts-refused", ["--part-size", "5MiB", "--no-resume"], {}, 1),
+        (long, "signing/parts", ["--part-size", "5MiB", "--sign-bodies"], {}, 0),
+    ]:
+        done = world.cse("cp", "--quiet", source, world.url(place), *key, *words, env=found | env, check=False)
+        assert done.returncode == status, (place, done.stderr.decode())
+    assert world.cse("cat", world.url("signing/covered"), *key).stdout == short.read_bytes()
+    assert world.cse("cat", world.url("signing/parts"), *key).stdout == long.read_bytes()
+    server.command("user", "remove", name)
 
 
 # ---- other keys ---------------------------------------------------------------------------------

@@ -316,6 +316,9 @@ pub(crate) struct ServiceArgs {
     /// Certificates that may sign the services', PEM
     #[arg(long, value_name = "FILE", env = "AWS_CA_BUNDLE", help_heading = SERVICE)]
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Have signatures cover bodies over TLS, too, where a bucket's policy demands it. Slower
+    #[arg(long, help_heading = SERVICE)]
+    pub(crate) sign_bodies: bool,
 }
 
 const KEYS: &str = "Keys";

@@ -38,6 +38,7 @@ pub(crate) struct Services {
     config: SdkConfig,
     kms_endpoint: Option<String>,
     s3_endpoint: Option<String>,
+    signs_bodies: bool,
 }
 
 impl Services {
@@ -71,6 +72,7 @@ impl Services {
             config,
             kms_endpoint: args.kms_endpoint_url.clone(),
             s3_endpoint,
+            signs_bodies: args.sign_bodies,
         })
     }
 
@@ -96,7 +98,8 @@ impl Services {
             None => true,
         };
         builder = builder.force_path_style(!is_amazons);
-        AwsS3::new(aws_sdk_s3::Client::from_conf(builder.build()))
+        let s3 = AwsS3::new(aws_sdk_s3::Client::from_conf(builder.build()));
+        s3.sign_bodies(self.signs_bodies)
     }
 
     fn kms(&self) -> AwsKms {

@@ -3,11 +3,17 @@
 //!
 //! The SDK signs, finds credentials, adds checksums of what is sent (that is: of ciphertext) and
 //! tries again; its client is made and configured by the caller.
+//!
+//! Signatures cover bodies over plain HTTP only. Over TLS nobody changes them on the way, what changes
+//! by mistake has another CRC, which is signed, and SHA-256 of each would be computed here and there.
 
 use std::fmt::Write as _;
 
+use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
 use bytes::Bytes;
@@ -20,12 +26,65 @@ use super::{
 
 /// A store with the S3 protocol.
 #[derive(Clone, Debug)]
-pub struct AwsS3(aws_sdk_s3::Client);
+pub struct AwsS3 {
+    client: aws_sdk_s3::Client,
+    signs_bodies: bool,
+}
 
 impl AwsS3 {
     /// Uses this client, as it is configured.
     pub fn new(client: aws_sdk_s3::Client) -> Self {
-        Self(client)
+        Self {
+            client,
+            signs_bodies: false,
+        }
+    }
+
+    /// Whether signatures cover bodies over TLS, too, as buckets' policies may demand. Over plain
+    /// HTTP they always do.
+    #[must_use]
+    pub fn sign_bodies(mut self, always: bool) -> Self {
+        self.signs_bodies = always;
+        self
+    }
+
+    fn signing(&self) -> BodySigning {
+        BodySigning {
+            always: self.signs_bodies,
+        }
+    }
+}
+
+/// Whether a signature covers the body of its request.
+#[derive(Debug)]
+struct BodySigning {
+    always: bool,
+}
+
+impl BodySigning {
+    fn covers_bodies(&self, url: &str) -> bool {
+        let scheme = url.get(..8).unwrap_or_default();
+        self.always || !scheme.eq_ignore_ascii_case("https://")
+    }
+}
+
+impl Intercept for BodySigning {
+    fn name(&self) -> &'static str {
+        "body signing"
+    }
+
+    /// Only now it is known where the request goes.
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        settings: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if !self.covers_bodies(context.request().uri()) {
+            let layer = settings.interceptor_state();
+            layer.store_put(PayloadSigningOverride::UnsignedPayload);
+        }
+        Ok(())
     }
 }
 
@@ -71,11 +130,13 @@ impl Transport for AwsS3 {
         condition: &'a Condition,
     ) -> Reply<'a, Written> {
         Box::pin(async move {
-            let request = self.0.put_object().bucket(&to.bucket).key(&to.key);
+            let request = self.client.put_object().bucket(&to.bucket).key(&to.key);
             let sent = with_attributes!(request, attributes)
                 .set_if_match(condition.if_match.clone())
                 .set_if_none_match(any(condition))
                 .body(ByteStream::from(body))
+                .customize()
+                .interceptor(self.signing())
                 .send()
                 .await
                 .map_err(failed)?;
@@ -89,7 +150,7 @@ impl Transport for AwsS3 {
     fn get_object<'a>(&'a self, from: &'a Address, fetch: &'a Fetch) -> Reply<'a, Fetched> {
         Box::pin(async move {
             let mut answer = self
-                .0
+                .client
                 .get_object()
                 .bucket(&from.bucket)
                 .key(&from.key)
@@ -119,7 +180,7 @@ impl Transport for AwsS3 {
     fn head_object<'a>(&'a self, of: &'a Address, version: Option<&'a str>) -> Reply<'a, Facts> {
         Box::pin(async move {
             let mut answer = self
-                .0
+                .client
                 .head_object()
                 .bucket(&of.bucket)
                 .key(&of.key)
@@ -134,7 +195,7 @@ impl Transport for AwsS3 {
 
     fn delete_object<'a>(&'a self, at: &'a Address, version: Option<&'a str>) -> Reply<'a, ()> {
         Box::pin(async move {
-            let request = self.0.delete_object().bucket(&at.bucket).key(&at.key);
+            let request = self.client.delete_object().bucket(&at.bucket).key(&at.key);
             request
                 .set_version_id(version.map(ToOwned::to_owned))
                 .send()
@@ -154,7 +215,7 @@ impl Transport for AwsS3 {
         Box::pin(async move {
             let name = utf8_percent_encode(&from.key, PATH);
             let request = self
-                .0
+                .client
                 .copy_object()
                 .bucket(&to.bucket)
                 .key(&to.key)
@@ -176,7 +237,7 @@ impl Transport for AwsS3 {
     fn list_objects_v2<'a>(&'a self, bucket: &'a str, query: &'a ListQuery) -> Reply<'a, Page> {
         Box::pin(async move {
             let answer = self
-                .0
+                .client
                 .list_objects_v2()
                 .bucket(bucket)
                 .set_prefix(query.prefix.clone())
@@ -211,7 +272,7 @@ impl Transport for AwsS3 {
         attributes: &'a Attributes,
     ) -> Reply<'a, String> {
         Box::pin(async move {
-            let request = self.0.create_multipart_upload();
+            let request = self.client.create_multipart_upload();
             let request = request.bucket(&to.bucket).key(&to.key);
             let answer = with_attributes!(request, attributes)
                 .send()
@@ -230,13 +291,15 @@ impl Transport for AwsS3 {
     ) -> Reply<'a, String> {
         Box::pin(async move {
             let answer = self
-                .0
+                .client
                 .upload_part()
                 .bucket(&to.bucket)
                 .key(&to.key)
                 .upload_id(upload_id)
                 .part_number(part_number(number)?)
                 .body(ByteStream::from(body))
+                .customize()
+                .interceptor(self.signing())
                 .send()
                 .await
                 .map_err(failed)?;
@@ -260,7 +323,7 @@ impl Transport for AwsS3 {
                 completed = completed.parts(part.build());
             }
             let answer = self
-                .0
+                .client
                 .complete_multipart_upload()
                 .bucket(&to.bucket)
                 .key(&to.key)
@@ -280,7 +343,7 @@ impl Transport for AwsS3 {
 
     fn abort_multipart_upload<'a>(&'a self, to: &'a Address, upload_id: &'a str) -> Reply<'a, ()> {
         Box::pin(async move {
-            let request = self.0.abort_multipart_upload();
+            let request = self.client.abort_multipart_upload();
             let request = request.bucket(&to.bucket).key(&to.key);
             request.upload_id(upload_id).send().await.map_err(failed)?;
             Ok(())
@@ -290,7 +353,7 @@ impl Transport for AwsS3 {
     fn list_parts<'a>(&'a self, to: &'a Address, upload_id: &'a str) -> Reply<'a, Vec<ListedPart>> {
         Box::pin(async move {
             let mut parts = Vec::new();
-            let request = self.0.list_parts().bucket(&to.bucket).key(&to.key);
+            let request = self.client.list_parts().bucket(&to.bucket).key(&to.key);
             let mut found = request.upload_id(upload_id).into_paginator().items().send();
             while let Some(part) = found.next().await {
                 let part = part.map_err(failed)?;
@@ -319,7 +382,7 @@ impl Transport for AwsS3 {
             let (mut key, mut id) = (None, None);
             loop {
                 let request = self
-                    .0
+                    .client
                     .list_multipart_uploads()
                     .bucket(bucket)
                     .prefix(prefix);
@@ -459,7 +522,19 @@ const PARTS_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
-    use super::content_range;
+    use super::{BodySigning, content_range};
+
+    #[test]
+    fn bodies_are_signed_without_tls() {
+        let usual = BodySigning { always: false };
+        for url in ["https://s3.example/b/k", "HTTPS://s3.example/b/k"] {
+            assert!(!usual.covers_bodies(url), "{url}");
+            assert!(BodySigning { always: true }.covers_bodies(url), "{url}");
+        }
+        for url in ["http://s3.example/b/k", "httpsx://s3", "https:/", ""] {
+            assert!(usual.covers_bodies(url), "{url}");
+        }
+    }
 
     #[test]
     fn content_ranges() {
