@@ -357,6 +357,44 @@ def test_rewrap_leaves_the_data(world, s3, tmp_path, storage):
     assert world.cse("cat", world.url(name), *new_key).stdout == world.file(1000).read_bytes()
 
 
+@pytest.mark.parametrize("kept", [
+    {"ServerSideEncryption": "AES256"},
+    {"ServerSideEncryption": "aws:kms", "StorageClass": "STANDARD_IA"},
+    {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": True, "StorageClass": "ONEZONE_IA"},
+    {"ServerSideEncryption": "aws:kms:dsse"},
+])
+def test_rewrap_keeps_class_and_encryption_at_the_store(world, s3, kms, key, tmp_path, kept):
+    """A copy onto itself that says nothing of them gets what is the bucket's default, which is another one
+    for each of these objects."""
+    new, bucket = tmp_path / "new", clients.make_bucket(s3, "cse-kept")
+    world.cse("keygen", "aes-256", new)
+    usual = kms.create_key(Description="of the bucket")["KeyMetadata"]["Arn"]
+    kept = dict(kept)
+    if kept["ServerSideEncryption"] != "AES256":
+        kept["SSEKMSKeyId"] = kms.create_key(Description="of the object")["KeyMetadata"]["Arn"]
+    has_bucket_key = kept.get("BucketKeyEnabled", False)
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [{
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": usual},
+        "BucketKeyEnabled": not has_bucket_key}]})
+    where = {"Bucket": bucket, "Key": "k"}
+    world.cse("cp", "--quiet", world.file(1000), f"s3://{bucket}/k", *key)
+    s3.copy_object(CopySource=where, MetadataDirective="REPLACE", Metadata=s3.head_object(**where)["Metadata"],
+                   ContentLanguage="fy", **where, **kept)
+    names = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled", "StorageClass", "ContentLanguage")
+
+    def facts():
+        head = s3.head_object(**where)
+        return {name: head.get(name) for name in names}, head["Metadata"]
+
+    before, envelope = facts()
+    assert {name: before[name] for name in kept} == kept
+    world.cse("rewrap", f"s3://{bucket}/k", *key, "--to-master-key", new)
+    after, other = facts()
+    assert after == before and other != envelope
+    assert world.cse("cat", f"s3://{bucket}/k", "--master-key", new).stdout == world.file(1000).read_bytes()
+    clients.empty_and_delete(s3, bucket)
+
+
 def test_rewrap_under_another_kms_key(world, kms):
     case = Case("cli-rewrap", "V3", "kms", "metadata", 17)
     world.write(case)

@@ -75,6 +75,9 @@ impl Reencrypt {
         let read = GetObject::of(self.reading).send().await?;
         let mut attributes = read.attributes;
         attributes.metadata = own_metadata(&attributes.metadata);
+        // It may go to another store, which does not know the class and the keys of this one.
+        attributes.storage_class = None;
+        attributes.server_side_encryption = None;
         let put = self
             .target
             .put_object(&self.to.bucket, &self.to.key)

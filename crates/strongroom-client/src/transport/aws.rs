@@ -15,13 +15,17 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, MetadataDirective, ServerSideEncryption as Algorithm,
+    StorageClass,
+};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Address, Attributes, Condition, Entry, Facts, Fetch, Fetched, ListQuery, ListedPart,
-    ListedUpload, Page, Pieces, Reply, Transport, TransportError, TransportErrorKind, Written,
+    ListedUpload, Page, Pieces, Reply, ServerSideEncryption, Transport, TransportError,
+    TransportErrorKind, Written,
 };
 
 /// A store with the S3 protocol.
@@ -98,6 +102,10 @@ macro_rules! with_attributes {
             .set_content_disposition($attributes.content_disposition.clone())
             .set_content_encoding($attributes.content_encoding.clone())
             .set_content_language($attributes.content_language.clone())
+            .set_storage_class($attributes.storage_class.as_deref().map(StorageClass::from))
+            .set_server_side_encryption(algorithm($attributes))
+            .set_ssekms_key_id(kms_key_id($attributes))
+            .set_bucket_key_enabled(bucket_key($attributes))
     };
 }
 
@@ -116,6 +124,17 @@ macro_rules! facts_of {
                 content_disposition: $answer.content_disposition.take(),
                 content_encoding: $answer.content_encoding.take(),
                 content_language: $answer.content_language.take(),
+                storage_class: $answer
+                    .storage_class
+                    .take()
+                    .map(|class| class.as_str().to_owned()),
+                server_side_encryption: $answer.server_side_encryption.take().map(|algorithm| {
+                    ServerSideEncryption {
+                        algorithm: algorithm.as_str().to_owned(),
+                        kms_key_id: $answer.ssekms_key_id.take(),
+                        bucket_key: $answer.bucket_key_enabled == Some(true),
+                    }
+                }),
             },
         }
     };
@@ -435,6 +454,25 @@ fn content_range(header: &str, bytes: u64) -> Option<(u64, u64)> {
 
 fn any(condition: &Condition) -> Option<String> {
     condition.if_none_match_any.then(|| "*".to_owned())
+}
+
+fn algorithm(attributes: &Attributes) -> Option<Algorithm> {
+    let encryption = attributes.server_side_encryption.as_ref()?;
+    Some(Algorithm::from(encryption.algorithm.as_str()))
+}
+
+fn kms_key_id(attributes: &Attributes) -> Option<String> {
+    attributes
+        .server_side_encryption
+        .as_ref()?
+        .kms_key_id
+        .clone()
+}
+
+/// Also that there is none, which the bucket's default could change; only `aws:kms` knows it.
+fn bucket_key(attributes: &Attributes) -> Option<bool> {
+    let encryption = attributes.server_side_encryption.as_ref()?;
+    (encryption.algorithm == "aws:kms").then_some(encryption.bucket_key)
 }
 
 fn seconds(time: Option<&DateTime>) -> Option<i64> {

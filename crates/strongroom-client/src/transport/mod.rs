@@ -148,6 +148,24 @@ pub struct Attributes {
     pub content_encoding: Option<String>,
     /// Content-Language.
     pub content_language: Option<String>,
+    /// The storage class. Without one a new object gets the store's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// How the store encrypts what is ciphertext already. Without it the bucket's default applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_side_encryption: Option<ServerSideEncryption>,
+}
+
+/// How a store encrypts what it keeps, in S3's words.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSideEncryption {
+    /// `AES256`, `aws:kms`, `aws:kms:dsse`.
+    pub algorithm: String,
+    /// The KMS key, as the store names it.
+    pub kms_key_id: Option<String>,
+    /// Whether an S3 Bucket Key is used.
+    pub bucket_key: bool,
 }
 
 /// When a write may take place.

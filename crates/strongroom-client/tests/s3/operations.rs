@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use strongroom_client::keyring::{KmsKeyring, MasterKeyring, MultiKeyring};
-use strongroom_client::transport::{Address, Attributes, TransportErrorKind};
+use strongroom_client::transport::{Address, Attributes, ServerSideEncryption, TransportErrorKind};
 use strongroom_client::{CommitmentPolicy, EncryptedS3, Error, MetadataDirective, Storage};
 
 use crate::faulty::{Call, Fault, Faulty, plain};
@@ -337,6 +337,35 @@ async fn rewrap_changes_the_key_and_not_the_content() {
         .send()
         .await;
     assert!(matches!(beside, Err(Error::Config(_))));
+}
+
+/// A copy onto itself is a new object to the store, which gave it the bucket's defaults: what lay in a
+/// cold class under a key of its own was then in the usual class under the bucket's.
+#[tokio::test]
+async fn rewrap_changes_neither_class_nor_encryption_at_the_store() {
+    let store = Faulty::new();
+    let one = client(&store, 1, Storage::Metadata);
+    one.put_object("b", "k").body("hello").send().await.unwrap();
+    let (content, mut attributes) = store.stored("k");
+    attributes.storage_class = Some("STANDARD_IA".to_owned());
+    attributes.server_side_encryption = Some(ServerSideEncryption {
+        algorithm: "aws:kms".to_owned(),
+        kms_key_id: Some("arn:of:key".to_owned()),
+        bucket_key: true,
+    });
+    store.place("k", content, &attributes).await;
+    let rewrap = one.rewrap("b", "k").to(keyring(2));
+    rewrap.send().await.unwrap();
+    let after = store.stored("k").1;
+    assert_ne!(after.metadata, attributes.metadata);
+    attributes.metadata = after.metadata.clone();
+    assert_eq!(after, attributes);
+    // What is written anew may go anywhere.
+    let two = client(&store, 2, Storage::Metadata);
+    two.reencrypt("b", "k").send().await.unwrap();
+    let after = store.stored("k").1;
+    assert_eq!(after.storage_class, None);
+    assert_eq!(after.server_side_encryption, None);
 }
 
 #[tokio::test]
