@@ -9,6 +9,8 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+#[cfg(feature = "s3")]
+use aws_lc_rs::hmac;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
 use zeroize::Zeroizing;
@@ -35,6 +37,17 @@ impl PartDigest {
     /// Bytes of ciphertext in the part.
     pub fn ciphertext_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What stands for the part in a record: as hard to meet with another part as a tag is, and of
+    /// no use to who does not have the key.
+    #[cfg(feature = "s3")]
+    pub(crate) fn fingerprint(&self, key: &hmac::Key) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(key);
+        context.update(b"part\0");
+        context.update(&self.bytes.to_be_bytes());
+        context.update(&self.hash);
+        context.sign()
     }
 }
 
@@ -247,6 +260,25 @@ mod tests {
     #[test]
     fn a_digest_does_not_show_its_hash() {
         assert!(!format!("{:?}", digest(48)).contains("90"));
+    }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn a_fingerprint_tells_parts_and_keys_apart_and_not_the_hash() {
+        let print = |key: u8, bytes: u64, first: u8| {
+            let mut hash = [0x5A; 16];
+            hash[0] = first;
+            let key = hmac::Key::new(hmac::HMAC_SHA256, &[key; 32]);
+            let print = PartDigest { bytes, hash }.fingerprint(&key);
+            print.as_ref().to_vec()
+        };
+        let one = print(1, 48, 0x5A);
+        assert_eq!(one, print(1, 48, 0x5A));
+        assert!(!one.windows(2).any(|pair| pair == [0x5A; 2]));
+        // Zeros behind the end give the same GHASH: the length tells.
+        for other in [print(2, 48, 0x5A), print(1, 47, 0x5A), print(1, 48, 0x5B)] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

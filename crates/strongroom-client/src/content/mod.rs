@@ -67,7 +67,7 @@ impl ContentKey {
     pub(crate) fn record_key(&self) -> aws_lc_rs::hmac::Key {
         use aws_lc_rs::hmac::{Context, HMAC_SHA256, Key};
         let mut context = Context::with_key(&Key::new(HMAC_SHA256, self.key.expose()));
-        context.update(b"strongroom-client: record of an upload, 1");
+        context.update(b"strongroom-client: record of an upload, 2");
         context.update(&self.nonce);
         context.update(self.aad);
         Key::new(HMAC_SHA256, context.sign().as_ref())

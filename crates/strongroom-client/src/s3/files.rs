@@ -250,8 +250,8 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Adds a line; it is on the drive when this returns.
-    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Adds a line.
+    pub(super) fn append(&mut self, line: &[u8], when: Durability) -> io::Result<()> {
         let bytes = self.file.metadata()?.len();
         let is_new = bytes == 0;
         let line = [line, b"\n"].concat();
@@ -264,7 +264,10 @@ impl RecordFile {
             ));
         }
         self.file.write_all(&line)?;
-        self.file.sync_data()?;
+        match when {
+            Durability::Now => self.file.sync_data()?,
+            Durability::Later => {}
+        }
         if is_new {
             sync_folder(&self.path)
         } else {
@@ -276,6 +279,15 @@ impl RecordFile {
     pub(super) fn remove(self) -> io::Result<()> {
         std::fs::remove_file(&self.path)
     }
+}
+
+/// When a line of a record is on the drive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Durability {
+    /// When it was added.
+    Now,
+    /// With the next one that is, or when the system likes: after a failure of power it may be gone.
+    Later,
 }
 
 /// A record is its owner's, and nobody else reads or writes it.
@@ -405,9 +417,9 @@ mod tests {
         let path = folder.path().join("record");
         let (mut record, text) = RecordFile::open(&path).unwrap();
         assert!(text.is_empty());
-        record.append(b"short").unwrap();
+        record.append(b"short", Durability::Now).unwrap();
         record.file.set_len(RECORD_BYTES_MAX).unwrap();
-        let refused = record.append(b"").unwrap_err();
+        let refused = record.append(b"", Durability::Later).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
         record.file.set_len(RECORD_BYTES_MAX + 1).unwrap();
         drop(record);

@@ -2,18 +2,20 @@
 //! The record of an upload, to go on with it after a crash.
 //!
 //! A part may be encrypted a second time only with the same bytes: two plaintexts under one nonce
-//! give themselves away. So before the first byte of a part leaves the process, the hash of its
+//! give themselves away. So before the first byte of a part leaves the process, a fingerprint of its
 //! ciphertext is on the drive, which for a given place in the object stands for the plaintext; and
-//! a part whose ciphertext has another hash than the one on record is not sent, ever.
+//! a part whose ciphertext has another fingerprint than the one on record is not sent, ever.
 //!
 //! ```text
 //!   {"line":{"begun":{bucket, key, upload id, part size, attributes, envelope}},"mac":".."}
-//!   {"line":{"part":{number, bytes, hash}},"mac":".."}           before the part is sent
+//!   {"line":{"part":{number, bytes, print}},"mac":".."}          before the part is sent
 //!   {"line":{"stored":{number, ETag}},"mac":".."}                after it was stored
 //! ```
-//! There is no secret in it: the data key is wrapped, the hashes are of ciphertext, and what the
-//! parts add to the tag is computed again. Each line is authenticated under a key that follows
-//! from the content key, so that whoever can write the file cannot have a part sent that is not
+//! There is no secret in it: the data key is wrapped, and what the parts add to the tag is computed
+//! again. A fingerprint is HMAC-SHA-256 of that, which is computed in any case, so that no further
+//! hash of all bytes is needed: GHASH under a key that nobody else knows has collisions as rarely as
+//! tags are guessed, and HMAC keeps the key unknown. Each line, too, is authenticated under a key that
+//! follows from the content key, so that whoever can write the file cannot have a part sent that is not
 //! the recorded one. Who can put an older file back could; that the store has no part that the
 //! file does not know is checked for that.
 
@@ -21,14 +23,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::files::RecordFile;
-use crate::content::ContentKey;
+use super::files::{Durability, RecordFile};
+use crate::content::{ContentKey, PartDigest};
 use crate::envelope::Stored;
 use crate::error::Error;
 use crate::transport::{Address, Attributes};
@@ -59,7 +60,7 @@ enum Line {
     Part {
         number: u32,
         bytes: u64,
-        hash: String,
+        print: String,
     },
     Stored {
         number: u32,
@@ -162,9 +163,9 @@ impl Unverified {
                 Line::Part {
                     number,
                     bytes,
-                    hash,
+                    print,
                 } => {
-                    let part = (*bytes, hash.clone());
+                    let part = (*bytes, print.clone());
                     if known.parts.insert(*number, part).is_some() {
                         return Err(Error::State("it has a part twice"));
                     }
@@ -197,7 +198,7 @@ pub(super) struct Record {
 #[derive(Default)]
 struct Known {
     file: Option<RecordFile>,
-    /// Bytes and hash.
+    /// Bytes and fingerprint.
     parts: BTreeMap<u32, (u64, String)>,
     /// ETags.
     stored: BTreeMap<u32, String>,
@@ -214,40 +215,41 @@ impl Record {
             key: key.record_key(),
             known: Mutex::new(known),
         };
-        record.append(&mut record.known(), Line::Begun(Box::new(begun.clone())))?;
+        let line = Line::Begun(Box::new(begun.clone()));
+        record.append(&mut record.known(), line, Durability::Now)?;
         Ok(record)
     }
 
     /// Whether this part may be sent. When it may, that it was is on the drive. Blocks.
-    pub(super) fn admit(&self, number: u32, ciphertext: &[u8]) -> Result<(), Error> {
-        let bytes = u64::try_from(ciphertext.len()).map_err(|_| Error::TooLong)?;
-        let hash = STANDARD.encode(digest(&SHA256, ciphertext));
+    pub(super) fn admit(&self, number: u32, digest: &PartDigest) -> Result<(), Error> {
+        let bytes = digest.ciphertext_bytes();
+        let print = STANDARD.encode(digest.fingerprint(&self.key));
         let mut known = self.known();
         match known.parts.get(&number) {
             // INVARIANT: a part that was perhaps sent is never sent with other bytes.
-            Some(earlier) if *earlier == (bytes, hash.clone()) => Ok(()),
+            Some(earlier) if *earlier == (bytes, print.clone()) => Ok(()),
             Some(_) => Err(Error::SourceChanged { part: Some(number) }),
             None => {
                 let line = Line::Part {
                     number,
                     bytes,
-                    hash: hash.clone(),
+                    print: print.clone(),
                 };
-                self.append(&mut known, line)?;
-                known.parts.insert(number, (bytes, hash));
+                self.append(&mut known, line, Durability::Now)?;
+                known.parts.insert(number, (bytes, print));
                 Ok(())
             }
         }
     }
 
-    /// Remembers that the store has a part. Blocks.
+    /// Remembers that the store has a part. Should the machine forget it, the part is sent again. Blocks.
     pub(super) fn stored(&self, number: u32, e_tag: &str) -> Result<(), Error> {
         let mut known = self.known();
         let line = Line::Stored {
             number,
             e_tag: e_tag.to_owned(),
         };
-        self.append(&mut known, line)?;
+        self.append(&mut known, line, Durability::Later)?;
         known.stored.insert(number, e_tag.to_owned());
         Ok(())
     }
@@ -270,12 +272,12 @@ impl Record {
         }
     }
 
-    fn append(&self, known: &mut Known, line: Line) -> Result<(), Error> {
+    fn append(&self, known: &mut Known, line: Line, when: Durability) -> Result<(), Error> {
         let mac = STANDARD.encode(hmac::sign(&self.key, &bytes_of(&line)?));
         let json = serde_json::to_vec(&Signed { line, mac });
         let json = json.map_err(|_| Error::State("it cannot be written"))?;
         let over = Error::State("the upload is over");
-        Ok(known.file.as_mut().ok_or(over)?.append(&json)?)
+        Ok(known.file.as_mut().ok_or(over)?.append(&json, when)?)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -182,16 +182,19 @@ async fn a_record_that_was_changed_is_not_used() {
         kept.remove(index);
         kept.join("\n") + "\n"
     };
-    let mut other_hash = lines[part].to_owned();
-    let hash = other_hash.find("\"hash\":\"").unwrap() + 8;
-    let other = if &other_hash[hash..=hash] == "A" {
+    let mut other_print = lines[part].to_owned();
+    let print = other_print.find("\"print\":\"").unwrap() + 9;
+    let other = if &other_print[print..=print] == "A" {
         "B"
     } else {
         "A"
     };
-    other_hash.replace_range(hash..=hash, other);
+    other_print.replace_range(print..=print, other);
     for (story, text) in [
-        ("another hash", good.replace(lines[part], &other_hash)),
+        (
+            "another fingerprint",
+            good.replace(lines[part], &other_print),
+        ),
         ("a part that was sent is missing", without(part)),
         ("a line twice", format!("{good}{}\n", lines[part])),
         (
@@ -342,7 +345,7 @@ async fn ending_an_upload() {
 async fn no_secret_is_in_the_record() {
     let upload = Interrupted::new().await;
     let text = std::fs::read_to_string(upload.record()).unwrap();
-    // Nothing but the known fields: the wrapped key, hashes of ciphertext, names and numbers.
+    // Nothing but the known fields: the wrapped key, fingerprints of ciphertext, names and numbers.
     for line in text.lines() {
         let json: serde_json::Value = serde_json::from_str(line).unwrap();
         let (kind, fields) = json["line"].as_object().unwrap().iter().next().unwrap();
@@ -362,7 +365,7 @@ async fn no_secret_is_in_the_record() {
                 "part_bytes",
                 "upload_id",
             ],
-            "part" => &["bytes", "hash", "number"],
+            "part" => &["bytes", "number", "print"],
             _ => &["e_tag", "number"],
         };
         assert_eq!(names, known);
