@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -88,6 +89,8 @@ impl SpoolFile {
 pub(super) struct ResultFile {
     file: Unpublished,
     path: PathBuf,
+    /// Bytes that were written.
+    written: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -105,11 +108,20 @@ impl ResultFile {
         Ok(Self {
             file,
             path: path.to_owned(),
+            written: AtomicU64::new(0),
         })
     }
 
+    /// Writes, and now and then brings to the drive what was written, while others fetch: the end
+    /// would have to wait for all of it at once.
     pub(super) fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.file().write_all_at(bytes, at)
+        self.file().write_all_at(bytes, at)?;
+        let added = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let before = self.written.fetch_add(added, Ordering::Relaxed);
+        if before / SYNC_BYTES < before.saturating_add(added) / SYNC_BYTES {
+            self.file().sync_data()?;
+        }
+        Ok(())
     }
 
     /// Gives the file its name, on the drive. With `mode` others may read it, too; it is given to
@@ -331,6 +343,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// Several times what an upload of 10,000 parts makes it.
 const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of a result between two visits to the drive.
+const SYNC_BYTES: u64 = 64 * 1024 * 1024;
 /// How often a record may go while it is opened.
 const OPENINGS: u32 = 8;
 
