@@ -2,16 +2,21 @@
 //! What became of a write whose answer nobody heard.
 //!
 //! An object with an instruction file is written twice: the file, then the object. Between the two,
-//! and when the second fails, the file that is there belongs to an object that may not be. Which of
-//! the two objects is there is asked of the store, never guessed:
+//! and when the second fails, the file that is there belongs to an object that may not be. Which
+//! object is there is asked of the store, never guessed:
 //!
 //! ```text
 //!   the new one                     it was written; the answer is all that was lost
-//!   the old one, or none            the old file is put back, and it is asked again: a write that
+//!   another, or none                the old file is put back, and it is asked again: a write that
 //!                                   came late gets its own file back
 //!   refused, and nobody answers     the old file is put back
 //!   lost, and nobody answers        nothing is touched: writing the object again mends it
 //! ```
+//!
+//! Another object may be the old one, or a third that somebody else has written meanwhile, with a
+//! file of its own. So a file is only ever written over the one that was seen a moment ago, by a
+//! condition of the store, and put back only over our own. None is deleted: a file that opens
+//! nothing harms nobody, and may be needed yet.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -89,7 +94,7 @@ where
 
 /// Whether the store may have done all the same what failed so. Not every transport tells a lost
 /// answer from another failure.
-fn is_open(error: &TransportError) -> bool {
+pub(super) fn is_open(error: &TransportError) -> bool {
     match error.kind {
         TransportErrorKind::Unavailable | TransportErrorKind::Other => true,
         TransportErrorKind::NotFound
@@ -116,17 +121,19 @@ impl EncryptedS3 {
             Found::Unknown if is_lost => return Ok(None),
             Found::Unknown | Found::Another => {}
         }
-        let Some(replaced) = replaced else {
+        let Some(Replaced {
+            at: file,
+            new,
+            attributes,
+            before: Some(before),
+        }) = replaced
+        else {
             return Ok(None);
         };
-        if is_lost && replaced.before.is_none() {
-            // A file that opens nothing harms nobody, and the object may still come.
-            return Ok(None);
-        }
-        self.restore_file(&replaced.at, replaced.before).await?;
+        self.exchange_file(&file, &new.body, &before.body, &before.attributes)
+            .await?;
         if is_lost && let Found::Marked(written) = self.which(at, mark).await {
-            let body = replaced.new.body;
-            self.write_file(&replaced.at, body, &replaced.attributes)
+            self.exchange_file(&file, &before.body, &new.body, &attributes)
                 .await?;
             return Ok(Some(written));
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::outcome::Replaced;
-use super::{EncryptedS3, Progress, beside, persistently};
+use super::outcome::{Replaced, is_open};
+use super::{EncryptedS3, Progress, beside, changed, persistently};
 use crate::envelope::{
     Detected, Envelope, Fields, Instruction, Partial, TextMap, detect, instruction_metadata,
     is_reserved,
@@ -125,8 +125,9 @@ impl EncryptedS3 {
         }
     }
 
-    /// Writes an instruction file over the one that is there. Somebody's own object that has the
-    /// name is not written over.
+    /// Writes an instruction file over the one that is there, or where there is none; if that is
+    /// another one by then, it is somebody else's. Somebody's own object that has the name is not
+    /// written over.
     pub(super) async fn replace_file(
         &self,
         at: Address,
@@ -139,7 +140,8 @@ impl EncryptedS3 {
                 "an object that is no instruction file has the name of one",
             ));
         }
-        self.write_file(&at, new.body.clone(), &attributes).await?;
+        self.write_file(&at, &new.body, &attributes, before.as_ref())
+            .await?;
         Ok(Replaced {
             at,
             new,
@@ -148,33 +150,74 @@ impl EncryptedS3 {
         })
     }
 
-    /// Puts an instruction file back: an object that stands must not lose its key to one that did
-    /// not come to be.
-    pub(super) async fn restore_file(
+    /// Writes an instruction file over the one that says `from`, or that is for the same object.
+    /// One for another object, or none, is left as it is: somebody else was here, and the object
+    /// that is there may be theirs.
+    pub(super) async fn exchange_file(
         &self,
         at: &Address,
-        before: Option<InstructionFile>,
-    ) -> Result<(), Error> {
-        let Some(before) = before else {
-            persistently(|| self.transport().delete_object(at, None)).await?;
-            return Ok(());
-        };
-        self.write_file(at, before.body, &before.attributes).await
-    }
-
-    pub(super) async fn write_file(
-        &self,
-        at: &Address,
-        body: Vec<u8>,
+        from: &[u8],
+        to: &[u8],
         attributes: &Attributes,
     ) -> Result<(), Error> {
-        let (body, always) = (Bytes::from(body), Condition::default());
-        let put = || {
-            self.transport()
-                .put_object(at, body.clone(), attributes, &always)
+        let there = match self.instruction_file(at).await {
+            Ok(Some(there)) if is_of_same_object(&there.body, from) => there,
+            Ok(_) | Err(Error::Envelope(_)) => return Ok(()),
+            Err(error) => return Err(error),
         };
-        persistently(put).await?;
-        Ok(())
+        match self.write_file(at, to, attributes, Some(&there)).await {
+            Err(Error::Changed) => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Writes an instruction file where `seen` is, or where there is none if nothing was seen.
+    async fn write_file(
+        &self,
+        at: &Address,
+        body: &[u8],
+        attributes: &Attributes,
+        seen: Option<&InstructionFile>,
+    ) -> Result<(), Error> {
+        let bytes = Bytes::copy_from_slice(body);
+        let put = async |condition: Condition| {
+            let put = || {
+                let transport = self.transport();
+                transport.put_object(at, bytes.clone(), attributes, &condition)
+            };
+            persistently(put).await.map(|_| ())
+        };
+        let unchanged = Condition {
+            if_match: seen.and_then(|seen| seen.e_tag.clone()),
+            if_none_match_any: seen.is_none(),
+        };
+        let Err(error) = put(unchanged).await else {
+            return Ok(());
+        };
+        let is_refused = matches!(
+            error.kind,
+            TransportErrorKind::PreconditionFailed | TransportErrorKind::Unsupported
+        );
+        if !is_refused && !is_open(&error) {
+            return Err(error.into());
+        }
+        // The first of several tries may have been written, and its answer lost.
+        let Ok(there) = self.instruction_file(at).await else {
+            return Err(changed(error));
+        };
+        let there = there.map(|there| there.body);
+        if there.as_deref() == Some(body) {
+            return Ok(());
+        }
+        if error.kind != TransportErrorKind::Unsupported {
+            return Err(changed(error));
+        }
+        // A store without conditions on writes: that it is still what was seen is the most that
+        // can be known.
+        if there.as_deref() != seen.map(|seen| seen.body.as_slice()) {
+            return Err(Error::Changed);
+        }
+        Ok(put(Condition::default()).await?)
     }
 
     /// A small object whole; `None` if it is too long.
@@ -196,6 +239,16 @@ impl EncryptedS3 {
             attributes: fetched.facts.attributes,
         }))
     }
+}
+
+/// Whether two instruction files are for one object. In format V2 the file has the nonce of the
+/// object, which stays when somebody re-wraps the data key.
+fn is_of_same_object(one: &[u8], other: &[u8]) -> bool {
+    let nonce = |file| match Partial::Nothing.complete(file) {
+        Ok(Envelope::V2(v2)) => Some(v2.content),
+        _ => None,
+    };
+    one == other || nonce(one).is_some_and(|own| nonce(other) == Some(own))
 }
 
 /// User metadata without what belongs to the envelope.

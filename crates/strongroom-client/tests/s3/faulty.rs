@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     Short(usize),
     /// The store asks for no condition.
     NoCondition,
+    /// The store says that it has no conditions on writes.
+    RefusesConditions,
     /// The process is killed before it, or after it.
     KilledBefore,
     KilledAfter,
@@ -175,6 +177,10 @@ impl Transport for Faulty {
         Box::pin(async move {
             let fault = self.fault(Call::Put(to.key.clone()));
             self.remember(attributes.metadata.clone(), 0, &body);
+            let mut fault = fault;
+            if fault == Fault::RefusesConditions && *condition != Condition::default() {
+                fault = Fault::Refused(TransportErrorKind::Unsupported);
+            }
             let condition = condition_of(fault, condition);
             self.done(
                 fault,

@@ -176,6 +176,201 @@ async fn when_nobody_answers_only_what_is_certain_is_done() {
     }
 }
 
+/// What stores make of conditions on the writes of instruction files.
+const CONDITIONS: [Fault; 3] = [Fault::Nothing, Fault::NoCondition, Fault::RefusesConditions];
+
+/// An object and its instruction file, as a writer that is faster puts them there.
+struct Third {
+    writer: Arc<Faulty>,
+    object: (bytes::Bytes, Attributes),
+    file: (bytes::Bytes, Attributes),
+}
+
+impl Third {
+    async fn make(store: &Arc<Faulty>, s3: &EncryptedS3) -> Self {
+        put(s3, "third", b"third").await.unwrap();
+        Self {
+            writer: Arc::clone(store),
+            object: store.stored("third"),
+            file: store.stored("third.instruction"),
+        }
+    }
+
+    fn comes(&self) {
+        for (key, (content, attributes)) in [("k.instruction", &self.file), ("k", &self.object)] {
+            let put = self.writer.place(key, content.clone(), attributes);
+            futures_util::FutureExt::now_or_never(put).unwrap();
+        }
+    }
+}
+
+/// Story: between our instruction file and our object, which was refused, somebody else wrote file
+/// and object and was told that they are stored. We put the file of before over theirs, or deleted
+/// it, and nothing opened their object any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_leaves_the_file_of_a_third_object() {
+    for conditions in CONDITIONS {
+        in_each_way(move |policy, len| async move {
+            for (has_old, fault) in [
+                (false, None),
+                (true, Some(TransportErrorKind::AccessDenied)),
+                (false, Some(TransportErrorKind::AccessDenied)),
+                (true, Some(TransportErrorKind::Unavailable)),
+            ] {
+                let store = Faulty::new();
+                let s3 = client(&store, policy);
+                let third = Third::make(&store, &s3).await;
+                if has_old {
+                    put(&s3, "k", b"old").await.unwrap();
+                }
+                store.rule(move |call| match call {
+                    call if makes(call, "k") => {
+                        third.comes();
+                        fault.map_or(Fault::Nothing, Fault::Refused)
+                    }
+                    Call::Put(key) if key == "k.instruction" => conditions,
+                    _ => Fault::Nothing,
+                });
+                let ours = s3.put_object("b", "k").body(plain(len));
+                let ours = if has_old { ours } else { ours.if_none_match_any() };
+                assert!(ours.send().await.is_err());
+                store.rule(|_| Fault::Nothing);
+                let told = format!("{policy:?} {len} {has_old} {fault:?} {conditions:?}");
+                assert_eq!(read(&s3, "k").await.unwrap(), b"third", "{told}");
+            }
+        })
+        .await;
+    }
+}
+
+/// Story: a copy was refused, and the file that was put back was put over that of an object that
+/// had been written meanwhile.
+#[tokio::test]
+async fn a_refused_copy_leaves_the_file_of_a_third_object() {
+    for policy in POLICIES {
+        let store = Faulty::new();
+        let s3 = client(&store, policy);
+        let third = Third::make(&store, &s3).await;
+        put(&s3, "source", b"source").await.unwrap();
+        put(&s3, "k", b"old").await.unwrap();
+        store.rule(move |call| match call {
+            Call::Copy(_) => {
+                third.comes();
+                Fault::Refused(TransportErrorKind::AccessDenied)
+            }
+            _ => Fault::Nothing,
+        });
+        let copied = s3.copy_object(("b", "source"), ("b", "k")).send().await;
+        assert!(copied.is_err());
+        store.rule(|_| Fault::Nothing);
+        assert_eq!(read(&s3, "k").await.unwrap(), b"third", "{policy:?}");
+    }
+}
+
+/// Story: a write had looked at the instruction file, then its object was re-wrapped, then the
+/// write replaced the file and was refused. The file that it put back was that of before the
+/// re-wrapping, under a key that nobody has any more.
+#[tokio::test]
+async fn a_file_that_was_changed_meanwhile_is_not_replaced() {
+    for policy in POLICIES {
+        for conditions in [Fault::Nothing, Fault::RefusesConditions] {
+            let store = Faulty::new();
+            let s3 = client(&store, policy);
+            put(&s3, "k", b"old").await.unwrap();
+            let (old, attributes) = store.stored("k.instruction");
+            s3.rewrap("b", "k").to(keyring(2)).send().await.unwrap();
+            let (rewrapped, _) = store.stored("k.instruction");
+            store.place("k.instruction", old, &attributes).await;
+            let writer = Arc::clone(&store);
+            let mut is_first = true;
+            store.rule(move |call| match call {
+                Call::Put(key) if key == "k.instruction" => {
+                    if std::mem::take(&mut is_first) {
+                        let put = writer.place(key, rewrapped.clone(), &attributes);
+                        futures_util::FutureExt::now_or_never(put).unwrap();
+                    }
+                    conditions
+                }
+                call if makes(call, "k") => Fault::Refused(TransportErrorKind::AccessDenied),
+                _ => Fault::Nothing,
+            });
+            let refused = put(&s3, "k", b"new").await;
+            assert!(matches!(refused, Err(Error::Changed)), "{refused:?}");
+            store.rule(|_| Fault::Nothing);
+            let new = EncryptedS3::builder(Arc::clone(&store), keyring(2));
+            let new = new.commitment_policy(policy).build().unwrap();
+            assert_eq!(read(&new, "k").await.unwrap(), b"old", "{policy:?}");
+        }
+    }
+}
+
+/// Story: somebody re-wrapped the file of an object that was still to come, and did not. The file
+/// was not quite ours any more, so that of the object that stood was not put back.
+#[tokio::test]
+async fn a_file_of_ours_that_was_rewrapped_is_replaced_by_the_old_one() {
+    let store = Faulty::new();
+    let s3 = client(&store, CommitmentPolicy::ForbidEncryptAllowDecrypt);
+    put(&s3, "k", b"old").await.unwrap();
+    let writer = Arc::clone(&store);
+    store.rule(move |call| match call {
+        call if makes(call, "k") => {
+            let (file, attributes) = writer.stored("k.instruction");
+            // Another text, and the same nonce.
+            let file = [b"{ ", &file[1..]].concat();
+            let put = writer.place("k.instruction", file, &attributes);
+            futures_util::FutureExt::now_or_never(put).unwrap();
+            Fault::Refused(TransportErrorKind::AccessDenied)
+        }
+        _ => Fault::Nothing,
+    });
+    assert!(put(&s3, "k", b"new").await.is_err());
+    store.rule(|_| Fault::Nothing);
+    assert_eq!(read(&s3, "k").await.unwrap(), b"old");
+}
+
+/// A condition fails at the second try if the first was written and only its answer was lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_answer_is_lost_is_known_again() {
+    for policy in POLICIES {
+        for lost in [1, 4] {
+            let store = Faulty::new();
+            let s3 = client(&store, policy);
+            for content in [b"one", b"two"] {
+                let mut left = lost;
+                store.rule(move |call| match call {
+                    Call::Put(key) if key == "k.instruction" && left > 0 => {
+                        left -= 1;
+                        Fault::LostAnswer
+                    }
+                    _ => Fault::Nothing,
+                });
+                put(&s3, "k", content).await.unwrap();
+                assert_eq!(read(&s3, "k").await.unwrap(), content, "{policy:?} {lost}");
+            }
+        }
+    }
+}
+
+/// A store without conditions on writes keeps instruction files all the same.
+#[tokio::test]
+async fn a_store_without_conditions_is_written_to() {
+    for policy in POLICIES {
+        let store = Faulty::new();
+        store.rule(|_| Fault::RefusesConditions);
+        let s3 = client(&store, policy);
+        for content in [b"one", b"two"] {
+            put(&s3, "k", content).await.unwrap();
+            assert_eq!(read(&s3, "k").await.unwrap(), content, "{policy:?}");
+        }
+        store.rule(|call| match call {
+            call if makes(call, "k") => Fault::Refused(TransportErrorKind::AccessDenied),
+            _ => Fault::RefusesConditions,
+        });
+        assert!(put(&s3, "k", b"new").await.is_err());
+        assert_eq!(read(&s3, "k").await.unwrap(), b"two", "{policy:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_that_are_not_answered_leave_the_right_file_too() {
     for policy in POLICIES {
