@@ -85,10 +85,16 @@ impl CopyObject {
             Err(error) => error,
         };
         if replaced.is_some() {
-            let last = self.s3.last_bytes(from, facts.stored_bytes, e_tag).await;
-            let fields = &facts.attributes.metadata;
-            let mark = Mark::new(fields, facts.stored_bytes, last.ok());
-            let settled = self.s3.settle(to, &mark, is_lost, replaced).await?;
+            // The mark is the source's, so an earlier copy has it, too: what was refused for certain
+            // is not looked for.
+            let mark = if is_lost {
+                let last = self.s3.last_bytes(from, facts.stored_bytes, e_tag).await;
+                let fields = &facts.attributes.metadata;
+                Some(Mark::new(fields, facts.stored_bytes, last.ok()))
+            } else {
+                None
+            };
+            let settled = self.s3.settle(to, mark.as_ref(), is_lost, replaced).await?;
             if let Some(written) = settled {
                 return Ok(written);
             }

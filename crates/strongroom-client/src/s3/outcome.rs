@@ -108,15 +108,19 @@ pub(super) fn is_open(error: &TransportError) -> bool {
 
 impl EncryptedS3 {
     /// After a write that failed: whether it came to be all the same, and the right instruction
-    /// file beside the object that is there.
+    /// file beside the object that is there. Without a mark it is known not to have come to be.
     pub(super) async fn settle(
         &self,
         at: &Address,
-        mark: &Mark,
+        mark: Option<&Mark>,
         is_lost: bool,
         replaced: Option<Replaced>,
     ) -> Result<Option<Written>, Error> {
-        match self.which(at, mark).await {
+        let which = async || match mark {
+            Some(mark) => self.which(at, mark).await,
+            None => Found::Another,
+        };
+        match which().await {
             Found::Marked(written) => return Ok(Some(written)),
             Found::Unknown if is_lost => return Ok(None),
             Found::Unknown | Found::Another => {}
@@ -132,7 +136,7 @@ impl EncryptedS3 {
         };
         self.exchange_file(&file, &new.body, &before.body, &before.attributes)
             .await?;
-        if is_lost && let Found::Marked(written) = self.which(at, mark).await {
+        if is_lost && let Found::Marked(written) = which().await {
             self.exchange_file(&file, &before.body, &new.body, &attributes)
                 .await?;
             return Ok(Some(written));

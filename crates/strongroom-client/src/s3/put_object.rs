@@ -314,7 +314,8 @@ impl PutObject {
             let transport = self.s3.transport();
             let _ = persistently(|| transport.abort_multipart_upload(&self.to, id)).await;
         }
-        let settled = self.s3.settle(&self.to, mark, is_lost, replaced).await?;
+        let settled = self.s3.settle(&self.to, Some(mark), is_lost, replaced);
+        let settled = settled.await?;
         settled.ok_or_else(|| super::changed(error))
     }
 

@@ -396,6 +396,38 @@ async fn copies_that_are_not_answered_leave_the_right_file_too() {
     }
 }
 
+/// Story: a copy was refused, an earlier copy of the same object lay there, and the caller was told
+/// that it had been copied. What lay there had other metadata.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_copy_is_not_taken_for_one_that_was_refused() {
+    for policy in POLICIES {
+        for kind in [
+            TransportErrorKind::AccessDenied,
+            TransportErrorKind::PreconditionFailed,
+        ] {
+            let store = Faulty::new();
+            let s3 = client(&store, policy);
+            put(&s3, "k", b"content").await.unwrap();
+            let copy = || s3.copy_object(("b", "k"), ("b", "copy")).send();
+            copy().await.unwrap();
+            let (content, mut attributes) = store.stored("k");
+            let metadata = &mut attributes.metadata;
+            metadata.insert("state".to_owned(), "released".to_owned());
+            store.place("k", content, &attributes).await;
+            store.rule(move |call| match call {
+                Call::Copy(_) => Fault::Refused(kind),
+                _ => Fault::Nothing,
+            });
+            assert!(copy().await.is_err(), "{policy:?} {kind:?}");
+            assert_eq!(read(&s3, "copy").await.unwrap(), b"content");
+            store.rule(|_| Fault::Nothing);
+            copy().await.unwrap();
+            let attributes = store.stored("copy").1;
+            assert_eq!(attributes.metadata["state"], "released");
+        }
+    }
+}
+
 /// Story: an object of somebody's own, whose name happened to be that of the instruction file, was
 /// written over.
 #[tokio::test]
