@@ -3,9 +3,11 @@
 //!
 //! The data key is unwrapped and wrapped anew; content, nonce, message id and commitment stay. In
 //! metadata that is a copy of the object onto itself (at most 5 GiB, S3's limit), in an
-//! instruction file a new file. The copy keeps metadata and headers, storage class, server-side encryption
-//! and its key, and tags; the store makes ACL and Object Lock as of a new object. Both happen only if nobody wrote meanwhile: a wrap of the old
-//! data key beside a new object would be the end of that object.
+//! instruction file a new file. The copy keeps metadata and headers, storage class, server-side
+//! encryption and its key, and tags; the store makes ACL and Object Lock as of a new object. Both
+//! happen only if nobody wrote meanwhile, until they take the place of what was there: a wrap of the
+//! old data key beside a new object would be the end of that object, and so would a copy of the old
+//! one over it.
 
 use std::sync::Arc;
 

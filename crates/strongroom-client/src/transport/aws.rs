@@ -233,19 +233,27 @@ impl Transport for AwsS3 {
     ) -> Reply<'a, Written> {
         Box::pin(async move {
             let name = utf8_percent_encode(&from.key, PATH);
+            let guard = if_match.filter(|_| from == to);
             let request = self
                 .client
                 .copy_object()
                 .bucket(&to.bucket)
                 .key(&to.key)
                 .copy_source(format!("{}/{name}", from.bucket))
-                .set_copy_source_if_match(if_match.map(ToOwned::to_owned));
+                .set_copy_source_if_match(if_match.map(ToOwned::to_owned))
+                .set_if_match(guard.map(ToOwned::to_owned));
             let request = match attributes {
                 None => request.metadata_directive(MetadataDirective::Copy),
                 Some(attributes) => with_attributes!(request, attributes)
                     .metadata_directive(MetadataDirective::Replace),
             };
-            let answer = request.send().await.map_err(failed)?;
+            let answer = request.send().await.map_err(failed);
+            let answer = answer.map_err(|error| match error.kind {
+                TransportErrorKind::Unsupported if guard.is_some() => {
+                    TransportError::new(error.kind, NO_GUARD)
+                }
+                _ => error,
+            })?;
             Ok(Written {
                 e_tag: answer.copy_object_result.and_then(|result| result.e_tag),
                 version_id: answer.version_id,
@@ -511,7 +519,8 @@ where
             ..,
         ) => TransportErrorKind::Unavailable,
         (_, Some("NoSuchUpload"), _) => TransportErrorKind::NoSuchUpload,
-        (_, Some("PreconditionFailed"), _) | (_, _, Some(412)) => {
+        // The second is said where another write is under way.
+        (_, Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, _, Some(412)) => {
             TransportErrorKind::PreconditionFailed
         }
         (_, Some("InvalidRange"), _) | (_, _, Some(416)) => TransportErrorKind::InvalidRange,
@@ -547,6 +556,8 @@ where
     text
 }
 
+/// Of a store that copies an object onto itself without asking what is there by then.
+const NO_GUARD: &str = "the store has no If-Match for what a copy replaces: a write at the same time could be lost";
 /// What a copy source keeps as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')

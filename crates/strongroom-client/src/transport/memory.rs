@@ -195,7 +195,11 @@ impl Transport for InMemory {
                 return Err(TransportErrorKind::PreconditionFailed.into());
             }
             let attributes = attributes.cloned().unwrap_or(source.attributes);
-            state.write(to, source.content, attributes, &Condition::default())
+            let condition = Condition {
+                if_match: if_match.filter(|_| from == to).map(ToOwned::to_owned),
+                if_none_match_any: false,
+            };
+            state.write(to, source.content, attributes, &condition)
         })
     }
 

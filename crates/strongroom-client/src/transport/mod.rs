@@ -56,7 +56,9 @@ pub trait Transport: Send + Sync {
     fn delete_object<'a>(&'a self, at: &'a Address, version: Option<&'a str>) -> Reply<'a, ()>;
 
     /// Copies an object's bytes inside the store. `attributes` replace those of the source;
-    /// without them all are kept. `if_match` is a condition on the source.
+    /// without them all are kept. `if_match` is a condition on the source; where an object is copied
+    /// onto itself, also on what is there when the copy takes its place: a write that comes while
+    /// bytes are copied must not be lost. A store without such a condition refuses.
     fn copy_object<'a>(
         &'a self,
         from: &'a Address,

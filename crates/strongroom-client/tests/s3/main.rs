@@ -23,4 +23,5 @@ mod ranges;
 mod reading;
 mod resuming;
 mod threads;
+mod wire;
 mod writing;
