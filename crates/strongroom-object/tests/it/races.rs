@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use strongroom_object::{EncryptionRequest, Error, WriteConditions};
+use strongroom_object::{
+    EncryptionRequest, Error, Properties, PropertiesDirective, WriteConditions,
+};
 use strongroom_store::drive::Folder;
 
 use crate::harness::*;
 use crate::multipart::{complete, completed, create, part};
+use crate::shared_bodies::copy_input;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sec_n74_fifty_writers_if_none_match_any_one_wins() {
@@ -70,6 +73,52 @@ async fn writers_of_one_name_all_succeed_and_one_version_stays() {
     }
     house.store.blobs().reclaimed().await.unwrap();
     assert_eq!(blobs(&house), 1);
+}
+
+/// Story: a client copied an object onto itself to change what lies beside it, and somebody stored
+/// a new one while the old one's bytes were held. The copy came last, and the new object, whose
+/// writer had been answered, was gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_copy_onto_itself_with_if_match_replaces_nothing_newer() {
+    let house = Arc::new(house().await);
+    house.bucket("bucket").await;
+    // In the row, and in a blob.
+    for len in [100, 40_000] {
+        let (mut copied, mut refused) = (0, 0);
+        for round in 0..200 {
+            let old = house.put("bucket", "k", &vec![1; len], EncryptionRequest::S3);
+            let mut input = copy_input(("bucket", "k"), ("bucket", "k"), EncryptionRequest::S3);
+            input.directive = PropertiesDirective::Replace(Properties::default());
+            input.conditions = WriteConditions {
+                if_match: Some(old.await.unwrap().etag),
+                ..WriteConditions::default()
+            };
+            let copy = {
+                let house = Arc::clone(&house);
+                tokio::spawn(async move {
+                    let request = house.request();
+                    let copy = house.objects.copy_object(request.scope(), input).await;
+                    copy.map(|_| ())
+                })
+            };
+            for _ in 0..round % 20 {
+                tokio::task::yield_now().await;
+            }
+            house
+                .put("bucket", "k", &vec![2; len], EncryptionRequest::S3)
+                .await
+                .unwrap();
+            match copy.await.unwrap() {
+                Ok(()) => copied += 1,
+                Err(Error::PreconditionFailed { .. }) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+            let found = house.get("bucket", "k", None).await.unwrap();
+            assert_eq!(found[0], 2, "round {round} of {len} bytes");
+        }
+        // The race would prove nothing if one of them always came first.
+        assert!(copied > 0 && refused > 0, "{copied} {refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

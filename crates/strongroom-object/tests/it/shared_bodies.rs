@@ -51,7 +51,11 @@ fn under(key_arn: &str) -> EncryptionRequest {
     }
 }
 
-fn copy_input(from: (&str, &str), to: (&str, &str), encryption: EncryptionRequest) -> CopyObject {
+pub(crate) fn copy_input(
+    from: (&str, &str),
+    to: (&str, &str),
+    encryption: EncryptionRequest,
+) -> CopyObject {
     CopyObject {
         source: CopySource {
             bucket: from.0.to_owned(),
