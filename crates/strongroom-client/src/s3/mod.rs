@@ -207,6 +207,17 @@ fn beside(at: &Address, suffix: Option<&str>) -> Address {
     Address::new(&at.bucket, format!("{}{suffix}", at.key))
 }
 
+/// The suffix of an instruction file as it was given; `None` is the usual one.
+fn suffix_of(given: Option<&str>) -> Result<Option<&str>, Error> {
+    match given {
+        Some("") => Err(Error::Config(
+            "an empty suffix would make the object its own instruction file",
+        )),
+        Some(INSTRUCTION_SUFFIX) => Ok(None),
+        other => Ok(other),
+    }
+}
+
 /// Tries again what may be tried again: where no answer came. The caller sees to it that doing it
 /// twice does what doing it once does.
 async fn persistently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, TransportError>

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::outcome::{Replaced, is_open};
-use super::{EncryptedS3, Progress, beside, changed, persistently};
+use super::{EncryptedS3, Progress, beside, changed, persistently, suffix_of};
 use crate::envelope::{
     Detected, Envelope, Fields, Instruction, Partial, TextMap, detect, instruction_metadata,
     is_reserved,
@@ -99,6 +99,7 @@ impl EncryptedS3 {
         suffix: Option<&str>,
         metadata: &Fields,
     ) -> Result<(Envelope, Storage), Error> {
+        let suffix = suffix_of(suffix)?;
         match detect(metadata)? {
             Detected::Here(_) if suffix.is_some() => Err(Error::Config(
                 "the object has its envelope in its metadata, and no instruction files",

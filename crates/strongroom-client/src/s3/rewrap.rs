@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::read::{Reading, own_metadata};
-use super::{EncryptedS3, beside, changed, persistently};
+use super::{EncryptedS3, INSTRUCTION_SUFFIX, beside, changed, persistently, suffix_of};
 use crate::envelope::{Envelope, TextMap};
 use crate::error::Error;
 use crate::keyring::{Keyring, Wrapped};
@@ -80,7 +80,9 @@ impl Rewrap {
     }
 
     /// Writes another instruction file beside the usual one, which stays: for a reader with
-    /// another key.
+    /// another key. Its name is the object's and this suffix, which is not empty and does not end
+    /// with `.instruction`, as the files of other objects do (`.instruction` itself is the usual
+    /// file). An object that is no instruction file and has that name is not written over.
     pub fn instruction_suffix(mut self, suffix: impl Into<String>) -> Self {
         self.new_suffix = Some(suffix.into());
         self
@@ -96,6 +98,12 @@ impl Rewrap {
     pub async fn send(self) -> Result<RewrapOutput, Error> {
         let reading = &self.reading;
         let (s3, at) = (&reading.s3, &reading.at);
+        let suffix = suffix_of(self.new_suffix.as_deref())?;
+        if suffix.is_some_and(|suffix| suffix.ends_with(INSTRUCTION_SUFFIX)) {
+            return Err(Error::Config(
+                "with this suffix it would be the instruction file of another object",
+            ));
+        }
         let facts = persistently(|| s3.transport().head_object(at, None)).await?;
         let (before, storage) = s3.envelope(at, None, &facts.attributes.metadata).await?;
         // Read again below with its ETag: only what was seen here is replaced.
@@ -122,10 +130,16 @@ impl Rewrap {
             self.prove_rotation(&after, &new_context).await?;
         }
         match storage {
+            Storage::Metadata if suffix.is_some() => {
+                return Err(Error::Config(
+                    "the object has its envelope in its metadata, and no instruction files",
+                ));
+            }
             Storage::Metadata => self.copy_onto_itself(&facts, &after).await?,
             Storage::InstructionFile => {
                 let e_tag = file.and_then(|file| file.e_tag);
-                self.write_file(&facts.attributes, &after, e_tag).await?;
+                self.write_file(&facts.attributes, &after, suffix, e_tag)
+                    .await?;
             }
         }
         Ok(RewrapOutput {
@@ -157,11 +171,6 @@ impl Rewrap {
         facts: &crate::transport::Facts,
         after: &Envelope,
     ) -> Result<(), Error> {
-        if self.new_suffix.is_some() {
-            return Err(Error::Config(
-                "the object has its envelope in its metadata, and no instruction files",
-            ));
-        }
         let at = &self.reading.at;
         let mut attributes = facts.attributes.clone();
         attributes.metadata = own_metadata(&attributes.metadata);
@@ -183,24 +192,26 @@ impl Rewrap {
         &self,
         attributes: &Attributes,
         after: &Envelope,
+        suffix: Option<&str>,
         e_tag: Option<String>,
     ) -> Result<(), Error> {
         let stored = after.to_instruction_file()?;
         let file = stored.instruction.ok_or(Error::Module)?;
-        let condition = match &self.new_suffix {
-            Some(_) => Condition::default(),
-            None => Condition {
-                if_match: Some(e_tag.ok_or(Error::Config(
-                    "the store gives no ETag to guard the instruction file with",
-                ))?),
-                if_none_match_any: false,
-            },
-        };
-        let to = beside(&self.reading.at, self.new_suffix.as_deref());
+        let to = beside(&self.reading.at, suffix);
         let attributes = Attributes {
-            metadata: file.metadata,
+            metadata: file.metadata.clone(),
             content_type: attributes.content_type.clone(),
             ..Attributes::default()
+        };
+        if suffix.is_some() {
+            let s3 = &self.reading.s3;
+            return s3.replace_file(to, file, attributes).await.map(|_| ());
+        }
+        let condition = Condition {
+            if_match: Some(e_tag.ok_or(Error::Config(
+                "the store gives no ETag to guard the instruction file with",
+            ))?),
+            if_none_match_any: false,
         };
         let transport = self.reading.s3.transport();
         let put = transport.put_object(&to, Bytes::from(file.body), &attributes, &condition);

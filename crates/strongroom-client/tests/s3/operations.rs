@@ -368,6 +368,67 @@ async fn rewrap_changes_neither_class_nor_encryption_at_the_store() {
     assert_eq!(after.server_side_encryption, None);
 }
 
+/// Story: the suffix of an instruction file for another reader was empty, and the file was written
+/// over the object; it was `.pdf`, and somebody's document was gone.
+#[tokio::test]
+async fn instruction_files_for_other_readers_replace_nothing_else() {
+    let store = Faulty::new();
+    let s3 = client(&store, 1, Storage::InstructionFile);
+    for key in ["k", "k.a"] {
+        s3.put_object("b", key).body("hello").send().await.unwrap();
+    }
+    store
+        .place("k.pdf", "a document", &Attributes::default())
+        .await;
+    let beside = |suffix: &str| {
+        let rewrap = s3.rewrap("b", "k").to(keyring(2));
+        rewrap.instruction_suffix(suffix).send()
+    };
+    for suffix in ["", ".pdf", ".a.instruction", ".instruction.instruction"] {
+        let refused = beside(suffix).await;
+        assert!(matches!(refused, Err(Error::Config(_))), "{suffix:?}");
+    }
+    assert_eq!(store.stored("k.pdf").0, "a document");
+    for key in ["k", "k.a"] {
+        assert_eq!(read(&s3, key).await.unwrap(), b"hello");
+    }
+    let get = s3.get_object("b", "k").instruction_suffix("").send();
+    assert!(matches!(get.await, Err(Error::Config(_))));
+    // One's own is replaced, and what somebody else has written meanwhile is not.
+    beside(".partner").await.unwrap();
+    beside(".partner").await.unwrap();
+    let writer = Arc::clone(&store);
+    store.rule(move |call| {
+        if let Call::Put(key) = call {
+            let put = writer.place(key, "theirs", &Attributes::default());
+            futures_util::FutureExt::now_or_never(put).unwrap();
+        }
+        Fault::Nothing
+    });
+    for suffix in [".partner", ".new", ".instruction"] {
+        let refused = beside(suffix).await;
+        assert!(matches!(refused, Err(Error::Changed)), "{suffix}");
+        let file = store.stored(&format!("k{suffix}")).0;
+        assert_eq!(file, "theirs", "{suffix}");
+    }
+}
+
+/// The usual suffix is the usual file.
+#[tokio::test]
+async fn the_usual_suffix_is_none() {
+    let store = Faulty::new();
+    for storage in STORAGES {
+        let (one, two) = (client(&store, 1, storage), client(&store, 2, storage));
+        one.put_object("b", "k").body("hello").send().await.unwrap();
+        let rewrap = one.rewrap("b", "k").to(keyring(2));
+        let done = rewrap.instruction_suffix(".instruction").send().await;
+        assert_eq!(done.unwrap().storage, storage);
+        let get = two.get_object("b", "k").instruction_suffix(".instruction");
+        let body = get.send().await.unwrap().body;
+        assert_eq!(body.collect().await.unwrap(), b"hello");
+    }
+}
+
 #[tokio::test]
 async fn rewraps_that_would_lose_an_object_are_refused() {
     let store = Faulty::new();
