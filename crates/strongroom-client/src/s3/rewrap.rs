@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::read::{Reading, own_metadata};
 use super::{EncryptedS3, INSTRUCTION_SUFFIX, beside, changed, persistently, suffix_of};
-use crate::envelope::{Envelope, TextMap};
+use crate::envelope::{Envelope, TextMap, Wrap};
 use crate::error::Error;
 use crate::keyring::{Keyring, Wrapped};
 use crate::object::Storage;
@@ -88,7 +88,9 @@ impl Rewrap {
         self
     }
 
-    /// Writes nothing if the client's own keyring could still unwrap the new wrap.
+    /// Writes nothing if the client's own keyring could still unwrap the new wrap: by the key that
+    /// unwrapped the old one, whatever the new description says, or by the one that is registered
+    /// for that.
     pub fn enforce_rotation(mut self) -> Self {
         self.enforce_rotation = true;
         self
@@ -127,7 +129,7 @@ impl Rewrap {
             .rewrap(&before, &context, &self.to, &new_context)
             .await?;
         if self.enforce_rotation {
-            self.prove_rotation(&after, &new_context).await?;
+            self.prove_rotation(&before, &after, &new_context).await?;
         }
         match storage {
             Storage::Metadata if suffix.is_some() => {
@@ -150,20 +152,33 @@ impl Rewrap {
     }
 
     /// The old keyring must not open the new wrap.
-    async fn prove_rotation(&self, after: &Envelope, context: &TextMap) -> Result<(), Error> {
-        let wrapped = Wrapped {
-            wrapped: after.wrapped(),
-            wrap: after.wrap(),
-            cipher: after.cipher(),
-            description: after.description(),
-            context,
-        };
-        match self.reading.s3.inner.keyring.unwrap(wrapped).await {
-            Ok(_) => Err(Error::Config("the old keyring still opens the new wrap")),
-            // A key service that does not answer proves nothing.
-            Err(Error::WrongKey | Error::UnknownDescription(_)) => Ok(()),
-            Err(error) => Err(error),
+    async fn prove_rotation(
+        &self,
+        before: &Envelope,
+        after: &Envelope,
+        context: &TextMap,
+    ) -> Result<(), Error> {
+        // A description only chooses the key that is tried. That none is registered for the new one
+        // says nothing of the old key, so this is tried under its own, too. Under a key service the
+        // description is the context, and chooses nothing.
+        let descriptions = [after.description(), before.description()];
+        let asked = if is_wrapping_key(after.wrap()) { 2 } else { 1 };
+        for description in descriptions.into_iter().take(asked) {
+            let wrapped = Wrapped {
+                wrapped: after.wrapped(),
+                wrap: after.wrap(),
+                cipher: after.cipher(),
+                description,
+                context,
+            };
+            match self.reading.s3.inner.keyring.unwrap(wrapped).await {
+                Ok(_) => return Err(Error::Config("the old keyring still opens the new wrap")),
+                // A key service that does not answer proves nothing.
+                Err(Error::WrongKey | Error::UnknownDescription(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 
     async fn copy_onto_itself(
@@ -217,6 +232,19 @@ impl Rewrap {
         let put = transport.put_object(&to, Bytes::from(file.body), &attributes, &condition);
         put.await.map_err(changed)?;
         Ok(())
+    }
+}
+
+/// Whether a wrap is by a key that somebody has, and not by a key service.
+fn is_wrapping_key(wrap: Wrap) -> bool {
+    match wrap {
+        Wrap::AesGcm
+        | Wrap::RsaOaepSha1
+        | Wrap::AesWrap
+        | Wrap::RsaOaepSha256
+        | Wrap::AesEcb
+        | Wrap::RsaPkcs1 => true,
+        Wrap::KmsContext | Wrap::Kms => false,
     }
 }
 

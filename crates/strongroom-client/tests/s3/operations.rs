@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use strongroom_client::keyring::{KmsKeyring, MasterKeyring, MultiKeyring};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
+use strongroom_client::keyring::{
+    KmsKeyring, MasterKeyring, MultiKeyring, RsaPrivateKey, RsaPublicKey,
+};
 use strongroom_client::transport::{Address, Attributes, ServerSideEncryption, TransportErrorKind};
 use strongroom_client::{CommitmentPolicy, EncryptedS3, Error, MetadataDirective, Storage};
 
 use crate::faulty::{Call, Fault, Faulty, plain};
-use crate::keys::{AnyService, Failing, keyring, kms, map};
+use crate::keys::{AnyService, Failing, aes, keyring, kms, map};
 use crate::writing::PART;
 
 const STORAGES: [Storage; 2] = [Storage::Metadata, Storage::InstructionFile];
@@ -616,6 +620,49 @@ async fn a_key_service_that_does_not_answer_proves_no_rotation() {
     assert_eq!(store.stored("k").1.metadata, before.1.metadata);
     rotate().enforce_rotation().send().await.unwrap();
     assert!(matches!(read(&old, "k").await, Err(Error::WrongKey)));
+}
+
+/// Story: the same key was registered under a new description only, and that counted as a new key,
+/// since the old keyring knew no key of that description.
+#[tokio::test]
+async fn another_description_of_the_same_key_is_no_rotation() {
+    let pair = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+    let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+    let rsa = |kid: &str| {
+        let public = RsaPublicKey::from_der(public.as_ref()).unwrap();
+        MasterKeyring::new().write_rsa(map(&[("kid", kid)]), public)
+    };
+    let aes_under = |kid: &str| MasterKeyring::new().write_aes(map(&[("kid", kid)]), aes(1));
+    for storage in STORAGES {
+        let store = Faulty::new();
+        let build = |keyring: MasterKeyring| {
+            let builder = EncryptedS3::builder(Arc::clone(&store), keyring).storage(storage);
+            builder.build().unwrap()
+        };
+        let old_aes = build(aes_under("1"));
+        let opens = RsaPrivateKey::from_pkcs8(private.as_ref()).unwrap();
+        let old_rsa = build(rsa("1").read_rsa(map(&[("kid", "1")]), opens));
+        for (old, same) in [(&old_aes, aes_under("2")), (&old_rsa, rsa("2"))] {
+            old.put_object("b", "k").body("hello").send().await.unwrap();
+            let stays = old.rewrap("b", "k").to(same).enforce_rotation();
+            let stays = stays.send().await;
+            assert!(matches!(stays, Err(Error::Config(_))), "{stays:?}");
+            assert_eq!(read(old, "k").await.unwrap(), b"hello");
+            // Another key is one, under any description, and from one kind to the other.
+            for description in ["1", "2"] {
+                old.put_object("b", "k").body("hello").send().await.unwrap();
+                let to = MasterKeyring::new().write_aes(map(&[("kid", description)]), aes(3));
+                let done = old.rewrap("b", "k").to(to).enforce_rotation();
+                done.send().await.unwrap();
+                assert!(read(old, "k").await.is_err());
+            }
+        }
+        old_aes.put_object("b", "k").body("x").send().await.unwrap();
+        let to_rsa = old_aes.rewrap("b", "k").to(rsa("1")).enforce_rotation();
+        to_rsa.send().await.unwrap();
+        assert_eq!(read(&old_rsa, "k").await.unwrap(), b"x");
+    }
 }
 
 /// Story: a write could not be given to `tokio::spawn`, since it might hold a reader that only one
