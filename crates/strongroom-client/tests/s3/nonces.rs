@@ -8,21 +8,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use strongroom_client::envelope::Fields;
-use strongroom_client::{EncryptedS3, Error, Plaintext};
+use strongroom_client::{CommitmentPolicy, EncryptedS3, Error, Plaintext};
 
 use crate::faulty::{Fault, Faulty, Sent, plain};
-use crate::keys::keyring;
+use crate::keys::{keyring, map};
 use crate::writing::PART;
 
-/// The first place at which two different blocks were sent under the same counter: message id,
-/// part, block. A message id belongs to one data key, so both together are nonce and key.
+/// What has a nonce and a key of its own: in format V3 the message id, which belongs to one data
+/// key, in format V2 the nonce and the wrapped data key.
+fn id(fields: &Fields) -> Option<String> {
+    let field = |name| fields.get(name).map(String::as_str);
+    let v2 = || Some([field("x-amz-iv")?, field("x-amz-key-v2")?].join(" "));
+    field("x-amz-i").map(ToOwned::to_owned).or_else(v2)
+}
+
+/// The first place at which two different blocks were sent under the same counter: nonce and key,
+/// part, block.
 fn reused(sent: &[Sent]) -> Option<(String, u32, usize)> {
-    let mut seen: BTreeMap<(&str, u32), Vec<&Bytes>> = BTreeMap::new();
+    let mut seen: BTreeMap<(String, u32), Vec<&Bytes>> = BTreeMap::new();
     for one in sent {
-        let Some(id) = one.metadata.get("x-amz-i") else {
-            continue;
-        };
-        let earlier = seen.entry((id, one.part)).or_default();
+        let id = id(&one.metadata).expect("of what was sent, its nonce and key are not known");
+        let earlier = seen.entry((id.clone(), one.part)).or_default();
         for other in earlier.iter() {
             let blocks = one.body.chunks(16).zip(other.chunks(16)).enumerate();
             // One that is shorter has its tag where the other goes on: that is a difference, too.
@@ -42,21 +48,27 @@ fn reused(sent: &[Sent]) -> Option<(String, u32, usize)> {
 
 #[test]
 fn the_search_finds_what_it_is_for() {
-    let sent = |id: &str, part: u32, body: &[u8]| Sent {
-        metadata: Fields::from([("x-amz-i".to_owned(), id.to_owned())]),
-        part,
-        body: Bytes::copy_from_slice(body),
-    };
-    let (mut a, b) = (plain(100), plain(100));
-    assert_eq!(reused(&[sent("1", 1, &a), sent("1", 1, &b)]), None);
-    a[40] ^= 1;
-    assert_eq!(
-        reused(&[sent("1", 1, &a), sent("1", 2, &b), sent("2", 1, &b)]),
-        None
-    );
-    let found = reused(&[sent("1", 1, &a), sent("2", 1, &a), sent("1", 1, &b)]);
-    assert_eq!(found, Some(("1".to_owned(), 1, 2)));
-    assert!(reused(&[sent("1", 1, &b), sent("1", 1, &b[..64])]).is_some());
+    let v3 = |id: &str| map(&[("x-amz-i", id)]);
+    let v2 = |id: &str| map(&[("x-amz-iv", id), ("x-amz-key-v2", "k")]);
+    let formats: [&dyn Fn(&str) -> Fields; 2] = [&v3, &v2];
+    for fields in formats {
+        let sent = |id: &str, part: u32, body: &[u8]| Sent {
+            metadata: fields(id),
+            part,
+            body: Bytes::copy_from_slice(body),
+        };
+        let (mut a, b) = (plain(100), plain(100));
+        assert_eq!(reused(&[sent("1", 1, &a), sent("1", 1, &b)]), None);
+        a[40] ^= 1;
+        assert_eq!(
+            reused(&[sent("1", 1, &a), sent("1", 2, &b), sent("2", 1, &b)]),
+            None
+        );
+        let found = reused(&[sent("1", 1, &a), sent("2", 1, &a), sent("1", 1, &b)]);
+        let (id, part, block) = found.unwrap();
+        assert!(id.starts_with('1') && (part, block) == (1, 2), "{id}");
+        assert!(reused(&[sent("1", 1, &b), sent("1", 1, &b[..64])]).is_some());
+    }
 }
 
 /// However slow the machine is.
@@ -94,6 +106,15 @@ impl Dice {
 /// on the wire gives two plaintexts under one counter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_resumed_uploads_never_use_a_counter_twice() {
+    for policy in [
+        CommitmentPolicy::RequireEncryptRequireDecrypt,
+        CommitmentPolicy::ForbidEncryptAllowDecrypt,
+    ] {
+        uploads_are_killed_and_resumed(policy).await;
+    }
+}
+
+async fn uploads_are_killed_and_resumed(policy: CommitmentPolicy) {
     let folder = tempfile::tempdir().unwrap();
     let (source, record) = (folder.path().join("source"), folder.path().join("record"));
     let (mut changes_refused, mut parts_kept) = (0, 0);
@@ -106,6 +127,7 @@ async fn killed_and_resumed_uploads_never_use_a_counter_twice() {
         let s3 = EncryptedS3::builder(Arc::clone(&store), keyring(1))
             .part_bytes(u64::try_from(PART).unwrap())
             .concurrency(1 + dice.below(3))
+            .commitment_policy(policy)
             .build()
             .unwrap();
         let mut life = 0;
@@ -183,7 +205,11 @@ async fn killed_and_resumed_uploads_never_use_a_counter_twice() {
         let read = s3.get_object("b", "k").send().await.unwrap();
         assert!(read.body.collect().await.unwrap() == content, "seed {seed}");
         let sent = store.sent.lock().unwrap();
-        assert_eq!(reused(&sent), None, "seed {seed}");
+        assert_eq!(reused(&sent), None, "{policy:?}, seed {seed}");
+        // The search knows what it looks at by the fields of the format that was written.
+        let is_v2 = policy == CommitmentPolicy::ForbidEncryptAllowDecrypt;
+        let marker = if is_v2 { "x-amz-key-v2" } else { "x-amz-i" };
+        assert!(sent.iter().all(|one| one.metadata.contains_key(marker)));
     }
     // The stories would prove nothing if they never came to the point.
     assert!(
