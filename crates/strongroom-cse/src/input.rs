@@ -16,12 +16,14 @@ pub(crate) fn standard() -> io::Result<Input> {
     Input::of(io::stdin())
 }
 
-/// What comes from a reader that blocks.
+/// What comes from a reader that blocks. Its end is an empty piece: a thread that is gone without
+/// one has not come to it, and what it read must not be taken for the whole.
 #[derive(Debug)]
 pub(crate) struct Input {
     coming: mpsc::Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
     read: usize,
+    is_over: bool,
 }
 
 impl Input {
@@ -33,8 +35,6 @@ impl Input {
                 loop {
                     let mut piece = vec![0; PIECE_BYTES];
                     let piece = match from.read(&mut piece) {
-                        // The end is that nobody sends any more.
-                        Ok(0) => return,
                         Ok(read) => {
                             piece.truncate(read);
                             Ok(piece)
@@ -42,7 +42,7 @@ impl Input {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                         Err(error) => Err(error),
                     };
-                    let is_over = piece.is_err();
+                    let is_over = piece.as_ref().map_or(true, Vec::is_empty);
                     if sender.blocking_send(piece).is_err() || is_over {
                         return;
                     }
@@ -52,6 +52,7 @@ impl Input {
             coming,
             piece: Vec::new(),
             read: 0,
+            is_over: false,
         })
     }
 }
@@ -62,12 +63,12 @@ impl AsyncRead for Input {
         context: &mut Context<'_>,
         to: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.read >= self.piece.len() {
-            match ready!(self.coming.poll_recv(context)) {
-                None => return Poll::Ready(Ok(())),
-                Some(piece) => self.piece = piece?,
-            }
+        if self.read >= self.piece.len() && !self.is_over {
+            let coming = ready!(self.coming.poll_recv(context));
+            let gone = || Err(io::Error::other("its reader ended before its end"));
+            self.piece = coming.unwrap_or_else(gone)?;
             self.read = 0;
+            self.is_over = self.piece.is_empty();
         }
         let rest = self.piece.get(self.read..).unwrap_or_default();
         let len = rest.len().min(to.remaining());
@@ -116,6 +117,32 @@ mod tests {
                 assert!(all.len() == left && all.iter().all(|byte| *byte == 5));
             }
         }
+    }
+
+    /// A reader that dies looks like no end: what it had read would be stored as the whole.
+    #[tokio::test]
+    async fn a_reader_that_is_gone_is_no_end() {
+        struct Dies(bool);
+        impl Read for Dies {
+            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                assert!(!std::mem::replace(&mut self.0, true), "as a test wants it");
+                to[..5].fill(5);
+                Ok(5)
+            }
+        }
+        let mut all = Vec::new();
+        let mut input = Input::of(Dies(false)).unwrap();
+        assert!(input.read_to_end(&mut all).await.is_err());
+        assert_eq!(all, [5; 5]);
+    }
+
+    #[tokio::test]
+    async fn the_end_stays_the_end() {
+        let mut input = Input::of(io::Cursor::new("abc")).unwrap();
+        let mut all = String::new();
+        input.read_to_string(&mut all).await.unwrap();
+        assert_eq!(input.read(&mut [0; 8]).await.unwrap(), 0);
+        assert_eq!(all, "abc");
     }
 
     /// A writer that never writes holds up nobody who does not want to read any more.
