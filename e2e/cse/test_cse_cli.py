@@ -3,8 +3,11 @@
 
 import base64
 import json
+import os
 import re
 import stat
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +63,20 @@ def test_a_public_key_encrypts_and_does_not_decrypt(world, tmp_path):
     assert world.cse("cat", world.url(name), "--master-key", world.rsa).stdout == world.file(1000).read_bytes()
     done = world.cse("cat", world.url(name), "--master-key", public, check=False)
     assert done.returncode == 1 and done.stdout == b""
+
+
+@pytest.mark.parametrize("which", ["aes", "rsa", "rsa.pub"])
+def test_a_key_from_a_pipe_is_read_once(world, tmp_path, which):
+    """Story: the key was opened a second time, to see whether an upload could go on; its writer had gone."""
+    kept = world.aes if which == "aes" else world.rsa
+    given = f"{kept}.pub" if which.endswith("pub") else kept
+    pipe, name = tmp_path / "pipe", f"cli/pipe-{which}"
+    os.mkfifo(pipe, 0o600)
+    writer = threading.Thread(target=pipe.write_bytes, args=(Path(given).read_bytes(),), daemon=True)
+    writer.start()
+    world.cse("cp", "--quiet", world.file(1000), world.url(name), "--master-key", pipe, timeout=60)
+    writer.join()
+    assert world.cse("cat", world.url(name), "--master-key", kept).stdout == world.file(1000).read_bytes()
 
 
 def test_a_key_file_that_others_may_read_is_named(world, tmp_path, sealed):

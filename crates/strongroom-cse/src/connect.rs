@@ -128,11 +128,17 @@ impl Services {
 
     /// The keys that the flags name.
     pub(crate) fn keyring(&self, args: &KeyArgs) -> Result<Arc<dyn Keyring>, Error> {
+        self.keys(args).map(|(keyring, _)| keyring)
+    }
+
+    /// The keys that the flags name, and whether they open what they encrypt. Each file is opened
+    /// once: a pipe gives its key to the first who reads it.
+    pub(crate) fn keys(&self, args: &KeyArgs) -> Result<(Arc<dyn Keyring>, bool), Error> {
         if let Some(key) = &args.kms_key {
-            return Ok(Arc::new(KmsKeyring::new(self.kms(), key)));
+            return Ok((Arc::new(KmsKeyring::new(self.kms(), key)), true));
         }
         if args.kms_any_key {
-            return Ok(Arc::new(KmsKeyring::discovery(self.kms())));
+            return Ok((Arc::new(KmsKeyring::discovery(self.kms())), true));
         }
         if args.master_key.is_empty() {
             return Err(Error::usage(
@@ -146,15 +152,17 @@ impl Services {
         }
         let descriptions = descriptions(args)?;
         let mut keyring = MasterKeyring::new();
+        let mut opens_its_own = true;
         for (index, (path, description)) in args.master_key.iter().zip(descriptions).enumerate() {
             let key = WrappingKey::read(path)?;
             keyring = if index == 0 {
+                opens_its_own = key.opens_its_own();
                 key.write_with(keyring, description)?
             } else {
                 key.read_with(keyring, description)?
             };
         }
-        Ok(Arc::new(keyring))
+        Ok((Arc::new(keyring), opens_its_own))
     }
 
     /// The new key, if one is named.

@@ -35,8 +35,7 @@ impl WrappingKey {
         let file = files::read_secret(path)?;
         let key = Self::parse(&file.bytes)
             .map_err(|why| Error::usage(format!("`{}`: {why}", path.display())))?;
-        let is_secret = !matches!(key, Self::Rsa { private: None, .. });
-        if file.is_shared && is_secret {
+        if file.is_shared && key.opens_its_own() {
             show::warn(&format!(
                 "`{0}` can be read by others: chmod 600 {0}",
                 path.display()
@@ -45,13 +44,9 @@ impl WrappingKey {
         Ok(key)
     }
 
-    /// Whether what is encrypted with this key file can be decrypted with it.
-    pub(crate) fn opens_its_own(path: &Path) -> Result<bool, Error> {
-        let file = files::read_secret(path)?;
-        Ok(!matches!(
-            Self::parse(&file.bytes),
-            Ok(Self::Rsa { private: None, .. })
-        ))
+    /// Whether what is encrypted with this key can be decrypted with it.
+    pub(crate) fn opens_its_own(&self) -> bool {
+        !matches!(self, Self::Rsa { private: None, .. })
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -323,10 +318,9 @@ mod tests {
         let public = WrappingKey::read(&dir.path().join("r.pub")).unwrap();
         assert!(matches!(public, WrappingKey::Rsa { private: None, .. }));
         for (name, opens) in [("a", true), ("r", true), ("r.pub", false)] {
-            let path = dir.path().join(name);
-            assert_eq!(WrappingKey::opens_its_own(&path).unwrap(), opens, "{name}");
+            let key = WrappingKey::read(&dir.path().join(name)).unwrap();
+            assert_eq!(key.opens_its_own(), opens, "{name}");
         }
-        assert!(WrappingKey::opens_its_own(&dir.path().join("none")).is_err());
         assert!(
             public
                 .read_with(MasterKeyring::new(), TextMap::new())

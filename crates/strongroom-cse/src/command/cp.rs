@@ -11,7 +11,6 @@ use super::cat;
 use crate::cli::CpArgs;
 use crate::connect::Services;
 use crate::error::Error;
-use crate::keys::WrappingKey;
 use crate::place::{Object, Place};
 use crate::{files, input, maps, progress, show};
 
@@ -51,7 +50,8 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
         _ => (None, None),
     };
     let services = Services::find(&args.service).await?;
-    let s3 = client(args, &services)?;
+    // Going on with an upload wants the data key, which a public key does not give back.
+    let (s3, can_go_on) = client(args, &services)?;
     let body = if let Some(path) = path {
         Plaintext::from_path(path).map_err(Error::file("open", path))?
     } else {
@@ -80,11 +80,6 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
         if args.no_resume && state.exists() {
             end(&s3, &state, &target).await?;
         }
-        // Going on wants the data key, which a public key does not give back.
-        let can_go_on = match args.keys.master_key.first() {
-            Some(key) => WrappingKey::opens_its_own(key)?,
-            None => true,
-        };
         if can_go_on {
             was_begun = state.exists();
             put = put.resumable(state);
@@ -139,11 +134,12 @@ async fn download(args: &CpArgs, source: &Object, target: Place) -> Result<(), E
     let context = maps::pairs("--context", &args.keys.context)?;
     let Place::File(path) = target else {
         let services = Services::find(&args.service).await?;
-        return cat::whole(&client(args, &services)?, source, &context).await;
+        let (s3, _) = client(args, &services)?;
+        return cat::whole(&s3, source, &context).await;
     };
     let target = files::Target::look(&files::in_folder(&path, source.file_name())?)?;
     let services = Services::find(&args.service).await?;
-    let s3 = client(args, &services)?;
+    let (s3, _) = client(args, &services)?;
     // Only a bar wants to know how much it will be.
     let len = if args.quiet || !io::stderr().is_terminal() {
         None
@@ -166,9 +162,11 @@ async fn download(args: &CpArgs, source: &Object, target: Place) -> Result<(), E
     Ok(())
 }
 
-fn client(args: &CpArgs, services: &Services) -> Result<EncryptedS3, Error> {
+/// A client, and whether its keys open what they encrypt.
+fn client(args: &CpArgs, services: &Services) -> Result<(EncryptedS3, bool), Error> {
+    let (keyring, opens_its_own) = services.keys(&args.keys)?;
     let mut builder = services
-        .client(services.keyring(&args.keys)?, &args.reading)
+        .client(keyring, &args.reading)
         .concurrency(usize::from(args.parallel));
     if let Some(bytes) = args.part_size {
         builder = builder.part_bytes(bytes);
@@ -176,7 +174,8 @@ fn client(args: &CpArgs, services: &Services) -> Result<EncryptedS3, Error> {
     if args.writing.instruction_file {
         builder = builder.storage(Storage::InstructionFile);
     }
-    builder.build().map_err(Error::object("settings"))
+    let s3 = builder.build().map_err(Error::object("settings"))?;
+    Ok((s3, opens_its_own))
 }
 
 /// Where the upload of this file to this object is recorded: a name that follows from both, so that
