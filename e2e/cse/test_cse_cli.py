@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+import socket
 import stat
 import threading
 from pathlib import Path
@@ -273,6 +274,36 @@ def test_sec_n80_data_keys_do_not_travel_in_clear(world):
         done = world.cse("cp", "--quiet", world.file(17), world.url("cli/clear"), "--kms-key", "k", *words, check=False,
                          env={"AWS_MAX_ATTEMPTS": "1"})
         assert done.returncode == 1 and b"in clear" in done.stderr, done
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_sec_n80_no_proxy_is_asked_for_what_is_here(world, tmp_path, scheme):
+    """Story: data keys may be asked for over HTTP on this machine, and a proxy of the environment was asked instead."""
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        def listen():
+            while True:
+                try:
+                    connection, _ = proxy.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(10)
+                    asked.append(connection.recv(4096).split(b"\r\n")[0])
+
+        threading.Thread(target=listen, daemon=True).start()
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        env = {name: url for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")}
+        env |= world.server.exports(scheme) | {"AWS_MAX_ATTEMPTS": "1"}
+        name, kms = f"cli/proxy-{scheme}", ["--kms-key", world.kms_key]
+        s3 = ["--s3-endpoint-url", world.server.url()] if scheme == "http" else []
+        world.cse("cp", "--quiet", world.file(17), world.url(name), *kms, *s3, env=env)
+        assert world.cse("cat", world.url(name), *kms, *s3, env=env).stdout == world.file(17).read_bytes()
+        assert asked == []
+        # Others are asked by way of it. The name leads nowhere.
+        done = world.cse("cat", world.url(name), *kms, "--s3-endpoint-url", f"{scheme}://s3.invalid:1", check=False, env=env)
+        assert done.returncode == 1 and done.stdout == b""
+        assert asked and b"s3.invalid:1" in asked[0], asked
 
 
 # ---- looking ------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient as _, HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -214,15 +218,19 @@ fn may_carry_keys(url: &str) -> bool {
     let is_https = url
         .get(..8)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-    let is_here = host(url).is_some_and(|host| {
+    is_https || is_here(url)
+}
+
+/// Whether an address is on this machine.
+fn is_here(url: &str) -> bool {
+    host(url).is_some_and(|host| {
         let address = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-    });
-    is_https || is_here
+    })
 }
 
 /// HTTP as the AWS CLI has it: proxies from the environment, and certificates from a file if one is
-/// named.
+/// named. But what is on this machine is asked without a proxy, whatever the environment says.
 fn http_client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Error> {
     let store = match ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(certificates(path)?),
@@ -230,16 +238,45 @@ fn http_client(ca_bundle: Option<&Path>) -> Result<SharedHttpClient, Error> {
     };
     let context = TlsContext::builder().with_trust_store(store).build();
     let context = context.map_err(|_| Error::usage("the certificates cannot be used"))?;
-    let client = aws_smithy_http_client::Builder::new();
-    Ok(client.build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(context.clone())
-            .build()
+    let client = |proxies: ProxyConfig| {
+        let context = context.clone();
+        let client = aws_smithy_http_client::Builder::new();
+        client.build_with_connector_fn(move |settings, components| {
+            let mut connector = Connector::builder().proxy_config(proxies.clone());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            connector
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context.clone())
+                .build()
+        })
+    };
+    let here = client(ProxyConfig::disabled());
+    let elsewhere = client(ProxyConfig::from_env());
+    Ok(http_client_fn(move |settings, components| {
+        SharedHttpConnector::new(ByPlace {
+            here: here.http_connector(settings, components),
+            elsewhere: elsewhere.http_connector(settings, components),
+        })
     }))
+}
+
+/// One way to this machine, and one to others: a proxy would be asked in clear for data keys that
+/// are allowed to be asked for only because they do not leave the machine, and could answer.
+#[derive(Debug)]
+struct ByPlace {
+    here: SharedHttpConnector,
+    elsewhere: SharedHttpConnector,
+}
+
+impl HttpConnector for ByPlace {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if is_here(request.uri()) {
+            self.here.call(request)
+        } else {
+            self.elsewhere.call(request)
+        }
+    }
 }
 
 /// The certificates of a bundle that can be trusted at all, as PEM: what the SDK is given must be
