@@ -68,6 +68,12 @@ def ask(raw, bucket, headers, target="PUT k"):
     return raw.request(method, f"/{bucket}/{key}", b"x" if method == "PUT" else b"", headers)
 
 
+def put_under(raw, bucket, arn):
+    """UpdateObjectEncryption of `k`."""
+    body = f"<ObjectEncryption><SSE-KMS><KMSKeyArn>{arn}</KMSKeyArn></SSE-KMS></ObjectEncryption>"
+    return raw.request("PUT", f"/{bucket}/k?encryption", body.encode())
+
+
 def is_denied(answer):
     assert (answer.status, answer.code) == (403, "AccessDenied"), answer.body
     assert b"explicit deny" in answer.body
@@ -233,6 +239,11 @@ def test_sec_a_key_has_one_spelling(server, person, kms, bucket):
     for spelled in (arn, key_id, key_id.upper(), arn.replace(key_id, key_id.upper())):
         is_denied(ask(mine, bucket, KMS | {KID: spelled}))
     assert ask(mine, bucket, KMS).status == 200
+    # The same key, named in the document of UpdateObjectEncryption, which takes ARNs only.
+    for spelled in (arn, arn.replace(key_id, key_id.upper())):
+        is_denied(put_under(mine, bucket, spelled))
+    other = kms.create_key()["KeyMetadata"]["Arn"]
+    assert put_under(mine, bucket, other).status == 200
     under(person, deny | {"Condition": {"Null": {name: "true"}}})
     is_denied(ask(mine, bucket, KMS | {KID: ""}))
     assert ask(mine, bucket, KMS | {KID: arn}).status == 200

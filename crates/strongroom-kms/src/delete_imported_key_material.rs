@@ -192,7 +192,14 @@ impl Kms {
         }
         let fresh = self.new_shred_key(uid).await?;
         let numbers: Vec<u32> = gone.iter().map(|(number, _)| *number).collect();
-        let taken = self.take_out(&row, &mut versions, &numbers, &fresh)?;
+        let taken = match self.take_out(&row, &mut versions, &numbers, &fresh) {
+            Ok(taken) => taken,
+            Err(error) => {
+                // Else each turn of the clock would leave one more file.
+                self.abandon_shred_keys(uid, [fresh.id()]).await?;
+                return Err(error);
+            }
+        };
         self.settle(&mut row, &versions);
         let mut writes = taken.writes;
         writes.push(Write::Put {

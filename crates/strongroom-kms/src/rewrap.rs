@@ -204,7 +204,7 @@ impl Kms {
         let again = match self.wrap_again(row, &old, &mut renamed).await {
             Ok(again) => again,
             Err(error) => {
-                self.destroy_shred_keys(renamed.values().map(ShredKey::id))
+                self.abandon_shred_keys(row.uid(), renamed.values().map(ShredKey::id))
                     .await?;
                 return Err(error);
             }
@@ -223,7 +223,7 @@ impl Kms {
         }
         self.doomed().add(row.uid(), before.difference(&kept));
         if self.commit(preconditions, writes).await?.is_err() {
-            self.destroy_shred_keys(renamed.values().map(ShredKey::id))
+            self.abandon_shred_keys(row.uid(), renamed.values().map(ShredKey::id))
                 .await?;
             return Ok(false);
         }

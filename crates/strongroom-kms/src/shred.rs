@@ -194,6 +194,21 @@ impl Kms {
         done
     }
 
+    /// Destroys shred keys that no commit came to refer to. Those that cannot be destroyed now are
+    /// tried again by [`Kms::run_due`]: a renamed one holds the secret of the key it was made for, and
+    /// must not outlive it.
+    ///
+    /// Only when no commit that refers to them can come any more.
+    pub(crate) async fn abandon_shred_keys(
+        &self,
+        uid: KeyUid,
+        ids: impl IntoIterator<Item = [u8; 16]>,
+    ) -> Result<(), Error> {
+        let ids: Vec<_> = ids.into_iter().collect();
+        self.doomed().add(uid, &ids);
+        self.destroy_shred_keys(ids).await
+    }
+
     /// Tries again to destroy what was to be destroyed after a commit, and was not. Returns what
     /// is still there, by key.
     pub(crate) async fn destroy_doomed(&self) -> Vec<(KeyUid, Error)> {

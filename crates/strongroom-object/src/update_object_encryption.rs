@@ -43,6 +43,9 @@ pub struct KmsKeyArn(String);
 
 impl KmsKeyArn {
     /// Parse `arn:aws*:kms:region:account:key/id`, 20 to 2,048 characters.
+    ///
+    /// The id is kept in lower case, whichever case it came in: the key service takes both, and
+    /// policies are to see one spelling.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let place = |text: &str| {
@@ -62,10 +65,11 @@ impl KmsKeyArn {
             }
             _ => false,
         };
-        if right && (20..=2048).contains(&text.len()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::InvalidKmsKeyArn)
+        match text.split_once(":key/") {
+            Some((head, id)) if right && (20..=2048).contains(&text.len()) => {
+                Ok(Self(format!("{head}:key/{}", id.to_ascii_lowercase())))
+            }
+            _ => Err(Error::InvalidKmsKeyArn),
         }
     }
 
@@ -224,6 +228,12 @@ mod tests {
             assert_eq!(arn.as_str(), good);
             assert_eq!(arn.account().len(), 12);
         }
+        let upper = format!(
+            "arn:aws:kms:us-east-1:000000000000:key/{}",
+            id.to_uppercase()
+        );
+        let lower = format!("arn:aws:kms:us-east-1:000000000000:key/{id}");
+        assert_eq!(KmsKeyArn::parse(&upper).unwrap().as_str(), lower);
         for bad in [
             "",
             id,

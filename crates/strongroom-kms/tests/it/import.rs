@@ -114,6 +114,17 @@ pub(crate) async fn imported(world: &World, valid_to_ms: u64) -> String {
     key_id
 }
 
+/// A symmetric key with two materials: an older one that expires, and the one in use, for ever.
+pub(crate) async fn imported_twice(world: &World, valid_to_ms: u64) -> String {
+    let key_id = imported(world, valid_to_ms).await;
+    import(world, &key_id, &OTHER, is_new).await.unwrap();
+    let input = RotateKeyOnDemandInput {
+        key_id: key_id.clone(),
+    };
+    call!(world, rotate_key_on_demand, input).unwrap();
+    key_id
+}
+
 /// The same material once more, for ever.
 pub(crate) async fn again(world: &World, key_id: &str) {
     import(world, key_id, &MATERIAL, nothing).await.unwrap();

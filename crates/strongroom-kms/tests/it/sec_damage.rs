@@ -311,6 +311,33 @@ async fn sec_imported_material_whose_shred_key_stayed_is_destroyed_by_the_next_m
     assert!(world.run_due().await.failed.is_empty());
 }
 
+/// After a rewrap all imported material of a key is wrapped under one shred key; so what expires
+/// concerns the others, too.
+#[tokio::test]
+async fn sec_material_that_cannot_expire_leaves_nothing_in_the_vault_each_minute() {
+    let mut world = new_world().await;
+    let valid_to_ms = NOON_MS + DAY_MS;
+    let key_id = import::imported_twice(&world, valid_to_ms).await;
+    world.rotate();
+    world.kms.rewrap(&|_, _| ()).await.unwrap();
+    assert_eq!(vault_files(&world), 1, "they share one");
+    let (row_key, whole) = rows(&world, MATERIALS, &key_id).remove(1);
+    let is_wrapped = |head: &[u8]| head[0] == 0x58 && (48..100).contains(&head[1]);
+    let at = whole.windows(2).position(is_wrapped).unwrap();
+    let mut damaged = whole.clone();
+    damaged[at + 20] ^= 1;
+    put(&world, MATERIALS, &row_key, &damaged).await;
+    world.clock.advance_ms(DAY_MS);
+    for _ in 0..3 {
+        let report = world.run_due().await;
+        assert_eq!((report.expired, report.failed.len()), (0, 1));
+        assert_eq!(vault_files(&world), 1);
+    }
+    put(&world, MATERIALS, &row_key, &whole).await;
+    assert_eq!(world.run_due().await.expired, 1);
+    assert_eq!(vault_files(&world), 1, "of the one that is left");
+}
+
 #[tokio::test]
 async fn sec_ids_of_imported_material_say_nothing_to_who_guesses_it() {
     let mut world = new_world().await;

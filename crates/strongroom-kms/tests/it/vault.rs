@@ -2,6 +2,7 @@
 //! Shred keys in the vault: every byte counts, nothing is left behind, and what was destroyed
 //! never comes back, whenever the power fails.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use strongroom_audit::{Audit, AuditOptions};
@@ -9,13 +10,15 @@ use strongroom_format::EncryptionContext;
 use strongroom_kms::root::{RootKey, RootSecret};
 use strongroom_kms::{
     CiphertextBlob, CreateKeyInput, DecryptInput, Error, GenerateDataKeyInput, Keyring, Kms,
-    ScheduleKeyDeletionInput, root,
+    RotateKeyOnDemandInput, ScheduleKeyDeletionInput, root,
 };
 use strongroom_store::drive::Folder;
-use strongroom_store::{Store, StoreOptions, Vault};
+use strongroom_store::{Batch, Store, StoreOptions, TableId, Vault, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimClock, SimDrive};
 
 use crate::world::{ACCOUNT, DAY_MS, NOON_MS, REGION, caller_of, context, new_world};
+
+const MATERIALS: TableId = TableId(2);
 
 #[tokio::test]
 async fn every_byte_of_a_vault_file_counts() {
@@ -235,4 +238,74 @@ async fn sec_power_loss_at_each_step_of_destroying_a_key() {
         }
     }
     assert!(reached_the_end, "more steps than were tried");
+}
+
+/// One version is wrapped again, the next is damaged: the rewrap of the key is given up. What it made
+/// holds the secret of the key under another name, and must go even if the vault refuses it at first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_a_rewrap_that_is_given_up_leaves_no_second_secret() {
+    let mut refused_at_first = 0;
+    for step in 0..16 {
+        let secret = RootSecret::Key(RootKey::generate().unwrap());
+        let (keyring, file) = root::create(&secret, NOON_MS).unwrap();
+        let keyring = Arc::new(keyring);
+        let drive = SimDrive::new(step);
+        let sim = start(&drive, &keyring, NOON_MS).await.unwrap();
+        let caller = caller_of(ACCOUNT);
+        let receipt = sim.audit.begin(caller.facts().clone());
+        let input = CreateKeyInput::default();
+        let key = sim.kms.create_key(&caller, &receipt, input).await.unwrap();
+        let input = RotateKeyOnDemandInput {
+            key_id: key.key_id.clone(),
+        };
+        let rotated = sim.kms.rotate_key_on_demand(&caller, &receipt, input);
+        rotated.await.unwrap();
+        receipt.finish_recorded();
+        let all = Bound::Unbounded;
+        let rows = sim.store.tables().scan(MATERIALS, all, all, 10, false);
+        let (row_key, row) = rows.unwrap().remove(1);
+        let mut value = row.value;
+        let is_wrapped = |head: &[u8]| head[0] == 0x58 && (48..100).contains(&head[1]);
+        let at = value.windows(2).position(is_wrapped).unwrap();
+        value[at + 20] ^= 1;
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: vec![Write::Put {
+                table: MATERIALS,
+                key: row_key,
+                value,
+            }],
+        };
+        sim.store.tables().commit(batch).await.unwrap();
+        let mut open = root::KeyringFile::parse(&file)
+            .unwrap()
+            .open(&secret)
+            .unwrap();
+        let rotation = root::Rotation {
+            domain: true,
+            sse_s3: true,
+        };
+        open.rotate(rotation, NOON_MS).unwrap();
+        keyring.install(&open).unwrap();
+
+        let faults = FaultPlan::new([Fault::FailAt(step)]);
+        drive.set_plan(faults.within(|folder| folder == Folder::Vault));
+        let rewrapped = sim.kms.rewrap(&|_, _| ()).await;
+        assert!(
+            rewrapped.map_or(0, |report| report.rewrapped) == 0,
+            "step {step}"
+        );
+        drive.set_plan(FaultPlan::default());
+        let vault = sim.store.vault();
+        if vault.put([9; 16], [9; 16], b"probe").await.is_err() {
+            // It was a flush: the drive is out of service.
+            continue;
+        }
+        vault.destroy([9; 16]).await.unwrap();
+        refused_at_first += usize::from(vault.list().unwrap().len() > 2);
+        sim.due().await;
+        assert_eq!(vault.list().unwrap().len(), 2, "step {step}");
+        sim.close().await;
+    }
+    assert!(refused_at_first > 0, "no step met the removal");
 }
