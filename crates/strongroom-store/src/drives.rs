@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::blob::Keeping;
+use crate::blob::{Keeping, ShardSet};
 use crate::cluster::{Cluster, DriveStatus, GivenDrive, LeftOn};
 use crate::drive::{DriveNo, DriveState, SetView, policy_for, redundancy_for};
 use crate::error::Error;
 use crate::heal::{Counted, left_behind};
 use crate::layout::{BlobPolicy, Redundancy};
 use crate::mirror::{CopyState, Mirror};
-use crate::scrub::PassRow;
+use crate::scrub::{PassRow, damage};
 use crate::store::{Inner, Store, blocking};
 
 /// How well the store is protected, for operators.
@@ -353,16 +353,17 @@ impl Store {
     }
 
     /// Whether commits are refused until copies are back.
-    fn waits_for_copies(&self) -> bool {
+    pub(crate) fn waits_for_copies(&self) -> bool {
         let refuses = |mirror: &Arc<Mirror>| mirror.refuses_changes();
         self.mirror().is_some_and(refuses)
             || (self.mirror().is_some() && self.tables().waits_for_its_drive())
     }
 
-    /// How many blobs have a shard on a drive and too few others on drives that are there. Goes
-    /// through all of the catalogue.
+    /// How many blobs have a shard on a drive and too few others on drives that are there, not
+    /// counting those that are known to be damaged. Goes through all of the catalogue.
     fn blobs_that_need(&self, number: DriveNo) -> Result<u64, Error> {
         let view = self.drives().view();
+        let hanging = self.care().hanging();
         let (mut count, mut after) = (0_u64, None);
         loop {
             let page = self.catalogue(after, 1000)?;
@@ -378,9 +379,25 @@ impl Store {
                     ..
                 } = entry.keeping;
                 let placed = || placement.each().filter(|(shard, _)| !owed.has(*shard));
-                let others = placed().filter(|(_, on)| *on != number && view.state(*on).serves());
+                if !placed().any(|(_, on)| on == number) {
+                    continue;
+                }
+                let damaged = match damage::find(self.tables(), entry.location.blob) {
+                    // Which of them is wrong nobody knows without the keys.
+                    Ok(Some((row, _))) if row.is_doubtful => None,
+                    Ok(Some((row, _))) => Some(row.shards()),
+                    Ok(None) => Some(ShardSet::EMPTY),
+                    Err(error) if error.is_corruption() => None,
+                    Err(error) => return Err(error),
+                };
+                let others = placed().filter(|(shard, on)| {
+                    *on != number
+                        && view.state(*on).serves()
+                        && !hanging.contains(on)
+                        && damaged.is_some_and(|damaged| !damaged.has(*shard))
+                });
                 let needed = usize::from(stripes.redundancy().data());
-                if placed().any(|(_, on)| on == number) && others.count() < needed {
+                if others.count() < needed {
                     count = count.saturating_add(1);
                 }
             }
@@ -402,8 +419,9 @@ impl Store {
 
     fn count_damaged(&self) -> Result<u64, Error> {
         // What reads found and nobody has taken down yet counts, too.
-        let waiting = self.blobs().damage().len();
-        let (mut count, mut after) = (u64::try_from(waiting).unwrap_or(u64::MAX), None);
+        let queue = self.blobs().damage();
+        let waiting = u64::try_from(queue.len()).unwrap_or(u64::MAX);
+        let (mut count, mut after) = (waiting.saturating_add(queue.left_out()), None);
         loop {
             let page = self.damaged_blobs(after, 1000)?;
             let Some(last) = page.last() else {

@@ -200,6 +200,11 @@ impl Error {
         }
     }
 
+    /// Whether a file was to be made that is there.
+    pub(crate) fn is_already_there(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     /// Whether this is damage to stored bytes, whatever the place. A blob that is gone is damage
     /// too: readers pin what they found, so nobody takes it away under them.
     pub fn is_corruption(&self) -> bool {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -412,7 +413,17 @@ impl Store {
     pub async fn close(&self) -> Result<(), Error> {
         self.inner.stop_collecting.store(true, Ordering::Release);
         self.stop_care().await?;
-        self.orphans_collected().await;
+        let collected = self.orphans_collected();
+        if self.is_inline() {
+            collected.await;
+        } else if tokio::time::timeout(COLLECTION_MAX, collected)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "a drive does not answer: the collection of its orphans is not waited for"
+            );
+        }
         let closed = self.inner.tables.close().await;
         self.inner.blobs.reclaimed().await?;
         closed
@@ -498,3 +509,6 @@ async fn collect_orphans(
     }
     collected
 }
+
+/// How long a close waits for the collection of orphans, which looks up after each file.
+const COLLECTION_MAX: Duration = Duration::from_secs(30);

@@ -120,6 +120,10 @@ impl Watch {
             }
             fate.is_given_up = true;
             late.fetch_add(1, Ordering::AcqRel);
+            if !left.is_zero() {
+                // The store is being closed; the drive had time left.
+                return Err(hangs(shown(drive)));
+            }
             tracing::error!(%drive, "a drive does not answer; it is left alone until it does");
             metrics::counter!("strongroom_care_drive_hangs_total").increment(1);
             return Err(hangs(shown(drive)));

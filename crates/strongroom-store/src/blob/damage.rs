@@ -94,6 +94,16 @@ impl DamageQueue {
         taken
     }
 
+    /// Puts back what was taken and could not be written down.
+    pub(crate) fn put_back(&self, taken: Vec<Damage>) {
+        let mut waiting = self.lock();
+        for damage in taken.into_iter().rev() {
+            if waiting.known.insert((damage.blob, damage.shard)) {
+                waiting.order.push_front(damage);
+            }
+        }
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.lock().order.len()
@@ -104,9 +114,15 @@ impl DamageQueue {
         self.len() == 0
     }
 
-    /// How many found no room since the store was opened.
+    /// How many found no room, and were not read by a whole pass of scrub since.
     pub fn left_out(&self) -> u64 {
         self.lock().left_out
+    }
+
+    /// A pass of scrub is over; when it began, so many had found no room.
+    pub(crate) fn found_again(&self, left_out: u64) {
+        let mut waiting = self.lock();
+        waiting.left_out = waiting.left_out.saturating_sub(left_out);
     }
 
     /// There is something to heal that is written down elsewhere.

@@ -86,7 +86,15 @@ pub(crate) fn collect(
             let Some(_claim) = reclaimer.claim(blob, number) else {
                 continue;
             };
-            if row(blob)?.is_some_and(|row| counts(&row, number)) || reclaimer.is_pinned(blob) {
+            let row = match row(blob) {
+                // What does not open may stand for it. One damaged row keeps one file.
+                Err(error) if error.is_corruption() => {
+                    tracing::warn!(%path, %error, "a file stays, since its row is damaged");
+                    continue;
+                }
+                row => row?,
+            };
+            if row.is_some_and(|row| counts(&row, number)) || reclaimer.is_pinned(blob) {
                 continue;
             }
             if drive.remove(&path)? {

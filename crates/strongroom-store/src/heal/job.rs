@@ -248,7 +248,14 @@ impl HealJob {
         let ticket = Arc::new(ticket);
         let (on_it, held) = (Arc::clone(&drive), Arc::clone(&ticket));
         let file = self.watch.ask(number, move || {
-            let made = on_it.create(&DrivePath::blob_in_writing(blob));
+            let path = DrivePath::blob_in_writing(blob);
+            let made = match on_it.create(&path) {
+                // Left by a job whose drive would not remove it. Nobody else writes there: the ticket.
+                Err(error) if error.is_already_there() => {
+                    on_it.remove(&path).and_then(|_| on_it.create(&path))
+                }
+                made => made,
+            };
             drop(held);
             made
         })?;
@@ -279,13 +286,13 @@ impl HealJob {
         for target in &mut self.targets {
             target.window.clear();
         }
-        // As many sources as it takes and one to compare them with; the others only when too few of
-        // these are good.
+        // As many sources as it takes and one to compare them with, also where some of these are not
+        // good: only with exactly as many as it takes nothing can be compared.
         let enough = usize::from(self.shards.redundancy().data()).saturating_add(1);
         let mut read = 0_usize;
         for row in first..first.saturating_add(count) {
             let index = usize::try_from(row.saturating_sub(first)).unwrap_or(usize::MAX);
-            while !self.is_row_whole(row, index, read) && read < self.sources.len() {
+            while !self.can_compare(row, index, read) && read < self.sources.len() {
                 let end = read.saturating_add(1).max(enough).min(self.sources.len());
                 bytes = bytes.saturating_add(self.read_sources(read..end, first, count));
                 read = end;
@@ -337,8 +344,9 @@ impl HealJob {
         bytes
     }
 
-    /// Whether the sources read so far have enough good units in a row for every target.
-    fn is_row_whole(&self, row: u64, index: usize, read: usize) -> bool {
+    /// Whether the sources read so far have enough good units in a row for every target, and one
+    /// more.
+    fn can_compare(&self, row: u64, index: usize, read: usize) -> bool {
         let needed = usize::from(self.shards.redundancy().data());
         let good = self
             .sources
@@ -351,7 +359,7 @@ impl HealJob {
                 .unit_len(self.shards.sealed_bytes, *shard, row)
                 .is_none()
         });
-        good.count().saturating_add(empty.count()) >= needed
+        good.count().saturating_add(empty.count()) > needed
     }
 
     /// Appends the unit of a row to the window of each target.
@@ -630,9 +638,14 @@ fn places(
             usize::from(shard.0),
             shards.blob,
         );
+        if to.is_some() && to == drive && !is_damaged && !shards.keeping.owed.has(shard) {
+            // It lies there, whole: the drive answered again while this was decided.
+            obstacle = Obstacle::Waiting;
+            continue;
+        }
         if let Some((to, moved)) = to.and_then(|to| Some((to, placement.moved(shard, to)?))) {
             placement = moved;
-            places.push((shard, to, false));
+            places.push((shard, to, is_damaged && Some(to) == drive));
         }
     }
     if places.is_empty() {

@@ -96,6 +96,8 @@ pub struct Healer {
     unhealed: BTreeMap<BlobId, Obstacle>,
     /// Keys of the list of owed shards whose rows do not open, to be put right.
     to_relist: Vec<Vec<u8>>,
+    /// What jobs found out about their sources and is not written down yet.
+    to_note: Vec<(BlobId, ShardSet, Option<bool>)>,
     /// Those for which that was tried.
     not_listed: BTreeSet<Vec<u8>>,
     revision: Option<u64>,
@@ -129,6 +131,7 @@ impl Healer {
             queue: VecDeque::new(),
             current: None,
             unhealed: BTreeMap::new(),
+            to_note: Vec::new(),
             to_relist: Vec::new(),
             not_listed: BTreeSet::new(),
             revision: None,
@@ -145,6 +148,10 @@ impl Healer {
         let wait = self.pace.wait_ms();
         if wait > 0 {
             return Ok(Stepped::Wait { ms: wait });
+        }
+        if self.store.waits_for_copies() {
+            // Nothing that is done now could be written down.
+            return Ok(Stepped::Wait { ms: REFUSED_MS });
         }
         self.take_damage().await?;
         self.removals
@@ -180,6 +187,11 @@ impl Healer {
         self.look_again();
         loop {
             self.pace.set(u64::MAX);
+            if self.store.waits_for_copies() {
+                return Err(Error::DriveOutOfService {
+                    drive: "the copies of the tables".to_owned(),
+                });
+            }
             match self.step().await? {
                 Stepped::Worked { .. } => {}
                 // Only rest is waited for so long.
@@ -243,9 +255,22 @@ impl Healer {
 
     /// Takes down the damage that reads came upon.
     async fn take_damage(&mut self) -> Result<(), Error> {
-        for damage in self.store.blobs().damage().take(DAMAGE_TAKEN) {
+        while let Some((blob, bad, is_doubtful)) = self.to_note.pop() {
+            if let Err(error) = self.note(blob, bad, is_doubtful).await {
+                self.to_note.push((blob, bad, is_doubtful));
+                return Err(error);
+            }
+        }
+        let mut taken = self.store.blobs().damage().take(DAMAGE_TAKEN);
+        taken.reverse();
+        while let Some(damage) = taken.pop() {
             let shards = ShardSet::EMPTY.with(damage.shard);
-            self.note(damage.blob, shards, None).await?;
+            if let Err(error) = self.note(damage.blob, shards, None).await {
+                taken.push(damage);
+                taken.reverse();
+                self.store.blobs().damage().put_back(taken);
+                return Err(error);
+            }
             self.unhealed.remove(&damage.blob);
         }
         for blob in self.care.take_reported() {
@@ -451,8 +476,10 @@ impl Healer {
         };
         drop(job);
         if !bad.is_empty() || is_doubtful {
-            // Damage that came up in a source: it is the next to be healed.
-            self.note(blob, bad, is_doubtful.then_some(true)).await?;
+            // Damage that came up in a source: it is the next to be healed. Kept until it is written
+            // down.
+            self.to_note.push((blob, bad, is_doubtful.then_some(true)));
+            self.take_damage().await?;
         }
         Ok(bytes)
     }
@@ -608,6 +635,8 @@ const PAGE_ROWS: usize = 64;
 const COUNT_PAGE_ROWS: usize = 1024;
 /// What is left is counted so often.
 const COUNT_INTERVAL_MS: u64 = 30_000;
+/// Until the next look, when commits are refused.
+const REFUSED_MS: u64 = 5_000;
 /// Until the next look, when there was nothing to do and nobody calls.
 const REST_MS: u64 = 60_000;
 /// What looking at a row costs, about.

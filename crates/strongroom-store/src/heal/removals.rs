@@ -11,7 +11,7 @@ use std::ops::Bound;
 
 use tokio::task::JoinHandle;
 
-use crate::drive::DriveNo;
+use crate::drive::{DriveNo, DriveState};
 use crate::error::Error;
 use crate::store::{Store, blocking};
 use crate::table::{Batch, CommitError, TableId, Write};
@@ -23,7 +23,11 @@ pub(super) struct Removals {
     before: Option<BTreeMap<DriveNo, u64>>,
     /// What is written down.
     written: BTreeMap<DriveNo, u64>,
-    collecting: Option<Collecting>,
+    /// One for each drive at most; more than one when drives hang.
+    collecting: BTreeMap<DriveNo, Collecting>,
+    /// The drive of the last collection that was begun: the next one is another drive's, if one
+    /// waits.
+    last: Option<DriveNo>,
     /// Nothing is written again before this time.
     write_at_ms: u64,
     /// No collection is begun before this time.
@@ -32,7 +36,6 @@ pub(super) struct Removals {
 
 /// A collection under way.
 struct Collecting {
-    drive: DriveNo,
     /// How many were left behind by this process when it began.
     count: u64,
     /// `false` when nothing may be removed yet.
@@ -46,7 +49,14 @@ pub(crate) fn left_behind(store: &Store) -> Result<BTreeMap<DriveNo, u64>, Error
         let known = left.entry(drive).or_insert(0);
         *known = count.max(*known);
     }
+    left.retain(|drive, _| !is_gone(store, *drive));
     Ok(left)
+}
+
+/// Whether a drive will not come back: what lies on it is nobody's any more.
+fn is_gone(store: &Store, drive: DriveNo) -> bool {
+    let state = store.drives().view().state(drive);
+    matches!(state, DriveState::Lost | DriveState::Removed)
 }
 
 impl Removals {
@@ -63,6 +73,7 @@ impl Removals {
             let known = wanted.entry(*drive).or_insert(0);
             *known = known.saturating_add(*count);
         }
+        wanted.retain(|drive, _| !is_gone(store, *drive));
         if wanted.is_empty() && self.written.is_empty() {
             return Ok(());
         }
@@ -72,7 +83,9 @@ impl Removals {
             self.write(store, &wanted).await?;
             self.write_at_ms = now_ms.saturating_add(AGAIN_MS);
         }
-        if self.collecting.is_none() && now_ms >= self.collect_at_ms {
+        let watch = store.care().heal_watch();
+        let is_busy = self.collecting.keys().any(|drive| !watch.hangs(*drive));
+        if !is_busy && now_ms >= self.collect_at_ms {
             self.collect(store, &left, &wanted);
         }
         Ok(())
@@ -114,12 +127,17 @@ impl Removals {
         let watch = store.care().heal_watch();
         let is_ready = |drive: &&DriveNo| {
             store.drives().get(**drive).is_some()
+                && !self.collecting.contains_key(drive)
                 && store.blobs().has_removed_all(**drive)
                 && !watch.hangs(**drive)
         };
-        let Some(drive) = wanted.keys().find(is_ready).copied() else {
+        let is_behind = |drive: &&DriveNo| self.last.is_none_or(|last| **drive > last);
+        let mut ready = wanted.keys().filter(is_ready);
+        let next = ready.clone().find(is_behind).or_else(|| ready.next());
+        let Some(drive) = next.copied() else {
             return;
         };
+        self.last = Some(drive);
         let of = store.clone();
         let work = async move {
             let asked = of.clone();
@@ -129,17 +147,20 @@ impl Removals {
             }
             of.blobs().drive_returned(drive).await.map(|_| true)
         };
-        self.collecting = Some(Collecting {
-            drive,
+        let collecting = Collecting {
             count: left.get(&drive).copied().unwrap_or(0),
             task: tokio::spawn(work),
-        });
+        };
+        self.collecting.insert(drive, collecting);
     }
 
     async fn end_collection(&mut self, store: &Store, now_ms: u64) -> Result<(), Error> {
-        let Some(Collecting { drive, count, task }) =
-            self.collecting.take_if(|of| of.task.is_finished())
-        else {
+        let mut running = self.collecting.iter();
+        let ended = running.find(|(_, of)| of.task.is_finished());
+        let Some(drive) = ended.map(|(drive, _)| *drive) else {
+            return Ok(());
+        };
+        let Some(Collecting { count, task }) = self.collecting.remove(&drive) else {
             return Ok(());
         };
         match task.await {

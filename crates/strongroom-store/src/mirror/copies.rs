@@ -8,6 +8,7 @@
 //!   CatchingUp   level with the others          Live          the ledger first, then here
 //!   CatchingUp   anything failed                Fenced
 //!   Live         it failed, no majority left    Failed        nothing is changed any more
+//!   Live         late, and nobody else did it   Failed        nothing is changed any more
 //!   Failed       level with the others          Live          the ledger first, for all of them
 //! ```
 //!
@@ -47,6 +48,9 @@ pub(crate) struct Copies {
     changing_state: Mutex<()>,
     ledger: Arc<dyn CopyLedger>,
     refuses_changes: AtomicBool,
+    /// Changes are refused although nobody fell behind: which copies go on is for a start to say,
+    /// unless all of them can be made level.
+    needs_all: AtomicBool,
     has_threads: bool,
     patience: Patience,
     generations: AtomicU64,
@@ -199,6 +203,7 @@ impl Copies {
             changing_state: Mutex::default(),
             ledger,
             refuses_changes: AtomicBool::new(false),
+            needs_all: AtomicBool::new(false),
             has_threads,
             patience,
             generations: AtomicU64::new(1),
@@ -521,18 +526,38 @@ impl Copies {
 
     /// Nobody carried it out, so nobody fell behind. But who did not answer may still carry it out,
     /// at any time: while that is so it must not count, since others may undo it meanwhile.
+    ///
+    /// The ledger is left as it is: those that are late are as whole as the one that answered with
+    /// an error, and it would be wrong to remember that one as the only truth.
     fn settle_failure(&self, failed: Vec<(Slot, Error)>) -> Error {
         let are_several = failed.len() > 1;
-        let mut refused = Ok(());
         let mut first = None;
         for (slot, error) in failed {
             if are_several && is_late(&error) {
-                refused = refused.and(self.fence(&slot, &error));
+                self.suspend(&slot, &error);
             }
             first.get_or_insert(error);
         }
-        let first = first.unwrap_or_else(|| self.refusal());
-        refused.map_or_else(|refusal| refusal, |()| first)
+        first.unwrap_or_else(|| self.refusal())
+    }
+
+    /// Takes a copy out of use in memory only, and refuses changes.
+    fn suspend(&self, slot: &Slot, cause: &Error) {
+        let _one = self.state_lock();
+        self.refuses_changes.store(true, Ordering::Release);
+        self.needs_all.store(true, Ordering::Release);
+        let view = self.view();
+        let is_known = |known: &Slot| known.no == slot.no && known.generation == slot.generation;
+        if view.live().any(is_known) && view.live().count() > 1 {
+            let copy = slot.label();
+            tracing::error!(%cause, copy, "no copy of the tables carried a change out, and this one may do so late: changes are refused");
+            self.put(Slot::failed(slot.no));
+        }
+    }
+
+    /// Whether changes are refused until every copy is level again, or until a start.
+    pub(crate) fn needs_all(&self) -> bool {
+        self.needs_all.load(Ordering::Acquire)
     }
 
     /// Takes a copy out of service that failed, in the ledger first.
@@ -599,6 +624,7 @@ impl Copies {
                 self.put(Slot::fenced(slot.no));
             }
         }
+        self.needs_all.store(false, Ordering::Release);
         self.refuses_changes.store(false, Ordering::Release);
         tracing::info!(
             ?counting,

@@ -40,6 +40,11 @@ impl Mirror {
         if live == 0 || live.saturating_add(back.len()).saturating_mul(2) < all {
             return Ok(false);
         }
+        let wanted = all.saturating_sub(live);
+        let needs_all = self.copies.needs_all();
+        if needs_all && back.len() < wanted {
+            return Ok(false);
+        }
         let mut level = Vec::new();
         for (no, drive) in back {
             let mut whole = None;
@@ -51,6 +56,10 @@ impl Mirror {
             if let (Ok(CaughtUp { .. }), Some(slot)) = (brought, whole) {
                 level.push(slot);
             }
+        }
+        if needs_all && level.len() < wanted {
+            // None of them is behind: without one, a start chooses by what each of them holds.
+            return Ok(false);
         }
         self.go_on(level).map(|()| true)
     }

@@ -47,8 +47,9 @@ use crate::drive::DriveState;
 use crate::env::Clock;
 use crate::error::Error;
 use crate::layout::BlobId;
+use crate::mirror::is_late;
 use crate::store::Store;
-use crate::table::{Batch, CommitError, ScannedRow, TableId, Write};
+use crate::table::{Batch, CommitError, RowsReport, ScannedRow, TableId, Write};
 
 /// How fast everything is read again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +111,11 @@ pub struct Scrubber {
     current: Option<(BlobCheck, BlobPin)>,
     files: FilesWalk,
     after_row: Option<Vec<u8>>,
+    /// Damage that had found no room in the queue of reads when the pass began. A pass that another
+    /// process began says nothing of it.
+    left_out: u64,
+    /// How often the same place of the tables could not be read.
+    tries: u32,
 }
 
 impl Default for ScrubOptions {
@@ -153,6 +159,8 @@ impl Scrubber {
             current: None,
             files: FilesWalk::default(),
             after_row: None,
+            left_out: 0,
+            tries: 0,
         };
         scrubber.tell();
         Ok(scrubber)
@@ -264,6 +272,7 @@ impl Scrubber {
         };
         self.page.clear();
         self.current = None;
+        self.left_out = self.store.blobs().damage().left_out();
         tracing::info!(pass = self.pass.number, "scrub: a pass begins");
         self.save().await
     }
@@ -279,11 +288,16 @@ impl Scrubber {
 
     /// Adds up a page of the catalogue.
     async fn count(&mut self) -> Result<u64, Error> {
-        let page = self.page_after(self.pass.after)?;
+        let page = match self.page_after(self.pass.after) {
+            Ok(page) => page,
+            Err(error) if self.gives_up(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let Some((last, _)) = page.last() else {
             self.enter(ScrubPhase::Blobs).await?;
             return Ok(0);
         };
+        self.tries = 0;
         self.pass.after = Some(*last);
         let rows = page.iter().filter_map(|(_, blob)| blob.as_ref());
         let bytes = rows
@@ -309,7 +323,12 @@ impl Scrubber {
         if check.is_done()
             && let Some((check, pin)) = self.current.take()
         {
-            self.settle(check, &pin).await?;
+            let blob = check.blob().blob;
+            if let Err(error) = self.settle(check, &pin).await {
+                // What was found is not written down: it is read again.
+                self.page.push_front(blob);
+                return Err(error);
+            }
         }
         Ok(bytes)
     }
@@ -318,7 +337,11 @@ impl Scrubber {
     /// whose row is damaged, is passed over.
     async fn open_next(&mut self) -> Result<bool, Error> {
         if self.page.is_empty() {
-            let page = self.page_after(self.pass.after)?;
+            let page = match self.page_after(self.pass.after) {
+                Ok(page) => page,
+                Err(error) if self.gives_up(&error) => Vec::new(),
+                Err(error) => return Err(error),
+            };
             self.page = page.into_iter().map(|(blob, _)| blob).collect();
         }
         let Some(blob) = self.page.pop_front() else {
@@ -327,7 +350,16 @@ impl Scrubber {
         };
         // First pinned, then looked for: so its files stay if it is there.
         let pin = self.store.blobs().pin(vec![blob]);
-        match self.shards_of(blob)? {
+        let shards = match self.shards_of(blob) {
+            Ok(shards) => shards,
+            Err(error) if self.gives_up(&error) => None,
+            Err(error) => {
+                self.page.push_front(blob);
+                return Err(error);
+            }
+        };
+        self.tries = 0;
+        match shards {
             Some(shards) => {
                 let watch = self.care.scrub_watch();
                 let check = BlobCheck::begin(shards, self.store.drives(), watch);
@@ -430,9 +462,15 @@ impl Scrubber {
         }
         let totals = &mut self.pass.totals;
         totals.damaged_shards = totals.damaged_shards.saturating_add(count);
+        // Without a shard that is away nobody can say that they agree.
+        let is_doubtful = match (&checked.doubt, checked.absent) {
+            (Some(_), _) => Some(true),
+            (None, 0) => Some(false),
+            (None, _) => None,
+        };
         let news = News {
             shards,
-            is_doubtful: Some(checked.doubt.is_some()),
+            is_doubtful,
             now_ms: self.clock.now_ms(),
         };
         damage::note(self.store.tables(), blob.blob, news).await?;
@@ -462,7 +500,11 @@ impl Scrubber {
     /// Opens a page of rows; behind the last, reads the log.
     async fn open_rows(&mut self) -> Result<u64, Error> {
         let tables = self.store.tables();
-        let (page, last) = tables.verify_page(self.after_row.as_deref(), PAGE_ROWS)?;
+        let (page, last) = match tables.verify_page(self.after_row.as_deref(), PAGE_ROWS) {
+            Ok(read) => read,
+            Err(error) if self.gives_up(&error) => (RowsReport::default(), None),
+            Err(error) => return Err(error),
+        };
         let mut bytes = page.bytes;
         let mut damaged = page.damaged;
         let is_end = last.is_none();
@@ -470,10 +512,16 @@ impl Scrubber {
             // First what one copy lacks and another has: what is put right is not damage any more.
             bytes = bytes.saturating_add(self.compare_copies().await);
             let tables = self.store.tables();
-            let log = tables.verify_log(|_| std::ops::ControlFlow::Continue(()))?;
-            bytes = bytes.saturating_add(log.bytes);
-            damaged.extend(log.damaged);
+            match tables.verify_log(|_| std::ops::ControlFlow::Continue(())) {
+                Ok(log) => {
+                    bytes = bytes.saturating_add(log.bytes);
+                    damaged.extend(log.damaged);
+                }
+                Err(error) if self.gives_up(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
+        self.tries = 0;
         self.after_row = last;
         let totals = &mut self.pass.totals;
         totals.rows = totals.rows.saturating_add(page.rows);
@@ -488,6 +536,25 @@ impl Scrubber {
         Ok(bytes)
     }
 
+    /// Whether a place of the tables that cannot be read is to be left behind, so that the rest is
+    /// looked at: after some tries, and not for what passes by itself.
+    fn gives_up(&mut self, error: &Error) -> bool {
+        if matches!(error, Error::Closed) || is_late(error) {
+            return false;
+        }
+        self.tries = self.tries.saturating_add(1);
+        if self.tries < TRIES_MAX {
+            return false;
+        }
+        self.tries = 0;
+        tracing::error!(%error, "scrub: a place of the tables cannot be read");
+        let totals = &mut self.pass.totals;
+        totals.damaged_rows = totals.damaged_rows.saturating_add(1);
+        self.care
+            .found(format!("a place of the tables cannot be read: {error}"));
+        true
+    }
+
     /// Compares the copies of log, index, audit log and vault where there are several; returns the
     /// bytes read. A copy that fails is no reason to give the pass up: the mirror fences it.
     async fn compare_copies(&mut self) -> u64 {
@@ -500,6 +567,11 @@ impl Scrubber {
             Ok(report) => report,
             Err(error) => {
                 tracing::warn!(%error, "scrub: the copies of the tables could not be compared");
+                let totals = &mut self.pass.totals;
+                totals.damaged_rows = totals.damaged_rows.saturating_add(1);
+                self.care.found(format!(
+                    "the copies of the tables were not compared: {error}"
+                ));
                 return 0;
             }
         };
@@ -529,6 +601,8 @@ impl Scrubber {
         };
         self.pass.last = Some(ended);
         self.is_urgent = false;
+        self.store.blobs().damage().found_again(self.left_out);
+        self.left_out = 0;
         let ScrubTotals {
             blobs,
             bytes,
@@ -608,6 +682,8 @@ impl fmt::Debug for Scrubber {
 
 /// Rows taken from a table at once.
 const PAGE_ROWS: usize = 64;
+/// A place of the tables is left behind when it could not be read so often.
+const TRIES_MAX: u32 = 3;
 /// What a step reads, about.
 const STEP_BYTES: u64 = 4 << 20;
 /// What looking at a row or a name costs, about.

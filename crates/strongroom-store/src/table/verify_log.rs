@@ -19,6 +19,7 @@ use super::stream;
 use crate::at_rest::AtRest;
 use crate::drive::Drive;
 use crate::error::Error;
+use crate::mirror::is_late;
 
 /// What reading the log again came to.
 #[derive(Debug, Default)]
@@ -58,7 +59,14 @@ pub(crate) fn verify_log(
                 link = None;
                 continue;
             }
-            Err(error) => return Err(error),
+            Err(error @ (Error::Closed | Error::DriveOutOfService { .. })) => return Err(error),
+            Err(error) if is_late(&error) => return Err(error),
+            Err(error) => {
+                // The medium, or damage: one file is not all of them.
+                report.damaged.push(error);
+                link = None;
+                continue;
+            }
         };
         let file = LogFile {
             first_seq,

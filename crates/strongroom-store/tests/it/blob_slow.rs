@@ -2,6 +2,7 @@
 //! A drive that stops answering: writes go on without it, and reads around it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const PATIENCE: Patience = Patience {
 pub(crate) struct Hanging {
     pub(crate) drive: SimDrive,
     gate: Arc<Gate>,
+    has_no_folders: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,13 @@ impl Hanging {
         Self {
             drive: SimDrive::new(seed),
             gate: Arc::default(),
+            has_no_folders: Arc::default(),
         }
+    }
+
+    /// From now on no folder with blobs can be read.
+    pub(crate) fn lose_folders(&self) {
+        self.has_no_folders.store(true, Ordering::SeqCst);
     }
 
     /// Whether operations on blobs wait.
@@ -126,6 +134,11 @@ impl Drive for Hanging {
 
     fn list(&self, folder: Folder) -> Result<Vec<DrivePath>, Error> {
         self.gate.pass_blobs(folder);
+        if matches!(folder, Folder::Blobs(_)) && self.has_no_folders.load(Ordering::SeqCst) {
+            return Err(Error::DriveOutOfService {
+                drive: "without folders".to_owned(),
+            });
+        }
         self.drive.list(folder)
     }
 

@@ -494,6 +494,96 @@ async fn removals_of_a_drive_that_hangs_are_counted_durably_and_carried_out_late
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_drive_whose_collection_fails_holds_up_no_other() {
+    let house = House::new(3, (1, 2)).await;
+    house.fill(2).await;
+    for drive in 0..3_u8 {
+        let write = Write::Put {
+            table: LEFT_BEHIND,
+            key: vec![0, drive],
+            value: 7_u64.to_be_bytes().to_vec(),
+        };
+        stage::commit(&house.store, write).await;
+    }
+    house.drives[0].lose_folders();
+    let mut healer = house.healer();
+    house
+        .heal_until(&mut healer, "the other two", |house| {
+            house.left_behind().len() == 1
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dur_d12_that_shards_contradict_each_other_is_not_forgotten_while_one_is_away() {
+    let house = House::new(2, (1, 1)).await;
+    house.fill(1).await;
+    let forged = forge(&house, blob(0), 0);
+    let is_doubtful = |house: &House| {
+        let found = house.store.damaged_blobs(None, 2).unwrap();
+        found.first().is_some_and(|of| of.is_doubtful)
+    };
+    house.scrub().await;
+    assert!(is_doubtful(&house));
+    let other = 1 - usize::from(forged.0);
+    house.drives[other].hang(true);
+    let found = house.scrub().await.totals;
+    assert_eq!((found.absent_shards, found.damaged_shards), (1, 0));
+    assert!(
+        is_doubtful(&house),
+        "a look that saw one of the two knows no more"
+    );
+    house.drives[other].hang(false);
+    let mut healer = house.healer();
+    healer.run().await.unwrap();
+    assert_eq!(healer.status().unhealed[0].obstacle, Obstacle::Doubtful);
+    // Seen together again, and alike: then it is over.
+    let right = house.drives[other]
+        .drive
+        .contents(&DrivePath::blob(blob(0)));
+    assert!(right.is_some());
+    let on = &house.drives[usize::from(forged.0)].drive;
+    assert!(on.remove(&DrivePath::blob(blob(0))).unwrap());
+    let start = Instant::now();
+    while house.scrub().await.totals.absent_shards > 0 {
+        assert!(start.elapsed() < Duration::from_mins(2));
+    }
+    house
+        .heal_until(&mut healer, "healed", House::owes_nothing)
+        .await;
+}
+
+/// With more parity than one unit there may be a good source more than it takes although one of those
+/// that were read first is not good.
+#[tokio::test(flavor = "multi_thread")]
+async fn dur_d12_a_wrong_source_is_found_out_though_others_are_damaged() {
+    let house = House::new(7, (4, 3)).await;
+    house.fill(1).await;
+    forge(&house, blob(0), 4);
+    let keeping = house.keeping(blob(0));
+    let drive = |shard| usize::from(keeping.placement.drive(ShardIndex(shard)).unwrap().0);
+    let path = DrivePath::blob(blob(0));
+    assert!(house.drives[drive(1)].drive.rot(&path, 70, 1));
+    assert!(house.drives[drive(0)].drive.remove(&path).unwrap());
+    let damage = Damage {
+        blob: blob(0),
+        shard: ShardIndex(0),
+        drive: keeping.placement.drive(ShardIndex(0)).unwrap(),
+        kind: DamageKind::Missing,
+    };
+    assert!(house.store.blobs().damage().push(damage));
+    let before = house.files();
+    let mut healer = house.healer();
+    healer.run().await.unwrap();
+    assert_eq!(
+        house.files(),
+        before,
+        "nothing is made of a source that is wrong"
+    );
+    assert!(house.store.damaged_blobs(None, 2).unwrap()[0].is_doubtful);
+}
+
 /// Writes a unit of a shard anew, with a checksum that holds.
 fn forge(house: &House, blob: BlobId, shard: u8) -> DriveNo {
     let drive = house

@@ -628,6 +628,60 @@ async fn dur_d8_a_drive_that_bodies_need_is_not_given_up_unasked() {
     assert!(text.contains("only whole copy of the tables"), "{text}");
 }
 
+/// What a drive that was given up has on it is nobody's any more.
+#[tokio::test]
+async fn files_on_a_drive_that_was_given_up_are_not_owed() {
+    let yard = Yard::made(&["a:a1", "b:b1", "c:c1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let write = Write::Put {
+        table: strongroom_store::TableId(34),
+        key: vec![0, 1],
+        value: 7_u64.to_be_bytes().to_vec(),
+    };
+    stage::commit(&store, write).await;
+    yard.rename("b1", "gone");
+    store.look_for_drives().await.unwrap();
+    let found = protection(&store).await;
+    assert_eq!(found.left_behind, [(DriveNo(1), 7)]);
+    let given = yard.given(&["b:b2"]).pop().unwrap();
+    store.replace_drive(given, None).await.unwrap();
+    assert_eq!(protection(&store).await.left_behind, []);
+    let clock = Arc::new(strongroom_testkit::SimClock::new(1));
+    let mut healer = Healer::new(&store, clock, HealOptions::default());
+    healer.run().await.unwrap();
+    let row = store.tables().get(strongroom_store::TableId(34), &[0, 1]);
+    assert!(row.unwrap().is_none());
+}
+
+/// A shard that is known to be damaged is no reason to give up the other one.
+#[tokio::test]
+async fn dur_d8_a_drive_is_not_given_up_for_shards_that_are_damaged() {
+    let yard = Yard::made(&["a:a1", "b:b1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let given = |named| yard.given(&[named]).pop().unwrap();
+    let blob = BlobId([1; 16]);
+    let proof = written(&store, blob).await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    let path = yard.path("b1").join(DrivePath::blob(blob).to_string());
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[100] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    let clock = Arc::new(strongroom_testkit::SimClock::new(1_700_000_000_000));
+    let scrubber = Scrubber::new(&store, clock, ScrubOptions::default());
+    scrubber.unwrap().run_pass().await.unwrap();
+    assert_eq!(store.damaged_blobs(None, 2).unwrap().len(), 1);
+    yard.rename("a1", "gone");
+    store.look_for_drives().await.unwrap();
+    let text = store.replace_drive(given("a:a2"), None).await;
+    let text = text.unwrap_err().to_string();
+    assert!(
+        text.contains("1 bodies cannot be read without drive 0"),
+        "{text}"
+    );
+    assert_eq!(states(&store)[0], DriveState::Missing);
+}
+
 /// A kill between a new drive's identity and the members that name it left a folder that no
 /// command took and no start went past.
 #[tokio::test]
