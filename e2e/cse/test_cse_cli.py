@@ -296,9 +296,8 @@ def test_sec_n80_no_proxy_is_asked_for_what_is_here(world, tmp_path, scheme):
         env = {name: url for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")}
         env |= world.server.exports(scheme) | {"AWS_MAX_ATTEMPTS": "1"}
         name, kms = f"cli/proxy-{scheme}", ["--kms-key", world.kms_key]
-        s3 = ["--s3-endpoint-url", world.server.url()] if scheme == "http" else []
-        world.cse("cp", "--quiet", world.file(17), world.url(name), *kms, *s3, env=env)
-        assert world.cse("cat", world.url(name), *kms, *s3, env=env).stdout == world.file(17).read_bytes()
+        world.cse("cp", "--quiet", world.file(17), world.url(name), *kms, env=env)
+        assert world.cse("cat", world.url(name), *kms, env=env).stdout == world.file(17).read_bytes()
         assert asked == []
         # Others are asked by way of it. The name leads nowhere.
         done = world.cse("cat", world.url(name), *kms, "--s3-endpoint-url", f"{scheme}://s3.invalid:1", check=False, env=env)

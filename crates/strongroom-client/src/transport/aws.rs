@@ -557,7 +557,8 @@ where
 }
 
 /// Of a store that copies an object onto itself without asking what is there by then.
-const NO_GUARD: &str = "the store has no If-Match for what a copy replaces: a write at the same time could be lost";
+const NO_GUARD: &str =
+    "the store has no If-Match for what a copy replaces: a write at the same time could be lost";
 /// What a copy source keeps as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')

@@ -232,7 +232,11 @@ async fn a_refused_write_leaves_the_file_of_a_third_object() {
                     _ => Fault::Nothing,
                 });
                 let ours = s3.put_object("b", "k").body(plain(len));
-                let ours = if has_old { ours } else { ours.if_none_match_any() };
+                let ours = if has_old {
+                    ours
+                } else {
+                    ours.if_none_match_any()
+                };
                 assert!(ours.send().await.is_err());
                 store.rule(|_| Fault::Nothing);
                 let told = format!("{policy:?} {len} {has_old} {fault:?} {conditions:?}");
@@ -316,7 +320,7 @@ async fn a_file_of_ours_that_was_rewrapped_is_replaced_by_the_old_one() {
         call if makes(call, "k") => {
             let (file, attributes) = writer.stored("k.instruction");
             // Another text, and the same nonce.
-            let file = [b"{ ", &file[1..]].concat();
+            let file = [b"{ ".as_slice(), &file[1..]].concat();
             let put = writer.place("k.instruction", file, &attributes);
             futures_util::FutureExt::now_or_never(put).unwrap();
             Fault::Refused(TransportErrorKind::AccessDenied)

@@ -80,10 +80,10 @@ fn write(mut stream: &TcpStream, (status, headers, body): &Answer) {
 
 const OLD: &str = "\"00000000000000000000000000000001\"";
 const NEW: &str = "\"00000000000000000000000000000002\"";
-const COPIED: &str =
-    "<CopyObjectResult><ETag>\"3\"</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></CopyObjectResult>";
+const COPIED: &str = "<CopyObjectResult><ETag>\"3\"</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></CopyObjectResult>";
 const CHANGED: &str = "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>";
-const CONFLICT: &str = "<Error><Code>ConditionalRequestConflict</Code><Message>no</Message></Error>";
+const CONFLICT: &str =
+    "<Error><Code>ConditionalRequestConflict</Code><Message>no</Message></Error>";
 const NOT_THERE: &str = "<Error><Code>NotImplemented</Code><Message>no</Message></Error>";
 
 /// A store with one encrypted object, over which somebody writes while it is copied onto itself:
@@ -100,9 +100,8 @@ async fn written_while_copied(
     let store = store(move |request| {
         let mut there = now.lock().unwrap();
         if request.method == "HEAD" {
-            let named = |(name, value): (&String, &String)| {
-                (format!("x-amz-meta-{name}"), value.clone())
-            };
+            let named =
+                |(name, value): (&String, &String)| (format!("x-amz-meta-{name}"), value.clone());
             let mut headers: Vec<_> = stored.object.iter().map(named).collect();
             headers.push(("etag".to_owned(), (*there).to_owned()));
             headers.push(("content-length".to_owned(), content.len().to_string()));
