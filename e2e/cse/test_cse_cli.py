@@ -144,6 +144,19 @@ def test_files_streams_and_folders(world, s3, key, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a file", "there"]
 
 
+def test_sec_n80_a_file_that_is_there_keeps_its_group(world, key, sealed, tmp_path):
+    """Story: `-rw-r----- ann payroll` became `-rw-r----- ann users`, and all users could read it."""
+    there = tmp_path / "there"
+    there.write_bytes(b"before")
+    # Who may not give files away has a group of its own here, and that is kept, too.
+    group = 4242 if os.geteuid() == 0 else os.getegid()
+    os.chown(there, -1, group)
+    there.chmod(0o640)
+    world.cse("cp", "--quiet", world.url(sealed[0]), there, *key)
+    assert there.read_bytes() == world.file(1000).read_bytes()
+    assert (there.stat().st_gid, mode(there)) == (group, 0o640)
+
+
 def test_a_long_stream_goes_up_in_parts(world, s3, key):
     plain = clients.noise(11 * clients.MIB, seed=3)
     name = "cli/stream-in-parts"

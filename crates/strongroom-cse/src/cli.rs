@@ -359,7 +359,8 @@ rule of the bucket takes them.
 A file that is written is complete and verified when it appears under its name: nothing is left of a
 download that fails, is interrupted or does not authenticate (on file systems without nameless files a
 killed one leaves .XXXXXX.part beside it, unverified, readable by you alone, to be removed). A new file
-is readable by you alone (mode 0600); one that was there and yours keeps its mode.";
+is readable by you alone (mode 0600); one that was there and yours keeps its mode and its group, but not
+an access list (ACL), and where the group cannot be kept, nothing is left to it.";
 
 const CAT_EXAMPLES: &str = "\
 Examples:

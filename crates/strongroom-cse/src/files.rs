@@ -11,6 +11,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -100,9 +101,10 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
 pub(crate) struct Target {
     /// Where it goes: behind a link, what the link points at.
     pub(crate) path: PathBuf,
-    /// The mode of the file that is there, which the new one gets: of nobody else's, who could
-    /// have it read so.
-    pub(crate) mode: Option<u32>,
+    /// Mode and group of the file that is there, which the new one gets: of nobody else's, who
+    /// could have it read so. Without what an access list gives to the group and to others: then
+    /// the bits of the group are the most that anybody in the list has, and the new file has none.
+    pub(crate) access: Option<(u32, u32)>,
 }
 
 impl Target {
@@ -114,7 +116,7 @@ impl Target {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self {
                     path: path.to_owned(),
-                    mode: None,
+                    access: None,
                 });
             }
             Err(error) => return Err(Error::file("look at", path)(error)),
@@ -129,10 +131,20 @@ impl Target {
             )));
         }
         let is_own = found.uid() == rustix::process::geteuid().as_raw();
+        let mode = found.permissions().mode() & 0o777;
+        let mode = if has_acl(path) { mode & !0o070 } else { mode };
         Ok(Self {
             path: absolute(path)?,
-            mode: is_own.then_some(found.permissions().mode() & 0o777),
+            access: is_own.then_some((mode, found.gid())),
         })
+    }
+}
+
+/// Whether a file has an access list. What is not known is taken for one.
+fn has_acl(path: &Path) -> bool {
+    match rustix::fs::getxattr_query(path, "system.posix_acl_access") {
+        Ok(bytes) => bytes > 0,
+        Err(error) => error != Errno::NODATA && error != Errno::OPNOTSUPP,
     }
 }
 
@@ -227,13 +239,42 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let target = Target::look(&link).unwrap();
         assert_eq!(target.path, fs::canonicalize(&real).unwrap());
-        assert_eq!(target.mode, Some(0o640));
-        assert!(
-            Target::look(&dir.path().join("new"))
-                .unwrap()
-                .mode
-                .is_none()
-        );
+        let group = fs::metadata(&real).unwrap().gid();
+        assert_eq!(target.access, Some((0o640, group)));
+        let new = Target::look(&dir.path().join("new")).unwrap();
+        assert!(new.access.is_none());
+    }
+
+    /// With an access list the bits of the group are those of everybody in it, and the group itself
+    /// may have none.
+    #[test]
+    fn what_a_list_gives_is_not_given_to_the_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, b"old").unwrap();
+        let entries: [(u16, u16, u32); 5] = [
+            (0x01, 6, u32::MAX),
+            (0x02, 6, 4242),
+            (0x04, 0, u32::MAX),
+            (0x10, 6, u32::MAX),
+            (0x20, 0, u32::MAX),
+        ];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, bits, id) in entries {
+            list.extend(tag.to_le_bytes());
+            list.extend(bits.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = rustix::fs::setxattr(&path, "system.posix_acl_access", &list, flags);
+        if set == Err(Errno::OPNOTSUPP) {
+            // There are no lists here, and so nothing that they give.
+            return;
+        }
+        set.unwrap();
+        assert_eq!(mode(&path), 0o660);
+        let (mode, _) = Target::look(&path).unwrap().access.unwrap();
+        assert_eq!(mode, 0o600);
     }
 
     #[test]

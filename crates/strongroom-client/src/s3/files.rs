@@ -6,12 +6,15 @@
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 /// A file that is read from, at any place.
@@ -124,12 +127,10 @@ impl ResultFile {
         Ok(())
     }
 
-    /// Gives the file its name, on the drive. With `mode` others may read it, too; it is given to
+    /// Gives the file its name, on the drive. By `access` others may read it, too; it is given to
     /// the file, and not to what has its name a moment later.
-    pub(super) fn publish(self, mode: Option<u32>) -> io::Result<()> {
-        if let Some(mode) = mode {
-            self.file().set_permissions(Permissions::from_mode(mode))?;
-        }
+    pub(super) fn publish(self, access: Access) -> io::Result<()> {
+        access.give(self.file())?;
         self.file().sync_all()?;
         match self.file {
             Unpublished::Named(file) => {
@@ -152,6 +153,52 @@ impl ResultFile {
             Unpublished::Nameless(file) => file,
             Unpublished::Named(file) => file.as_file(),
         }
+    }
+}
+
+/// Who may read a result besides its owner: nobody, if nothing is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Access {
+    /// Permission bits.
+    pub(super) mode: Option<u32>,
+    /// The group that those of the group are meant for; `None` is the one that new files have.
+    pub(super) group: Option<u32>,
+}
+
+impl Access {
+    fn give(self, file: &File) -> io::Result<()> {
+        // First the group: as long as it is another one, it may not read.
+        let is_groups = self.has_group(file)?;
+        let Some(mode) = self.mode else {
+            return Ok(());
+        };
+        let mode = if is_groups && !has_acl(file) {
+            mode
+        } else {
+            mode & !GROUP_BITS
+        };
+        file.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Whether the file is of the group that is meant, by now.
+    fn has_group(self, file: &File) -> io::Result<bool> {
+        let Some(group) = self.group else {
+            return Ok(true);
+        };
+        if file.metadata()?.gid() == group {
+            return Ok(true);
+        }
+        // The last number means that nothing is to be changed. Who is not in the group may not.
+        Ok(group != u32::MAX && fchown(file, None, Some(group)).is_ok())
+    }
+}
+
+/// Whether the file has an access list, from its folder: with one, the bits of the group are what
+/// anybody in the list may have. What is not known is taken for one.
+fn has_acl(file: &File) -> bool {
+    match rustix::fs::fgetxattr_query(file, "system.posix_acl_access") {
+        Ok(bytes) => bytes > 0,
+        Err(error) => error != Errno::NODATA && error != Errno::OPNOTSUPP,
     }
 }
 
@@ -341,6 +388,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
+/// What a mode gives to a group.
+const GROUP_BITS: u32 = 0o070;
 /// Several times what an upload of 10,000 parts makes it.
 const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bytes of a result between two visits to the drive.
@@ -385,15 +434,85 @@ mod tests {
         for (index, result) in results(&path).enumerate() {
             let content = [u8::try_from(index).unwrap(); 5];
             result.write_at(&content, 0).unwrap();
-            result.publish(None).unwrap();
+            result.publish(Access::default()).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), content);
             assert_eq!((mode(&path), names(folder.path())), (0o600, 1));
         }
         for result in results(&path) {
-            result.publish(Some(0o640)).unwrap();
+            result.publish(SHARED).unwrap();
             assert_eq!((mode(&path), names(folder.path())), (0o640, 1));
         }
         assert!(ResultFile::create(&folder.path().join("none/result")).is_err());
+    }
+
+    const SHARED: Access = Access {
+        mode: Some(0o640),
+        group: None,
+    };
+
+    /// Story: a file for its owner and the group `payroll` was replaced by one of the same mode and
+    /// of the group that new files have: everybody in that could read it.
+    #[test]
+    fn a_group_may_read_only_if_it_is_the_one_that_is_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        let is_root = rustix::process::geteuid().is_root();
+        let own = rustix::process::getegid().as_raw();
+        for group in [own, own + 4242, u32::MAX] {
+            let access = Access {
+                group: Some(group),
+                ..SHARED
+            };
+            for result in results(&path) {
+                result.publish(access).unwrap();
+                let facts = std::fs::metadata(&path).unwrap();
+                let is_given = group == own || (is_root && group != u32::MAX);
+                assert_eq!(facts.gid() == group, is_given);
+                assert_eq!(mode(&path), if is_given { 0o640 } else { 0o600 }, "{group}");
+            }
+        }
+        // A group that cannot be given, whoever asks: the owner of what is opened so is not changed.
+        let flags = i32::try_from(OFlags::PATH.bits()).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(&path);
+        let access = Access {
+            group: Some(own + 4243),
+            ..SHARED
+        };
+        assert!(!access.has_group(&file.unwrap()).unwrap());
+    }
+
+    /// In a folder whose list gives new files to somebody, the bits of the group are his.
+    #[test]
+    fn a_list_from_the_folder_gives_nobody_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        let entries: [(u16, u16, u32); 5] = [
+            (0x01, 6, u32::MAX),
+            (0x02, 6, 4242),
+            (0x04, 4, u32::MAX),
+            (0x10, 6, u32::MAX),
+            (0x20, 0, u32::MAX),
+        ];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, bits, id) in entries {
+            list.extend(tag.to_le_bytes());
+            list.extend(bits.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = rustix::fs::setxattr(folder.path(), "system.posix_acl_default", &list, flags);
+        if set == Err(Errno::OPNOTSUPP) {
+            // There are no lists here, and so nothing that they give.
+            return;
+        }
+        set.unwrap();
+        for result in results(&path) {
+            result.publish(SHARED).unwrap();
+            assert_eq!(mode(&path), 0o600);
+        }
     }
 
     /// Killed in the middle, a process leaves what has a name.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::EncryptedS3;
 use super::body::{Opening, UnverifiedBody, VerifiedBody};
 use super::fetch::{Opened, Place, check_length, open, receive};
-use super::files::{ResultFile, SpoolFile};
+use super::files::{Access, ResultFile, SpoolFile};
 use super::plaintext::blocking;
 use super::read::{Reading, own_metadata, progress, reading_settings};
 use crate::content::{CbcDecryptor, Decryptor};
@@ -21,7 +21,7 @@ use crate::transport::{Address, Attributes, Facts};
 #[must_use]
 pub struct GetObject {
     reading: Reading,
-    file_mode: Option<u32>,
+    access: Access,
 }
 
 /// An object that was verified whole.
@@ -97,21 +97,30 @@ impl GetObject {
     pub(super) fn new(s3: EncryptedS3, at: Address) -> Self {
         Self {
             reading: Reading::new(s3, at),
-            file_mode: None,
+            access: Access::default(),
         }
     }
 
     pub(super) fn of(reading: Reading) -> Self {
         Self {
             reading,
-            file_mode: None,
+            access: Access::default(),
         }
     }
 
     /// The mode of the file that [`Self::download_to`] makes; without it 0600. The file has it
-    /// when it gets its name, not before.
+    /// when it gets its name, not before. In a folder with a default access list the group gets
+    /// nothing.
     pub fn file_mode(mut self, mode: u32) -> Self {
-        self.file_mode = Some(mode & 0o777);
+        self.access.mode = Some(mode & 0o777);
+        self
+    }
+
+    /// The number of the group of the file that [`Self::download_to`] makes; without it the one
+    /// that new files get. If the file cannot be given to it, [`Self::file_mode`] counts without
+    /// what it gives to the group.
+    pub fn file_group(mut self, group: u32) -> Self {
+        self.access.group = Some(group);
         self
     }
 
@@ -170,7 +179,7 @@ impl GetObject {
     /// without a name it is `.XXXXXX.part` in the same folder, for its owner alone: a process that is
     /// killed leaves it there, unverified; no later download looks at it, and it may be removed.
     pub async fn download_to(self, path: impl AsRef<Path>) -> Result<Downloaded, Error> {
-        let (path, mode) = (path.as_ref().to_owned(), self.file_mode);
+        let (path, access) = (path.as_ref().to_owned(), self.access);
         let opened = open(&self.reading).await?;
         let facts = opened.facts.clone();
         let file = blocking(move || Ok(ResultFile::create(&path)?)).await?;
@@ -180,7 +189,7 @@ impl GetObject {
                 let Place::Result(file) = received.place else {
                     return Err(Error::Module);
                 };
-                blocking(move || Ok(file.publish(mode)?)).await?;
+                blocking(move || Ok(file.publish(access)?)).await?;
                 received.ciphertext_bytes
             }
             Content::Cbc { .. } => {
@@ -198,7 +207,7 @@ impl GetObject {
                     at = at.saturating_add(bytes);
                 }
                 let file = Arc::into_inner(file).ok_or(Error::Module)?;
-                blocking(move || Ok(file.publish(mode)?)).await?;
+                blocking(move || Ok(file.publish(access)?)).await?;
                 content_length
             }
         };

@@ -153,8 +153,8 @@ async fn download(args: &CpArgs, source: &Object, target: Place) -> Result<(), E
         .get_object(&source.bucket, &source.key)
         .encryption_contexts(context)
         .on_progress(move |bytes| tick.inc(bytes));
-    if let Some(mode) = target.mode {
-        get = get.file_mode(mode);
+    if let Some((mode, group)) = target.access {
+        get = get.file_mode(mode).file_group(group);
     }
     let done = get.download_to(&target.path).await;
     bar.finish_and_clear();
