@@ -193,7 +193,7 @@ type Refuses = fn(&Error) -> bool;
 async fn turns<F: Future<Output = Result<(), Error>> + Send>(
     rounds: u64,
     refuses: Refuses,
-    used: impl Fn(usize) -> F + Send + Sync + 'static,
+    one_use: impl Fn(usize) -> F + Send + Sync + 'static,
     change: impl AsyncFn(bool),
 ) {
     let (phase, done) = (
@@ -202,15 +202,15 @@ async fn turns<F: Future<Output = Result<(), Error>> + Send>(
     );
     // Uses that were wholly within a phase: allowed, forbidden.
     let within = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-    let used = Arc::new(used);
+    let one_use = Arc::new(one_use);
     let tasks: Vec<_> = (0..4)
         .map(|task| {
             let (phase, done) = (Arc::clone(&phase), Arc::clone(&done));
-            let (within, used) = (Arc::clone(&within), Arc::clone(&used));
+            let (within, one_use) = (Arc::clone(&within), Arc::clone(&one_use));
             tokio::spawn(async move {
                 while !done.load(Ordering::SeqCst) {
                     let before = phase.load(Ordering::SeqCst);
-                    let outcome = used(task).await;
+                    let outcome = one_use(task).await;
                     if phase.load(Ordering::SeqCst) != before {
                         continue;
                     }
@@ -220,8 +220,8 @@ async fn turns<F: Future<Output = Result<(), Error>> + Send>(
                             within[0].fetch_add(1, Ordering::SeqCst);
                         }
                         2 => {
-                            let refused = outcome.as_ref().err().is_some_and(refuses);
-                            assert!(refused, "used after the answer: {outcome:?}");
+                            let is_no = outcome.as_ref().err().is_some_and(refuses);
+                            assert!(is_no, "used after the answer: {outcome:?}");
                             within[1].fetch_add(1, Ordering::SeqCst);
                         }
                         _ => {}
@@ -306,13 +306,13 @@ const ROUNDS: u64 = 40;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sec_n70_no_use_succeeds_after_the_answer_to_disabling() {
     let story = Story::new(ALL_OF_KMS).await;
-    let user = Arc::clone(&story);
-    let used = move |way| {
-        let user = Arc::clone(&user);
-        async move { user.uses(way).await }
+    let same = Arc::clone(&story);
+    let one_use = move |way| {
+        let same = Arc::clone(&same);
+        async move { same.uses(way).await }
     };
     let refuses = |error: &Error| error.code() == "DisabledException";
-    turns(ROUNDS, refuses, used, async |forbid: bool| {
+    turns(ROUNDS, refuses, one_use, async |forbid: bool| {
         if forbid {
             story.world.disable(&story.key_id).await;
         } else {
@@ -325,17 +325,17 @@ async fn sec_n70_no_use_succeeds_after_the_answer_to_disabling() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sec_n37_no_use_succeeds_after_the_answer_to_another_policy() {
     let story = Story::new(ALL_OF_KMS).await;
-    let user = Arc::clone(&story);
-    let used = move |way| {
-        let user = Arc::clone(&user);
-        async move { user.uses(way).await }
+    let same = Arc::clone(&story);
+    let one_use = move |way| {
+        let same = Arc::clone(&same);
+        async move { same.uses(way).await }
     };
     let deny = statement("Deny", &json!({ "AWS": user_arn("ann") }), "kms:*");
     let documents = [
         policy(&json!([delegation()])),
         policy(&json!([delegation(), deny])),
     ];
-    turns(ROUNDS, is_denied, used, async |forbid: bool| {
+    turns(ROUNDS, is_denied, one_use, async |forbid: bool| {
         let document = &documents[usize::from(forbid)];
         story.world.put_policy(&story.key_id, document).await;
     })
@@ -345,7 +345,7 @@ async fn sec_n37_no_use_succeeds_after_the_answer_to_another_policy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sec_n37_no_use_succeeds_after_the_answer_to_the_end_of_a_grant() {
     let story = Story::new(NOTHING_OF_KMS).await;
-    let user = Arc::clone(&story);
+    let same = Arc::clone(&story);
     let operations = &["Decrypt", "GenerateDataKey", "Encrypt"];
     let grant = async || {
         let input = grant_to(&story.key_id, "ann", operations);
@@ -353,11 +353,11 @@ async fn sec_n37_no_use_succeeds_after_the_answer_to_the_end_of_a_grant() {
         made.unwrap().grant_id
     };
     let held = tokio::sync::Mutex::new(grant().await);
-    let used = move |way| {
-        let user = Arc::clone(&user);
-        async move { user.uses(way).await }
+    let one_use = move |way| {
+        let same = Arc::clone(&same);
+        async move { same.uses(way).await }
     };
-    turns(ROUNDS, is_denied, used, async |forbid: bool| {
+    turns(ROUNDS, is_denied, one_use, async |forbid: bool| {
         let mut held = held.lock().await;
         if forbid {
             let input = RevokeGrantInput {
@@ -377,13 +377,13 @@ async fn sec_n37_no_use_succeeds_after_the_answer_to_the_end_of_a_grant() {
 async fn no_use_by_an_alias_succeeds_after_the_answer_to_its_deletion() {
     let story = Story::new(ALL_OF_KMS).await;
     story.world.name(&story.key_id).await;
-    let user = Arc::clone(&story);
-    let used = move |_| {
-        let user = Arc::clone(&user);
-        async move { user.world.write(&user.caller, ALIAS).await.map(drop) }
+    let same = Arc::clone(&story);
+    let one_use = move |_| {
+        let same = Arc::clone(&same);
+        async move { same.world.write(&same.caller, ALIAS).await.map(drop) }
     };
     let refuses = |error: &Error| error.code() == "NotFoundException";
-    turns(ROUNDS, refuses, used, async |forbid: bool| {
+    turns(ROUNDS, refuses, one_use, async |forbid: bool| {
         if forbid {
             story.world.unname().await;
         } else {
