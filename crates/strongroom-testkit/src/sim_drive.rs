@@ -398,6 +398,10 @@ impl Drive for SimDrive {
         self.health.state()
     }
 
+    fn lasting_health(&self) -> Option<Arc<Health>> {
+        Some(Arc::clone(&self.health))
+    }
+
     fn is_present(&self) -> bool {
         let state = self.state();
         !state.crashed && !state.is_dead

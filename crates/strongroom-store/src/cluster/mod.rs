@@ -288,20 +288,21 @@ impl Cluster {
         // The same directory, back in its place while somebody has it open.
         let seen = self.seen().get(&row.number).and_then(Weak::upgrade);
         if let Some(drive) = seen.filter(|drive| drive.is_present()) {
-            if drive.health() == HealthState::Online {
+            if drive.health() == HealthState::Online && !self.inner.set.has_failed(row.number) {
                 self.welcome(row.number, &drive);
                 return true;
             }
-            self.note(
-                row.number,
-                Some("it failed a flush before it was gone".to_owned()),
-            );
+            self.note(row.number, Some(AFTER_A_RESTART.to_owned()));
             return false;
         }
         let note = match self.inner.opener.look(place) {
             Ok(AtPlace::Nothing) => None,
             Ok(AtPlace::Empty) => Some(survey::empty_in_place_of(row)),
             Ok(AtPlace::Foreign) => Some(format!("what is at `{place}` is no drive")),
+            // Opened anew it would pass for one that serves, with what the kernel still remembers.
+            Ok(AtPlace::Drive) if self.inner.set.has_failed(row.number) => {
+                Some(AFTER_A_RESTART.to_owned())
+            }
             Ok(AtPlace::Drive) => match self.open_known(row, place) {
                 Ok(drive) => {
                     self.welcome(row.number, &drive);
@@ -440,3 +441,7 @@ fn new_row(members: &Members, given: &GivenDrive, uid: [u8; 16]) -> Result<Membe
         replaced_by: None,
     })
 }
+
+/// Why a drive that is there is not taken back.
+const AFTER_A_RESTART: &str =
+    "it failed a flush before it was gone: it serves again after a restart of the server";

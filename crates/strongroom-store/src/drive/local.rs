@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
+use rustix::fs::{
+    CWD, FlockOperation, RenameFlags, StatVfs, StatVfsMountFlags, flock, renameat_with, statvfs,
+};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::{
-    Access, Drive, DriveFile, DrivePath, Folder, Health, HealthEvent, HealthState, small_file,
-};
+use super::small_file::{self, FailedStep};
+use super::{Access, Drive, DriveFile, DrivePath, Folder, Health, HealthEvent, HealthState};
 use crate::error::Error;
 
 /// A directory, locked for this process for as long as the value lives.
@@ -82,8 +83,16 @@ impl LocalDrive {
 
     fn flushed(&self, place: &Path, path: &impl ToString) -> Result<(), Error> {
         let started = Instant::now();
-        let done = small_file::sync_dir(place);
-        finish_flush(&self.health, started, done, path)
+        match small_file::flush_dir(place) {
+            // A folder that went with its drive is no failed flush: nothing was dropped.
+            Err(FailedStep::Change(source)) if !self.is_present() => {
+                Err(Error::from_io("flush", path.to_string(), source))
+            }
+            done => {
+                let done = done.map_err(FailedStep::into_error);
+                finish_flush(&self.health, started, done, path)
+            }
+        }
     }
 
     /// Runs `make`, and once more after making the folder that it missed.
@@ -97,16 +106,20 @@ impl LocalDrive {
                 if !self.is_present() {
                     return Err(error);
                 }
-                small_file::create_private_dir(&folder).inspect_err(|error| {
-                    // Making a folder ends with a flush, and which step failed is not known here.
-                    if !is_full(error) {
-                        self.health.record(HealthEvent::FlushFailed);
-                    }
-                })?;
+                small_file::create_private_dir_in_steps(&folder)
+                    .map_err(|failed| self.failed_step(failed))?;
                 make()
             }
             done => done,
         }
+    }
+
+    /// Takes the drive out of service if the step that failed was a flush.
+    fn failed_step(&self, failed: FailedStep) -> io::Error {
+        if matches!(failed, FailedStep::Flush(_)) {
+            self.health.record(HealthEvent::FlushFailed);
+        }
+        failed.into_error()
     }
 
     fn file(&self, file: File, path: &DrivePath) -> Arc<dyn DriveFile> {
@@ -125,6 +138,10 @@ impl Drive for LocalDrive {
 
     fn health(&self) -> HealthState {
         self.health.state()
+    }
+
+    fn lasting_health(&self) -> Option<Arc<Health>> {
+        Some(Arc::clone(&self.health))
     }
 
     fn create(&self, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
@@ -217,31 +234,41 @@ impl Drive for LocalDrive {
     fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
         self.health.serving()?;
         let place = self.place(path);
-        let replace = || small_file::write_private_durably(&place, bytes);
-        self.with_folder(path.folder(), replace).map_err(|source| {
-            // Which of its steps failed is not known here: a flush may be among them.
-            let error = Error::from_io("replace", path, source);
-            if matches!(error, Error::Io { .. }) {
+        let failed = |source| Error::from_io("replace", path, source);
+        // Where a file system was mounted an empty folder is left, which takes files as well.
+        let present = || {
+            let gone = || io::Error::new(io::ErrorKind::NotFound, "the drive is gone");
+            self.is_present().then_some(()).ok_or_else(gone)
+        };
+        present().map_err(failed)?;
+        let replace = || {
+            small_file::write_private_in_steps(&place, bytes)
+                .map_err(|failed| self.failed_step(failed))
+        };
+        let replaced = self.with_folder(path.folder(), replace);
+        let replaced = replaced.inspect_err(|error| {
+            // One that is there, has room and takes no small file would hold up whoever waits for
+            // it again and again.
+            if !is_full(error) && self.is_present() {
                 self.health.record(HealthEvent::FlushFailed);
             }
-            error
-        })
+        });
+        // What was written while the drive went is not on it.
+        replaced.and_then(|()| present()).map_err(failed)
     }
 
     fn has_room(&self) -> Result<bool, Error> {
         self.health.serving()?;
         let space = statvfs(&self.top)
             .map_err(|errno| Error::from_io("measure the space of", self.label(), errno.into()))?;
-        let kept_back = (space.f_blocks / KEPT_BACK_PART)
-            .saturating_mul(space.f_frsize)
-            .min(KEPT_BACK_BYTES_MAX);
-        Ok(space.f_bavail.saturating_mul(space.f_frsize) >= kept_back)
+        Ok(is_enough(&space))
     }
 
     /// The lock is the file that this process locked: another directory in the same place has
-    /// another one, or none.
+    /// another one, or none. It is opened, since a file system that was shut down still tells what
+    /// it remembers of its files.
     fn is_present(&self) -> bool {
-        let found = fs::metadata(self.top.join(LOCK_NAME));
+        let found = File::open(self.top.join(LOCK_NAME)).and_then(|found| found.metadata());
         match (found, self.lock.metadata()) {
             (Ok(found), Ok(held)) => found.dev() == held.dev() && found.ino() == held.ino(),
             _ => false,
@@ -309,12 +336,28 @@ impl DriveFile for LocalFile {
     }
 }
 
+/// Whether a file system has room for more than what is kept back of it, in bytes and in files.
+/// One that takes no writes, because it found itself damaged, has none.
+fn is_enough(space: &StatVfs) -> bool {
+    if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return false;
+    }
+    let kept_back = (space.f_blocks / KEPT_BACK_PART)
+        .saturating_mul(space.f_frsize)
+        .min(KEPT_BACK_BYTES_MAX);
+    // A file system that can have any number of files says that there are none at all, and none free.
+    let files_kept_back = (space.f_files / KEPT_BACK_PART).min(KEPT_BACK_FILES_MAX);
+    space.f_bavail.saturating_mul(space.f_frsize) >= kept_back && space.f_favail >= files_kept_back
+}
+
 const LOCK_NAME: &str = "lock";
 const INDEX_NAME: &str = "index";
 /// One part in so many of a drive is kept back from new content, ..
 const KEPT_BACK_PART: u64 = 20;
 /// .. but no more than this: log, index and audit log need no more on a large drive.
 const KEPT_BACK_BYTES_MAX: u64 = 1 << 30;
+/// The same for files, which some file systems have a fixed number of.
+const KEPT_BACK_FILES_MAX: u64 = 4096;
 
 fn is_full(error: &io::Error) -> bool {
     matches!(
@@ -323,8 +366,8 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// INVARIANT: a flush that fails passes here, in `with_folder` or in `replace`, so none leaves
-/// the drive in service.
+/// INVARIANT: a flush that fails passes here or in `failed_step`, so none leaves the drive in
+/// service, whatever its error is.
 fn finish_flush(
     health: &Health,
     started: Instant,
@@ -336,4 +379,50 @@ fn finish_flush(
         health.record(HealthEvent::FlushFailed);
         Error::from_io("flush", path.to_string(), source)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(blocks: u64, free_blocks: u64, files: u64, free_files: u64) -> StatVfs {
+        StatVfs {
+            f_bsize: 4096,
+            f_frsize: 4096,
+            f_blocks: blocks,
+            f_bfree: blocks,
+            f_bavail: free_blocks,
+            f_files: files,
+            f_ffree: files,
+            f_favail: free_files,
+            f_fsid: 0,
+            f_flag: StatVfsMountFlags::empty(),
+            f_namemax: 255,
+        }
+    }
+
+    /// An ext4 without a free inode passed for a drive with room: every body was sent there, and
+    /// failed there.
+    #[test]
+    fn a_drive_is_full_when_it_has_no_bytes_or_no_files_left() {
+        for (blocks, free, files, free_files, is_room) in [
+            (10_000, 500, 1000, 50, true),
+            (10_000, 499, 1000, 50, false),
+            (10_000, 500, 1000, 49, false),
+            (10_000, 10_000, 64, 0, false),
+            // No more than so much is kept back of a large one.
+            (1 << 40, 1 << 18, 1 << 40, 4096, true),
+            (1 << 40, (1 << 18) - 1, 1 << 40, 4096, false),
+            (1 << 40, 1 << 18, 1 << 40, 4095, false),
+            // Btrfs: no number of files is too large.
+            (10_000, 500, 0, 0, true),
+        ] {
+            let said = is_enough(&space(blocks, free, files, free_files));
+            assert_eq!(said, is_room, "{free} of {blocks}, {free_files} of {files}");
+        }
+        let mut read_only = space(10_000, 10_000, 1000, 1000);
+        assert!(is_enough(&read_only));
+        read_only.f_flag = StatVfsMountFlags::RDONLY;
+        assert!(!is_enough(&read_only));
+    }
 }

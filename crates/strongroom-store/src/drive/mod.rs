@@ -30,7 +30,8 @@ pub use health::{Health, HealthEvent, HealthState};
 pub use local::LocalDrive;
 pub use path::{DrivePath, Folder};
 pub use place::{
-    Placed, check_wish, default_redundancy, place, place_shard, policy_for, redundancy_for,
+    Placed, can_leave, check_wish, default_redundancy, place, place_shard, policy_for,
+    redundancy_for,
 };
 pub use set::{DriveNo, DriveSet, DriveState, SetMember, SetView, Standing};
 
@@ -52,6 +53,12 @@ pub trait Drive: Send + Sync + fmt::Debug + 'static {
 
     /// Whether the drive still serves.
     fn health(&self) -> HealthState;
+
+    /// The health itself, for whoever has to know it after letting the drive go: a file that is
+    /// still open may fail a flush even then. `None` where it cannot be shared.
+    fn lasting_health(&self) -> Option<Arc<Health>> {
+        None
+    }
 
     /// Makes a new empty file, open for reading and writing; its folder is made when missing.
     /// Fails when the name is taken.

@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DriveNo, DriveState, SetView, Standing};
+use super::{DriveNo, DriveState, SetMember, SetView, Standing};
 use crate::layout::{BlobId, BlobPolicy, Redundancy};
 
 /// Where the shards of a blob go.
@@ -93,10 +93,58 @@ pub fn place_shard(
     shard: usize,
     blob: BlobId,
 ) -> Option<DriveNo> {
-    let placeable = |number: &DriveNo| {
-        view.member(*number)
-            .is_some_and(super::SetMember::is_placeable)
-    };
+    let takes = SetMember::is_placeable;
+    place_where(takes, view, policy, redundancy, placement, shard, blob)
+}
+
+/// Whether the shards of a blob that lie on no drive of the view can go to others of it within
+/// the rules, when all of them are there and have room.
+pub fn can_leave(
+    view: &SetView,
+    policy: BlobPolicy,
+    redundancy: Redundancy,
+    placement: &[DriveNo],
+    blob: BlobId,
+) -> bool {
+    let takes = |member: &SetMember| member.standing == Standing::Member;
+    let leaves =
+        |number: DriveNo| number != DriveNo::NOWHERE && !view.member(number).is_some_and(takes);
+    let mut placement = placement.to_vec();
+    // A shard that goes may make room, in its facility, for one that could not.
+    loop {
+        let (mut moved, mut stays) = (false, false);
+        for shard in 0..placement.len() {
+            if !placement.get(shard).is_some_and(|own| leaves(*own)) {
+                continue;
+            }
+            let to = place_where(takes, view, policy, redundancy, &placement, shard, blob);
+            match (to, placement.get_mut(shard)) {
+                (Some(to), Some(place)) => {
+                    *place = to;
+                    moved = true;
+                }
+                _ => stays = true,
+            }
+        }
+        if !stays {
+            return true;
+        }
+        if !moved {
+            return false;
+        }
+    }
+}
+
+fn place_where(
+    takes: impl Fn(&SetMember) -> bool,
+    view: &SetView,
+    policy: BlobPolicy,
+    redundancy: Redundancy,
+    placement: &[DriveNo],
+    shard: usize,
+    blob: BlobId,
+) -> Option<DriveNo> {
+    let placeable = |number: &DriveNo| view.member(*number).is_some_and(&takes);
     if let Some(own) = placement.get(shard).filter(|own| placeable(own)) {
         return Some(*own);
     }
@@ -122,7 +170,7 @@ pub fn place_shard(
     };
     let mut draw = Draw::new(blob);
     let mut fitting: Vec<(usize, u64, DriveNo)> = Vec::new();
-    for member in view.placeable() {
+    for member in view.members().iter().filter(|member| takes(member)) {
         let count = in_facility.get(member.facility.as_str()).copied();
         let count = count.unwrap_or(0);
         let at_home = home.is_none_or(|home| home == member.facility);

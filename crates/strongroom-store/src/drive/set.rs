@@ -19,13 +19,13 @@
 //!
 //! The list does not look for drives and keeps nothing: the members file does, and who opens it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use super::{Drive, HealthState};
+use super::{Drive, Health, HealthState};
 use crate::error::Error;
 use crate::layout::DriveUid;
 
@@ -114,6 +114,8 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// Drives of which it was told that they are out of service.
     told: Mutex<BTreeSet<DriveNo>>,
+    /// The health of everything that was ever in the place of a drive, as long as it matters.
+    healths: Mutex<BTreeMap<DriveNo, Vec<Arc<Health>>>>,
 }
 
 impl SetMember {
@@ -242,17 +244,22 @@ impl DriveSet {
     }
 
     fn of(members: Vec<SetMember>) -> Self {
-        let view = SetView {
+        let view = Arc::new(SetView {
             revision: 1,
             members,
-        };
-        Self {
+        });
+        let set = Self {
             inner: Arc::new(Inner {
-                view: RwLock::new(Arc::new(view)),
+                view: RwLock::new(Arc::clone(&view)),
                 changed: watch::Sender::new(1),
                 told: Mutex::default(),
+                healths: Mutex::default(),
             }),
+        };
+        for member in &view.members {
+            set.follow(member.number, member.drive.as_ref());
         }
+        set
     }
 
     /// A drive that can be read now; `None` when it is not there, out of service or removed.
@@ -295,7 +302,16 @@ impl DriveSet {
     /// Puts a drive in its place, or says that it is not there. Nothing for unknown numbers.
     pub fn set_drive(&self, number: DriveNo, drive: Option<Arc<dyn Drive>>) {
         self.told().remove(&number);
+        self.follow(number, drive.as_ref());
         self.change_member(number, |member| member.drive = drive);
+    }
+
+    /// Whether a flush failed, since the set was made, on anything that was in the place of a drive:
+    /// what is read from it now may lie in memory only. Also when the drive is not there any more.
+    pub fn has_failed(&self, number: DriveNo) -> bool {
+        let failed = |health: &Arc<Health>| health.state() == HealthState::OutOfService;
+        let healths = self.healths();
+        healths.get(&number).is_some_and(|of| of.iter().any(failed))
     }
 
     /// Says what was decided about a drive.
@@ -313,6 +329,7 @@ impl DriveSet {
 
     /// Adds a drive. Refuses a number that is or was another's.
     pub fn add(&self, member: SetMember) -> Result<(), Error> {
+        let (number, drive) = (member.number, member.drive.clone());
         let mut added = false;
         self.change(|members| {
             let at = members.binary_search_by_key(&member.number, |of| of.number);
@@ -323,9 +340,33 @@ impl DriveSet {
                 added = true;
             }
         });
-        added.then_some(()).ok_or(Error::Misuse {
-            what: "a drive added under the number of another",
-        })
+        if !added {
+            return Err(Error::Misuse {
+                what: "a drive added under the number of another",
+            });
+        }
+        self.follow(number, drive.as_ref());
+        Ok(())
+    }
+
+    fn follow(&self, number: DriveNo, drive: Option<&Arc<dyn Drive>>) {
+        let Some(health) = drive.and_then(|drive| drive.lasting_health()) else {
+            return;
+        };
+        let mut healths = self.healths();
+        let of = healths.entry(number).or_default();
+        // Nothing is open any more of one that nobody else has, and nothing can fail.
+        of.retain(|old| Arc::strong_count(old) > 1 || old.state() == HealthState::OutOfService);
+        if !of.iter().any(|old| Arc::ptr_eq(old, &health)) {
+            of.push(health);
+        }
+    }
+
+    fn healths(&self) -> MutexGuard<'_, BTreeMap<DriveNo, Vec<Arc<Health>>>> {
+        self.inner
+            .healths
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told(&self) -> MutexGuard<'_, BTreeSet<DriveNo>> {

@@ -43,31 +43,60 @@ pub fn read_private(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Replaces a whole file with mode 0600, durably and all or nothing.
 pub fn write_private_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_durably(path, bytes, 0o600)
+    write_private_in_steps(path, bytes).map_err(FailedStep::into_error)
 }
 
 /// Replaces a whole file that others may read (a CA certificate), durably and all or nothing.
 pub fn write_public_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_durably(path, bytes, 0o644)
+    write_durably(path, bytes, 0o644).map_err(FailedStep::into_error)
 }
 
 /// Makes a folder, and those above it, that only the owner may enter; durable on return.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    create_private_dir_in_steps(path).map_err(FailedStep::into_error)
+}
+
+/// Which step failed of those that end with a flush.
+#[derive(Debug)]
+pub(crate) enum FailedStep {
+    /// One before: nothing has changed that counts.
+    Change(io::Error),
+    /// A flush: what is on the medium is not known.
+    Flush(io::Error),
+}
+
+impl FailedStep {
+    pub(crate) fn into_error(self) -> io::Error {
+        match self {
+            Self::Change(error) | Self::Flush(error) => error,
+        }
+    }
+}
+
+/// [`create_private_dir`], for who has to know what failed.
+pub(crate) fn create_private_dir_in_steps(path: &Path) -> Result<(), FailedStep> {
     if path.is_dir() {
         return Ok(());
     }
     let above = folder_of(path);
-    create_private_dir(above)?;
+    create_private_dir_in_steps(above)?;
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(FailedStep::Change(error));
+        }
         _ => {}
     }
-    sync_dir(above)
+    flush_dir(above)
+}
+
+/// [`write_private_durably`], for who has to know what failed.
+pub(crate) fn write_private_in_steps(path: &Path, bytes: &[u8]) -> Result<(), FailedStep> {
+    write_durably(path, bytes, 0o600)
 }
 
 /// Flushes the names in a folder.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    flush_dir(path).map_err(FailedStep::into_error)
 }
 
 /// For a folder that is made with its content or not at all: an empty folder beside `path`, to
@@ -234,29 +263,39 @@ pub fn empty_files(dir: &Path, extension: &str) -> io::Result<u32> {
 /// The largest file that is small.
 pub const BYTES_MAX: u64 = 1 << 20;
 
-fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = beside(path)?;
-    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
-    if let Err(error) = written {
+fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FailedStep> {
+    let temporary = beside(path).map_err(FailedStep::Change)?;
+    let rename = || fs::rename(&temporary, path).map_err(FailedStep::Change);
+    if let Err(failed) = write_new(&temporary, bytes, mode).and_then(|()| rename()) {
         // The first error is the one to report.
         let _ = fs::remove_file(&temporary);
-        return Err(error);
+        return Err(failed);
     }
-    sync_dir(folder_of(path))
+    flush_dir(folder_of(path))
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FailedStep> {
+    let write = || {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
+        file.write_all(bytes)?;
+        Ok(file)
+    };
+    let file = write().map_err(FailedStep::Change)?;
+    file.sync_all().map_err(FailedStep::Flush)
+}
+
+/// [`sync_dir`], for who has to know what failed.
+pub(crate) fn flush_dir(path: &Path) -> Result<(), FailedStep> {
+    let folder = File::open(path).map_err(FailedStep::Change)?;
+    folder.sync_all().map_err(FailedStep::Flush)
 }
 
 const SEARCH_BYTES: usize = 1 << 20;

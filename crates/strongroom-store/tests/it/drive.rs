@@ -64,6 +64,36 @@ fn local_drive_refuses_a_file_as_its_top() {
     assert!(LocalDrive::open(&file.join("below")).is_err());
 }
 
+/// A file system was unmounted under the server. What is replaced as a whole, the members file for
+/// one, was written into the empty folder below, and counted as if the drive had kept it.
+#[test]
+fn nothing_is_written_into_an_empty_folder_in_the_place_of_a_drive() {
+    let above = tempfile::tempdir().unwrap();
+    let (top, away) = (above.path().join("drive"), above.path().join("away"));
+    let drive = LocalDrive::open(&top).unwrap();
+    let small = DrivePath::fixed(Folder::Top, "small");
+    drive.replace(&small, b"kept").unwrap();
+    std::fs::rename(&top, &away).unwrap();
+    std::fs::create_dir(&top).unwrap();
+    assert!(matches!(
+        drive.replace(&small, b"lost"),
+        Err(Error::Io { .. })
+    ));
+    assert!(
+        drive
+            .create(&DrivePath::numbered(Folder::Log, "file", 1))
+            .is_err()
+    );
+    assert!(drive.sync_folder(Folder::Log).is_err());
+    assert_eq!(std::fs::read_dir(&top).unwrap().count(), 0);
+    // No flush failed: when it is back, it serves.
+    assert_eq!(drive.health(), HealthState::Online);
+    std::fs::remove_dir(&top).unwrap();
+    std::fs::rename(&away, &top).unwrap();
+    assert_eq!(drive.read_small(&small).unwrap().unwrap(), b"kept");
+    drive.replace(&small, b"again").unwrap();
+}
+
 #[test]
 fn a_failed_flush_takes_the_drive_out_for_good() {
     let drive = SimDrive::new(1);

@@ -165,3 +165,37 @@ fn dur_d9_another_directory_in_the_place_of_a_drive_is_not_that_drive() {
     fs::rename(above.path().join("elsewhere"), &top).unwrap();
     assert!(drive.is_present(), "put back");
 }
+
+/// A drive failed a flush and went. It came back as a new value with a clean record, though the
+/// kernel may have forgotten what it could not write.
+#[test]
+fn a_failed_flush_is_remembered_when_the_drive_is_gone() {
+    let set = set();
+    let fail = |drive: &SimDrive| {
+        drive.die();
+        drive.sync_folder(Folder::Log).unwrap_err();
+    };
+    let (first, late) = (SimDrive::new(1), SimDrive::new(2));
+    set.set_drive(DriveNo(1), Some(Arc::new(first.clone())));
+    set.set_drive(DriveNo(2), Some(Arc::new(late.clone())));
+    assert!(!set.has_failed(DriveNo(1)));
+    fail(&first);
+    set.set_drive(DriveNo(1), None);
+    drop(first);
+    // One of its files was flushed after it was gone.
+    set.set_drive(DriveNo(2), None);
+    assert!(!set.has_failed(DriveNo(2)));
+    fail(&late);
+    for number in [1, 2] {
+        assert!(set.clone().has_failed(DriveNo(number)));
+        set.set_drive(DriveNo(number), Some(Arc::new(SimDrive::new(3))));
+        assert!(set.has_failed(DriveNo(number)));
+    }
+    assert!(!set.has_failed(DriveNo(0)));
+    let added = SimDrive::new(4);
+    let mut member = member(3, "a");
+    member.drive = Some(Arc::new(added.clone()));
+    set.add(member).unwrap();
+    fail(&added);
+    assert!(set.has_failed(DriveNo(3)));
+}
