@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The drives of a store, as operators act on them and as they are watched.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::blob::{Keeping, ShardSet};
 use crate::cluster::{Cluster, DriveStatus, GivenDrive, LeftOn};
-use crate::drive::{DriveNo, DriveState, SetView, policy_for, redundancy_for};
+use crate::drive::{DriveNo, DriveState, SetView, can_leave, policy_for, redundancy_for};
 use crate::error::Error;
 use crate::heal::{Counted, left_behind};
 use crate::layout::{BlobPolicy, Redundancy};
@@ -235,10 +236,23 @@ impl Store {
         self.with_cluster(replaced).await
     }
 
-    /// Begins to empty a drive.
+    /// Begins to empty a drive. Refused while it has shards of bodies that could never leave it,
+    /// because their code is as wide as there are drives.
     pub async fn drain_drive(&self, number: DriveNo) -> Result<(), Error> {
-        self.with_cluster(move |_, cluster| cluster.drain(number))
-            .await
+        let drain = move |store: &Self, cluster: &Cluster| {
+            cluster.drain(number, |left| {
+                match store.bodies_stuck_on(number, left)?.as_slice() {
+                    [] => Ok(()),
+                    stuck => Err(Error::DrivesRefuse {
+                        reason: format!(
+                            "{} have a shard on drive {number} that no drive would be left for; add a drive first",
+                            stuck.join(", ")
+                        ),
+                    }),
+                }
+            })
+        };
+        self.with_cluster(drain).await
     }
 
     /// Gives up emptying a drive.
@@ -357,6 +371,41 @@ impl Store {
         let refuses = |mirror: &Arc<Mirror>| mirror.refuses_changes();
         self.mirror().is_some_and(refuses)
             || (self.mirror().is_some() && self.tables().waits_for_its_drive())
+    }
+
+    /// How many blobs have a shard on a drive that could not go to any of those that would be
+    /// `left`, in words for each kind of them. Goes through all of the catalogue.
+    fn bodies_stuck_on(&self, number: DriveNo, left: &SetView) -> Result<Vec<String>, Error> {
+        let (mut stuck, mut after) = (BTreeMap::<String, u64>::new(), None);
+        loop {
+            let page = self.catalogue(after, 1000)?;
+            let Some(last) = page.last() else {
+                let words = stuck
+                    .iter()
+                    .map(|(of, count)| format!("{count} bodies {of}"));
+                return Ok(words.collect());
+            };
+            after = Some(last.location.blob);
+            for entry in &page {
+                let Keeping {
+                    stripes,
+                    policy,
+                    placement,
+                    ..
+                } = entry.keeping;
+                let (code, blob) = (stripes.redundancy(), entry.location.blob);
+                let is_on_it = placement.shard_on(number).is_some();
+                if is_on_it && !can_leave(left, policy, code, placement.as_slice(), blob) {
+                    let of = match policy {
+                        BlobPolicy::Standard => "with",
+                        BlobPolicy::OneFacility => "of the class for one facility, with",
+                        BlobPolicy::Archive => "of the archive classes, with",
+                    };
+                    let count = stuck.entry(format!("{of} {code}")).or_default();
+                    *count = count.saturating_add(1);
+                }
+            }
+        }
     }
 
     /// How many blobs have a shard on a drive and too few others on drives that are there, not

@@ -95,8 +95,12 @@ impl Cluster {
         Ok((lost, number))
     }
 
-    /// Begins to empty a drive. Blocks.
-    pub(crate) fn drain(&self, number: DriveNo) -> Result<(), Error> {
+    /// Begins to empty a drive. `may_leave` has a say about what is on it. Blocks.
+    pub(crate) fn drain(
+        &self,
+        number: DriveNo,
+        may_leave: impl FnOnce(&SetView) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let _one = self.changing();
         self.expect(number, &[DriveState::Online, DriveState::Missing])?;
         let without = without(&self.inner.set.view(), number)?;
@@ -126,6 +130,7 @@ impl Cluster {
                 )));
             }
         }
+        may_leave(&without)?;
         self.stand(number, StoredStanding::Draining, Standing::Draining)
     }
 
@@ -219,6 +224,7 @@ impl Cluster {
         let members = self.inner.roster.members();
         match Superblock::read(drive.as_ref(), self.inner.layout) {
             Ok(Some(found)) if is_half_made(drive.as_ref(), &found, &members)? => {
+                drive.remove(&path())?;
                 drive.remove(&Superblock::path())?;
                 drive.sync_folder(Folder::Top)?;
                 Ok(AtPlace::Empty)
@@ -259,6 +265,9 @@ impl Cluster {
             );
             return Err(unfit(place, &reason));
         }
+        if self.inner.set.has_failed(row.number) {
+            return Err(unfit(place, super::AFTER_A_RESTART));
+        }
         super::prepare(drive.as_ref())?;
         let number = row.number;
         self.inner.roster.change(|members| {
@@ -295,7 +304,7 @@ impl Cluster {
         };
         superblock.write_to_empty(drive.as_ref())?;
         let number = row.number;
-        let joined = roster.change(|members| {
+        let joined = roster.change_with((number, &drive), |members| {
             members.drives.push(row.clone());
             and(members, number)?;
             copies::assign(members);

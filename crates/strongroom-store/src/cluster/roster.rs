@@ -103,7 +103,7 @@ impl Roster {
         &self,
         change: impl FnOnce(&mut Members) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.carry_out(change, true)
+        self.carry_out(change, None, true)
     }
 
     /// Carries out a change; returns when it counts. When it does not, nothing has changed here,
@@ -112,12 +112,31 @@ impl Roster {
         &self,
         change: impl FnOnce(&mut Members) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.carry_out(change, false)
+        self.carry_out(change, None, false)
+    }
+
+    /// A change that takes a drive in which is not in the set yet. It may be one of those on which
+    /// the change has to be kept, and keeps it first: a start that finds the change anywhere else
+    /// finds that drive to agree. A change that does not count is outbid at once, so that no start
+    /// waits for a drive that nobody took in.
+    pub(crate) fn change_with<T>(
+        &self,
+        newcomer: (DriveNo, &Arc<dyn Drive>),
+        change: impl FnOnce(&mut Members) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let changed = self.carry_out(change, Some(newcomer), false);
+        if let Err(Error::NoMajority) = changed
+            && let Err(error) = self.begin(|_| Ok(()))
+        {
+            tracing::error!(%error, "a change of the drives that did not count could not be taken back");
+        }
+        changed
     }
 
     fn carry_out<T>(
         &self,
         change: impl FnOnce(&mut Members) -> Result<T, Error>,
+        newcomer: Option<(DriveNo, &Arc<dyn Drive>)>,
         whatever_it_says: bool,
     ) -> Result<T, Error> {
         let mut tried = lock(&self.tried);
@@ -131,7 +150,7 @@ impl Roster {
             what: "the number of changes to the members",
         })?;
         *tried = members.epoch;
-        self.keep(&before, &members)?;
+        self.keep(&before, &members, newcomer)?;
         *lock(&self.members) = members;
         Ok(done)
     }
@@ -190,8 +209,14 @@ impl Roster {
         self.lanes.run(work.collect(), |_| true)
     }
 
-    /// Writes a change to everyone who is there; an error when it does not count.
-    fn keep(&self, before: &Members, after: &Members) -> Result<(), Error> {
+    /// Writes a change to everyone who is there; an error when it does not count, and nothing is
+    /// written where it could not.
+    fn keep(
+        &self,
+        before: &Members,
+        after: &Members,
+        newcomer: Option<(DriveNo, &Arc<dyn Drive>)>,
+    ) -> Result<(), Error> {
         let bytes = Arc::new(after.seal(self.at_rest.as_ref())?);
         let (voters_before, voters_after) = (Voters::of(before), Voters::of(after));
         let counts = |kept: &[Who]| {
@@ -213,7 +238,21 @@ impl Roster {
         let mut first: Vec<_> = live.into_iter().filter_map(serving).collect();
         let witness = self.witness.clone();
         first.extend(witness.map(|witness| (None, witness)));
-        let mut kept = self.write(first, &bytes, counts);
+        let newcomer = newcomer.map(|(number, drive)| (Some(number), Arc::clone(drive)));
+        let there = first.iter().chain(&newcomer).map(|(who, _)| *who);
+        let there = there.chain(
+            others
+                .iter()
+                .filter_map(|of| serving(of))
+                .map(|(who, _)| who),
+        );
+        if !counts(&there.collect::<Vec<_>>()) {
+            return Err(Error::NoMajority);
+        }
+        let mut kept = self.write(newcomer.into_iter().collect(), &bytes, |_| true);
+        let so_far = kept.clone();
+        let with_newcomer = |more: &[Who]| counts(&[so_far.as_slice(), more].concat());
+        kept.extend(self.write(first, &bytes, with_newcomer));
         if kept.iter().any(Option::is_some) {
             let others: Vec<_> = others.into_iter().filter_map(serving).collect();
             let so_far = kept.clone();
@@ -515,6 +554,37 @@ mod tests {
         let epoch = members.epoch;
         rig.make(1, Fenced).unwrap();
         assert_eq!(rig.roster.members().epoch, epoch, "nothing changed");
+    }
+
+    /// One of two drives is away. The change that takes a third in needs its vote; where it does not
+    /// count, the drives that are there start without it.
+    #[test]
+    fn dur_d9_a_newcomer_keeps_the_change_that_takes_it_in() {
+        for (failing, counts) in [("nobody", true), ("witness", false), ("newcomer", false)] {
+            let rig = Rig::new(&[Some(Live), Some(Live)]);
+            rig.roster.set.set_drive(DriveNo(1), None);
+            let newcomer = Arc::new(OneFile::default());
+            newcomer
+                .fails
+                .store(failing == "newcomer", Ordering::SeqCst);
+            rig.witness
+                .fails
+                .store(failing == "witness", Ordering::SeqCst);
+            let drive: Arc<dyn Drive> = Arc::<OneFile>::clone(&newcomer);
+            let taken = rig.roster.change_with((DriveNo(2), &drive), |members| {
+                let mut row = members.drives.first().cloned().unwrap();
+                (row.number, row.uid, row.copy) = (DriveNo(2), [2; 16], Some(Fenced));
+                members.drives.push(row);
+                Ok(())
+            });
+            assert_eq!(taken.is_ok(), counts, "{failing} fails");
+            assert_eq!(
+                newcomer.bytes.lock().unwrap().is_some(),
+                failing != "newcomer"
+            );
+            let found = rig.start(&[0], true).map(|found| found.drives.len());
+            assert_eq!(found, (!counts).then_some(2), "{failing} fails");
+        }
     }
 
     /// A drive hung in the middle of a change, and every upload with it: each asks which redundancy

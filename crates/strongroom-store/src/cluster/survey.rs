@@ -295,7 +295,8 @@ fn newest_of(looked: &Looked, remembered: Option<&Members>) -> Option<Members> {
 }
 
 /// A drive that got its identity and was never taken in: whoever did that was cut short. There is
-/// nothing on it.
+/// nothing on it but, perhaps, members that never counted: those that did name every drive that
+/// ever was.
 pub(super) fn is_half_made(
     drive: &dyn Drive,
     superblock: &Superblock,
@@ -303,7 +304,6 @@ pub(super) fn is_half_made(
 ) -> Result<bool, Error> {
     Ok(superblock.cluster_id == members.cluster_id
         && members.by_uid(superblock.drive_uid).is_none()
-        && drive.read_small(&members::path())?.is_none()
         && holds_nothing(drive)?)
 }
 

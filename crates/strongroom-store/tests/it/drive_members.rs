@@ -20,22 +20,22 @@ use strongroom_testkit::TestSealer;
 use crate::stage;
 
 /// Directories for drives, and one for the witness.
-struct Yard {
+pub(crate) struct Yard {
     dir: tempfile::TempDir,
     key: u8,
 }
 
 impl Yard {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         Self { dir, key: 1 }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
 
-    fn given(&self, named: &[&str]) -> Vec<GivenDrive> {
+    pub(crate) fn given(&self, named: &[&str]) -> Vec<GivenDrive> {
         let named = named.iter().map(|named| {
             let (facility, name) = named.split_once(':').unwrap();
             GivenDrive {
@@ -85,12 +85,12 @@ impl Yard {
         Store::open_set(drives, at_rest, options).await
     }
 
-    async fn open(&self, named: &[&str]) -> Result<Store, Error> {
+    pub(crate) async fn open(&self, named: &[&str]) -> Result<Store, Error> {
         self.open_with(named, Wish::AsBefore).await
     }
 
     /// A store that was made and closed again.
-    async fn made(named: &[&str]) -> Self {
+    pub(crate) async fn made(named: &[&str]) -> Self {
         let yard = Self::new();
         yard.open(named).await.unwrap().close().await.unwrap();
         yard
@@ -100,18 +100,18 @@ impl Yard {
         self.open(named).await.unwrap_err().to_string()
     }
 
-    fn rename(&self, from: &str, to: &str) {
+    pub(crate) fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }
 }
 
-const SIX: [&str; 6] = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"];
+pub(crate) const SIX: [&str; 6] = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"];
 
-async fn protection(store: &Store) -> Protection {
+pub(crate) async fn protection(store: &Store) -> Protection {
     store.protection().await.unwrap().unwrap()
 }
 
-fn states(store: &Store) -> Vec<DriveState> {
+pub(crate) fn states(store: &Store) -> Vec<DriveState> {
     let view = store.drives().view();
     view.members().iter().map(SetMember::state).collect()
 }

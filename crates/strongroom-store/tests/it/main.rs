@@ -19,6 +19,7 @@ mod care_faults;
 mod codec;
 mod crash;
 mod drive;
+mod drive_changes;
 mod drive_members;
 mod drive_set;
 mod heal;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use strongroom_store::BlobId;
 use strongroom_store::drive::{
-    DriveNo, DriveSet, DriveState, Placed, SetMember, SetView, Standing, check_wish,
+    DriveNo, DriveSet, DriveState, Placed, SetMember, SetView, Standing, can_leave, check_wish,
     default_redundancy, place, place_shard, policy_for, redundancy_for,
 };
 use strongroom_store::layout::{BlobPolicy, DriveUid, Redundancy};
@@ -176,6 +176,40 @@ proptest! {
         if has_room && counts.len() == 2 {
             prop_assert_eq!(per_facility(&view, &drives).len(), 1);
         }
+    }
+
+    /// The model: who leaves fits into what the others may still take.
+    #[test]
+    fn what_can_leave_its_drives_is_known_before_they_are_drained(
+        counts in prop::collection::vec(1_usize..6, 1..=5),
+        archive in any::<bool>(),
+        draining in prop::collection::btree_set(0_u16..25, 1..=3),
+        blob in any::<[u8; 16]>(),
+    ) {
+        let set = cluster(&counts);
+        let policy = if archive { BlobPolicy::Archive } else { BlobPolicy::Standard };
+        let code = redundancy_for(&set.view(), policy, default_redundancy(&set.view()));
+        let drives = place(&set.view(), policy, code, BlobId(blob)).unwrap().drives;
+        for number in &draining {
+            set.set_standing(DriveNo(*number), Standing::Draining);
+        }
+        let view = set.view();
+        let stay: Vec<_> = view.members().iter().filter(|of| of.standing == Standing::Member).collect();
+        let leaving = drives.iter().filter(|of| draining.contains(&of.0)).count();
+        let facilities: BTreeSet<_> = stay.iter().map(|of| &of.facility).collect();
+        let is_bound = facilities.len() >= 3 && code.parity() > 0;
+        let limit = if is_bound { usize::from(code.parity()) } else { usize::MAX };
+        let room: usize = facilities.iter().map(|facility| {
+            let here = stay.iter().filter(|of| of.facility == **facility);
+            let (held, free) = here.partition::<Vec<&SetMember>, _>(|of| drives.contains(&of.number));
+            free.len().min(limit.saturating_sub(held.len()))
+        }).sum();
+        let told = can_leave(&view, policy, code, &drives, BlobId(blob));
+        prop_assert_eq!(told, room >= leaving);
+        // It makes no difference who is there now.
+        set.set_room(stay.first().map_or(DriveNo(0), |of| of.number), false);
+        set.set_drive(stay.last().map_or(DriveNo(0), |of| of.number), None);
+        prop_assert_eq!(can_leave(&set.view(), policy, code, &drives, BlobId(blob)), told);
     }
 
     #[test]
