@@ -39,7 +39,8 @@ def headers(rnd, flip):
 def trailers(rnd, flip):
     blob, manifest = rnd("blob", 16), rnd("manifest", 40)
     shapes = [("empty_blob", 0, b""), ("one_byte", 1, b""), ("one_full_unit", PRODUCT, b""), ("one_byte_more", PRODUCT + 1, b""),
-              ("with_manifest", 5 << 30, manifest), ("with_the_longest_manifest", 1000, rnd("long manifest", 16384))]
+              ("with_manifest", 5 << 30, manifest), ("with_the_longest_manifest", 1000, rnd("long manifest", 16384)),
+              ("note_longer_than_any_manifest_of_a_body", 0, rnd("note", 16385))]
     good = [{"name": name, "unit_bytes": PRODUCT, "manifest": m.hex(), "bytes": s.trailer_bytes(blob, size, PRODUCT, m).hex()} for name, size, m in shapes]
     base = bytes.fromhex(good[4]["bytes"])
     forge = lambda at, replacement, seed=s.TRAILER_SEED: forged(base, at, replacement, seed)
@@ -56,7 +57,8 @@ def trailers(rnd, flip):
     bad = [{**good[4], "name": name, "bytes": data.hex()} for name, data in bad.items()]
     other = {"of_other_units": {"unit_bytes": 65600, "bytes": s.trailer_bytes(blob, 5 << 30, PRODUCT, manifest).hex()},
              "other_manifest": {"manifest": flip(manifest, 7).hex()}, "manifest_cut": {"manifest": manifest[:-1].hex()},
-             "manifest_too_long": {"manifest": bytes(16385).hex(), "bytes": s.trailer_bytes(blob, 1, PRODUCT, bytes(16385)).hex()}}
+             "manifest_too_long": {"manifest": bytes(16385).hex(), "bytes": s.trailer_bytes(blob, 1, PRODUCT, bytes(16385)).hex()},
+             "note_too_long": {"manifest": "", "bytes": forged(s.trailer_bytes(blob, 0, PRODUCT, b""), 40, s.le((1 << 20) + 1, 4), s.TRAILER_SEED).hex()}}
     return good + bad + [{**good[4], **changes, "name": name} for name, changes in other.items()]
 
 

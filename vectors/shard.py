@@ -143,9 +143,14 @@ def header_fields(data):
     return {"blob": blob.hex(), "k": k, "m": m, "shard": shard, "unit_bytes": unit_bytes, "cell_units": c, "policy": policy}
 
 
+def manifest_bytes_max(sealed_bytes):
+    return 16384 if sealed_bytes else 1 << 20
+
+
 def trailer_fields(data, unit_bytes, manifest):
-    need(len(data) == 64 and data[:8] == b"SR-TRAIL" and len(manifest) <= 16384, "parse")
+    need(len(data) == 64 and data[:8] == b"SR-TRAIL", "parse")
     blob, sealed_bytes = data[8:24], number(data, 24, 8)
+    need(len(manifest) <= manifest_bytes_max(sealed_bytes), "parse")
     need(data == trailer_bytes(blob, sealed_bytes, unit_bytes, manifest), "parse")
     return {"blob": blob.hex(), "sealed_bytes": sealed_bytes, "units": number(data, 32, 8)}
 
@@ -168,7 +173,7 @@ def file_parts(data):
         need(len(data) >= 128, "parse")
         header = header_fields(data[:64])
         end, manifest_bytes = len(data) - 64, number(data, len(data) - 24, 4)
-        need(manifest_bytes <= 16384 and manifest_bytes <= end - 64, "parse")
+        need(manifest_bytes <= end - 64, "parse")
         manifest = data[end - manifest_bytes:end]
         trailer = trailer_fields(data[end:], header["unit_bytes"], manifest)
     except Refused:

@@ -27,7 +27,9 @@ impl Objects {
     ) -> Result<(StoredPart, Write), Error> {
         let blob = BlobId(random_uid()?);
         let blobs = self.blobs();
-        let proof = blobs.transcribe(location, blob, class.policy()).await?;
+        let proof = blobs
+            .transcribe(location, blob, class.policy(), Vec::new())
+            .await?;
         let part = StoredPart {
             place: Place::Blob(proof.location()),
             ..part.clone()

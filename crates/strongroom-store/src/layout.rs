@@ -26,8 +26,10 @@ pub const CHECKSUM_BYTES: u32 = 8;
 pub const HEADER_BYTES: u32 = 64;
 /// Bytes of the trailer of a shard file.
 pub const TRAILER_BYTES: u32 = 64;
-/// The longest manifest that a shard file carries in front of its trailer.
+/// The longest manifest that a shard file of a body carries in front of its trailer.
 pub const MANIFEST_BYTES_MAX: u32 = 16 << 10;
+/// The same of a blob that has no units, and so is nothing but its manifest: a note.
+pub const NOTE_BYTES_MAX: u32 = 1 << 20;
 /// The most data shards of a blob.
 pub const DATA_SHARDS_MAX: u8 = 16;
 /// The most parity shards of a blob.
@@ -38,7 +40,17 @@ pub const WIDER_BYTES: u32 = 32;
 /// The longest unit that a layout may have.
 pub const UNIT_BYTES_MAX: u32 = 1 << 24;
 
+/// The longest manifest of a blob of so many sealed bytes.
+pub const fn manifest_bytes_max(sealed_bytes: u64) -> u32 {
+    if sealed_bytes == 0 {
+        NOTE_BYTES_MAX
+    } else {
+        MANIFEST_BYTES_MAX
+    }
+}
+
 const _: () = {
+    assert!(MANIFEST_BYTES_MAX <= NOTE_BYTES_MAX);
     assert!(UNIT_BYTES <= UNIT_BYTES_MAX);
     assert!(HEADER_BYTES.is_multiple_of(8) && TRAILER_BYTES.is_multiple_of(8));
     assert!(

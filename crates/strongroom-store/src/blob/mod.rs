@@ -8,6 +8,7 @@
 //!   BlobWriter -> stripe_writer -> shard_writer, one for each drive
 //!                      |  quorum: what must be durable, how long the rest is waited for
 //!   transcribe: a blob's bytes as they are into a new one, under another policy
+//!   note: a blob that is nothing but its manifest
 //!   BlobReader -> open_shard: a range of one shard, compared with its checksums
 //!                      |  gather: other shards, when one is missing, damaged or late
 //!                      +--> damage: for whoever heals
@@ -20,6 +21,7 @@ mod damage;
 mod ends;
 mod flow;
 mod gather;
+mod note;
 mod open_shard;
 mod orphans;
 mod placement;
@@ -73,6 +75,8 @@ use crate::drive::{
 };
 use crate::erasure::StripeLayout;
 use crate::error::Error;
+#[cfg(doc)]
+use crate::layout::NOTE_BYTES_MAX;
 use crate::layout::{BlobId, BlobLocation, BlobPolicy, Redundancy, ShardIndex, UnitLayout};
 
 /// The blobs of a store. Clones share everything.
@@ -248,14 +252,41 @@ impl Blobs {
     /// Writes the sealed bytes of a blob, as they are, into a new one that is kept as `policy`
     /// has it. Every unit is compared with its checksum on the way, and every shard of the new
     /// blob is read back. Obligation of the caller: the old blob is pinned and the row stands that
-    /// names it; who adopts the new one in place of the old releases that in the same commit.
+    /// names it; who adopts the new one in place of the old releases that in the same commit. The
+    /// manifest is the new blob's: as of [`BlobWriter::finish_with`].
     pub async fn transcribe(
         &self,
         from: &BlobLocation,
         to: BlobId,
         policy: BlobPolicy,
+        manifest: Vec<u8>,
     ) -> Result<BlobProof, Error> {
-        transcribe::transcribe(&self.inner, from, to, policy).await
+        transcribe::transcribe(&self.inner, from, to, policy, manifest).await
+    }
+
+    /// Where a note of that name lies, once it is written.
+    pub fn note_location(&self, blob: BlobId) -> BlobLocation {
+        BlobLocation {
+            blob,
+            sealed_bytes: 0,
+            layout: self.layout(),
+        }
+    }
+
+    /// Writes a blob without units, which is nothing but a manifest, whole in each of its shards:
+    /// what is to be known without tables of a thing that has no body of its own. Sealed by
+    /// whoever knows how. `None` where it is left out, which is counted: it is longer than
+    /// [`NOTE_BYTES_MAX`], or the drives are full, or too few of them are there.
+    pub async fn write_note(
+        &self,
+        blob: BlobId,
+        manifest: Vec<u8>,
+    ) -> Result<Option<BlobProof>, Error> {
+        let written = match self.check_room() {
+            Ok(()) => note::write(&self.inner, blob, manifest).await,
+            Err(error) => Err(error),
+        };
+        note::or_left_out(written)
     }
 
     /// Opens a blob for reading; the reader outlives a release of the blob.

@@ -11,7 +11,7 @@ use super::shard::{HEADER_LEN, ShardHeader, ShardTrailer, TRAILER_LEN, UnitSums,
 use crate::drive::{Access, Drive, DriveFile, DrivePath};
 use crate::erasure::StripeLayout;
 use crate::error::Error;
-use crate::layout::{BlobLocation, MANIFEST_BYTES_MAX, ShardIndex, TRAILER_BYTES};
+use crate::layout::{BlobLocation, ShardIndex, TRAILER_BYTES, manifest_bytes_max};
 
 /// A shard file whose header and length are those of its blob. Clones share the file.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl OpenShard {
             .shard_file_bytes(sealed_bytes, shard, 0)
             .and_then(|least| file_bytes.checked_sub(least))
             .and_then(|more| u32::try_from(more).ok())
-            .filter(|more| *more <= MANIFEST_BYTES_MAX)
+            .filter(|more| *more <= manifest_bytes_max(sealed_bytes))
             .ok_or_else(|| damaged("the file does not have the length of the blob"))?;
         let mut bytes = [0; HEADER_LEN];
         if file.read_at(0, &mut bytes)? != HEADER_LEN {

@@ -10,8 +10,8 @@ use twox_hash::XxHash3_64;
 use crate::erasure::StripeLayout;
 use crate::error::Error;
 use crate::layout::{
-    BlobId, BlobPolicy, CHECKSUM_BYTES, HEADER_BYTES, MANIFEST_BYTES_MAX, Redundancy, ShardIndex,
-    TRAILER_BYTES, UnitLayout,
+    BlobId, BlobPolicy, CHECKSUM_BYTES, HEADER_BYTES, Redundancy, ShardIndex, TRAILER_BYTES,
+    UnitLayout, manifest_bytes_max,
 };
 
 /// What stands at the start of a shard file.
@@ -116,11 +116,11 @@ impl ShardHeader {
 
 impl ShardTrailer {
     /// The trailer of a blob of `sealed_bytes`; `None` for a manifest beyond
-    /// [`MANIFEST_BYTES_MAX`].
+    /// [`manifest_bytes_max`].
     pub fn new(blob: BlobId, unit: UnitLayout, sealed_bytes: u64, manifest: &[u8]) -> Option<Self> {
         let manifest_bytes = u32::try_from(manifest.len())
             .ok()
-            .filter(|bytes| *bytes <= MANIFEST_BYTES_MAX)?;
+            .filter(|bytes| *bytes <= manifest_bytes_max(sealed_bytes))?;
         Some(Self {
             blob,
             sealed_bytes,
@@ -172,7 +172,7 @@ impl ShardTrailer {
         if trailer.units != unit.unit_count(trailer.sealed_bytes) {
             return Err("the number of units is not that of the length");
         }
-        if trailer.manifest_bytes > MANIFEST_BYTES_MAX {
+        if trailer.manifest_bytes > manifest_bytes_max(trailer.sealed_bytes) {
             return Err("the manifest is too long");
         }
         Ok(trailer)
@@ -383,6 +383,16 @@ mod tests {
         }
         let too_long = vec![7; (16 << 10) + 1];
         assert_eq!(ShardTrailer::new(BLOB, UNIT, 1, &too_long), None);
+        // A blob without units is its manifest, and that may be longer.
+        for (len, is_legal) in [(16 << 10, true), (1 << 20, true), ((1 << 20) + 1, false)] {
+            let note = vec![7; len];
+            let trailer = ShardTrailer::new(BLOB, UNIT, 0, &note);
+            assert_eq!(trailer.is_some(), is_legal, "{len}");
+            if let Some(trailer) = trailer {
+                assert_eq!(ShardTrailer::parse(&trailer.to_bytes(), UNIT), Ok(trailer));
+                trailer.check_manifest(&note).unwrap();
+            }
+        }
     }
 
     #[test]

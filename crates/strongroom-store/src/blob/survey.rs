@@ -75,10 +75,15 @@ impl SurveyedBlob {
             .map(|(shard, _)| shard)
     }
 
-    /// Whether the shards found are enough to read the blob, as far as their ends tell.
+    /// Whether the shards found are enough to read the blob, as far as their ends tell. A note is
+    /// whole in each of them.
     pub fn is_readable(&self) -> bool {
+        let needed = match self.sealed_bytes {
+            0 => 1,
+            _ => usize::from(self.layout.redundancy().data()),
+        };
         let there = self.drives.iter().filter(|drives| !drives.is_empty());
-        there.count() >= usize::from(self.layout.redundancy().data())
+        there.count() >= needed
     }
 
     fn new(ends: ShardEnds) -> Self {

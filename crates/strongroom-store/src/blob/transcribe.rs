@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::flow::Flow;
 use super::read::BlobReader;
-use super::write::BlobProof;
+use super::write::{BlobProof, fitting};
 use super::{Inner, verify};
 use crate::error::Error;
 use crate::layout::{BlobId, BlobLocation, BlobPolicy};
@@ -27,6 +27,7 @@ pub(super) async fn transcribe(
     from: &BlobLocation,
     to: BlobId,
     policy: BlobPolicy,
+    manifest: Vec<u8>,
 ) -> Result<BlobProof, Error> {
     let reader = BlobReader::open(blobs, *from).await?;
     let writing = blobs.begin(to, from.layout, policy)?;
@@ -43,8 +44,8 @@ pub(super) async fn transcribe(
         flow.append(buffer).await?;
         next = next.saturating_add(count);
     }
-    // A manifest opens in the files of its own blob only, and who could make one is not asked.
-    let proof = flow.finish(Vec::new()).await?;
+    // The old blob's manifest would not open here: the caller made another.
+    let proof = flow.finish(fitting(manifest)).await?;
     let written = proof.location();
     if (written.sealed_bytes, written.layout) != (from.sealed_bytes, from.layout) {
         return Err(Error::CorruptedShard {

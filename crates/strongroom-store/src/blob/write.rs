@@ -144,17 +144,22 @@ impl<S: UnitSealer> BlobWriter<S> {
     /// file, flush of the folder, on every drive that has a shard of it. The manifest is what the
     /// writer leaves for the day when there are no tables: sealed, by whoever knows how. One that is
     /// longer than [`MANIFEST_BYTES_MAX`] is left out.
-    pub async fn finish_with(self, mut manifest: Vec<u8>) -> Result<BlobProof, Error> {
-        if !u32::try_from(manifest.len()).is_ok_and(|bytes| bytes <= MANIFEST_BYTES_MAX) {
-            metrics::counter!("strongroom_manifests_left_out_total").increment(1);
-            tracing::debug!(
-                bytes = manifest.len(),
-                "a manifest is too long and left out"
-            );
-            manifest.clear();
-        }
-        self.flow.finish(manifest).await
+    pub async fn finish_with(self, manifest: Vec<u8>) -> Result<BlobProof, Error> {
+        self.flow.finish(fitting(manifest)).await
     }
+}
+
+/// A body's manifest if it fits, else nothing.
+pub(super) fn fitting(manifest: Vec<u8>) -> Vec<u8> {
+    if u32::try_from(manifest.len()).is_ok_and(|bytes| bytes <= MANIFEST_BYTES_MAX) {
+        return manifest;
+    }
+    metrics::counter!("strongroom_manifests_left_out_total").increment(1);
+    tracing::debug!(
+        bytes = manifest.len(),
+        "a manifest is too long and left out"
+    );
+    Vec::new()
 }
 
 impl BlobProof {

@@ -23,7 +23,7 @@
 //! in the other shards. Only the last unit of a shard can be short, so each shard's file follows
 //! [`UnitLayout`] with the shard's own number of bytes ([`StripeLayout::shard_bytes`]).
 
-use crate::layout::{MANIFEST_BYTES_MAX, Redundancy, ShardIndex, StripeIndex, UnitLayout};
+use crate::layout::{Redundancy, ShardIndex, StripeIndex, UnitLayout, manifest_bytes_max};
 
 /// How a blob is spread over its shards.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -252,7 +252,7 @@ impl StripeLayout {
         shard: ShardIndex,
         manifest_bytes: u32,
     ) -> Option<u64> {
-        if manifest_bytes > MANIFEST_BYTES_MAX {
+        if manifest_bytes > manifest_bytes_max(sealed_bytes) {
             return None;
         }
         self.unit

@@ -157,17 +157,20 @@ impl HealJob {
             sources,
             manifest,
             has_late,
+            has_end,
         } = open_sources(store, &shards, damaged);
         let needed = shards.redundancy().data();
         let there = u8::try_from(sources.len()).unwrap_or(u8::MAX);
         let empty = empty_shards(&shards);
-        if there.saturating_add(empty) < needed {
+        // A note is its manifest: without one there is nothing to heal it from.
+        let is_lost = shards.sealed_bytes == 0 && !has_end;
+        if is_lost || there.saturating_add(empty) < needed {
             if has_late {
                 return Ok(Begun::Not(Obstacle::Waiting));
             }
             return Ok(Begun::Not(Obstacle::Beyond {
-                there,
-                needed,
+                there: if is_lost { 0 } else { there },
+                needed: if is_lost { 1 } else { needed },
                 row: None,
             }));
         }
@@ -660,6 +663,8 @@ struct Opened {
     manifest: Vec<u8>,
     /// Whether a drive did not answer.
     has_late: bool,
+    /// Whether some shard has an end, even a damaged one.
+    has_end: bool,
 }
 
 /// Every shard of which something can be read, the ones without known damage first, and the
@@ -709,6 +714,7 @@ fn open_sources(store: &Store, shards: &BlobShards, damaged: ShardSet) -> Opened
         sources,
         manifest,
         has_late,
+        has_end: !(manifests.is_empty() && unproven.is_empty()),
     }
 }
 

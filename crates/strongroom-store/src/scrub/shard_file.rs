@@ -15,7 +15,7 @@ use crate::blob::{CatalogRow, Keeping, owed_key};
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath};
 use crate::erasure::StripeLayout;
 use crate::error::Error;
-use crate::layout::{BlobId, MANIFEST_BYTES_MAX, Redundancy, ShardIndex, UnitLayout};
+use crate::layout::{BlobId, Redundancy, ShardIndex, UnitLayout, manifest_bytes_max};
 use crate::table::{Row, TableId, Tables};
 
 use super::damage::ShardFault;
@@ -207,7 +207,7 @@ impl BlobShards {
             .file_bytes(shard_bytes)
             .and_then(|least| file_bytes.checked_sub(least))
             .and_then(|more| u32::try_from(more).ok())
-            .filter(|more| *more <= MANIFEST_BYTES_MAX);
+            .filter(|more| *more <= manifest_bytes_max(self.sealed_bytes));
         let Some(manifest_bytes) = manifest_bytes else {
             return Ok(Err((ShardFault::Length, None)));
         };

@@ -32,6 +32,7 @@ mod mirror_hang;
 mod mirror_online;
 mod mirror_open;
 mod mirror_rig;
+mod notes;
 mod opening;
 mod place;
 mod scrub;

@@ -104,7 +104,9 @@ impl Rig {
             return Ok(false);
         }
         let to = if from == OLD { NEW } else { OTHER };
-        let proof = blobs.transcribe(&location(from, len), to, policy).await;
+        let proof = blobs
+            .transcribe(&location(from, len), to, policy, Vec::new())
+            .await;
         let batch = Batch {
             preconditions: vec![Precondition::SeqIs {
                 table: ROWS,
@@ -257,7 +259,11 @@ async fn units_of_two_layers_go_over_too() {
     let proof = proof.unwrap();
     let from = proof.location();
     stage::commit(&rig.store, Write::AdoptBlob(proof)).await;
-    let moved = rig.store.blobs().transcribe(&from, NEW, Archive).await;
+    let moved = rig
+        .store
+        .blobs()
+        .transcribe(&from, NEW, Archive, Vec::new())
+        .await;
     let moved = moved.unwrap();
     let to = moved.location();
     assert_eq!((to.layout, to.sealed_bytes), (layout, from.sealed_bytes));
@@ -321,17 +327,23 @@ async fn what_cannot_be_moved_is_refused() {
     let len = 5 * UNIT;
     rig.put(Standard, &stage::bytes(5, len)).await;
     let blobs = rig.store.blobs();
-    let unknown = blobs.transcribe(&location(OTHER, len), NEW, Archive).await;
+    let unknown = blobs
+        .transcribe(&location(OTHER, len), NEW, Archive, Vec::new())
+        .await;
     assert!(matches!(unknown, Err(Error::BlobNotFound { blob: OTHER })));
     assert!(matches!(
         blobs.lies_as(OTHER, Archive),
         Err(Error::BlobNotFound { blob: OTHER })
     ));
     let longer = location(OLD, len + UNIT);
-    let longer = blobs.transcribe(&longer, NEW, Archive).await;
+    let longer = blobs.transcribe(&longer, NEW, Archive, Vec::new()).await;
     assert!(matches!(longer, Err(Error::CorruptedShard { .. })));
-    let first = blobs.transcribe(&location(OLD, len), NEW, Archive).await;
-    let twice = blobs.transcribe(&location(OLD, len), NEW, Archive).await;
+    let first = blobs
+        .transcribe(&location(OLD, len), NEW, Archive, Vec::new())
+        .await;
+    let twice = blobs
+        .transcribe(&location(OLD, len), NEW, Archive, Vec::new())
+        .await;
     assert!(matches!(twice, Err(Error::BlobExists { blob: NEW })));
     drop(first);
     blobs.reclaimed().await.unwrap();
@@ -340,7 +352,9 @@ async fn what_cannot_be_moved_is_refused() {
     for drive in 1..9 {
         rig.take_away(drive);
     }
-    let alone = blobs.transcribe(&location(OLD, len), NEW, Archive).await;
+    let alone = blobs
+        .transcribe(&location(OLD, len), NEW, Archive, Vec::new())
+        .await;
     let alone = alone.unwrap_err();
     assert!(
         matches!(
@@ -360,7 +374,11 @@ async fn one_that_is_given_up_leaves_nothing() {
     rig.put(Standard, &bytes).await;
     for polls in 0..20 {
         let from = location(OLD, len);
-        let mut work = Box::pin(rig.store.blobs().transcribe(&from, NEW, Archive));
+        let mut work = Box::pin(
+            rig.store
+                .blobs()
+                .transcribe(&from, NEW, Archive, Vec::new()),
+        );
         let mut left = polls;
         let given_up = std::future::poll_fn(|cx| {
             let done = work.as_mut().poll(cx).map(|done| drop(done.unwrap()));
@@ -479,7 +497,9 @@ async fn who_comes_second_changes_nothing() {
     let tables = rig.store.tables();
     let seq = tables.get(ROWS, ROW).unwrap().unwrap().seq;
     let (from, blobs) = (location(OLD, len), rig.store.blobs());
-    let proof = blobs.transcribe(&from, OTHER, OneFacility).await;
+    let proof = blobs
+        .transcribe(&from, OTHER, OneFacility, Vec::new())
+        .await;
     let proof = proof.unwrap();
     assert!(rig.move_on(Archive, len).await.unwrap());
     let batch = Batch {
