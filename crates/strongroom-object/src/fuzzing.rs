@@ -21,6 +21,8 @@ pub fn manifest(bytes: &[u8]) {
     let place = match &manifest.of {
         ManifestOf::Object(row) => row.body.as_ref().map(|body| body.place.clone()),
         ManifestOf::Part(_, part) => Some(part.part.place.clone()),
+        ManifestOf::Piece(piece) => Some(piece.part.place.clone()),
+        ManifestOf::Note(row, _) => row.note.map(Place::Blob),
     };
     let mut blob = SurveyedBlob {
         blob: BlobId([0; 16]),
@@ -67,6 +69,6 @@ mod tests {
             }
             seeds += 1;
         }
-        assert!(seeds >= 4, "{dir}");
+        assert!(seeds >= 9, "{dir}");
     }
 }

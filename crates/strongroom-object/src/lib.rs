@@ -36,6 +36,7 @@ mod list_objects;
 mod manifest;
 mod model;
 mod multipart;
+mod note;
 mod objects;
 mod part_store;
 pub mod pipeline;
@@ -91,7 +92,9 @@ pub use multipart::{
 pub use objects::{Objects, ObjectsOptions};
 pub use pipeline::read::ObjectBody;
 pub use put_object::{PutObject, PutObjectOutput};
-pub use rebuild::{RebuildPlan, RebuildReport, Rebuilder, RebuiltUpload, SkippedBlob};
+pub use rebuild::{
+    PossibleReturn, RebuildPlan, RebuildReport, Rebuilder, RebuiltUpload, SkippedBlob,
+};
 pub use restore::{DAY_MS, RestoreDelays, RestoreStatus, RestoreTier};
 pub use restore_object::{RestoreObject, RestoreStarted};
 pub use rewrap_bucket::{RewrapBucket, RewrapBucketReport};

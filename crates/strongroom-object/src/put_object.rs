@@ -9,6 +9,7 @@ use crate::conditions::check_write;
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
 use crate::lifecycle::ObjectExpiry;
+use crate::manifest::ManifestTime;
 use crate::model::{
     Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest,
     ObjectName, Properties, Scope, WriteConditions,
@@ -177,6 +178,7 @@ impl Objects {
             null_at: None,
             class: new.class,
             restore: None,
+            note: None,
         };
         let part = sealed.part.clone();
         let seal = |row: &mut VersionRow| {
@@ -186,7 +188,8 @@ impl Objects {
         };
         // Before the body is durable: its manifest is to have the record.
         seal(&mut row)?;
-        let manifest = self.object_manifest(new.bucket, new.object_key, &row)?;
+        let now = ManifestTime::now(self);
+        let manifest = self.object_manifest(new.bucket, new.object_key, &row, now)?;
         let (etag, checksum) = (sealed.etag.clone(), sealed.checksum.clone());
         let (created_ms, size) = (row.created_ms, row.size);
         let batch = Batch {

@@ -138,6 +138,10 @@ pub(crate) struct VersionRow {
     /// Of an archived object: when it can be read. Not bound either.
     #[n(13)]
     pub restore: Option<RestoreRow>,
+    /// Of an object in parts: the blob that tells, without tables, that it is one (`note.rs`). Not
+    /// bound: nothing is read from it while there are tables, and it is released as a note only.
+    #[n(14)]
+    pub note: Option<BlobLocation>,
 }
 
 /// How the object key is wrapped.

@@ -13,7 +13,7 @@
 //!
 //! Bytes are read only where a digest is missing that S3 promises of the copy, and where its class is
 //! kept otherwise than the source's: then the sealed bytes go over into blobs of its own, as they
-//! are (`transcribed_body.rs`).
+//! are (`transcribed_body.rs`). What has bodies of its own only has manifests, too.
 
 use std::collections::HashMap;
 
@@ -25,15 +25,36 @@ use crate::copy_object::{Source, copy_body};
 use crate::digest::{Digester, WantedDigests, combine, digest_len};
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
+use crate::manifest::ManifestTime;
 use crate::model::{
     BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, Served,
 };
+use crate::note::Noted;
 use crate::objects::{Objects, random_uid};
 use crate::part_store::Incoming;
 use crate::put_object::{NewObject, StoredObject};
-use crate::rows::{Place, StoredPart, VersionRow};
+use crate::rows::{Place, StoredPart, VersionRow, Versioning};
 use crate::storage_class::StorageClass;
+use crate::transcribed_body::Transcript;
 use crate::version::{Held, NewVersion};
+
+/// What a copy stands on.
+struct SharedParts {
+    /// In order, as they will be.
+    parts: Vec<StoredPart>,
+    own: OwnBodies,
+    /// On condition that the source is what it was.
+    batch: Batch,
+}
+
+/// Those of the parts that no other object has.
+#[derive(Default)]
+struct OwnBodies {
+    /// Which of them have to be written into blobs of their own first.
+    transcripts: Vec<(usize, Transcript)>,
+    /// Sealed bodies of those that live in the tables, by part uid.
+    inline: HashMap<[u8; 16], Vec<u8>>,
+}
 
 impl Objects {
     /// Store a copy that stands on its source's bodies. `None` where it cannot: under another key
@@ -51,10 +72,11 @@ impl Objects {
         // Its rows are content, too: without end they would fill what is kept free for the tables.
         self.blobs().check_room()?;
         let (etag, checksum) = self.digests_of_copy(new, wrap_key, source).await?;
-        let (parts, batch) = self.shared_parts(new.class, source).await?;
+        let shared = self.shared_parts(new.class, source).await?;
+        let (parts, own, mut batch) = (shared.parts, shared.own, shared.batch);
         let (oek, odi) = (&source.oek, source.row.object_data_id());
         let multipart = source.row.parts > 0;
-        let row = VersionRow {
+        let mut row = VersionRow {
             version_uid: random_uid()?,
             odi: odi.0,
             size: source.row.size,
@@ -70,15 +92,20 @@ impl Objects {
             )?),
             parts: source.row.parts,
             body: parts.first().filter(|_| !multipart).cloned(),
-            null_version: false,
+            null_version: new.bucket.row.versioning != Versioning::Enabled,
             null_at: None,
             class: new.class,
             restore: None,
+            note: None,
         };
         let seal = |row: &mut VersionRow| {
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, &parts)?;
             wrap_key.wrap(oek, &bind, RecordFlags::default(), &mut row.key)
         };
+        // Before bodies of its own are durable: their manifests are to have the record.
+        seal(&mut row)?;
+        let written = self.write_own(new, &mut row, &parts, own).await?;
+        batch.writes.extend(written);
         let created_ms = row.created_ms;
         let part_table = if multipart { parts.clone() } else { Vec::new() };
         let version = NewVersion {
@@ -87,7 +114,7 @@ impl Objects {
             part_checksums: None,
             batch,
             seal: &seal,
-            is_sealed: false,
+            is_sealed: true,
         };
         let (bucket, name) = (new.bucket, new.object_key);
         match self
@@ -115,31 +142,80 @@ impl Objects {
         &self,
         class: StorageClass,
         source: &Source,
-    ) -> Result<(Vec<StoredPart>, Batch), Error> {
+    ) -> Result<SharedParts, Error> {
         let mut parts = Vec::with_capacity(source.held.parts.len());
+        let mut own_bodies = OwnBodies::default();
         // INVARIANT: references come before anything is released in the same commit: a copy onto
         // its own source would else take the bodies away that it stands on.
         let mut shares = Vec::new();
         let mut own = Vec::new();
-        for part in &source.held.parts {
-            let (part, write) = match &part.place {
+        for (at, part) in source.held.parts.iter().enumerate() {
+            parts.push(match &part.place {
                 Place::Blob(location) if self.blobs().lies_as(location.blob, class.policy())? => {
                     shares.push(Write::ShareBlob(location.blob));
-                    parts.push(part.clone());
-                    continue;
+                    part.clone()
                 }
-                Place::Blob(location) => self.transcribed(part, location, class).await?,
-                Place::Inline => self.seal_again(class, source, part).await?,
-            };
-            own.push(write);
-            parts.push(part);
+                Place::Blob(location) => {
+                    let (part, transcript) = Transcript::of(part, location)?;
+                    own_bodies.transcripts.push((at, transcript));
+                    part
+                }
+                Place::Inline => {
+                    let (part, write) = self.seal_again(class, source, part).await?;
+                    if let Write::Put { value, .. } = &write {
+                        own_bodies.inline.insert(part.part_uid, value.clone());
+                    }
+                    own.push(write);
+                    part
+                }
+            });
         }
         shares.append(&mut own);
         let batch = Batch {
             preconditions: vec![source.stands.clone()],
             writes: shares,
         };
-        Ok((parts, batch))
+        Ok(SharedParts {
+            parts,
+            own: own_bodies,
+            batch,
+        })
+    }
+
+    /// Writes the bodies that go over into blobs of the copy's own, with what its row says in them,
+    /// and, of a copy in parts that shares none, the note; the writes that adopt them.
+    async fn write_own(
+        &self,
+        new: &NewObject<'_>,
+        row: &mut VersionRow,
+        parts: &[StoredPart],
+        own: OwnBodies,
+    ) -> Result<Vec<Write>, Error> {
+        let now = ManifestTime::now(self);
+        let shares_none = own.transcripts.len() + own.inline.len() == parts.len();
+        let mut writes = Vec::new();
+        for (at, transcript) in own.transcripts {
+            let part = parts.get(at).ok_or(Error::Internal("a part of a copy"))?;
+            let manifest = self.moved_manifest(new.bucket, new.object_key, row, part, now)?;
+            writes.push(self.transcribed(transcript, new.class, manifest).await?);
+        }
+        if row.parts == 0 || !shares_none {
+            return Ok(writes);
+        }
+        let noted = Noted {
+            bucket: new.bucket,
+            object_key: new.object_key,
+            row,
+            parts,
+            checksums: None,
+            inline: own.inline,
+            time: now,
+        };
+        if let Some((note, adoption)) = self.write_note(noted).await? {
+            row.note = Some(note);
+            writes.push(adoption);
+        }
+        Ok(writes)
     }
 
     /// A small body as a new attempt at the same part, under the same object key.

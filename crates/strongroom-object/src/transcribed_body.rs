@@ -16,24 +16,44 @@ use crate::objects::{Objects, random_uid};
 use crate::rows::{Place, StoredPart};
 use crate::storage_class::StorageClass;
 
-impl Objects {
-    /// The same body in a blob of its own that is kept as `class` has it, and the write that adopts
-    /// that. The blob at `location` stays as it is, and has to be held by the caller.
-    pub(crate) async fn transcribed(
-        &self,
-        part: &StoredPart,
-        location: &BlobLocation,
-        class: StorageClass,
-    ) -> Result<(StoredPart, Write), Error> {
-        let blob = BlobId(random_uid()?);
-        let blobs = self.blobs();
-        let proof = blobs
-            .transcribe(location, blob, class.policy(), Vec::new())
-            .await?;
+/// A body that is to go over into a blob of its own.
+pub(crate) struct Transcript {
+    from: BlobLocation,
+    to: BlobLocation,
+}
+
+impl Transcript {
+    /// The body at `from` as it will be: for the manifest, which has to be made before.
+    pub(crate) fn of(part: &StoredPart, from: &BlobLocation) -> Result<(StoredPart, Self), Error> {
+        let to = BlobLocation {
+            blob: BlobId(random_uid()?),
+            ..*from
+        };
         let part = StoredPart {
-            place: Place::Blob(proof.location()),
+            place: Place::Blob(to),
             ..part.clone()
         };
-        Ok((part, Write::AdoptBlob(proof)))
+        Ok((part, Self { from: *from, to }))
+    }
+}
+
+impl Objects {
+    /// Writes a body into its new blob, that is kept as `class` has it; the write that adopts that.
+    /// The old blob stays as it is, and has to be held by the caller.
+    pub(crate) async fn transcribed(
+        &self,
+        transcript: Transcript,
+        class: StorageClass,
+        manifest: Vec<u8>,
+    ) -> Result<Write, Error> {
+        let Transcript { from, to } = transcript;
+        let blobs = self.blobs();
+        let written = blobs.transcribe(&from, to.blob, class.policy(), manifest);
+        let proof = written.await?;
+        if proof.location() == to {
+            Ok(Write::AdoptBlob(proof))
+        } else {
+            Err(Error::Internal("a blob is not where it was to be"))
+        }
     }
 }

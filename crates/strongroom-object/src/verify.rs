@@ -361,12 +361,17 @@ impl Run<'_> {
             }),
         };
         match checked {
-            Ok((size, depth)) => {
+            Ok((size, depth, note)) => {
                 self.report.bytes = self.report.bytes.saturating_add(size);
                 if matches!(depth, Depth::ChecksumsOnly) {
                     self.report.unopened = self.report.unopened.saturating_add(1);
                 }
-                Ok(())
+                match note {
+                    Err(error) if self.still_stands(VERSIONS, key, &row) => {
+                        self.damage(&format!("{shown} is whole, its note is not"), error)
+                    }
+                    Ok(()) | Err(_) => Ok(()),
+                }
             }
             Err(error) if self.still_stands(VERSIONS, key, &row) => self.damage(&shown, error),
             // Replaced or deleted meanwhile.
@@ -379,16 +384,17 @@ impl Run<'_> {
         bucket: &Bucket,
         object_key: &str,
         row: &Row,
-    ) -> Result<(u64, Depth), Error> {
+    ) -> Result<(u64, Depth, Result<(), Error>), Error> {
         let row = match rows::decode(&row.value, "version row")? {
             VersionEntry::Object(row) => row,
             // All there is to it is that it opens.
-            VersionEntry::DeleteMarker(_) => return Ok((0, Depth::Tags)),
+            VersionEntry::DeleteMarker(_) => return Ok((0, Depth::Tags, Ok(()))),
         };
+        let note = self.note(&row).await;
         let before = self.now.bytes;
         let depth = self.verify_version(bucket, object_key, &row).await;
         self.now.bytes = before.saturating_add(row.size);
-        Ok((row.size, depth?))
+        Ok((row.size, depth?, note))
     }
 
     async fn verify_version(
@@ -456,6 +462,23 @@ impl Run<'_> {
                 what: "length of the object's body".to_owned(),
             })
         }
+    }
+
+    /// Checks what the object would come back by if the tables were lost. Whether it is whole does
+    /// not depend on that.
+    async fn note(&mut self, row: &VersionRow) -> Result<(), Error> {
+        let Some(note) = row.note else {
+            return Ok(());
+        };
+        self.referred.push(note.blob);
+        let entry = self.objects.store().catalogued(note.blob)?;
+        if note.sealed_bytes > 0 || entry.is_none_or(|entry| entry.location != note) {
+            return Err(Error::Corrupted {
+                what: "catalogue entry of the object's note".to_owned(),
+            });
+        }
+        self.objects.blobs().verify(&note).await?;
+        Ok(())
     }
 
     fn read(&mut self, bytes: u64) {

@@ -612,6 +612,7 @@ impl Objects {
                 key,
             });
         }
+        writes.extend(self.release_note(row)?);
         Ok(writes)
     }
 }

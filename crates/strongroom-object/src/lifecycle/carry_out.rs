@@ -10,7 +10,7 @@ use strongroom_audit::{Category, Durability, EventDetail, EventSource, Receipt, 
 use strongroom_store::Precondition;
 
 use super::due::Act;
-use super::move_version::Moves;
+use super::move_version::{Moves, Name};
 use super::worker::LifecycleReport;
 use crate::authorize::{RuleAction, permit_rule};
 use crate::error::Error;
@@ -125,7 +125,11 @@ impl Objects {
                 self.remove(bucket, &task, noncurrent, Done::VersionRemoved)
                     .await?
             }
-            Act::Move(class) => self.move_version(moves, &task.found, class).await?,
+            Act::Move(class) => {
+                let object_key = name;
+                let name = Name { bucket, object_key };
+                self.move_version(moves, name, &task.found, class).await?
+            }
         };
         let version = match done {
             Done::Expired => None,

@@ -5,7 +5,8 @@
 //!   pin the bodies -> row still the one? -> sealed bytes, as they are, into new blobs
 //!        |                                            |
 //!        |               one commit, if the row still is the one:
-//!        |                 new blobs adopted, old ones released, places (and at last the class) written
+//!        |                 new blobs adopted, old ones released, places (and at last the class) written;
+//!        |        of an object in parts a new note, which knows the class
 //!        +---- again, until no body lies otherwise than the class has it
 //! ```
 //!
@@ -23,10 +24,13 @@ use tokio::sync::{Semaphore, watch};
 
 use super::carry_out::Done;
 use crate::error::Error;
-use crate::objects::Objects;
+use crate::manifest::ManifestTime;
+use crate::note::Noted;
+use crate::objects::{Bucket, Objects};
 use crate::rows::{self, PartTableRow, Place, StoredPart, VersionEntry, VersionRow};
 use crate::storage_class::StorageClass;
 use crate::table_key::{PART_TABLES, VERSIONS};
+use crate::transcribed_body::Transcript;
 use crate::version::{Found, stands};
 
 /// What all moves of bodies have in common: one goes at a time, and none goes on when the server
@@ -46,6 +50,21 @@ struct Bodies {
     /// Of a multipart object.
     table: Option<PartTableRow>,
     _kept: BlobPin,
+}
+
+/// Whose version it is.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub bucket: &'a Bucket,
+    pub object_key: &'a str,
+}
+
+/// What is moved, and to where.
+struct Move<'a> {
+    name: Name<'a>,
+    row: &'a VersionRow,
+    time: ManifestTime,
+    class: StorageClass,
 }
 
 /// Bodies that lie in new blobs.
@@ -94,6 +113,7 @@ impl Objects {
     pub(super) async fn move_version(
         &self,
         moves: &Moves,
+        name: Name<'_>,
         found: &Found,
         class: StorageClass,
     ) -> Result<Done, Error> {
@@ -105,9 +125,17 @@ impl Objects {
             let Some(mut bodies) = self.bodies(&found, &old)? else {
                 return Ok(Done::Nothing);
             };
-            let taken = self.move_bodies(moves, &mut bodies.parts, class).await?;
+            let moving = Move {
+                name,
+                row: &old,
+                time: ManifestTime::of_version(self, found.stamp),
+                class,
+            };
+            let mut taken = self.move_bodies(moves, &moving, &mut bodies.parts).await?;
             let is_last = !taken.more;
-            let row = moved_row(old, &bodies.parts, is_last.then_some(class));
+            let mut row = moved_row(&old, &bodies.parts, is_last.then_some(class));
+            self.note_again(&moving, &mut row, &bodies, &mut taken, is_last)
+                .await?;
             let batch = moved_batch(&found, &row, bodies, taken)?;
             match self.tables().commit(batch).await {
                 Ok(_) if is_last => return Ok(Done::Moved(class)),
@@ -142,14 +170,15 @@ impl Objects {
         }))
     }
 
-    /// Writes the bodies that do not lie as `class` has it into new blobs, up to as many as one
+    /// Writes the bodies that do not lie as the class has it into new blobs, up to as many as one
     /// commit takes.
     async fn move_bodies(
         &self,
         moves: &Moves,
+        moving: &Move<'_>,
         parts: &mut [StoredPart],
-        class: StorageClass,
     ) -> Result<Moved, Error> {
+        let class = moving.class;
         let mut taken = Moved::default();
         let mut bytes = 0_u64;
         let mut turn = None;
@@ -167,8 +196,12 @@ impl Objects {
             if turn.is_none() {
                 turn = moves.turn.acquire().await.ok();
             }
-            let work = self.transcribed(part, &location, class);
-            let (now, adopt) = moves.unless_stopped(work).await?;
+            let (now, transcript) = Transcript::of(part, &location)?;
+            let row = moved_row(moving.row, std::slice::from_ref(&now), Some(class));
+            let Name { bucket, object_key } = moving.name;
+            let manifest = self.moved_manifest(bucket, object_key, &row, &now, moving.time)?;
+            let work = self.transcribed(transcript, class, manifest);
+            let adopt = moves.unless_stopped(work).await?;
             bytes = bytes.saturating_add(location.sealed_bytes);
             taken.adopted.push(adopt);
             taken.released.push(Write::ReleaseBlob(location.blob));
@@ -176,10 +209,44 @@ impl Objects {
         }
         Ok(taken)
     }
+
+    /// A new note with the last bodies of an object in parts, in place of the one that knows
+    /// nothing of the class; and with the first, where there was none. Where nothing moved, as
+    /// with one drive, nothing is written.
+    async fn note_again(
+        &self,
+        moving: &Move<'_>,
+        row: &mut VersionRow,
+        bodies: &Bodies,
+        taken: &mut Moved,
+        is_last: bool,
+    ) -> Result<(), Error> {
+        let Some(table) = bodies.table.as_ref().filter(|_| !taken.adopted.is_empty()) else {
+            return Ok(());
+        };
+        if !is_last && row.note.is_some() {
+            return Ok(());
+        }
+        let noted = Noted {
+            bucket: moving.name.bucket,
+            object_key: moving.name.object_key,
+            row,
+            parts: &bodies.parts,
+            checksums: table.checksums.as_ref(),
+            inline: self.inline_bodies(&bodies.parts)?,
+            time: moving.time,
+        };
+        if let Some((note, adoption)) = self.write_note(noted).await? {
+            taken.adopted.push(adoption);
+            taken.released.extend(self.release_note(row)?);
+            row.note = Some(note);
+        }
+        Ok(())
+    }
 }
 
 /// The row of a version whose bodies were moved; in its new class when all were.
-fn moved_row(old: VersionRow, parts: &[StoredPart], class: Option<StorageClass>) -> VersionRow {
+fn moved_row(old: &VersionRow, parts: &[StoredPart], class: Option<StorageClass>) -> VersionRow {
     let body = match old.body {
         Some(_) => parts.first().cloned(),
         None => None,
@@ -188,7 +255,7 @@ fn moved_row(old: VersionRow, parts: &[StoredPart], class: Option<StorageClass>)
         body,
         class: class.unwrap_or(old.class),
         restore: old.restore.filter(|_| class.is_none()),
-        ..old
+        ..old.clone()
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! CompleteMultipartUpload: the parts become one object, in one commit, without touching data.
+//! That they did is noted in a blob of its own before, for the day when there are no tables (`note.rs`).
 
 use std::collections::HashSet;
 
@@ -13,13 +14,15 @@ use crate::conditions::check_write;
 use crate::digest;
 use crate::encryption::{self, ObjectKeys, WrapKey};
 use crate::error::Error;
+use crate::manifest::ManifestTime;
 use crate::model::{
     Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, Encryption, OBJECT_BYTES_MAX,
     ObjectName, PART_BYTES_MIN, PART_NUMBER_MAX, Scope, WriteConditions,
 };
+use crate::note::Noted;
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::put_object::PutObjectOutput;
-use crate::rows::{ChecksumRow, StoredPart, VersionRow};
+use crate::rows::{ChecksumRow, StoredPart, VersionRow, Versioning};
 use crate::version::{Found, NewVersion, remove_body};
 
 /// A part as Complete names it.
@@ -72,6 +75,14 @@ impl KeyToComplete {
         match self {
             Self::Opened(opened) => Some(opened),
             Self::NotAskedFor(_) | Self::NotGiven => None,
+        }
+    }
+
+    /// How the object is sealed, as far as is known.
+    fn encryption(&self) -> Result<Encryption, Error> {
+        match self.opened() {
+            Some((key, _)) => key.encryption(),
+            None => Ok(Encryption::Customer { md5_base64: None }),
         }
     }
 }
@@ -149,7 +160,7 @@ impl Objects {
         let oek = opened.map(|(_, oek)| oek);
         let (sealed_checksum, part_checksums) =
             seal_checksums(mode, oek, &odi, checksum.as_ref(), &chosen)?;
-        let row = VersionRow {
+        let mut row = VersionRow {
             version_uid: random_uid()?,
             odi: upload.row.odi,
             size,
@@ -160,26 +171,39 @@ impl Objects {
             checksum: sealed_checksum,
             parts: u16::try_from(parts.len()).map_err(|_| Error::InvalidPartList)?,
             body: None,
-            null_version: false,
+            null_version: bucket.row.versioning != Versioning::Enabled,
             null_at: None,
             class: upload.row.class,
             restore: None,
+            note: None,
         };
         let seal = |row: &mut VersionRow| self.rewrap(bucket, name, upload, opened, row, &parts);
+        // Before the note is durable: it is to have the record.
+        seal(&mut row)?;
         let expiry = self.expiry(bucket, name, size, row.created_ms);
         let etag = row.etag.clone();
-        let encryption = match opened {
-            Some((key, _)) => key.encryption()?,
-            None => Encryption::Customer { md5_base64: None },
+        let encryption = key.encryption()?;
+        let mut batch = adopt(upload, found, &parts);
+        let noted = Noted {
+            bucket,
+            object_key: name,
+            row: &row,
+            parts: &parts,
+            checksums: part_checksums.as_ref(),
+            inline: self.inline_bodies(&parts)?,
+            time: ManifestTime::now(self),
         };
-        let batch = adopt(upload, found, &parts);
+        if let Some((note, adoption)) = self.write_note(noted).await? {
+            row.note = Some(note);
+            batch.writes.push(adoption);
+        }
         let version = NewVersion {
             row,
             part_table: parts.clone(),
             part_checksums,
             batch,
             seal: &seal,
-            is_sealed: false,
+            is_sealed: true,
         };
         let changed = self
             .store_version(permit, bucket, name, version, &input.conditions)

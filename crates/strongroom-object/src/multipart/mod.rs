@@ -5,6 +5,7 @@
 //!  create    OEK random, wrapped over BIND of the upload (flag pending)
 //!  part      PK(part number, random part uid) -> own FLOE message -> own blob, adopted at once
 //!  complete  the parts' table goes into BIND of the object; OEK wrapped again over it
+//!            and a note of it is left beside the tables
 //! ```
 //!
 //! An attempt at a part never shares a key with another attempt at it, since the part uid is

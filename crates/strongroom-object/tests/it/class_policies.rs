@@ -8,8 +8,9 @@ use std::sync::Arc;
 use strongroom_kms::root::Keyring;
 use strongroom_object::{
     BucketVersioning, Compat, CreateMultipartUpload, CustomerKey, EncryptionRequest, Error,
-    LifecycleConfiguration, LifecycleWorker, ListObjectVersions, ListedVersion, ObjectHead,
-    Properties, RestoreTier, StorageClass, TransitionMinimum, UploadPart,
+    LifecycleConfiguration, LifecycleWorker, ListObjectVersions, ListedVersion,
+    NoncurrentTransition, ObjectHead, Properties, RestoreTier, StorageClass, TransitionMinimum,
+    UploadPart,
 };
 use strongroom_store::blob::Keeping;
 use strongroom_store::drive::{Drive, DriveNo, DrivePath, DriveSet, Folder, SetMember};
@@ -26,9 +27,9 @@ const BIG: usize = 200_000;
 const MIB5: usize = 5 << 20;
 const HALF_DAY_MS: u64 = 12 * 60 * 60 * 1_000;
 
-type Mode = (fn() -> EncryptionRequest, fn() -> Option<CustomerKey>);
+pub(crate) type Mode = (fn() -> EncryptionRequest, fn() -> Option<CustomerKey>);
 
-const MODES: [Mode; 4] = [
+pub(crate) const MODES: [Mode; 4] = [
     (|| EncryptionRequest::S3, || None),
     (kms, || None),
     (dsse, || None),
@@ -39,10 +40,10 @@ const MODES: [Mode; 4] = [
 ];
 
 /// Nine drives in three facilities: 4+2, 1+2 in one facility, 6+3.
-struct Rig {
-    drives: Vec<SimDrive>,
+pub(crate) struct Rig {
+    pub(crate) drives: Vec<SimDrive>,
     set: DriveSet,
-    house: House,
+    pub(crate) house: House,
 }
 
 fn set_of(drives: &[SimDrive]) -> DriveSet {
@@ -60,13 +61,13 @@ fn set_of(drives: &[SimDrive]) -> DriveSet {
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let rig = Self::on((0..9).map(SimDrive::new).collect(), new_keyring()).await;
         rig.house.sse_c_bucket("bucket").await;
         rig
     }
 
-    async fn on(drives: Vec<SimDrive>, keyring: Arc<Keyring>) -> Self {
+    pub(crate) async fn on(drives: Vec<SimDrive>, keyring: Arc<Keyring>) -> Self {
         let set = set_of(&drives);
         let first: Arc<dyn Drive> = Arc::new(drives[0].clone());
         let usual = Redundancy::for_drives(9);
@@ -74,24 +75,31 @@ impl Rig {
         Self { drives, set, house }
     }
 
-    fn worker(&self) -> LifecycleWorker {
+    pub(crate) fn worker(&self) -> LifecycleWorker {
         LifecycleWorker::new(&self.house.objects, &self.house.audit)
     }
 
-    fn entries(&self) -> BTreeMap<BlobId, CatalogueEntry> {
+    pub(crate) fn entries(&self) -> BTreeMap<BlobId, CatalogueEntry> {
         let all = self.house.store.catalogue(None, 10_000).unwrap();
         all.into_iter()
             .map(|entry| (entry.location.blob, entry))
             .collect()
     }
 
+    /// Those that have units: no notes.
+    fn bodies(&self) -> BTreeMap<BlobId, CatalogueEntry> {
+        let mut bodies = self.entries();
+        bodies.retain(|_, entry| entry.location.sealed_bytes > 0);
+        bodies
+    }
+
     fn policies(&self) -> Vec<BlobPolicy> {
-        let entries = self.entries().into_values();
+        let entries = self.bodies().into_values();
         entries.map(|entry| entry.keeping.policy).collect()
     }
 
     /// Every file of a blob is in the catalogue, every blob in an object, and everything opens.
-    async fn assert_sound(&self) {
+    pub(crate) async fn assert_sound(&self) {
         self.house.store.blobs().reclaimed().await.unwrap();
         let request = self.house.request();
         let report = self.house.objects.verify(request.scope(), &|_| {}).await;
@@ -117,7 +125,7 @@ impl Rig {
     }
 
     /// Rules for objects of any size.
-    async fn rule_for_all(&self, days: u32, class: StorageClass) {
+    pub(crate) async fn rule_for_all(&self, days: u32, class: StorageClass) {
         let rules = vec![moving(days, class)];
         let minimum = TransitionMinimum::ByClass;
         let rules = LifecycleConfiguration::new(rules, minimum, Compat::Ceph, String::new);
@@ -127,8 +135,26 @@ impl Rig {
         put.await.unwrap();
     }
 
+    /// A rule for noncurrent versions of any size.
+    pub(crate) async fn noncurrent_rule(&self, days: u32, class: StorageClass) {
+        let mut rule = moving(days, class);
+        rule.transitions.clear();
+        rule.noncurrent_transitions = vec![NoncurrentTransition {
+            days,
+            newer: None,
+            class,
+        }];
+        let minimum = TransitionMinimum::ByClass;
+        let rules = vec![rule];
+        let rules = LifecycleConfiguration::new(rules, minimum, Compat::Ceph, String::new);
+        let objects = &self.house.objects;
+        let request = self.house.request();
+        let put = objects.put_bucket_lifecycle(request.scope(), "bucket", rules.unwrap());
+        put.await.unwrap();
+    }
+
     /// An upload of the name `k`, of a part of 5 MiB and the rest.
-    async fn upload(&self, mode: &Mode, class: StorageClass, rest: usize) -> Vec<u8> {
+    pub(crate) async fn upload(&self, mode: &Mode, class: StorageClass, rest: usize) -> Vec<u8> {
         let create = CreateMultipartUpload {
             bucket: "bucket".to_owned(),
             object_key: "k".to_owned(),
@@ -192,7 +218,7 @@ fn in_blobs(folder: Folder) -> bool {
 }
 
 /// All that a client could tell of an object but its class.
-fn told(head: ObjectHead) -> impl PartialEq + std::fmt::Debug {
+pub(crate) fn told(head: ObjectHead) -> impl PartialEq + std::fmt::Debug {
     (
         head.etag,
         head.size,
@@ -216,13 +242,13 @@ async fn bodies_lie_as_their_class_promises_in_every_mode() {
         };
         for (number, (request, key)) in MODES.iter().enumerate() {
             let name = format!("{}/{number}", class.name());
-            let before = rig.entries();
+            let before = rig.bodies();
             let stored = rig.house.put_class(&name, &bytes, request(), class).await;
             stored.unwrap();
             let small = format!("{name}/small");
             let stored = rig.house.put_class(&small, b"small", request(), class);
             stored.await.unwrap();
-            let mut new = rig.entries();
+            let mut new = rig.bodies();
             new.retain(|blob, _| !before.contains_key(blob));
             assert_eq!(new.len(), 1, "{name}: small bodies lie in the tables");
             for entry in new.values() {
@@ -261,7 +287,7 @@ async fn rules_move_sealed_bytes_without_keys_and_change_nothing_else() {
         .copy_class("put/0", "shares", Some(StorageClass::StandardIa))
         .await
         .unwrap();
-    assert_eq!(rig.entries().len(), 5);
+    assert_eq!(rig.bodies().len(), 5);
     let mut before = Vec::new();
     for (name, mode, _) in &wanted {
         before.push(told(house.head(name, mode.1()).await));
@@ -278,7 +304,7 @@ async fn rules_move_sealed_bytes_without_keys_and_change_nothing_else() {
         assert_eq!(done.moved, 6, "{class:?}");
         assert_eq!(asked(&house.events().await), used, "no key was used");
         assert!(house.store.owed(None, 10).unwrap().is_empty());
-        for entry in rig.entries().values() {
+        for entry in rig.bodies().values() {
             let policy = entry.keeping.policy;
             let wanted = match class {
                 StorageClass::OneZoneIa => BlobPolicy::OneFacility,
@@ -288,7 +314,7 @@ async fn rules_move_sealed_bytes_without_keys_and_change_nothing_else() {
             assert_kept(&entry.keeping, class.name());
         }
         // Those who shared a body have one each: the shared one is gone with the last.
-        assert_eq!(rig.entries().len(), 6);
+        assert_eq!(rig.bodies().len(), 6);
         rig.assert_sound().await;
         if class.is_archive() {
             for (name, ..) in &wanted {
@@ -308,9 +334,9 @@ async fn rules_move_sealed_bytes_without_keys_and_change_nothing_else() {
     }
     // What is done is not done again.
     house.days_pass(1);
-    let kept: Vec<BlobId> = rig.entries().into_keys().collect();
+    let kept: Vec<BlobId> = rig.bodies().into_keys().collect();
     assert_eq!(pass(&mut rig.worker()).await.moved, 0);
-    assert_eq!(rig.entries().into_keys().collect::<Vec<_>>(), kept);
+    assert_eq!(rig.bodies().into_keys().collect::<Vec<_>>(), kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -320,10 +346,10 @@ async fn copies_share_within_a_policy_and_get_their_own_sealed_bytes_across() {
     let bytes = pattern(BIG);
     let put = house.put("bucket", "k1", &bytes, kms()).await;
     put.unwrap();
-    let original = *rig.entries().keys().next().unwrap();
+    let original = *rig.bodies().keys().next().unwrap();
     let copy = async |from: &str, to: &str, class| {
         house.copy_class(from, to, Some(class)).await.unwrap();
-        rig.entries()
+        rig.bodies()
     };
     // A key and a mode of its own: the bucket's default is SSE-S3, so this is sealed anew.
     let entries = copy("k1", "s3", StorageClass::Standard).await;
@@ -335,7 +361,7 @@ async fn copies_share_within_a_policy_and_get_their_own_sealed_bytes_across() {
         ("one", StorageClass::OneZoneIa, BlobPolicy::OneFacility),
         ("cold", StorageClass::DeepArchive, BlobPolicy::Archive),
     ] {
-        let before = rig.entries();
+        let before = rig.bodies();
         let mut entries = copy("s3", name, class).await;
         assert_eq!(entries[&source].refs, 2, "{name}: not shared");
         entries.retain(|blob, _| !before.contains_key(blob));
@@ -345,7 +371,7 @@ async fn copies_share_within_a_policy_and_get_their_own_sealed_bytes_across() {
         assert_kept(&entry.keeping, name);
         // The same sealed bytes: nothing was sealed again.
         let sealed = async |blob: BlobId| {
-            let location = rig.entries()[&blob].location;
+            let location = rig.bodies()[&blob].location;
             let units = location.layout.unit_count(location.sealed_bytes);
             let units = u32::try_from(units).unwrap();
             let read = house.store.blobs().read(&location, 0, units).await.unwrap();
@@ -360,7 +386,7 @@ async fn copies_share_within_a_policy_and_get_their_own_sealed_bytes_across() {
     let entries = copy("one", "two", StorageClass::OneZoneIa).await;
     assert_eq!(entries.len(), 4);
     // Onto itself, into another class: the old body goes.
-    let before = rig.entries();
+    let before = rig.bodies();
     let entries = copy("two", "two", StorageClass::Standard).await;
     assert_eq!(entries.len(), before.len() + 1);
     rig.assert_sound().await;
@@ -419,16 +445,16 @@ async fn dur_d7_what_is_damaged_or_away_stays_where_it_is_and_is_named() {
     let bytes = pattern(BIG);
     let mut blobs = BTreeMap::new();
     for name in ["damaged", "mended", "whole"] {
-        let before = rig.entries();
+        let before = rig.bodies();
         let put = house.put("bucket", name, &bytes, kms()).await;
         put.unwrap();
-        let new = rig.entries().into_keys();
+        let new = rig.bodies().into_keys();
         let mut new = new.filter(|blob| !before.contains_key(blob));
         blobs.insert(name, new.next().unwrap());
     }
     let rot = |name: &str, shards: usize| {
         let blob = blobs[name];
-        let places = rig.entries()[&blob].keeping.placement;
+        let places = rig.bodies()[&blob].keeping.placement;
         for (_, drive) in places.each().take(shards) {
             let drive = &rig.drives[usize::from(drive.0)];
             assert!(drive.rot(&DrivePath::blob(blob), 64 + 100, 1));
@@ -450,7 +476,7 @@ async fn dur_d7_what_is_damaged_or_away_stays_where_it_is_and_is_named() {
     assert!(failed[0].starts_with("s3://bucket/damaged: "), "{failed:?}");
     let head = house.head("damaged", None).await;
     assert_eq!(head.storage_class, StorageClass::Standard);
-    let entry = &rig.entries()[&blobs["damaged"]];
+    let entry = &rig.bodies()[&blobs["damaged"]];
     assert_eq!(
         (entry.refs, entry.keeping.policy),
         (1, BlobPolicy::Standard)
@@ -519,14 +545,14 @@ async fn a_stop_gives_up_what_is_on_its_way_and_loses_no_place() {
     let (stop, stops) = tokio::sync::watch::channel(false);
     let mut worker = rig.worker().until(stops);
     assert_eq!(worker.step().await.unwrap().unwrap().moved, 1);
-    let before = rig.entries();
+    let before = rig.bodies();
     stop.send_replace(true);
     let stopped = worker.step().await.unwrap_err();
     assert!(
         matches!(stopped, Error::Store(strongroom_store::Error::Closed)),
         "{stopped}"
     );
-    assert_eq!(rig.entries(), before);
+    assert_eq!(rig.bodies(), before);
     rig.assert_sound().await;
     stop.send_replace(false);
     assert_eq!(pass(&mut worker).await.moved, 1);

@@ -22,6 +22,7 @@ mod lifecycle;
 mod listing;
 mod model;
 mod multipart;
+mod notes;
 mod races;
 mod rebuild;
 mod rewrap;

@@ -159,8 +159,8 @@ async fn every_mode_with_and_without_the_key_at_complete() {
         house.store.blobs().reclaimed().await.unwrap();
         assert_eq!(
             blobs(&house),
-            2,
-            "parts that were replaced or not chosen are gone"
+            3,
+            "two parts and a note; parts that were replaced or not chosen are gone"
         );
         house
             .objects

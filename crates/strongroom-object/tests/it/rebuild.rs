@@ -22,7 +22,6 @@ use strongroom_store::{Batch, BlobId, TableId, Write};
 use strongroom_testkit::SimDrive;
 
 use crate::harness::*;
-use crate::multipart::{complete, completed, create, part};
 
 const MIB: usize = 1 << 20;
 
@@ -30,13 +29,13 @@ const MIB: usize = 1 << 20;
 type Mode = (&'static str, fn() -> EncryptionRequest, bool);
 
 /// A house that can lose its tables.
-struct Built {
-    drive: SimDrive,
-    keyring: Arc<Keyring>,
-    house: House,
+pub(crate) struct Built {
+    pub(crate) drive: SimDrive,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) house: House,
 }
 
-async fn built() -> Built {
+pub(crate) async fn built() -> Built {
     let (drive, keyring) = (SimDrive::new(1), new_keyring());
     let house = open(&drive, &keyring).await;
     Built {
@@ -54,7 +53,7 @@ async fn open(drive: &SimDrive, keyring: &Arc<Keyring>) -> House {
         .unwrap()
 }
 
-fn surveyed(drive: &SimDrive) -> Vec<SurveyedBlob> {
+pub(crate) fn surveyed(drive: &SimDrive) -> Vec<SurveyedBlob> {
     let shared: Arc<dyn Drive> = Arc::new(drive.clone());
     let mut found = Vec::new();
     let report = survey(&[(DriveNo::FIRST, shared)], |blob| {
@@ -73,7 +72,7 @@ fn lose_tables(drive: &SimDrive) {
 
 impl Built {
     /// Stops, loses the tables, and makes them again.
-    async fn rebuilt(self) -> (Self, RebuildReport) {
+    pub(crate) async fn rebuilt(self) -> (Self, RebuildReport) {
         let Self {
             drive,
             keyring,
@@ -246,67 +245,6 @@ async fn versions_come_back_in_the_order_of_their_commits_whatever_the_clock_sai
     let request = house.request();
     let found = house.objects.get_object(request.scope(), null).await;
     assert_eq!(collect(found.unwrap()).await.unwrap(), pattern(70_000));
-}
-
-#[tokio::test]
-async fn parts_come_back_as_an_upload_that_can_be_completed() {
-    for (mode, request) in [
-        (
-            "s3",
-            (|| EncryptionRequest::S3) as fn() -> EncryptionRequest,
-        ),
-        ("kms", kms),
-        ("dsse", dsse),
-        ("c", || EncryptionRequest::Customer(customer(1))),
-    ] {
-        let built = built().await;
-        let house = &built.house;
-        house.sse_c_bucket("bucket").await;
-        let key = || Some(customer(1)).filter(|_| mode == "c");
-        let upload = create(house, request()).await;
-        let (one, two) = (pattern(5 * MIB + 3), pattern(70_001));
-        let first = part(house, &upload, 1, &one, key()).await.unwrap();
-        // Replaced: its file goes.
-        part(house, &upload, 2, &pattern(90_000), key())
-            .await
-            .unwrap();
-        let second = part(house, &upload, 2, &two, key()).await.unwrap();
-        let named = vec![completed(1, &first), completed(2, &second)];
-        complete(house, &upload, named.clone(), key())
-            .await
-            .unwrap();
-        house.store.blobs().reclaimed().await.unwrap();
-        let (built, report) = built.rebuilt().await;
-        let house = &built.house;
-        assert_eq!((report.objects, report.skipped.len()), (0, 0), "{mode}");
-        assert_eq!(report.uploads.len(), 1);
-        assert_eq!(report.uploads[0].upload_id, upload);
-        let lengths = [(1, one.len() as u64), (2, two.len() as u64)];
-        assert_eq!(report.uploads[0].parts, lengths);
-        // Nobody can tell that it was completed: it is no object until somebody says so.
-        let none = house.get("bucket", "k", key()).await;
-        assert!(matches!(none, Err(Error::NoSuchKey { .. })), "{mode}");
-        if mode == "c" {
-            // What the bucket allowed is not known any more.
-            let rule = strongroom_object::PutBucketEncryption {
-                bucket: "bucket".to_owned(),
-                algorithm: None,
-                kms_key_id: None,
-                bucket_key: false,
-                block_customer_keys: Some(false),
-            };
-            let request = house.request();
-            let scope = request.scope();
-            house
-                .objects
-                .put_bucket_encryption(scope, rule)
-                .await
-                .unwrap();
-        }
-        complete(house, &upload, named, key()).await.unwrap();
-        let read = house.get("bucket", "k", key()).await.unwrap();
-        assert_eq!(read, [one, two].concat(), "{mode}");
-    }
 }
 
 /// A keyring that gets new epochs.

@@ -98,9 +98,10 @@ async fn delete(house: &House, name: &str) {
     deleted.await.unwrap();
 }
 
-/// References of each blob, ascending.
+/// References of each body, ascending.
 fn refs(house: &House) -> Vec<u32> {
-    let all = house.store.catalogue(None, 10_000).unwrap();
+    let mut all = house.store.catalogue(None, 10_000).unwrap();
+    all.retain(|entry| entry.location.sealed_bytes > 0);
     let mut refs: Vec<u32> = all.iter().map(|entry| entry.refs).collect();
     refs.sort_unstable();
     refs

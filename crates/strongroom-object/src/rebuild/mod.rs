@@ -2,36 +2,38 @@
 //! Rows made of manifests, where every table is lost: what comes back, and what does not.
 //!
 //! ```text
-//!   SurveyedBlob -> manifest opens? says the same as the shards? --no--> skipped, named
+//!   SurveyedBlob -> manifest opens? says the same as the shards? --no--> skipped, named (check.rs)
 //!        | yes
-//!        v
-//!   objects   version row, in the order in which bodies became whole
-//!   parts     upload row and part row: an upload that is open again
+//!        v                    what belongs together: bodies and notes       (assemble.rs)
+//!   objects   version row, part table, in the order in which bodies became whole
+//!   parts     of no object: an upload that is open again
 //!   buckets   the newest account of each; nothing configured, so private
 //!   keys      of the key service, those under which something lies
 //! ```
 //!
 //! Nothing is put back that its manifest does not prove: a manifest opens under a key of this
 //! store, for this blob, or it is none. What manifests cannot know is told and not guessed:
-//! whether something was deleted later, or changed, and whether an upload was completed.
+//! whether something was deleted later, or changed.
+
+mod assemble;
+mod check;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_format::SseMode;
 use strongroom_kms::root::Keyring;
 use strongroom_kms::{RebuiltKey, RebuiltKeys};
 use strongroom_store::BlobId;
 use strongroom_store::blob::SurveyedBlob;
 use strongroom_store::rebuild::Rebuild;
 
+use self::assemble::{Table, Thing, ThingOf, assemble, skip};
+pub(crate) use self::check::check;
 use crate::error::Error;
-use crate::manifest::{ManifestOf, ManifestRow};
-use crate::model::{BucketName, ObjectName};
-use crate::pipeline::Layers;
+use crate::manifest::ManifestRow;
 use crate::rows::{
-    self, BucketRow, PartRowStored, Place, StoredPart, UploadRow, VersionEntry, VersionRow,
+    self, BucketRow, PartRowStored, UploadRow, VersionEntry, VersionRow, Versioning,
 };
-use crate::table_key::{self, BUCKETS, PARTS, UPLOADS, VERSIONS};
+use crate::table_key::{self, BODIES, BUCKETS, PART_TABLES, PARTS, UPLOADS, VERSIONS};
 
 /// Takes in blobs, one after the other.
 pub struct Rebuilder<'a> {
@@ -41,6 +43,9 @@ pub struct Rebuilder<'a> {
     skipped: Vec<SkippedBlob>,
     missing_shards: u64,
     seen: BTreeSet<BlobId>,
+    drives_away: usize,
+    /// Files of each blob that are damaged.
+    damaged_files: BTreeMap<BlobId, usize>,
 }
 
 /// A body whose manifest is authentic and fits its shards.
@@ -90,6 +95,22 @@ pub struct RebuildReport {
     pub skipped: Vec<SkippedBlob>,
     /// Blobs that lack shards and will be healed.
     pub missing_shards: u64,
+    /// What is back although it may have been deleted: files of it are gone that neither damage
+    /// nor a drive that is away explains.
+    pub possible_returns: Vec<PossibleReturn>,
+    /// Buckets that keep versions: names that a delete marker hid are visible again.
+    pub without_markers: Vec<String>,
+}
+
+/// Something that is back and may have been deleted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PossibleReturn {
+    /// What it is.
+    pub of: String,
+    /// Files of it that were found.
+    pub files: usize,
+    /// Files that it had.
+    pub files_once: usize,
 }
 
 /// Everything that is to be put into tables.
@@ -102,7 +123,7 @@ pub struct RebuildPlan {
 }
 
 struct PlannedBody {
-    blob: SurveyedBlob,
+    blobs: Vec<SurveyedBlob>,
     rows: Vec<strongroom_kms::TableRow>,
 }
 
@@ -116,7 +137,20 @@ impl<'a> Rebuilder<'a> {
             skipped: Vec::new(),
             missing_shards: 0,
             seen: BTreeSet::new(),
+            drives_away: 0,
+            damaged_files: BTreeMap::new(),
         }
+    }
+
+    /// How many drives of the cluster were not looked at: as many shards of each blob may be there.
+    pub fn drives_away(&mut self, drives: usize) {
+        self.drives_away = drives;
+    }
+
+    /// A file that should be a shard of a blob is damaged: it was not removed.
+    pub fn damaged_file(&mut self, blob: BlobId) {
+        let files = self.damaged_files.entry(blob).or_default();
+        *files = files.saturating_add(1);
     }
 
     /// Takes in a blob that can be read.
@@ -201,30 +235,44 @@ impl<'a> Rebuilder<'a> {
         bodies.sort_by_key(Body::order);
         // Far behind everything that the lost tables may have committed: what was sealed in their
         // name is not sealed again under the same keys.
-        let highest = bodies.iter().map(|body| body.manifest.after_seq).max();
+        let highest = bodies.iter().map(|body| body.manifest.written()).max();
         let first_seq = highest.unwrap_or(0).saturating_add(SEQ_GAP);
         let buckets = newest_buckets(&bodies);
         let mut keys = RebuiltKeys::default();
-        let mut kept = Vec::with_capacity(bodies.len());
-        for body in bodies {
-            let bucket = buckets.get(&body.manifest.bucket_name);
-            if bucket.is_none_or(|bucket| bucket.uid != body.manifest.bucket.uid) {
+        let things = assemble(bodies, &mut report.skipped);
+        let mut kept = Vec::with_capacity(things.len());
+        for thing in things {
+            let bucket = buckets.get(&thing.head.bucket_name);
+            if bucket.is_none_or(|bucket| bucket.uid != thing.head.bucket.uid) {
                 report.skip(
-                    &body,
+                    &thing,
                     "its bucket was deleted, and made again under that name",
                 );
                 continue;
             }
-            if let Some(key) = &body.manifest.kms_key {
-                keys.add(key, body.manifest.after_seq).map_err(Error::Kms)?;
+            if let Some(key) = &thing.head.kms_key {
+                keys.add(key, thing.head.written_after)
+                    .map_err(Error::Kms)?;
             }
-            kept.push(body);
+            kept.push(thing);
         }
         let kept = only_newest(kept, &mut report);
-        let planned = plan_bodies(kept, first_seq, &mut report)?;
+        for thing in &kept {
+            let unexplained = |blob: &SurveyedBlob| {
+                let damaged = self.damaged_files.get(&blob.blob).copied().unwrap_or(0);
+                blob.missing().count() > damaged.saturating_add(self.drives_away)
+            };
+            if thing.blobs.iter().any(unexplained) {
+                report.possible_returns.push(PossibleReturn::of(thing));
+            }
+        }
+        let planned = plan_things(kept, first_seq, &mut report)?;
         let mut rows = Vec::new();
         for (name, bucket) in buckets {
             rows.push((BUCKETS, name.clone().into_bytes(), rows::encode(&bucket)?));
+            if bucket.versioning != Versioning::Off {
+                report.without_markers.push(name.clone());
+            }
             report.buckets.push(name);
         }
         let (key_rows, rebuilt) = keys.rows().map_err(Error::Kms)?;
@@ -252,7 +300,9 @@ impl RebuildPlan {
             for (table, key, value) in &body.rows {
                 tables.row(*table, key, seq, value)?;
             }
-            tables.blob(&body.blob, seq)?;
+            for blob in &body.blobs {
+                tables.blob(blob, seq)?;
+            }
             seq = seq.saturating_add(1);
         }
         for (table, key, value) in &self.rows {
@@ -264,131 +314,84 @@ impl RebuildPlan {
 }
 
 impl RebuildReport {
-    fn skip(&mut self, body: &Body, reason: &'static str) {
-        self.skipped.push(SkippedBlob {
-            blob: body.blob.blob,
-            of: Some(body.manifest.name()),
-            reason,
-        });
-    }
-}
-
-impl Body {
-    /// Bodies that became whole one after the other come in that order, whatever the clock said;
-    /// the clock decides between those that were written at once.
-    fn order(&self) -> (u64, u64, BlobId) {
-        let written_ms = match &self.manifest.of {
-            ManifestOf::Object(row) => row.created_ms,
-            ManifestOf::Part(_, part) => part.modified_ms,
-        };
-        (self.manifest.after_seq, written_ms, self.blob.blob)
-    }
-
-    /// What only one body can be: the null version of a name, a part of an upload.
-    fn only_one(&self) -> Option<OnlyOne> {
-        match &self.manifest.of {
-            ManifestOf::Object(row) => row.null_version.then(|| {
-                OnlyOne::NullVersion(self.manifest.bucket.uid, self.manifest.object_key.clone())
-            }),
-            ManifestOf::Part(upload, part) => {
-                Some(OnlyOne::Part(upload.upload_uid, part.part.part_number))
-            }
+    fn skip(&mut self, thing: &Thing, reason: &'static str) {
+        for blob in &thing.blobs {
+            skip(&mut self.skipped, blob, &thing.name(), reason);
         }
     }
 }
 
+impl PossibleReturn {
+    fn of(thing: &Thing) -> Self {
+        let (mut files, mut files_once) = (0_usize, 0_usize);
+        for blob in &thing.blobs {
+            let shards = usize::from(blob.layout.redundancy().shards());
+            files_once = files_once.saturating_add(shards);
+            let missing = blob.missing().count();
+            files = files.saturating_add(shards.saturating_sub(missing));
+        }
+        Self {
+            of: thing.name(),
+            files,
+            files_once,
+        }
+    }
+}
+
+/// What only one thing can be: the null version of a name, a part of an upload.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum OnlyOne {
     NullVersion([u8; 16], String),
     Part([u8; 16], u16),
 }
 
-impl ManifestRow {
-    /// What the body is of, for reports.
-    fn name(&self) -> String {
-        let name = format!("s3://{}/{}", self.bucket_name, self.object_key);
+impl Thing {
+    fn only_one(&self) -> Option<OnlyOne> {
         match &self.of {
-            ManifestOf::Object(_) => name,
-            ManifestOf::Part(_, part) => format!("{name}, part {}", part.part.part_number),
-        }
-    }
-}
-
-/// Whether a manifest and the shards it was found in tell the same.
-pub(crate) fn check(blob: &SurveyedBlob, manifest: &ManifestRow) -> Result<(), &'static str> {
-    let (part, key) = match &manifest.of {
-        ManifestOf::Object(row) => {
-            let body = row.body.as_ref().filter(|_| row.parts == 0);
-            let body = body.ok_or("its manifest names no body")?;
-            if row.size != body.plain_len {
-                return Err("its manifest contradicts itself");
+            ThingOf::Object(row, _) => row
+                .null_version
+                .then(|| OnlyOne::NullVersion(self.head.bucket.uid, self.head.object_key.clone())),
+            ThingOf::Part(upload, part) => {
+                Some(OnlyOne::Part(upload.upload_uid, part.part.part_number))
             }
-            (body, &row.key)
         }
-        ManifestOf::Part(upload, part) => {
-            if part.part.part_number == 0 {
-                return Err("its manifest names no part");
-            }
-            (&part.part, &upload.key)
-        }
-    };
-    if BucketName::parse(&manifest.bucket_name).is_err()
-        || ObjectName::parse(&manifest.object_key).is_err()
-    {
-        return Err("its manifest has a name that no object can have");
     }
-    let mode = key.mode();
-    let mode = mode.map_err(|_| "its manifest has a damaged key record")?;
-    if !is_whole(blob, part, mode) {
-        return Err("its shards have another length than its manifest says");
-    }
-    Ok(())
 }
 
-fn is_whole(blob: &SurveyedBlob, part: &StoredPart, mode: SseMode) -> bool {
-    let layers = match mode {
-        SseMode::Dsse => Layers::Two,
-        SseMode::S3 | SseMode::Kms | SseMode::C => Layers::One,
-    };
-    let is_here = matches!(&part.place, Place::Blob(location) if *location == blob.location());
-    is_here
-        && layers.sealed_bytes(part.plain_len) == Some(blob.sealed_bytes)
-        && (layers == Layers::Two) == part.outer_floe_header.is_some()
-}
-
-/// Each bucket as the newest body in it tells of it; of two that had one name, the newer.
-fn newest_buckets(in_order: &[Body]) -> BTreeMap<String, BucketRow> {
-    let mut buckets: BTreeMap<String, BucketRow> = BTreeMap::new();
-    for body in in_order {
+/// Each bucket as the manifest tells of it that was made last; of two that had one name, the newer.
+fn newest_buckets(bodies: &[Body]) -> BTreeMap<String, BucketRow> {
+    let mut by_age: Vec<&Body> = bodies.iter().collect();
+    by_age.sort_by_key(|body| (body.manifest.written(), body.order()));
+    let accounts = by_age.into_iter().map(|body| {
         let manifest = &body.manifest;
-        buckets.insert(manifest.bucket_name.clone(), manifest.bucket.clone());
-    }
-    buckets
+        (manifest.bucket_name.clone(), manifest.bucket.clone())
+    });
+    accounts.collect()
 }
 
 /// Leaves out what was replaced: files of such bodies are there when a drive was away, or a crash
 /// came, while they were removed.
-fn only_newest(in_order: Vec<Body>, report: &mut RebuildReport) -> Vec<Body> {
-    let mut newest: BTreeMap<OnlyOne, BlobId> = BTreeMap::new();
-    for body in &in_order {
-        if let Some(only) = body.only_one() {
-            newest.insert(only, body.blob.blob);
+fn only_newest(in_order: Vec<Thing>, report: &mut RebuildReport) -> Vec<Thing> {
+    let mut newest = BTreeMap::new();
+    for thing in &in_order {
+        if let Some(only) = thing.only_one() {
+            newest.insert(only, thing.head.order);
         }
     }
-    let is_newest = |body: &Body| {
-        let only = body.only_one();
-        only.is_none_or(|only| newest.get(&only) == Some(&body.blob.blob))
+    let is_newest = |thing: &Thing| {
+        let only = thing.only_one();
+        only.is_none_or(|only| newest.get(&only) == Some(&thing.head.order))
     };
     let (kept, replaced): (Vec<_>, Vec<_>) = in_order.into_iter().partition(is_newest);
-    for body in &replaced {
-        report.skip(body, "a newer one took its place");
+    for thing in &replaced {
+        report.skip(thing, "a newer one took its place");
     }
     kept
 }
 
-/// The rows of each body, at its place in the order of commits.
-fn plan_bodies(
-    in_order: Vec<Body>,
+/// The rows of each thing, at its place in the order of commits.
+fn plan_things(
+    in_order: Vec<Thing>,
     first_seq: u64,
     report: &mut RebuildReport,
 ) -> Result<Vec<PlannedBody>, Error> {
@@ -396,16 +399,11 @@ fn plan_bodies(
     let mut nulls: BTreeMap<([u8; 16], String), u64> = BTreeMap::new();
     let mut uploads: BTreeMap<[u8; 16], RebuiltUpload> = BTreeMap::new();
     let mut planned = Vec::with_capacity(in_order.len());
-    for (stamp, body) in (first_seq..).zip(in_order) {
-        let ManifestRow {
-            bucket_name,
-            bucket,
-            object_key,
-            of,
-            ..
-        } = body.manifest;
+    for (stamp, thing) in (first_seq..).zip(in_order) {
+        let Thing { head, of, blobs } = thing;
+        let (bucket, object_key) = (&head.bucket, &head.object_key);
         let rows = match of {
-            ManifestOf::Object(mut row) => {
+            ThingOf::Object(mut row, table) => {
                 report.objects = report.objects.saturating_add(1);
                 report.object_bytes = report.object_bytes.saturating_add(row.size);
                 let name = (bucket.uid, object_key.clone());
@@ -415,26 +413,23 @@ fn plan_bodies(
                 } else {
                     row.null_at = nulls.get(&name).copied();
                 }
-                vec![version_row(&bucket, &object_key, stamp, row)?]
+                version_rows(bucket, object_key, stamp, row, table)?
             }
-            ManifestOf::Part(upload, part) => {
+            ThingOf::Part(upload, part) => {
                 let told = uploads
                     .entry(upload.upload_uid)
                     .or_insert_with(|| RebuiltUpload {
-                        bucket: bucket_name.clone(),
+                        bucket: head.bucket_name.clone(),
                         object_key: object_key.clone(),
                         upload_id: hex::encode(upload.upload_uid),
                         parts: Vec::new(),
                     });
                 told.parts
                     .push((part.part.part_number, part.part.plain_len));
-                upload_rows(&bucket, &object_key, &upload, &part)?
+                upload_rows(bucket, object_key, &upload, &part)?
             }
         };
-        planned.push(PlannedBody {
-            blob: body.blob,
-            rows,
-        });
+        planned.push(PlannedBody { blobs, rows });
     }
     report.uploads = uploads.into_values().collect();
     for upload in &mut report.uploads {
@@ -443,15 +438,24 @@ fn plan_bodies(
     Ok(planned)
 }
 
-fn version_row(
+/// An object's row, and of one in parts their table and the bodies that are in no file of their own.
+fn version_rows(
     bucket: &BucketRow,
     object_key: &str,
     stamp: u64,
     row: Box<VersionRow>,
-) -> Result<strongroom_kms::TableRow, Error> {
+    table: Option<Table>,
+) -> Result<Vec<strongroom_kms::TableRow>, Error> {
+    let mut rows = Vec::new();
+    if let Some(Table { row: parts, inline }) = table {
+        let key = row.version_uid.to_vec();
+        rows.push((PART_TABLES, key, rows::encode(&parts)?));
+        let bodies = inline.into_iter();
+        rows.extend(bodies.map(|(uid, body)| (BODIES, uid.to_vec(), body)));
+    }
     let key = table_key::version(&bucket.uid, object_key, stamp);
-    let value = rows::encode(&VersionEntry::Object(row))?;
-    Ok((VERSIONS, key, value))
+    rows.push((VERSIONS, key, rows::encode(&VersionEntry::Object(row))?));
+    Ok(rows)
 }
 
 /// The upload's row comes with each of its parts: the last one stays.
@@ -479,8 +483,8 @@ fn upload_rows(
 /// What one body alone would come back as.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn planned_alone(blob: SurveyedBlob, manifest: ManifestRow) -> Result<usize, Error> {
-    let body = Body { blob, manifest };
-    let planned = plan_bodies(vec![body], 1, &mut RebuildReport::default())?;
+    let things = assemble(vec![Body { blob, manifest }], &mut Vec::new());
+    let planned = plan_things(things, 1, &mut RebuildReport::default())?;
     Ok(planned.len())
 }
 
