@@ -64,6 +64,8 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
                 .map_err(Error::room("cannot rebuild"))?;
         }
         let mut rebuilder = Rebuilder::new(&keyring, found.cluster_id());
+        let all = found.drives();
+        rebuilder.drives_away(all.iter().filter(|drive| !drive.is_there).count());
         let survey = found.survey(
             options,
             |folder| of_work.set_position(folder),
@@ -81,7 +83,6 @@ pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
             .plan()
             .map_err(Error::room("cannot plan the tables"))?;
         let report = plan.report().clone();
-        let all = found.drives();
         let mut rows = 0;
         if !is_dry_run {
             let tables = found
@@ -139,6 +140,7 @@ fn skip_lost(rebuilder: &mut Rebuilder<'_>, survey: &mut SurveyReport) {
         rebuilder.take_one_of(accounts);
     }
     for blob in survey.damaged.iter().filter_map(|damage| damage.blob) {
+        rebuilder.damaged_file(blob);
         rebuilder.skip_unless_seen(blob, "no whole shard of it is there");
     }
 }
@@ -166,6 +168,7 @@ impl Outcome {
             "uploads": report.uploads.len(),
             "keyIds": report.kms_keys.iter().map(|key| &key.key_id).collect::<Vec<_>>(),
             "notBack": report.skipped.len(),
+            "mayHaveBeenDeleted": report.possible_returns.len(),
             "rows": self.rows,
         })
     }
@@ -200,10 +203,24 @@ impl Outcome {
             let bytes = upload.parts.iter().map(|(_, bytes)| *bytes);
             let bytes = bytes.fold(0_u64, u64::saturating_add);
             line(&format!(
-                "open upload  s3://{bucket}/{key}, {id}: {} parts, {} (a last part of up to 32 KiB \
+                "open upload  s3://{bucket}/{key}, {id}: {} parts, {} (nothing tells that it was \
+                 completed; it may have been aborted, or completed and deleted; a last part of up to 32 KiB \
                  would be missing)",
                 upload.parts.len(),
                 HumanBytes(bytes)
+            ));
+        }
+        for back in &self.report.possible_returns {
+            let (of, files, once) = (&back.of, back.files, back.files_once);
+            line(&format!(
+                "MAY HAVE BEEN DELETED  {of}: {files} of its {once} files are there, and neither damage \
+                 nor a drive that is away explains it"
+            ));
+        }
+        for bucket in &self.report.without_markers {
+            line(&format!(
+                "MAY HAVE BEEN DELETED  s3://{bucket}/*: the bucket kept versions; what a delete marker hid is \
+                 visible again"
             ));
         }
         for key in &self.report.kms_keys {
@@ -269,6 +286,13 @@ impl Outcome {
                 "reason": skipped.reason,
             })
         });
+        let returns = report.possible_returns.iter().map(|back| {
+            json!({
+                "of": back.of,
+                "files": back.files,
+                "files_once": back.files_once,
+            })
+        });
         let damaged = self.survey.damaged.iter().map(|damage| {
             json!({
                 "drive": damage.drive.to_string(),
@@ -285,6 +309,8 @@ impl Outcome {
             "uploads": uploads.collect::<Vec<_>>(),
             "kms_keys": keys.collect::<Vec<_>>(),
             "not_back": skipped.collect::<Vec<_>>(),
+            "may_have_been_deleted": returns.collect::<Vec<_>>(),
+            "buckets_without_delete_markers": report.without_markers,
             "does_not_open": self.shut,
             "damaged_files": damaged.collect::<Vec<_>>(),
             "drives_away": away.map(|drive| drive.place.as_str()).collect::<Vec<_>>(),
@@ -301,10 +327,11 @@ fn count<T>(of: &[T]) -> u64 {
 const NEVER_BACK: &str = "\
 Never back: objects of up to 32 KiB, copies that stand on the bytes of their source, users and their
 policies, KMS keys that no object found lies under, key policies and grants, what buckets were configured
-to do, tags and storage classes given later. Deletions after an object was written are not known: some
-of what was deleted may be back, and an older version may be the newest. Nor is another key that an object
-was put under later (UpdateObjectEncryption, `strongroom rewrap --bucket`): it is back under its first one,
-which may be in more hands. Versions have new ids.
+to do, tags, storage classes given later that moved no bytes. Deletions are not known: what was being deleted
+or uploaded when the tables were lost may be back without being named above, and an older version may be
+the newest. Nor is another key that an object was put under later (UpdateObjectEncryption, `strongroom rewrap
+--bucket`), unless its bytes were moved since: it is back under its first one, which may be in more hands.
+Versions have new ids.
 ";
 const AFTERWARDS: &str = "\
 Start the server, then run `strongroom verify`. Files that no object stands for, and secrets of keys that
