@@ -487,7 +487,10 @@ impl Store {
         let copies = cluster.copies();
         for status in mirror.status() {
             let known = copies.iter().find(|copy| copy.number == status.drive);
-            let is_there = known.is_some_and(|copy| copy.drive.is_some());
+            // A drive that was gone and is back is another handle: what the copy still holds may write to
+            // nothing, or to a folder that was moved away.
+            let drive = known.and_then(|copy| copy.drive.as_ref());
+            let is_there = drive.is_some_and(|drive| mirror.works_on(status.drive, drive));
             let is_leaving = cluster.leaving_copy() == Some(status.drive);
             let done = match status.state {
                 CopyState::Live if !is_there => mirror.fence(status.drive),

@@ -281,6 +281,14 @@ impl Mirror {
         self.copies.view().slots.iter().map(status).collect()
     }
 
+    /// Whether the copy works on this drive, as it was opened, and on no other.
+    pub(crate) fn works_on(&self, copy: DriveNo, drive: &Arc<dyn Drive>) -> bool {
+        let view = self.copies.view();
+        let slot = view.slots.iter().find(|slot| slot.no == copy);
+        let held = slot.and_then(|slot| slot.drive.as_ref());
+        held.is_some_and(|held| Arc::ptr_eq(held, drive))
+    }
+
     /// Whether changes are refused, because no majority of copies was left.
     pub fn refuses_changes(&self) -> bool {
         self.copies.refuses_changes()

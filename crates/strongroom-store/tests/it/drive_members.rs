@@ -835,6 +835,72 @@ async fn dur_d9_a_drive_that_is_missed_and_found_by_the_same_look_loses_what_doe
     assert!(!yard.path("b1").join(&file).exists());
 }
 
+/// A drive was gone for a moment and back before anybody had looked. Its copy of the tables went on
+/// in the folder that it had open, which was not in its place any more, and counted: with the other
+/// drive lost, commits that had been answered were lost.
+#[tokio::test]
+async fn dur_d9_a_copy_whose_drive_was_gone_for_a_moment_is_brought_level() {
+    let yard = Yard::made(&["a:a1", "b:b1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    write_row(&store, b"before").await.unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([yard.path("b1"), yard.path("again")])
+        .status();
+    assert!(copied.unwrap().success());
+    yard.rename("b1", "away");
+    yard.rename("again", "b1");
+    assert_eq!(store.look_for_drives().await.unwrap(), 1);
+    write_row(&store, b"meanwhile").await.unwrap();
+    assert_eq!(store.catch_up_copies().await.unwrap(), 1);
+    write_row(&store, b"after").await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    yard.rename("a1", "lost");
+    let store = yard.open(&[]).await.unwrap();
+    for key in [&b"before"[..], b"meanwhile", b"after"] {
+        let row = store.tables().get(strongroom_store::TableId(20), key);
+        assert!(row.unwrap().is_some());
+    }
+}
+
+/// One of two drives was away, and a third could not be added: with its copy of the tables there
+/// were three votes, of which one was there, and the new drive was not asked.
+#[tokio::test]
+async fn a_drive_is_added_while_one_of_two_is_away() {
+    let yard = Yard::made(&["a:a1", "b:b1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    yard.rename("b1", "away");
+    store.look_for_drives().await.unwrap();
+    let more = yard.given(&["b:b2"]).pop().unwrap();
+    assert_eq!(store.add_drive(more).await.unwrap(), DriveNo(2));
+    assert_eq!(store.catch_up_copies().await.unwrap(), 1);
+    let copies: Vec<_> = protection(&store).await.drives;
+    let copies: Vec<_> = copies.iter().map(|drive| drive.copy_is_live).collect();
+    assert_eq!(copies, [Some(true), Some(false), Some(true)]);
+}
+
+/// A drive was to be added, and only one of three drives could remember that; its identity was taken
+/// from it again. The next start met that one drive's memory first: the new drive was a member, and
+/// missing for good.
+#[tokio::test]
+async fn a_drive_that_few_remember_is_there_when_they_turn_out_to_be_right() {
+    let yard = Yard::made(&["a:a1", "b:b1", "c:c1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let hindered = ["b1/members.new", "c1/members.new", "witness/members.new"];
+    for name in hindered {
+        fs::create_dir(yard.path(name)).unwrap();
+    }
+    let more = yard.given(&["a:a2"]).pop().unwrap();
+    store.add_drive(more).await.unwrap_err();
+    drop(store);
+    for name in hindered {
+        fs::remove_dir(yard.path(name)).unwrap();
+    }
+    let store = yard.open(&[]).await.unwrap();
+    assert_eq!(states(&store), [DriveState::Online; 4]);
+}
+
 #[tokio::test]
 async fn a_drive_that_is_taken_away_is_no_damage() {
     for scrubs in [false, true] {
