@@ -25,7 +25,7 @@ pub struct RsaPrivateKey {
     oaep: OaepPrivateDecryptingKey,
     pkcs1: Pkcs1PrivateDecryptingKey,
     /// For Java's own pair of hashes; the module opens all others.
-    java: Option<JavaOaep>,
+    java: Option<Box<JavaOaep>>,
     /// Makes the data key that stands in for one with wrong padding.
     instead: Box<hmac::Key>,
 }
@@ -61,7 +61,7 @@ impl RsaPrivateKey {
         Ok(Self {
             oaep: OaepPrivateDecryptingKey::new(key()?)?,
             pkcs1: Pkcs1PrivateDecryptingKey::new(key()?)?,
-            java: JavaOaep::from_pkcs8(der),
+            java: JavaOaep::from_pkcs8(der).map(Box::new),
             instead: Box::new(hmac::Key::new(hmac::HMAC_SHA256, der)),
         })
     }
