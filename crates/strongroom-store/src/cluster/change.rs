@@ -306,29 +306,19 @@ impl Cluster {
         let number = row.number;
         let joined = roster.change_with((number, &drive), |members| {
             members.drives.push(row.clone());
-            and(members, number)
+            and(members, number)?;
+            copies::assign(members);
+            Ok(())
         });
         if let Err(error) = joined {
-            // What did not reach a majority may count after the next start, and the drive has to be there
-            // then. Else the folder is to be empty again for the next try. The first error is told.
-            if !matches!(error, Error::NoMajority) {
-                let _ = drive.remove(&path());
-                let _ = drive.remove(&Superblock::path());
-            }
+            // The folder is to be empty again for the next try. The first error is told.
+            let _ = drive.remove(&path());
+            let _ = drive.remove(&Superblock::path());
             return Err(error);
         }
         set.add(in_set(&row, Some(Arc::clone(&drive))))?;
         if let Err(error) = roster.bring_up_to_date(number, &drive) {
             tracing::warn!(%error, drive = drive.label(), "the members file cannot be written");
-        }
-        // A copy on it is a change of its own, which the drive itself can keep: it may be the vote that
-        // is missing.
-        let assigned = roster.change(|members| {
-            copies::assign(members);
-            Ok(())
-        });
-        if let Err(error) = assigned {
-            tracing::warn!(%error, "the next look at the drives gives copies of the tables to drives");
         }
         tracing::info!(drive = %number, place = given.place, facility = given.facility, "a drive was added");
         Ok(number)
