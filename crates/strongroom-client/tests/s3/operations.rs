@@ -404,7 +404,8 @@ async fn instruction_files_for_other_readers_replace_nothing_else() {
     let writer = Arc::clone(&store);
     store.rule(move |call| {
         if let Call::Put(key) = call {
-            let put = writer.place(key, "theirs", &Attributes::default());
+            let attributes = Attributes::default();
+            let put = writer.place(key, "theirs", &attributes);
             futures_util::FutureExt::now_or_never(put).unwrap();
         }
         Fault::Nothing
@@ -633,7 +634,8 @@ async fn another_description_of_the_same_key_is_no_rotation() {
         let public = RsaPublicKey::from_der(public.as_ref()).unwrap();
         MasterKeyring::new().write_rsa(map(&[("kid", kid)]), public)
     };
-    let aes_under = |kid: &str| MasterKeyring::new().write_aes(map(&[("kid", kid)]), aes(1));
+    let under = |kid: &str, key| MasterKeyring::new().write_aes(map(&[("kid", kid)]), aes(key));
+    let aes_under = |kid: &str| under(kid, 1).unwrap();
     for storage in STORAGES {
         let store = Faulty::new();
         let build = |keyring: MasterKeyring| {
@@ -642,7 +644,8 @@ async fn another_description_of_the_same_key_is_no_rotation() {
         };
         let old_aes = build(aes_under("1"));
         let opens = RsaPrivateKey::from_pkcs8(private.as_ref()).unwrap();
-        let old_rsa = build(rsa("1").read_rsa(map(&[("kid", "1")]), opens));
+        let old_rsa = rsa("1").read_rsa(map(&[("kid", "1")]), opens);
+        let old_rsa = build(old_rsa.unwrap());
         for (old, same) in [(&old_aes, aes_under("2")), (&old_rsa, rsa("2"))] {
             old.put_object("b", "k").body("hello").send().await.unwrap();
             let stays = old.rewrap("b", "k").to(same).enforce_rotation();
@@ -652,7 +655,7 @@ async fn another_description_of_the_same_key_is_no_rotation() {
             // Another key is one, under any description, and from one kind to the other.
             for description in ["1", "2"] {
                 old.put_object("b", "k").body("hello").send().await.unwrap();
-                let to = MasterKeyring::new().write_aes(map(&[("kid", description)]), aes(3));
+                let to = under(description, 3).unwrap();
                 let done = old.rewrap("b", "k").to(to).enforce_rotation();
                 done.send().await.unwrap();
                 assert!(read(old, "k").await.is_err());

@@ -93,7 +93,8 @@ async fn written_while_copied(
     refusal: (u16, &'static str),
 ) -> (EncryptedS3, Arc<Mutex<&'static str>>) {
     let client = Client::new(keyring(1));
-    let begun = client.begin(&Default::default(), Storage::Metadata);
+    let context = BTreeMap::default();
+    let begun = client.begin(&context, Storage::Metadata);
     let (stored, content) = begun.await.unwrap().encrypt(b"hello").unwrap();
     let there = Arc::new(Mutex::new(OLD));
     let now = Arc::clone(&there);
