@@ -33,10 +33,12 @@ def shards(server):
     for folder in sorted(server.base.iterdir()):
         for path in (folder / "blobs").rglob("*"):
             try:
-                head = path.read_bytes()[:64] if path.is_file() else b""
+                file = path.read_bytes() if path.is_file() else b""
             except FileNotFoundError:
                 continue                                    # a released body, just going
-            if head[:8] == b"SR-SHARD":
+            head = file[:64]
+            is_note = file[-40:-32] == bytes(8)             # no byte in it: tells of an upload
+            if head[:8] == b"SR-SHARD" and not is_note:
                 blob = head[16:32]
                 places.setdefault(blob, set()).add((folder.name[0], head[11]))
                 codes.setdefault(blob, set()).add((head[9], head[10], head[33]))

@@ -25,7 +25,7 @@ def shard_files(*drives):
 
 
 def fill(server):
-    """Objects of every mode, and one in parts; what they are and how they are read."""
+    """Objects of every mode, one in parts, an upload that is open; what they are and how they are read."""
     s3, kms = clients.s3(server), clients.kms(server)
     bucket = clients.make_bucket(s3, sse_c=True)
     key = kms.create_key(Description="telling-description")["KeyMetadata"]["KeyId"]
@@ -43,18 +43,26 @@ def fill(server):
         body = b"telling-plaintext" + clients.noise(SIZE, seed=seed)
         s3.put_object(Bucket=bucket, Key=name, Body=body, Metadata={"telling": "telling-value"}, **write)
         written[name] = (body, read)
-    parts = [clients.noise(PART, seed=20), clients.noise(100_000, seed=21)]
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="telling-parts")["UploadId"]
-    named = []
-    for number, body in enumerate(parts, 1):
-        etag = s3.upload_part(Bucket=bucket, Key="telling-parts", UploadId=upload, PartNumber=number, Body=body)["ETag"]
-        named.append({"PartNumber": number, "ETag": etag})
-    s3.complete_multipart_upload(Bucket=bucket, Key="telling-parts", UploadId=upload, MultipartUpload={"Parts": named})
+    # The last part lives in the tables.
+    parts = [clients.noise(PART, seed=20), clients.noise(PART, seed=21), clients.noise(900, seed=22)]
+    write = {"ServerSideEncryption": "aws:kms", "Metadata": {"telling": "telling-value"}}
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="telling-parts", **write)["UploadId"]
+    place = {"Bucket": bucket, "Key": "telling-parts", "UploadId": upload}
+    named = [
+        {"PartNumber": number, "ETag": s3.upload_part(PartNumber=number, Body=body, **place)["ETag"]}
+        for number, body in enumerate(parts, 1)
+    ]
+    s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **place)
+    written["telling-parts"] = (b"".join(parts), {})
+    opened = [clients.noise(PART, seed=23), clients.noise(100_000, seed=24)]
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="telling-open")["UploadId"]
+    for number, body in enumerate(opened, 1):
+        s3.upload_part(Bucket=bucket, Key="telling-open", UploadId=upload, PartNumber=number, Body=body)
     s3.put_object(Bucket=bucket, Key="small", Body=b"small")
-    return bucket, key, written, b"".join(parts)
+    return bucket, key, written, b"".join(opened)
 
 
-def check(server, bucket, key, written, parts):
+def check(server, bucket, key, written, opened):
     """Everything is there again, once what was lost with the tables is said again."""
     s3, kms = clients.s3(server), clients.kms(server)
     # A key of the account is disabled until somebody has looked at it.
@@ -67,22 +75,23 @@ def check(server, bucket, key, written, parts):
         got = s3.get_object(Bucket=bucket, Key=name, **read)
         assert got["Metadata"] == {"telling": "telling-value"}
         assert clients.read(got) == body, name
-    # What was uploaded in parts is an upload again, which can be completed.
+    assert s3.head_object(Bucket=bucket, Key="telling-parts", PartNumber=3)["PartsCount"] == 3
+    # What was not completed is an upload again, which can be.
     uploads = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
-    assert [upload["Key"] for upload in uploads] == ["telling-parts"]
-    place = {"Bucket": bucket, "Key": "telling-parts", "UploadId": uploads[0]["UploadId"]}
+    assert [upload["Key"] for upload in uploads] == ["telling-open"]
+    place = {"Bucket": bucket, "Key": "telling-open", "UploadId": uploads[0]["UploadId"]}
     listed = s3.list_parts(**place)["Parts"]
     named = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in listed]
     s3.complete_multipart_upload(MultipartUpload={"Parts": named}, **place)
-    assert clients.read(s3.get_object(Bucket=bucket, Key="telling-parts")) == parts
+    assert clients.read(s3.get_object(Bucket=bucket, Key="telling-open")) == opened
     names = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
-    assert names == set(written) | {"telling-parts"}, "small bodies live in the tables alone"
+    assert names == set(written) | {"telling-open"}, "small bodies live in the tables alone"
     assert server.command("verify", "--quiet").returncode == 0
 
 
 def test_dur_d15_every_table_and_backup_is_lost_and_the_files_tell():
     with Server() as server:
-        bucket, key, written, parts = fill(server)
+        bucket, key, written, opened = fill(server)
         drive = server.data / "drive"
         for path in shard_files(drive):
             raw = path.read_bytes()
@@ -109,11 +118,12 @@ def test_dur_d15_every_table_and_backup_is_lost_and_the_files_tell():
         assert not (drive / "log/anchor").exists()
         done = server.command("rebuild", "--read-all", "--quiet")
         assert f"{len(written)} objects" in done.stdout and "are back" in done.stdout
-        assert "telling-parts" in done.stdout and "Never back" in done.stdout
+        assert "open upload  s3://" in done.stdout and "telling-open" in done.stdout
+        assert "telling-parts" not in done.stdout and "Never back" in done.stdout
         again = server.command("rebuild", check=False)
         assert again.returncode != 0 and "it has tables" in again.stderr
         server.start()
-        check(server, bucket, key, written, parts)
+        check(server, bucket, key, written, opened)
         assert "RebuildTables" in [event["eventName"] for event in server.audit()]
         server.restart()
         assert clients.read(clients.s3(server).get_object(Bucket=bucket, Key="telling-kms")) == written["telling-kms"][0]
@@ -122,23 +132,61 @@ def test_dur_d15_every_table_and_backup_is_lost_and_the_files_tell():
 def test_dur_d15_several_drives_with_one_of_them_gone():
     drives = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"]
     with Server(*(part for drive in drives for part in ("--drive", drive))) as server:
-        bucket, key, written, parts = fill(server)
+        bucket, key, written, opened = fill(server)
+        s3 = clients.s3(server)
+        for name in ("telling-s3", "telling-parts"):
+            # Kept in one facility: sealed bytes in blobs of their own.
+            source = {"Bucket": bucket, "Key": name}
+            s3.copy_object(Bucket=bucket, Key=f"{name}-cold", CopySource=source, StorageClass="ONEZONE_IA",
+                           **({"ServerSideEncryption": "aws:kms"} if name == "telling-parts" else {}))
+            written[f"{name}-cold"] = written[name]
         server.stop()
         paths = [server.base / drive.split(":")[1] for drive in drives]
         assert all(path.is_dir() for path in paths)
         lose_tables(server, *paths)
         paths[5].rename(server.base / "away")
         # And one file of another drive is damaged: its shard is made anew.
-        victim = shard_files(paths[4])[0]
+        victim = shard_files(paths[0])[0]
         raw = bytearray(victim.read_bytes())
         raw[-1] ^= 1
         victim.write_bytes(raw)
         told = json.loads(server.command("rebuild", "--json").stdout)
         assert told["objects"] == len(written) and told["not_back"] == []
         assert len(told["damaged_files"]) == 1 and told["drives_away"] == [str(paths[5])]
+        assert told["may_have_been_deleted"] == []
         (server.base / "away").rename(paths[5])
         server.start()
-        check(server, bucket, key, written, parts)
+        for name in ("telling-s3-cold", "telling-parts-cold"):
+            assert clients.s3(server).head_object(Bucket=bucket, Key=name)["StorageClass"] == "ONEZONE_IA"
+        check(server, bucket, key, written, opened)
+
+
+def test_what_may_have_been_deleted_is_named():
+    """A drive was away when an object was deleted, and has its files: the object is back, and that is said."""
+    drives = ["a:a1", "b:b1", "c:c1"]
+    with Server(*(part for drive in drives for part in ("--drive", drive))) as server:
+        s3 = clients.s3(server)
+        bucket = clients.make_bucket(s3)
+        bodies = {name: clients.noise(SIZE, seed=seed) for seed, name in enumerate(("kept", "deleted"))}
+        for name, body in bodies.items():
+            s3.put_object(Bucket=bucket, Key=name, Body=body)
+        server.stop()
+        paths = [server.base / drive.split(":")[1] for drive in drives]
+        paths[2].rename(server.base / "away")
+        server.start()
+        clients.s3(server).delete_object(Bucket=bucket, Key="deleted")
+        server.stop()
+        assert len(shard_files(*paths[:2])) == 2
+        (server.base / "away").rename(paths[2])
+        lose_tables(server, *paths)
+        dry = server.command("rebuild", "--dry-run")
+        assert "MAY HAVE BEEN DELETED" in dry.stdout
+        told = json.loads(server.command("rebuild", "--json").stdout)
+        assert told["objects"] == 2
+        assert told["may_have_been_deleted"] == [{"of": f"s3://{bucket}/deleted", "files": 1, "files_once": 3}]
+        server.start()
+        for name, body in bodies.items():
+            assert clients.read(clients.s3(server).get_object(Bucket=bucket, Key=name)) == body
 
 
 def test_tables_on_a_drive_that_is_away_are_not_given_up_unasked():
