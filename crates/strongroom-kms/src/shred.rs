@@ -133,7 +133,11 @@ impl Kms {
                 &mut sealed,
             )
             .map_err(|_| Error::Internal("sealing a shred key"))?;
-        self.store().vault().put(uid.0, shred.id, &sealed).await?;
+        if let Err(error) = self.store().vault().put(uid.0, shred.id, &sealed).await {
+            // All of it may be there. What cannot be destroyed now is remembered.
+            let _tried_again_later = self.abandon_shred_keys(uid, [shred.id]).await;
+            return Err(error.into());
+        }
         Ok(shred)
     }
 

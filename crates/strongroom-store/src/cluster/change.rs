@@ -311,9 +311,14 @@ impl Cluster {
             Ok(())
         });
         if let Err(error) = joined {
-            // The folder is to be empty again for the next try. The first error is told.
-            let _ = drive.remove(&path());
-            let _ = drive.remove(&Superblock::path());
+            // What too few keep may count after the next start, and the drive has to be there then. It
+            // keeps a change first: what it does not have is nowhere, and then the folder is to be
+            // empty again for the next try. The first error is told.
+            let is_nowhere = !matches!(drive.read_small(&path()), Ok(Some(_)));
+            if is_nowhere || !matches!(error, Error::NoMajority) {
+                let _ = drive.remove(&path());
+                let _ = drive.remove(&Superblock::path());
+            }
             return Err(error);
         }
         set.add(in_set(&row, Some(Arc::clone(&drive))))?;
