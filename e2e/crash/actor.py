@@ -5,7 +5,7 @@ import hashlib
 from urllib.parse import quote
 
 from bare_client import BareClient, Failed
-from world import BUCKET, Upload, new_files, part, stored
+from world import BUCKET, Upload, new_files, note_of, part, stored, without_notes
 
 KMS = {"x-amz-server-side-encryption": "aws:kms"}
 
@@ -35,7 +35,7 @@ class Actor:
     def copy(self, source, name, headers=None):
         old = self.world.get("object", source)
         # In the mode of the source, with its key, a copy stands on the same bytes.
-        files = old.files if headers is None else new_files(old.size)
+        files = without_notes(old.files) if headers is None else new_files(old.size)
         new = old._replace(etag=None, files=files)
         headers = {"x-amz-copy-source": f"/{BUCKET}/{quote(source)}"} | (headers or {})
         return self._change({("object", name): new}, "PUT", path(name), headers=headers)
@@ -87,6 +87,8 @@ class Actor:
         sums = b"".join(hashlib.md5(bodies[n]).digest() for n in sorted(bodies))
         etag = f"{hashlib.md5(sums).hexdigest()}-{len(bodies)}"
         files = frozenset().union(*(one.files for one in upload.parts.values()))
+        # That it was completed is a file of its own.
+        files |= {note_of(upload_id)}
         whole = b"".join(bodies[n] for n in sorted(bodies))
         items = "".join(
             f"<Part><PartNumber>{n}</PartNumber><ETag>{upload.parts[n].etag}</ETag></Part>"

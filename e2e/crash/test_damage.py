@@ -20,7 +20,7 @@ from actor import Actor
 from bare_client import BareClient, Failed, Lost
 from crash_server import CrashServer
 from script import BIG, KIB, body
-from world import BUCKET, Eye, World, agree, ask_xml
+from world import BUCKET, INLINE_BYTES_MAX, Eye, World, agree, ask_xml
 
 CASES_EACH = 20 * lanes.REPEATS
 
@@ -123,8 +123,10 @@ class Prepared:
                 done = self.server.command("inspect", "object", f"s3://{BUCKET}/{name}")
                 for part in json.loads(done.stdout)["parts"]:
                     files |= {f"drive/{file}": name for file in part["files"]}
-        for file in self.server.blob_files():
-            files.setdefault(f"drive/{file}", "open")
+        for file in (f"drive/{file}" for file in self.server.blob_files()):
+            # The note that "parts" was completed is short.
+            is_note = (self.server.data / file).stat().st_size < INLINE_BYTES_MAX
+            files.setdefault(file, "parts" if is_note else "open")
         return files
 
     def remove(self):

@@ -48,6 +48,19 @@ def new_files(size):
     return frozenset([next(NUMBERS)] if size > INLINE_BYTES_MAX else [])
 
 
+def note_of(upload_id):
+    """The file that says that an upload was completed."""
+    return ("note", upload_id)
+
+
+def is_note(file):
+    return isinstance(file, tuple)
+
+
+def without_notes(files):
+    return frozenset(file for file in files if not is_note(file))
+
+
 NUMBERS = itertools.count()
 
 
@@ -164,9 +177,11 @@ class World:
                 named |= set(one["files"])
         files = server.blob_files()
         assert named <= files, f"inspect names files that are not there: {named - files}"
+        values = [value for (kind, _), value in self.facts.items() if kind == "object"]
+        notes = sum(is_note(file) for value in values for file in value.files)
         uploads = [value for (kind, _), value in self.facts.items() if kind == "upload"]
         open_parts = sum(len(one.files) for upload in uploads for one in upload.parts.values())
-        assert len(files - named) == open_parts, f"files of nothing: {files - named}"
+        assert len(files - named) == open_parts + notes, f"files of nothing: {files - named}"
 
     def check_audit(self, chain):
         """The chain holds, and every answered change is in it."""

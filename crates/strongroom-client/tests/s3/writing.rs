@@ -238,7 +238,7 @@ async fn a_refused_write_leaves_the_object_its_instruction_file() {
     // By the store, after the file was written.
     for (len, fresh) in [(3, "fresh"), (2 * PART, "fresher")] {
         store.rule(|call| match call {
-            Call::Put(key) if ["k", "fresh", "fresher"].contains(key) => {
+            Call::Put(key) if ["k", "fresh", "fresher"].contains(&key.as_str()) => {
                 Fault::Refused(TransportErrorKind::AccessDenied)
             }
             Call::Complete => Fault::Refused(TransportErrorKind::AccessDenied),
