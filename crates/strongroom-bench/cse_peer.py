@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Amazon's S3 encryption client for Python, to be measured: `key` makes a KMS key and prints its name, the
-others move a file and print the seconds that took, without the start of Python. Where S3 and the key service
+"""Amazon's S3 encryption client for Python, to be measured: `key` makes a KMS key and prints its name, `bucket`
+makes a bucket whose objects the server seals under that key; the others move a file and print the seconds that took, without the start of Python. Where S3 and the key service
 are, the environment says."""
 
 import sys
@@ -43,6 +43,14 @@ def stream(key, file, bucket, name):
 def main(op, *words):
     if op == "key":
         print(boto3.client("kms").create_key()["KeyMetadata"]["Arn"])
+        return
+    if op == "bucket":
+        key, bucket = words
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [{
+            "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+            "BucketKeyEnabled": True}]})
         return
     begun = time.monotonic()
     {"put": put, "get": get, "stream": stream}[op](*words)

@@ -3,7 +3,8 @@
 //! same file, in turns; and what memory the command line takes for an object of any length.
 //!
 //! All three share the machine. Over two cores the server's work is the larger part of both sides, so
-//! the processor time of the clients themselves is told, too.
+//! the processor time of the clients themselves is told, too, and all is done once more in a bucket under
+//! SSE-KMS, where the server computes no MD5.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -24,6 +25,8 @@ const TURNS: usize = 3;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const BUCKET: &str = "bench-cse";
+/// No MD5 is computed of what lies in it.
+const BUCKET_KMS: &str = "bench-cse-kms";
 /// What an object of any length may take.
 const MEMORY_MIB: f64 = 64.0;
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cse_peer.py");
@@ -49,39 +52,23 @@ pub(crate) async fn rows(options: &Options, folder: &Path) -> Outcome<Vec<Ratio>
         }
     };
     let bytes = if options.smoke { 16 * MIB } else { GIB };
-    say(&format!(
-        "client-side encryption of {} MiB over HTTPS, beside Amazon's client for Python",
-        bytes / MIB
-    ));
     let plain = world.folder.join("plain");
     random_file(&plain, bytes)?;
-    let mut best = [
-        Best::default(),
-        Best::default(),
-        Best::default(),
-        Best::default(),
-    ];
-    for _ in 0..if options.smoke { 1 } else { TURNS } {
-        let [up, down, their_up, their_down] = &mut best;
-        let (ours, theirs) = (format!("s3://{BUCKET}/ours"), "theirs");
-        their_up.take(&world.peer_moves("put", &key, &plain, theirs)?);
-        up.take(&world.cse([plain.as_os_str(), ours.as_ref()], &["--kms-key", &key])?);
-        for op in ["get", "stream"] {
-            let back = world.folder.join("back");
-            their_down.take(&world.peer_moves(op, &key, &back, theirs)?);
-            std::fs::remove_file(&back)?;
-        }
-        let back = world.folder.join("back");
-        down.take(&world.cse([ours.as_ref(), back.as_os_str()], &["--kms-key", &key])?);
-        if !same(&plain, &back)? {
-            return Err("another plaintext".into());
-        }
-        std::fs::remove_file(&back)?;
-    }
-    let [up, down, their_up, their_down] = best;
+    world.peer(["bucket", &key, BUCKET_KMS])?;
     let mut rows = Vec::new();
-    for (way, ours, theirs) in [("up", up, their_up), ("down", down, their_down)] {
-        rows.extend(compared(way, bytes, &ours, &theirs));
+    for (bucket, sealed) in [(BUCKET, "SSE-S3"), (BUCKET_KMS, "SSE-KMS")] {
+        say(&format!(
+            "client-side encryption of {} MiB over HTTPS, beside Amazon's client for Python; {sealed} at the server",
+            bytes / MIB
+        ));
+        let best = world.in_turns(bucket, &key, &plain)?;
+        for (way, [ours, theirs]) in ["up", "down"].into_iter().zip(best) {
+            let what = format!(
+                "client-side encryption, {sealed}, {} MiB {way}",
+                bytes / MIB
+            );
+            rows.extend(compared(&what, bytes, &ours, &theirs));
+        }
     }
     Ok(rows)
 }
@@ -110,8 +97,9 @@ pub(crate) async fn long_rows(options: &Options, folder: &Path) -> Outcome<Vec<R
             bytes / MIB
         ));
         let done = world.cse(words, &["--master-key", &key])?;
-        rows.push(throughput("strongroom cse cp", way, bytes, done.seconds));
-        rows.push(memory(way, bytes, done.resident_bytes_max));
+        let what = format!("client-side encryption, {} MiB {way}", bytes / MIB);
+        rows.push(throughput(&what, "strongroom cse cp", bytes, done.seconds));
+        rows.push(memory(&what, done.resident_bytes_max));
     }
     if std::fs::metadata(&back)?.len() != bytes {
         return Err("another length".into());
@@ -136,20 +124,20 @@ impl Best {
     }
 }
 
-fn compared(way: &str, bytes: u64, ours: &Best, theirs: &Best) -> Vec<Ratio> {
+fn compared(what: &str, bytes: u64, ours: &Best, theirs: &Best) -> Vec<Ratio> {
     let over = |mine: Option<f64>, other: Option<f64>| {
         other.unwrap_or(f64::NAN) / mine.unwrap_or(f64::NAN).max(0.01)
     };
-    let ratio = |what: &str, value, target| Ratio {
-        what: format!("client-side encryption, {} MiB {way}: {what}", bytes / MIB),
+    let ratio = |which: &str, value, target| Ratio {
+        what: format!("{what}: {which}"),
         value,
         target,
         at_least: true,
     };
     let seconds = |best: &Best| best.seconds.unwrap_or(f64::NAN);
     vec![
-        throughput("strongroom cse cp", way, bytes, seconds(ours)),
-        throughput("Amazon's Python", way, bytes, seconds(theirs)),
+        throughput(what, "strongroom cse cp", bytes, seconds(ours)),
+        throughput(what, "Amazon's Python", bytes, seconds(theirs)),
         ratio(
             "throughput / Python",
             over(ours.seconds, theirs.seconds),
@@ -160,28 +148,22 @@ fn compared(way: &str, bytes: u64, ours: &Best, theirs: &Best) -> Vec<Ratio> {
             over(ours.cpu_seconds, theirs.cpu_seconds),
             None,
         ),
-        memory(way, bytes, ours.resident_bytes_max),
+        memory(what, ours.resident_bytes_max),
     ]
 }
 
-fn throughput(who: &str, way: &str, bytes: u64, seconds: f64) -> Ratio {
+fn throughput(what: &str, who: &str, bytes: u64, seconds: f64) -> Ratio {
     Ratio {
-        what: format!(
-            "client-side encryption, {} MiB {way}: {who}, GB/s",
-            bytes / MIB
-        ),
+        what: format!("{what}: {who}, GB/s"),
         value: float(bytes) / seconds / 1e9,
         target: None,
         at_least: true,
     }
 }
 
-fn memory(way: &str, bytes: u64, resident: u64) -> Ratio {
+fn memory(what: &str, resident: u64) -> Ratio {
     Ratio {
-        what: format!(
-            "client-side encryption, {} MiB {way}: most memory, MiB",
-            bytes / MIB
-        ),
+        what: format!("{what}: most memory, MiB"),
         value: float(resident) / float(MIB),
         target: Some(MEMORY_MIB),
         at_least: false,
@@ -203,6 +185,27 @@ impl<'a> World<'a> {
         })
     }
 
+    /// The best of some runs that take turns: up, down; ours, theirs.
+    fn in_turns(&self, bucket: &str, key: &str, plain: &Path) -> Outcome<[[Best; 2]; 2]> {
+        let [mut up, mut down, mut their_up, mut their_down] = [(); 4].map(|()| Best::default());
+        let (ours, theirs) = (format!("s3://{bucket}/ours"), "theirs");
+        let back = self.folder.join("back");
+        for _ in 0..if self.options.smoke { 1 } else { TURNS } {
+            their_up.take(&self.peer_moves("put", key, plain, bucket, theirs)?);
+            up.take(&self.cse([plain.as_os_str(), ours.as_ref()], &["--kms-key", key])?);
+            for op in ["get", "stream"] {
+                their_down.take(&self.peer_moves(op, key, &back, bucket, theirs)?);
+                std::fs::remove_file(&back)?;
+            }
+            down.take(&self.cse([ours.as_ref(), back.as_os_str()], &["--kms-key", key])?);
+            if !same(plain, &back)? {
+                return Err("another plaintext".into());
+            }
+            std::fs::remove_file(&back)?;
+        }
+        Ok([[up, their_up], [down, their_down]])
+    }
+
     /// `strongroom cse cp`, with the time of its start.
     fn cse(&self, words: [&OsStr; 2], keys: &[&str]) -> Outcome<Watched> {
         let mut command = self.command(&self.options.server);
@@ -217,9 +220,16 @@ impl<'a> World<'a> {
         watched(self.command(&self.options.python).arg(PEER).args(words))
     }
 
-    fn peer_moves(&self, op: &str, key: &str, file: &Path, name: &str) -> Outcome<Watched> {
+    fn peer_moves(
+        &self,
+        op: &str,
+        key: &str,
+        file: &Path,
+        bucket: &str,
+        name: &str,
+    ) -> Outcome<Watched> {
         let file = file.display().to_string();
-        let done = self.peer([op, key, &file, BUCKET, name])?;
+        let done = self.peer([op, key, &file, bucket, name])?;
         let seconds = done.said.trim().parse()?;
         Ok(Watched { seconds, ..done })
     }

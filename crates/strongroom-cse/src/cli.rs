@@ -44,7 +44,7 @@ pub struct CpArgs {
     pub(crate) target: String,
     #[command(flatten)]
     pub(crate) writing: WritingArgs,
-    /// Bytes of a part of a multipart upload, as 16MiB or 16777216 [default: 8MiB]
+    /// Bytes of a part of a multipart upload, as 16MiB or 16777216 [default: 7MiB]
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, help_heading = UPLOAD)]
     pub(crate) part_size: Option<u64>,
     /// Parts that are uploaded or downloaded at the same time

@@ -46,9 +46,17 @@ use crate::error::Error;
 static HEAP: WipingAllocator<MiMalloc> = WipingAllocator(MiMalloc);
 
 fn main() -> ExitCode {
+    // Before the first allocation, for a page that is large stays so.
+    hardening::refuse_huge_pages(true);
     let cli = cli::Cli::parse();
     hardening::harden_process();
-    let done = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let cli::Command::Cse(_) = cli.command {
+        runtime.worker_threads(CLIENT_WORKERS);
+    } else {
+        hardening::refuse_huge_pages(false);
+    }
+    let done = runtime
         .enable_all()
         .build()
         .map_err(|e| Error::io("cannot start the runtime", e))
@@ -68,4 +76,6 @@ fn main() -> ExitCode {
     }
 }
 
+/// They wait for the network and encrypt for TLS; each has a heap of its own.
+const CLIENT_WORKERS: usize = 2;
 const LAST_WORK_TIMEOUT: Duration = Duration::from_secs(10);

@@ -149,8 +149,9 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// With 10,000 parts this reaches the longest object that can be encrypted.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
+/// 10,000 of them, S3's limit, hold the longest object; four, with what else there is, less than 64 MiB.
+const PART_BYTES: u64 = 7 * 1024 * 1024;
+const _: () = assert!(PART_BYTES * 10_000 > crate::content::PLAINTEXT_BYTES_MAX);
 const PART_BYTES_MIN: u64 = 64 * 1024;
 const PART_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 const CONCURRENCY: usize = 4;
