@@ -15,13 +15,14 @@ SIZES = (900, 40_000, 300_000, 1_300_000)
 
 
 class Load:
-    """Some writers, which can be told to stand still."""
+    """Some writers, which can be told to stand still. With `is_cut` the server is about to go in
+    the middle of requests."""
 
-    def __init__(self, server, writers=3):
-        self.server = server
+    def __init__(self, server, writers=3, bucket=BUCKET):
+        self.server, self.bucket = server, bucket
         self.go, self.ended = threading.Event(), threading.Event()
-        self.may_refuse = False
-        BareClient(server).ask("PUT", f"/{BUCKET}")
+        self.may_refuse = self.is_cut = False
+        BareClient(server).ask("PUT", f"/{bucket}")
         self.writers = [Writer(self, number) for number in range(writers)]
 
     def __enter__(self):
@@ -35,6 +36,7 @@ class Load:
         self.go.set()
         for writer in self.writers:
             writer.join(timeout=180)
+            assert not writer.is_alive(), "a request does not end"
 
     def work(self, requests):
         """Returns when every writer has done that much more."""
@@ -55,14 +57,23 @@ class Load:
                 raise writer.error
 
     def read_all(self):
-        """Everything that was acknowledged, byte for byte; how much it was."""
+        """Everything that was acknowledged, byte for byte; how much it was. What was not is there
+        as a whole or not at all."""
         client = BareClient(self.server)
         acknowledged = {name: sum_ for one in self.writers for name, sum_ in one.kept.items()}
         for name, wanted in acknowledged.items():
-            answer = client.call("GET", path(name))
+            answer = client.call("GET", path(name, self.bucket))
             assert answer.status == 200, (name, answer.status, answer.code)
             assert hashlib.sha256(answer.body).hexdigest() == wanted, name
+        for name, sent in [(*item,) for one in self.writers for item in one.unknown.items()]:
+            answer = client.call("GET", path(name, self.bucket))
+            assert answer.status in (200, 404), (name, answer.status, answer.code)
+            is_whole = hashlib.sha256(answer.body).hexdigest() == sent
+            assert answer.status == 404 or is_whole, f"{name} is there in part"
         return len(acknowledged)
+
+    def refused(self):
+        return sum(writer.refused for writer in self.writers)
 
 
 class Writer(threading.Thread):
@@ -72,13 +83,13 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.load, self.number = load, number
         self.choices = random.Random(number)
-        self.kept, self.done, self.refused = {}, 0, 0
+        self.kept, self.unknown, self.done, self.refused = {}, {}, 0, 0
         self.is_idle, self.error = True, None
 
     def run(self):
         try:
             client = BareClient(self.load.server)
-            while True:
+            while not self.load.is_cut:
                 self.is_idle = True
                 self.load.go.wait()
                 self.is_idle = False
@@ -90,7 +101,9 @@ class Writer(threading.Thread):
                 self.one(client)
                 self.done += 1
         except BaseException as error:
-            self.error = error
+            # The end of the connection, or a server that is not there any more.
+            is_the_cut = self.load.is_cut and isinstance(error, (Lost, OSError))
+            self.error = None if is_the_cut else error
         finally:
             self.is_idle = True
 
@@ -99,27 +112,30 @@ class Writer(threading.Thread):
             return self.read(client, self.choices.choice(sorted(self.kept)))
         name = f"{self.number}/{self.done}"
         body = self.choices.randbytes(self.choices.choice(SIZES))
+        self.unknown[name] = hashlib.sha256(body).hexdigest()
         try:
-            answer = client.call("PUT", path(name), body)
+            answer = client.call("PUT", path(name, self.load.bucket), body)
         except Lost:
+            if self.load.is_cut:
+                raise
             # Refused before the body was through. Nobody asks for this name again.
             return self.refuse("PUT", name, None)
         if answer.status == 200:
-            self.kept[name] = hashlib.sha256(body).hexdigest()
+            self.kept[name] = self.unknown.pop(name)
         else:
             self.refuse("PUT", name, answer)
 
     def read(self, client, name):
-        answer = client.call("GET", path(name))
+        answer = client.call("GET", path(name, self.load.bucket))
         if answer.status != 200:
             return self.refuse("GET", name, answer)
         assert hashlib.sha256(answer.body).hexdigest() == self.kept[name], f"wrong bytes of {name}"
 
     def refuse(self, method, name, answer):
-        assert self.load.may_refuse, (method, name, answer)
+        assert self.load.may_refuse or self.load.is_cut, (method, name, answer)
         assert answer is None or answer.status == 503, (method, name, answer)
         self.refused += 1
 
 
-def path(name):
-    return f"/{BUCKET}/{quote(name)}"
+def path(name, bucket=BUCKET):
+    return f"/{bucket}/{quote(name)}"

@@ -17,9 +17,12 @@ const FOR_E2E: [(&str, &str); 5] = [
     ("softhsm2-util", "softhsm2"),
 ];
 
-/// What no program of its own shows, by its documentation.
-const LIBRARIES_FOR_E2E: [(&str, &str); 1] =
-    [("/usr/share/doc/ruby-aws-sdk-s3", "ruby-aws-sdk-s3")];
+/// What no program on the path of an ordinary user shows, by something that is there with it.
+const OTHERS_FOR_E2E: [(&str, &str); 3] = [
+    ("/usr/share/doc/ruby-aws-sdk-s3", "ruby-aws-sdk-s3"),
+    ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/usr/sbin/mkfs.xfs", "xfsprogs"),
+];
 
 /// What `cargo test` needs.
 pub(crate) fn for_tests() -> Outcome {
@@ -52,8 +55,8 @@ pub(crate) fn for_policy() -> Result<PathBuf, String> {
 /// What the end-to-end tests need; answers with the Python of their environment.
 pub(crate) fn for_e2e() -> Result<String, String> {
     packages(&FOR_E2E)?;
-    for (folder, package) in LIBRARIES_FOR_E2E {
-        if !Path::new(folder).is_dir() {
+    for (sign, package) in OTHERS_FOR_E2E {
+        if !Path::new(sign).exists() {
             apt_install(&[package])?;
         }
     }
