@@ -2,6 +2,8 @@
 """Condition keys of S3 in identity policies: the usual policies about encryption and transport, and
 what each makes of a header that is not there."""
 
+import base64
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -71,7 +73,9 @@ def ask(raw, bucket, headers, target="PUT k"):
 def put_under(raw, bucket, arn):
     """UpdateObjectEncryption of `k`."""
     body = f"<ObjectEncryption><SSE-KMS><KMSKeyArn>{arn}</KMSKeyArn></SSE-KMS></ObjectEncryption>"
-    return raw.request("PUT", f"/{bucket}/k?encryption", body.encode())
+    body = body.encode()
+    checked = {"content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()}
+    return raw.request("PUT", f"/{bucket}/k?encryption", body, checked)
 
 
 def is_denied(answer):

@@ -69,10 +69,10 @@ fn read(mut stream: &TcpStream) -> Option<Request> {
 fn write(mut stream: &TcpStream, (status, headers, body): &Answer) {
     let mut text = format!("HTTP/1.1 {status} x\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| name == "content-length") {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        text += &["content-length: ", &body.len().to_string(), "\r\n"].concat();
     }
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text += &[name, ": ", value, "\r\n"].concat();
     }
     // A client that went away has what it wanted.
     let _ = stream.write_all(format!("{text}\r\n{body}").as_bytes());
