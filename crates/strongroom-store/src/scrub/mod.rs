@@ -114,8 +114,10 @@ pub struct Scrubber {
     /// Damage that had found no room in the queue of reads when the pass began. A pass that another
     /// process began says nothing of it.
     left_out: u64,
-    /// How often the same place of the tables could not be read.
-    tries: u32,
+    /// At the tables.
+    rows: Trouble,
+    /// At their log.
+    log: Trouble,
 }
 
 impl Default for ScrubOptions {
@@ -160,7 +162,8 @@ impl Scrubber {
             files: FilesWalk::default(),
             after_row: None,
             left_out: 0,
-            tries: 0,
+            rows: Trouble::default(),
+            log: Trouble::default(),
         };
         scrubber.tell();
         Ok(scrubber)
@@ -272,6 +275,7 @@ impl Scrubber {
         };
         self.page.clear();
         self.current = None;
+        self.rows = Trouble::default();
         self.left_out = self.store.blobs().damage().left_out();
         tracing::info!(pass = self.pass.number, "scrub: a pass begins");
         self.save().await
@@ -283,6 +287,7 @@ impl Scrubber {
         self.page.clear();
         self.files = FilesWalk::default();
         self.after_row = None;
+        self.rows = Trouble::default();
         self.save().await
     }
 
@@ -290,14 +295,20 @@ impl Scrubber {
     async fn count(&mut self) -> Result<u64, Error> {
         let page = match self.page_after(self.pass.after) {
             Ok(page) => page,
-            Err(error) if self.gives_up(&error) => Vec::new(),
+            Err(error) if self.gives_up(&error) => match self.behind_blob() {
+                None => Vec::new(),
+                next => {
+                    self.pass.after = next;
+                    return Ok(ROW_COST_BYTES);
+                }
+            },
             Err(error) => return Err(error),
         };
         let Some((last, _)) = page.last() else {
             self.enter(ScrubPhase::Blobs).await?;
             return Ok(0);
         };
-        self.tries = 0;
+        self.rows = Trouble::default();
         self.pass.after = Some(*last);
         let rows = page.iter().filter_map(|(_, blob)| blob.as_ref());
         let bytes = rows
@@ -339,7 +350,13 @@ impl Scrubber {
         if self.page.is_empty() {
             let page = match self.page_after(self.pass.after) {
                 Ok(page) => page,
-                Err(error) if self.gives_up(&error) => Vec::new(),
+                Err(error) if self.gives_up(&error) => match self.behind_blob() {
+                    None => Vec::new(),
+                    next => {
+                        self.pass.after = next;
+                        return Ok(true);
+                    }
+                },
                 Err(error) => return Err(error),
             };
             self.page = page.into_iter().map(|(blob, _)| blob).collect();
@@ -358,7 +375,7 @@ impl Scrubber {
                 return Err(error);
             }
         };
-        self.tries = 0;
+        self.rows = Trouble::default();
         match shards {
             Some(shards) => {
                 let watch = self.care.scrub_watch();
@@ -502,12 +519,18 @@ impl Scrubber {
         let tables = self.store.tables();
         let (page, last) = match tables.verify_page(self.after_row.as_deref(), PAGE_ROWS) {
             Ok(read) => read,
-            Err(error) if self.gives_up(&error) => (RowsReport::default(), None),
+            Err(error) if self.gives_up(&error) => {
+                let next = behind(self.after_row.as_deref(), ROW_PLACE_BYTES, self.rows.leaps);
+                (RowsReport::default(), next)
+            }
             Err(error) => return Err(error),
         };
         let mut bytes = page.bytes;
         let mut damaged = page.damaged;
         let is_end = last.is_none();
+        if page.rows > 0 {
+            self.rows = Trouble::default();
+        }
         if is_end {
             // First what one copy lacks and another has: what is put right is not damage any more.
             bytes = bytes.saturating_add(self.compare_copies().await);
@@ -517,11 +540,13 @@ impl Scrubber {
                     bytes = bytes.saturating_add(log.bytes);
                     damaged.extend(log.damaged);
                 }
-                Err(error) if self.gives_up(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) => match self.log.met(&error) {
+                    Met::Again => return Err(error),
+                    Met::New | Met::Known => self.tell_unreadable(&error),
+                },
             }
+            self.log = Trouble::default();
         }
-        self.tries = 0;
         self.after_row = last;
         let totals = &mut self.pass.totals;
         totals.rows = totals.rows.saturating_add(page.rows);
@@ -537,22 +562,32 @@ impl Scrubber {
     }
 
     /// Whether a place of the tables that cannot be read is to be left behind, so that the rest is
-    /// looked at: after some tries, and not for what passes by itself.
+    /// looked at.
     fn gives_up(&mut self, error: &Error) -> bool {
-        if matches!(error, Error::Closed) || is_late(error) {
-            return false;
+        let met = self.rows.met(error);
+        if met == Met::New {
+            self.tell_unreadable(error);
         }
-        self.tries = self.tries.saturating_add(1);
-        if self.tries < TRIES_MAX {
-            return false;
-        }
-        self.tries = 0;
+        met != Met::Again
+    }
+
+    fn tell_unreadable(&mut self, error: &Error) {
         tracing::error!(%error, "scrub: a place of the tables cannot be read");
         let totals = &mut self.pass.totals;
         totals.damaged_rows = totals.damaged_rows.saturating_add(1);
         self.care
             .found(format!("a place of the tables cannot be read: {error}"));
-        true
+    }
+
+    /// Where the catalogue is tried again behind a place that cannot be read; `None` behind its end.
+    fn behind_blob(&self) -> Option<BlobId> {
+        let after = self.pass.after.map(|blob| blob.0);
+        let next = behind(
+            after.as_ref().map(<[u8; 16]>::as_slice),
+            BLOB_PLACE_BYTES,
+            self.rows.leaps,
+        )?;
+        next.first_chunk().map(|id| BlobId(*id))
     }
 
     /// Compares the copies of log, index, audit log and vault where there are several; returns the
@@ -680,8 +715,80 @@ impl fmt::Debug for Scrubber {
     }
 }
 
+/// What cannot be read at the place where scrub is.
+#[derive(Debug, Default)]
+struct Trouble {
+    tries: u32,
+    leaps: u32,
+}
+
+/// What is to be done where something could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Met {
+    /// It may pass by itself.
+    Again,
+    /// It was tried often enough: the place is left behind.
+    New,
+    /// Where that led it is no better: one place, told once.
+    Known,
+}
+
+impl Trouble {
+    fn met(&mut self, error: &Error) -> Met {
+        let passes = matches!(
+            error,
+            Error::Closed | Error::DriveOutOfService { .. } | Error::NoMajority
+        );
+        if passes || is_late(error) {
+            return Met::Again;
+        }
+        if self.leaps > 0 {
+            self.leaps = self.leaps.saturating_add(1);
+            return Met::Known;
+        }
+        self.tries = self.tries.saturating_add(1);
+        if self.tries < TRIES_MAX {
+            return Met::Again;
+        }
+        self.leaps = 1;
+        Met::New
+    }
+}
+
+/// A key behind a place that cannot be read and that begins after a key. Nobody knows how far it goes:
+/// each leap goes twice as far as the one before, in steps of what differs in the first `width` bytes,
+/// so that little behind it is left out and a table that cannot be read at all is left soon. `None`
+/// behind the last such key.
+fn behind(after: Option<&[u8]>, width: usize, leaps: u32) -> Option<Vec<u8>> {
+    let mut first = [0; 16];
+    let known = after.unwrap_or_default();
+    for (to, from) in first.iter_mut().zip(known.iter().take(width)) {
+        *to = *from;
+    }
+    let unused = u32::try_from(16_usize.saturating_sub(width))
+        .ok()?
+        .saturating_mul(8);
+    let far = 1_u128
+        .checked_shl(leaps.saturating_sub(1))?
+        .checked_sub(1)?;
+    let place = (u128::from_be_bytes(first) >> unused).checked_add(far)?;
+    if place >> 128_u32.saturating_sub(unused).min(127) > 0 {
+        return None;
+    }
+    let rest = 1_u128
+        .checked_shl(unused)
+        .map_or(u128::MAX, |one| one.saturating_sub(1));
+    let mut next = ((place << unused) | rest).to_be_bytes().to_vec();
+    next.extend([0xFF; 16]);
+    Some(next)
+}
+
 /// Rows taken from a table at once.
 const PAGE_ROWS: usize = 64;
+/// Bytes of a blob's identifier, and of a row's place (its table and the beginning of its key), that
+/// say how far a place that cannot be read is left behind.
+const BLOB_PLACE_BYTES: usize = 2;
+const ROW_PLACE_BYTES: usize = 12;
 /// A place of the tables is left behind when it could not be read so often.
 const TRIES_MAX: u32 = 3;
 /// What a step reads, about.
@@ -690,3 +797,35 @@ const STEP_BYTES: u64 = 4 << 20;
 const ROW_COST_BYTES: u64 = 256;
 /// The position is made durable so often.
 const SAVE_INTERVAL_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_leap_over_a_bad_place_goes_twice_as_far() {
+        let next = |after: Option<&[u8]>, leaps| {
+            behind(after, 2, leaps).map(|key| [key[0], key[1], key[2], key[15]])
+        };
+        assert_eq!(next(None, 1), Some([0, 0, 0xFF, 0xFF]));
+        assert_eq!(next(None, 2), Some([0, 1, 0xFF, 0xFF]));
+        assert_eq!(next(Some(&[1, 2, 3]), 1), Some([1, 2, 0xFF, 0xFF]));
+        assert_eq!(next(Some(&[1, 2, 3]), 2), Some([1, 3, 0xFF, 0xFF]));
+        assert_eq!(next(Some(&[1, 2, 3]), 9), Some([2, 1, 0xFF, 0xFF]));
+        assert_eq!(next(Some(&[0xFF, 0xFE]), 2), Some([0xFF; 4]));
+        assert_eq!(next(Some(&[0xFF, 0xFE]), 3), None);
+        assert_eq!(next(Some(&[0xFF; 16]), 2), None);
+        assert_eq!(next(None, 17), Some([0xFF; 4]));
+        assert_eq!(next(None, 18), None);
+        assert_eq!(next(Some(&[7]), u32::MAX), None);
+        // Wherever it stands, it leads to the end.
+        for width in [BLOB_PLACE_BYTES, ROW_PLACE_BYTES] {
+            let (mut after, mut leaps) = (None, 1);
+            while let Some(next) = behind(after.as_deref(), width, leaps) {
+                assert!(after.is_none_or(|known| known < next));
+                (after, leaps) = (Some(next), leaps + 1);
+            }
+            assert!(leaps < 128);
+        }
+    }
+}

@@ -545,7 +545,7 @@ async fn dur_d8_a_drive_that_is_taken_away_and_put_back_is_missed_and_found() {
 }
 
 /// Writes a blob of some stripes and leaves its commit to the caller.
-async fn written(store: &Store, blob: BlobId) -> BlobProof {
+pub(crate) async fn written(store: &Store, blob: BlobId) -> BlobProof {
     let proof = stage::write(store, blob, &stage::bytes(5, 40 * stage::UNIT), 8).await;
     proof.unwrap()
 }
@@ -628,60 +628,6 @@ async fn dur_d8_a_drive_that_bodies_need_is_not_given_up_unasked() {
     assert!(text.contains("only whole copy of the tables"), "{text}");
 }
 
-/// What a drive that was given up has on it is nobody's any more.
-#[tokio::test]
-async fn files_on_a_drive_that_was_given_up_are_not_owed() {
-    let yard = Yard::made(&["a:a1", "b:b1", "c:c1"]).await;
-    let store = yard.open(&[]).await.unwrap();
-    let write = Write::Put {
-        table: strongroom_store::TableId(34),
-        key: vec![0, 1],
-        value: 7_u64.to_be_bytes().to_vec(),
-    };
-    stage::commit(&store, write).await;
-    yard.rename("b1", "gone");
-    store.look_for_drives().await.unwrap();
-    let found = protection(&store).await;
-    assert_eq!(found.left_behind, [(DriveNo(1), 7)]);
-    let given = yard.given(&["b:b2"]).pop().unwrap();
-    store.replace_drive(given, None).await.unwrap();
-    assert_eq!(protection(&store).await.left_behind, []);
-    let clock = Arc::new(strongroom_testkit::SimClock::new(1));
-    let mut healer = Healer::new(&store, clock, HealOptions::default());
-    healer.run().await.unwrap();
-    let row = store.tables().get(strongroom_store::TableId(34), &[0, 1]);
-    assert!(row.unwrap().is_none());
-}
-
-/// A shard that is known to be damaged is no reason to give up the other one.
-#[tokio::test]
-async fn dur_d8_a_drive_is_not_given_up_for_shards_that_are_damaged() {
-    let yard = Yard::made(&["a:a1", "b:b1"]).await;
-    let store = yard.open(&[]).await.unwrap();
-    let given = |named| yard.given(&[named]).pop().unwrap();
-    let blob = BlobId([1; 16]);
-    let proof = written(&store, blob).await;
-    stage::commit(&store, Write::AdoptBlob(proof)).await;
-    let path = yard.path("b1").join(DrivePath::blob(blob).to_string());
-    let whole = fs::read(&path).unwrap();
-    let mut damaged = whole.clone();
-    damaged[100] ^= 1;
-    fs::write(&path, &damaged).unwrap();
-    let clock = Arc::new(strongroom_testkit::SimClock::new(1_700_000_000_000));
-    let scrubber = Scrubber::new(&store, clock, ScrubOptions::default());
-    scrubber.unwrap().run_pass().await.unwrap();
-    assert_eq!(store.damaged_blobs(None, 2).unwrap().len(), 1);
-    yard.rename("a1", "gone");
-    store.look_for_drives().await.unwrap();
-    let text = store.replace_drive(given("a:a2"), None).await;
-    let text = text.unwrap_err().to_string();
-    assert!(
-        text.contains("1 bodies cannot be read without drive 0"),
-        "{text}"
-    );
-    assert_eq!(states(&store)[0], DriveState::Missing);
-}
-
 /// A kill between a new drive's identity and the members that name it left a folder that no
 /// command took and no start went past.
 #[tokio::test]
@@ -760,8 +706,6 @@ async fn status_is_not_full_while_known_damage_waits() {
     assert!(said[0].contains("3 places of the tables"), "{said:?}");
 }
 
-/// In the seconds before a drive is missed every read of it, and scrub, called its shards missing:
-/// they were made anew when it came back.
 /// A drive of as many as a body has shards was drained: one data shard and the parity need as many
 /// drives as before, so it was never empty, and new bodies were owed a shard for ever.
 #[tokio::test]
@@ -835,76 +779,8 @@ async fn dur_d9_a_drive_that_is_missed_and_found_by_the_same_look_loses_what_doe
     assert!(!yard.path("b1").join(&file).exists());
 }
 
-/// A drive was gone for a moment and back before anybody had looked. Its copy of the tables went on
-/// in the folder that it had open, which was not in its place any more, and counted: with the other
-/// drive lost, commits that had been answered were lost.
-#[tokio::test]
-async fn dur_d9_a_copy_whose_drive_was_gone_for_a_moment_is_brought_level() {
-    let yard = Yard::made(&["a:a1", "b:b1"]).await;
-    let store = yard.open(&[]).await.unwrap();
-    write_row(&store, b"before").await.unwrap();
-    let copied = std::process::Command::new("cp")
-        .arg("-a")
-        .args([yard.path("b1"), yard.path("again")])
-        .status();
-    assert!(copied.unwrap().success());
-    yard.rename("b1", "away");
-    yard.rename("again", "b1");
-    assert_eq!(store.look_for_drives().await.unwrap(), 1);
-    write_row(&store, b"meanwhile").await.unwrap();
-    assert_eq!(store.catch_up_copies().await.unwrap(), 1);
-    write_row(&store, b"after").await.unwrap();
-    store.close().await.unwrap();
-    drop(store);
-    yard.rename("a1", "lost");
-    let store = yard.open(&[]).await.unwrap();
-    for key in [&b"before"[..], b"meanwhile", b"after"] {
-        let row = store.tables().get(strongroom_store::TableId(20), key);
-        assert!(row.unwrap().is_some());
-    }
-}
-
-/// One of two drives was away, and a third could not be added: with its copy of the tables there
-/// were three votes, of which one was there, and the new drive was not asked.
-#[tokio::test]
-async fn a_drive_is_added_while_one_of_two_is_away() {
-    let yard = Yard::made(&["a:a1", "b:b1"]).await;
-    let store = yard.open(&[]).await.unwrap();
-    yard.rename("b1", "away");
-    store.look_for_drives().await.unwrap();
-    let more = yard.given(&["b:b2"]).pop().unwrap();
-    assert_eq!(store.add_drive(more).await.unwrap(), DriveNo(2));
-    assert_eq!(store.catch_up_copies().await.unwrap(), 1);
-    let copies: Vec<_> = protection(&store).await.drives;
-    let copies: Vec<_> = copies.iter().map(|drive| drive.copy_is_live).collect();
-    assert_eq!(copies, [Some(true), Some(false), Some(true)]);
-}
-
-/// A drive was to be added, and only one of three drives could remember that; its identity was taken
-/// from it again. The next start met that one drive's memory first: the new drive was a member, and
-/// missing for good.
-#[tokio::test]
-async fn a_drive_that_few_remember_is_there_if_they_turn_out_to_be_right() {
-    let yard = Yard::made(&["a:a1", "b:b1", "c:c1"]).await;
-    let store = yard.open(&[]).await.unwrap();
-    let hindered = ["b1/members.new", "c1/members.new", "witness/members.new"];
-    for name in hindered {
-        fs::create_dir(yard.path(name)).unwrap();
-    }
-    let more = yard.given(&["a:a2"]).pop().unwrap();
-    store.add_drive(more).await.unwrap_err();
-    drop(store);
-    for name in hindered {
-        fs::remove_dir(yard.path(name)).unwrap();
-    }
-    let store = yard.open(&[]).await.unwrap();
-    if states(&store).len() == 3 {
-        let more = yard.given(&["a:a2"]).pop().unwrap();
-        store.add_drive(more).await.unwrap();
-    }
-    assert_eq!(states(&store), [DriveState::Online; 4]);
-}
-
+/// In the seconds before a drive is missed every read of it, and scrub, called its shards missing:
+/// they were made anew when it came back.
 #[tokio::test]
 async fn a_drive_that_is_taken_away_is_no_damage() {
     for scrubs in [false, true] {
@@ -1027,7 +903,10 @@ async fn dur_d7_a_foreign_or_old_memory_mends_no_members_file() {
     assert!(text.contains("no majority"), "{text}");
 }
 
-async fn write_row(store: &Store, key: &[u8]) -> Result<(), strongroom_store::CommitError> {
+pub(crate) async fn write_row(
+    store: &Store,
+    key: &[u8],
+) -> Result<(), strongroom_store::CommitError> {
     let put = Write::Put {
         table: strongroom_store::TableId(20),
         key: key.to_vec(),

@@ -450,14 +450,17 @@ fn dur_d10_where_every_copy_is_slow_none_is_given_up() {
     commit(&mut engine, writes(vec![put(T, b"c", b"3")])).unwrap();
 }
 
-/// One copy failed and the others did not answer: nobody had carried it out, so nobody was fenced;
-/// and what they wrote at last fell into what was written since.
-#[test]
-fn dur_d10_copies_that_may_still_carry_out_what_failed_do_not_count() {
-    let mut world = World::new(3, 45);
+/// Row `a` is committed; of `b` the first copy says that it failed, and the others say nothing until
+/// the gate is opened.
+fn one_failed_and_the_others_are_late(
+    count: usize,
+    seed: u64,
+) -> (World, Mirror, Engine, Arc<Gate>) {
+    let mut world = World::new(count, seed);
     (world.inline, world.patience) = (false, SHORT);
     let gate = Arc::<Gate>::default();
-    let mut copies = world.copies(&[0, 1, 2]);
+    let all: Vec<usize> = (0..world.drives.len()).collect();
+    let mut copies = world.copies(&all);
     for (_, drive) in copies.live.iter_mut().skip(1) {
         let inner = Arc::clone(drive);
         let gate = Arc::clone(&gate);
@@ -472,6 +475,14 @@ fn dur_d10_copies_that_may_still_carry_out_what_failed_do_not_count() {
     let unknown = commit(&mut engine, writes(vec![put(T, b"b", b"2")]));
     assert!(matches!(unknown, Err(CommitError::Unknown)), "{unknown:?}");
     assert!(mirror.refuses_changes());
+    (world, mirror, engine, gate)
+}
+
+/// One copy failed and the others did not answer: nobody had carried it out, so nobody was fenced;
+/// and what they wrote at last fell into what was written since.
+#[test]
+fn dur_d10_copies_that_may_still_carry_out_what_failed_do_not_count() {
+    let (world, mirror, mut engine, gate) = one_failed_and_the_others_are_late(3, 45);
     assert_eq!(World::state_of(&mirror, 0), CopyState::Live);
     assert_eq!(engine.get(T, b"a").unwrap().unwrap().value, b"1");
     // They are not taken back before what they do late is over.
@@ -498,25 +509,7 @@ fn dur_d10_copies_that_may_still_carry_out_what_failed_do_not_count() {
 #[test]
 fn dur_d10_copies_that_were_only_late_are_not_fenced_for_one_that_failed() {
     for count in [2, 3] {
-        let mut world = World::new(count, 48);
-        (world.inline, world.patience) = (false, SHORT);
-        let gate = Arc::<Gate>::default();
-        let all: Vec<usize> = (0..world.drives.len()).collect();
-        let mut copies = world.copies(&all);
-        for (_, drive) in copies.live.iter_mut().skip(1) {
-            let inner = Arc::clone(drive);
-            let gate = Arc::clone(&gate);
-            *drive = Arc::new(Gated { inner, gate });
-        }
-        let mirror = Mirror::open(copies, sealer(), world.options()).unwrap();
-        let mut engine = engine(&mirror).unwrap();
-        commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
-        engine.idle();
-        gate.shut("write");
-        world.drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
-        let unknown = commit(&mut engine, writes(vec![put(T, b"b", b"2")]));
-        assert!(matches!(unknown, Err(CommitError::Unknown)), "{unknown:?}");
-        assert!(mirror.refuses_changes());
+        let (world, mirror, _engine, gate) = one_failed_and_the_others_are_late(count, 48);
         assert!(world.ledger.fenced.lock().unwrap().is_empty());
         // The one that failed has nothing more to say, and cannot be levelled from: nobody goes on
         // with it alone.
@@ -525,8 +518,9 @@ fn dur_d10_copies_that_were_only_late_are_not_fenced_for_one_that_failed() {
         assert!(world.ledger.fenced.lock().unwrap().is_empty());
         let next = world.after_kill();
         gate.open();
-        let opened = Mirror::open(next.copies(&all[1..]), sealer(), next.options());
-        let mut engine = crate::mirror_rig::engine(&opened.unwrap()).unwrap();
+        let others: Vec<usize> = (1..next.drives.len()).collect();
+        let opened = Mirror::open(next.copies(&others), sealer(), next.options());
+        let mut engine = engine(&opened.unwrap()).unwrap();
         assert_eq!(engine.get(T, b"a").unwrap().unwrap().value, b"1");
         commit(&mut engine, writes(vec![put(T, b"c", b"3")])).unwrap();
         engine.idle();

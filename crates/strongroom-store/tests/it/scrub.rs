@@ -2,14 +2,16 @@
 //! Scrub finds every fault that was put there, and none that was not.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Arc;
 
 use strongroom_store::drive::{Drive, DrivePath, Folder};
 use strongroom_store::env::Clock;
 use strongroom_store::scrub::{FinishedPass, ScrubOptions, ScrubPhase, Scrubber, Stepped};
-use strongroom_store::{BlobId, Store, Write};
+use strongroom_store::{Batch, BlobId, Store, TableId, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimClock, SimDrive, SimRng};
 
+use crate::drive_members::Yard;
 use crate::stage::{self, UNIT};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -404,4 +406,58 @@ async fn scrub_on_its_thread_finds_damage_and_ends_with_the_store() {
         1,
         "it is not forgotten"
     );
+}
+
+/// A block of the index that cannot be read ended each phase of every pass, and all that comes after
+/// it in the order of keys was never looked at.
+#[tokio::test]
+async fn dur_d7_a_place_of_the_tables_that_cannot_be_read_is_left_behind_and_the_rest_is_read() {
+    const ROWS: u64 = 3000;
+    let yard = Yard::made(&[]).await;
+    let store = yard.open(&[]).await.unwrap();
+    for page in 0..ROWS / 100 {
+        let row = |at: u64| Write::Put {
+            table: TableId(20),
+            key: stage::bytes(page * 100 + at, 40),
+            value: stage::bytes(at, 2000),
+        };
+        let batch = Batch {
+            preconditions: Vec::new(),
+            writes: (0..100).map(row).collect(),
+        };
+        store.tables().commit(batch).await.unwrap();
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let mut files = Vec::new();
+    let mut folders = vec![yard.path("drive/index")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((fs::metadata(&path).unwrap().len(), path));
+            }
+        }
+    }
+    let (len, path) = files.into_iter().max().unwrap();
+    assert!(len > ROWS * 1000, "{path:?} has {len} bytes");
+    let mut bytes = fs::read(&path).unwrap();
+    let quarter = bytes.len() / 4;
+    bytes[quarter] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let store = yard.open(&[]).await.unwrap();
+    let clock = Arc::new(SimClock::new(1));
+    let mut scrubber = Scrubber::new(&store, clock, ScrubOptions::default()).unwrap();
+    let mut failed = 0;
+    let pass = loop {
+        match scrubber.run_pass().await {
+            Ok(pass) => break pass,
+            Err(_) => failed += 1,
+        }
+    };
+    assert!(failed > 0 && pass.totals.damaged_rows > 0);
+    let read = pass.totals.rows;
+    assert!((ROWS / 2..ROWS).contains(&read), "{read} rows were read");
 }
