@@ -18,7 +18,7 @@ from load import BUCKET as LOAD_BUCKET, Load, path
 from script import BIG, KIB, body
 from world import BUCKET, World
 
-KILLS = int(os.environ.get("CLUSTER_KILLS", "16"))
+KILLS = int(os.environ.get("CLUSTER_KILLS", "64"))
 
 
 def some_of_everything(server, world, number):
