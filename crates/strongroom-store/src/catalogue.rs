@@ -79,12 +79,40 @@ impl Store {
                 return Ok(count);
             };
             after = Some(last.location.blob);
-            let is_there = |entry: &&CatalogueEntry| {
-                let shard = entry.keeping.placement.shard_on(number);
-                shard.is_some_and(|shard| !entry.keeping.owed.has(shard))
-            };
+            let is_there = |entry: &&CatalogueEntry| has_shard_on(&entry.keeping, number);
             let there = entries.iter().filter(is_there).count();
             count = count.saturating_add(u64::try_from(there).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The first blob from `from` on that has a shard on a drive, by the catalogue. One whose row does
+    /// not open may have one.
+    pub(crate) fn first_on(
+        &self,
+        number: DriveNo,
+        from: Option<BlobId>,
+    ) -> Result<Option<BlobId>, Error> {
+        let mut start = from.map_or(Bound::Unbounded, |blob| Bound::Included(blob.0.to_vec()));
+        loop {
+            let bound = start.as_ref().map(Vec::as_slice);
+            let table = TableId::BLOB_CATALOGUE;
+            let rows = self
+                .tables()
+                .scan_each(table, bound, Bound::Unbounded, 1000, false)?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(None);
+            };
+            start = Bound::Excluded(last.clone());
+            for (key, row) in rows {
+                let there = match row.and_then(|row| entry(&key, &row)) {
+                    Ok(entry) => has_shard_on(&entry.keeping, number),
+                    Err(error) if error.is_corruption() => true,
+                    Err(error) => return Err(error),
+                };
+                if there && let Ok(blob) = <[u8; 16]>::try_from(key.as_slice()) {
+                    return Ok(Some(BlobId(blob)));
+                }
+            }
         }
     }
 
@@ -159,6 +187,11 @@ pub(crate) fn row(tables: &Tables, blob: BlobId) -> Result<Option<CatalogRow>, E
     let row = tables.get(TableId::BLOB_CATALOGUE, &blob.0)?;
     row.map(|row| CatalogRow::decode(blob, &row.value))
         .transpose()
+}
+
+fn has_shard_on(keeping: &Keeping, number: DriveNo) -> bool {
+    let shard = keeping.placement.shard_on(number);
+    shard.is_some_and(|shard| !keeping.owed.has(shard))
 }
 
 fn entry(key: &[u8], stored: &Row) -> Result<CatalogueEntry, Error> {

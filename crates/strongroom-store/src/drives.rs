@@ -515,12 +515,23 @@ impl Store {
     /// A lost drive of which nothing is owed any more is removed.
     fn forget_lost_drives(&self, cluster: &Cluster) -> Result<(), Error> {
         for member in self.drives().view().members() {
-            if member.state() != DriveState::Lost {
+            let number = member.number;
+            if member.state() != DriveState::Lost || self.blobs().writes_to(number) > 0 {
                 continue;
             }
-            let left = self.left_on(member.number)?;
+            // What has nothing there will not get anything: each look begins where the last one found
+            // something. Only the whole walk at the end says that there is nothing left.
+            let mut seen = self.lost_seen();
+            let found = self.first_on(number, seen.get(&number).copied())?;
+            if let Some(blob) = found {
+                seen.insert(number, blob);
+                continue;
+            }
+            seen.remove(&number);
+            drop(seen);
+            let left = self.left_on(number)?;
             if left == LeftOn::default() {
-                cluster.remove(member.number, |_| Ok(left))?;
+                cluster.remove(number, |_| Ok(left))?;
             }
         }
         Ok(())

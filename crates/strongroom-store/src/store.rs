@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Opening and closing: drive, superblock, tables, blobs, orphans.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -14,10 +15,10 @@ use crate::blob::{self, BlobOptions, BlobReclaimer, Blobs, OrphanReport, RowOf};
 use crate::care::Care;
 use crate::catalogue;
 use crate::cluster::{Cluster, Roster, StoreDrives, for_mirror};
-use crate::drive::{Drive, DriveSet, Folder, HealthState};
+use crate::drive::{Drive, DriveNo, DriveSet, Folder, HealthState};
 use crate::drives;
 use crate::error::Error;
-use crate::layout::{DriveUid, Redundancy};
+use crate::layout::{BlobId, DriveUid, Redundancy};
 use crate::mirror::{DriveIndexes, FileJudge, Mirror, MirrorOptions, Patience};
 use crate::rebuild::refuse_lost_tables;
 use crate::superblock::Superblock;
@@ -84,6 +85,8 @@ pub(crate) struct Inner {
     orphans: tokio::sync::Mutex<Orphans>,
     stop_collecting: Arc<AtomicBool>,
     care: Arc<Care>,
+    /// Where the catalogue still names a shard on a drive that is lost: no blob before that does.
+    lost_seen: Mutex<BTreeMap<DriveNo, BlobId>>,
 }
 
 /// The collection of orphans that runs while the store serves.
@@ -281,6 +284,7 @@ impl Store {
             vault,
             orphans,
             stop_collecting,
+            lost_seen: Mutex::default(),
             care,
         };
         Ok(Self {
@@ -296,6 +300,11 @@ impl Store {
             inner: Arc::clone(&self.inner),
             tables: self.inner.tables.patient(),
         }
+    }
+
+    pub(crate) fn lost_seen(&self) -> MutexGuard<'_, BTreeMap<DriveNo, BlobId>> {
+        let seen = self.inner.lost_seen.lock();
+        seen.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The drives.

@@ -312,3 +312,53 @@ async fn a_drive_that_few_remember_is_there_if_they_turn_out_to_be_right() {
     }
     assert_eq!(states(&store), [DriveState::Online; 4]);
 }
+
+/// A lost drive is looked at again and again until nothing names it: an upload that had begun before
+/// may still adopt what it wrote there, and the first body that is healed is not the last.
+#[tokio::test]
+async fn dur_d12_a_lost_drive_is_forgotten_when_the_last_body_is_elsewhere() {
+    let yard = Yard::made(&["a:a1", "b:b1"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let bodies = [2, 5, 9].map(|number| BlobId([number; 16]));
+    for blob in bodies {
+        let proof = written(&store, blob).await;
+        stage::commit(&store, Write::AdoptBlob(proof)).await;
+    }
+    let late = BlobId([1; 16]);
+    let proof = written(&store, late).await;
+    assert_eq!(proof.keeping().placement.shards(), 2);
+    yard.rename("b1", "gone");
+    store.look_for_drives().await.unwrap();
+    let given = yard.given(&["b:b2"]).pop().unwrap();
+    store.replace_drive(given, None).await.unwrap();
+    let stays_lost = async || {
+        for _ in 0..2 {
+            store.look_for_drives().await.unwrap();
+            assert_eq!(states(&store)[1], DriveState::Lost);
+        }
+    };
+    stays_lost().await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    for blob in [late].iter().chain(&bodies) {
+        stays_lost().await;
+        // In the order of the catalogue, as if each were healed and the next not yet.
+        stage::commit(&store, Write::ReleaseBlob(*blob)).await;
+    }
+    store.look_for_drives().await.unwrap();
+    assert_eq!(states(&store)[1], DriveState::Removed);
+    // And with bodies that are healed.
+    store.catch_up_copies().await.unwrap();
+    let proof = written(&store, late).await;
+    stage::commit(&store, Write::AdoptBlob(proof)).await;
+    yard.rename("a1", "gone-too");
+    store.look_for_drives().await.unwrap();
+    let given = yard.given(&["a:a2"]).pop().unwrap();
+    store.replace_drive(given, None).await.unwrap();
+    store.look_for_drives().await.unwrap();
+    assert_eq!(states(&store)[0], DriveState::Lost);
+    let clock = Arc::new(strongroom_testkit::SimClock::new(1));
+    let mut healer = Healer::new(&store, clock, HealOptions::default());
+    healer.run().await.unwrap();
+    store.look_for_drives().await.unwrap();
+    assert_eq!(states(&store)[0], DriveState::Removed);
+}
