@@ -175,7 +175,7 @@ impl Care {
         !lock(&self.threads).is_empty()
     }
 
-    fn stops(&self) -> bool {
+    pub(crate) fn stops(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 }

@@ -21,7 +21,7 @@
 //! - A copy that comes back is caught up while the others go on, compared, and only then counts
 //!   ([`catch_up`]).
 //! - After the loss of a majority, changes go on when enough copies are level again ([`revive`]).
-//! - [`Mirror::verify_copies`] compares what should be equal, for scrub.
+//! - [`Mirror::verify_copies`], or bit by bit [`Mirror::verify_some`], compares what should be equal, for scrub.
 //!
 //! Format and rules: `docs/spec/table-journal.md`, section 10.
 
@@ -42,7 +42,7 @@ use std::time::Duration;
 
 pub use catch_up::CaughtUp;
 pub use level::LevelReport;
-pub use verify::{CopiesReport, Difference};
+pub use verify::{CopiesReport, CopiesWalk, Difference};
 
 pub(crate) use self::bounded::bounded;
 use self::copies::{Copies, Slot};

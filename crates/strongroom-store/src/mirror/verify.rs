@@ -6,6 +6,7 @@
 //! whole by itself (sums, chain and seals; for the audit log, its chain) puts those right that
 //! are not. Where that does not decide, the difference is told and nothing is changed.
 
+use std::collections::VecDeque;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
@@ -43,6 +44,28 @@ pub struct Difference {
     pub mended: bool,
 }
 
+/// How far a comparison of the copies is.
+#[derive(Debug, Default)]
+pub struct CopiesWalk {
+    /// Files to come; none before they were listed.
+    files: Option<VecDeque<DrivePath>>,
+    /// The last row that was compared.
+    after: Option<Vec<u8>>,
+    is_done: bool,
+    /// Indexes that could not be read at some place, which is told once.
+    unreadable: Vec<(DriveNo, String)>,
+}
+
+impl CopiesReport {
+    /// Both together.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.files = self.files.saturating_add(more.files);
+        self.rows = self.rows.saturating_add(more.rows);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.differing.extend(more.differing);
+    }
+}
+
 impl Mirror {
     /// Compares all live copies: files and rows. `seen` hears of bytes read and may break off.
     /// Blocks. What is damaged on some copies and whole on another is put right.
@@ -50,23 +73,39 @@ impl Mirror {
         &self,
         mut seen: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<CopiesReport, Error> {
+        let mut walk = CopiesWalk::default();
         let mut report = CopiesReport::default();
-        let all = self.all_in_time()?;
-        for folder in FOLDERS {
-            for path in all.list(folder)? {
-                if !is_copied(&path) {
-                    continue;
-                }
-                let before = report.bytes;
-                self.verify_file(&path, &mut report);
-                report.files = report.files.saturating_add(1);
-                if seen(report.bytes.saturating_sub(before)).is_break() {
-                    return Ok(report);
-                }
+        while let Some(piece) = self.verify_some(&mut walk)? {
+            let bytes = piece.bytes;
+            report.add(piece);
+            if seen(bytes).is_break() {
+                break;
             }
         }
-        self.verify_rows(&mut report, seen);
-        for difference in &report.differing {
+        Ok(report)
+    }
+
+    /// Goes on with a comparison: a file, or some rows. `None` when it is through. Blocks.
+    pub fn verify_some(&self, walk: &mut CopiesWalk) -> Result<Option<CopiesReport>, Error> {
+        if walk.is_done {
+            return Ok(None);
+        }
+        let mut piece = CopiesReport::default();
+        let files = match &mut walk.files {
+            Some(files) => files,
+            unlisted => unlisted.insert(self.copied_files()?),
+        };
+        if let Some(path) = files.pop_front() {
+            self.verify_file(&path, &mut piece);
+            piece.files = 1;
+        } else {
+            let next = self
+                .index
+                .while_at_rest(|| self.verify_some_rows(walk, &mut piece));
+            walk.is_done = next.is_none();
+            walk.after = next;
+        }
+        for difference in &piece.differing {
             let Difference {
                 place,
                 copies,
@@ -75,7 +114,16 @@ impl Mirror {
             tracing::warn!(place, ?copies, mended, "copies of the tables differ");
             metrics::counter!("strongroom_copies_differing_total").increment(1);
         }
-        Ok(report)
+        Ok(Some(piece))
+    }
+
+    fn copied_files(&self) -> Result<VecDeque<DrivePath>, Error> {
+        let all = self.all_in_time()?;
+        let mut files = VecDeque::new();
+        for folder in FOLDERS {
+            files.extend(all.list(folder)?.into_iter().filter(is_copied));
+        }
+        Ok(files)
     }
 
     /// All copies as one drive, for who must not wait for one that does not answer.
@@ -224,32 +272,18 @@ impl Mirror {
         true
     }
 
-    fn verify_rows(&self, report: &mut CopiesReport, mut seen: impl FnMut(u64) -> ControlFlow<()>) {
-        let mut cursor: Option<Vec<u8>> = None;
-        loop {
-            let before = report.bytes;
-            let next = self
-                .index
-                .while_at_rest(|| self.verify_some_rows(cursor.as_deref(), report));
-            if next.is_none() || seen(report.bytes.saturating_sub(before)).is_break() {
-                return;
-            }
-            cursor = next;
-        }
-    }
-
-    /// Compares the next rows behind `cursor`; nothing is applied meanwhile. Returns the key up to
-    /// which they were compared.
+    /// Compares the next rows; nothing is applied meanwhile. Returns the key up to which they were
+    /// compared.
     fn verify_some_rows(
         &self,
-        cursor: Option<&[u8]>,
+        walk: &mut CopiesWalk,
         report: &mut CopiesReport,
     ) -> Option<Vec<u8>> {
         let limit = self.copies.patience().hang;
         let view = self.copies.view();
         let mut pages: Vec<(&Slot, Vec<IndexRow>)> = Vec::new();
         for slot in view.live() {
-            let cursor = cursor.map(<[u8]>::to_vec);
+            let cursor = walk.after.clone();
             let page = slot.ask(limit, move |slot| {
                 let start = cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 slot.index()?
@@ -258,11 +292,11 @@ impl Mirror {
             match page {
                 Ok(rows) => pages.push((slot, rows)),
                 Err(error) => {
-                    let place = format!("table index: {error}");
-                    let known = report.differing.iter().any(|known| known.place == place);
-                    if !known {
+                    let known = (slot.no, error.to_string());
+                    if !walk.unreadable.contains(&known) {
+                        walk.unreadable.push(known);
                         report.differing.push(Difference {
-                            place,
+                            place: format!("table index: {error}"),
                             copies: vec![slot.no],
                             mended: false,
                         });

@@ -26,7 +26,7 @@ mod shard_file;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 pub use damage::{DamagedShard, ShardFault};
@@ -47,7 +47,7 @@ use crate::drive::DriveState;
 use crate::env::Clock;
 use crate::error::Error;
 use crate::layout::BlobId;
-use crate::mirror::is_late;
+use crate::mirror::{CopiesReport, CopiesWalk, is_late};
 use crate::store::Store;
 use crate::table::{Batch, CommitError, RowsReport, ScannedRow, TableId, Write};
 
@@ -111,6 +111,8 @@ pub struct Scrubber {
     current: Option<(BlobCheck, BlobPin)>,
     files: FilesWalk,
     after_row: Option<Vec<u8>>,
+    /// Where comparing the copies of the tables is, until it is done.
+    copies: Option<CopiesWalk>,
     /// Damage that had found no room in the queue of reads when the pass began. A pass that another
     /// process began says nothing of it.
     left_out: u64,
@@ -161,6 +163,7 @@ impl Scrubber {
             current: None,
             files: FilesWalk::default(),
             after_row: None,
+            copies: Some(CopiesWalk::default()),
             left_out: 0,
             rows: Trouble::default(),
             log: Trouble::default(),
@@ -287,6 +290,7 @@ impl Scrubber {
         self.page.clear();
         self.files = FilesWalk::default();
         self.after_row = None;
+        self.copies = Some(CopiesWalk::default());
         self.rows = Trouble::default();
         self.save().await
     }
@@ -533,9 +537,17 @@ impl Scrubber {
         }
         if is_end {
             // First what one copy lacks and another has: what is put right is not damage any more.
-            bytes = bytes.saturating_add(self.compare_copies().await);
+            if let Some(more) = self.compare_copies().await {
+                return Ok(bytes.saturating_add(more));
+            }
             let tables = self.store.tables();
-            match tables.verify_log(|_| std::ops::ControlFlow::Continue(())) {
+            let care = &self.care;
+            let stops = |_| match care.stops() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            match tables.verify_log(stops) {
+                Ok(_) if care.stops() => return Err(Error::Closed),
                 Ok(log) => {
                     bytes = bytes.saturating_add(log.bytes);
                     damaged.extend(log.damaged);
@@ -590,16 +602,29 @@ impl Scrubber {
         next.first_chunk().map(|id| BlobId(*id))
     }
 
-    /// Compares the copies of log, index, audit log and vault where there are several; returns the
-    /// bytes read. A copy that fails is no reason to give the pass up: the mirror fences it.
-    async fn compare_copies(&mut self) -> u64 {
-        let Some(mirror) = self.store.mirror().filter(|of| of.status().len() > 1) else {
-            return 0;
-        };
+    /// Compares some of the copies of log, index, audit log and vault where there are several, and
+    /// returns the bytes read; `None` when that is done. A copy that fails is no reason to give the
+    /// pass up: the mirror fences it.
+    async fn compare_copies(&mut self) -> Option<u64> {
+        let mut walk = self.copies.take()?;
+        let mirror = self.store.mirror().filter(|of| of.status().len() > 1)?;
         let mirror = Arc::clone(mirror);
-        let compare = move || mirror.verify_copies(|_| std::ops::ControlFlow::Continue(()));
+        let compare = move || {
+            let mut report = CopiesReport::default();
+            let mut is_done = false;
+            while report.bytes < STEP_BYTES && !is_done {
+                match mirror.verify_some(&mut walk)? {
+                    Some(piece) => report.add(piece),
+                    None => is_done = true,
+                }
+            }
+            Ok((report, (!is_done).then_some(walk)))
+        };
         let report = match crate::store::blocking(self.store.is_inline(), compare).await {
-            Ok(report) => report,
+            Ok((report, walk)) => {
+                self.copies = walk;
+                report
+            }
             Err(error) => {
                 tracing::warn!(%error, "scrub: the copies of the tables could not be compared");
                 let totals = &mut self.pass.totals;
@@ -607,7 +632,7 @@ impl Scrubber {
                 self.care.found(format!(
                     "the copies of the tables were not compared: {error}"
                 ));
-                return 0;
+                return None;
             }
         };
         for difference in report.differing {
@@ -625,7 +650,7 @@ impl Scrubber {
                 difference.place
             ));
         }
-        report.bytes
+        self.copies.is_some().then_some(report.bytes)
     }
 
     async fn end(&mut self) -> Result<(), Error> {

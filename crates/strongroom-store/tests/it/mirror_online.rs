@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use strongroom_store::Error;
 use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, LocalDrive};
 use strongroom_store::mirror::{
-    CopiesReport, CopyState, DriveIndexes, Mirror, MirrorCopies, MirrorOptions, Patience,
+    CopiesReport, CopiesWalk, CopyState, DriveIndexes, Mirror, MirrorCopies, MirrorOptions,
+    Patience,
 };
 use strongroom_store::table::{TableOptions, Tables};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
@@ -307,6 +308,18 @@ fn dur_d13_comparing_finds_rows_that_differ() {
         ControlFlow::Break(())
     });
     assert_eq!((stopped.unwrap().files, pieces), (1, 1));
+    // Scrub does it piece by piece: a file each, then so many rows each.
+    let whole = compared(&mirror);
+    let (mut walk, mut files, mut rows) = (CopiesWalk::default(), 0, 0);
+    let mut differing = Vec::new();
+    while let Some(piece) = mirror.verify_some(&mut walk).unwrap() {
+        assert!((piece.files == 1 && piece.rows == 0) || (piece.files == 0 && piece.rows <= 192));
+        (files, rows) = (files + piece.files, rows + piece.rows);
+        differing.extend(piece.differing);
+    }
+    assert_eq!((files, rows), (whole.files, whole.rows));
+    assert_eq!((differing.len(), differing), (2, whole.differing));
+    assert!(mirror.verify_some(&mut walk).unwrap().is_none());
 }
 
 /// A mirror of local directories with their `fjall` indexes.
