@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests without, with broken and with bent signatures. Nothing may happen in any of them."""
 
+import hashlib
 import os
 
 import pytest
@@ -9,6 +10,7 @@ import rawhttp
 from clients import bucket_name, read
 from rawhttp import UNSIGNED, Client, Wire, amz_date
 
+N15_MIB = int(os.environ.get("N15_MIB", "64"))
 # Every route of S3 and the key service: (method, target, further headers).
 ROUTES = [
     ("GET", "/", {}), ("PUT", "/{new}", {}), ("HEAD", "/{b}", {}), ("DELETE", "/{b}", {}),
@@ -278,6 +280,33 @@ def test_sec_n15_body_is_not_the_signed_one(raw, s3, bucket, size):
     answer = raw.request("PUT", f"/{bucket}/k", signed, raw_body=sent)
     assert (answer.status, answer.code) == (400, "XAmzContentSHA256Mismatch")
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_sec_n15_large_body_is_not_the_signed_one(raw, s3, bucket, server):
+    """Nothing waits for the end of such a body to be stored; `N15_MIB=5120` is the largest PUT."""
+    size, block = N15_MIB << 20, os.urandom(1 << 20)
+    digest = hashlib.sha256()
+    for _ in range(N15_MIB):
+        digest.update(block)
+    before = {path for path in server.files() if "blobs" in path.parts}
+    for last, status in ((block[:-1] + bytes([block[-1] ^ 1]), 400), (block, 200)):
+        with Wire(server, "https", timeout=600) as wire:
+            headers = {"host": wire.host, "content-length": str(size)}
+            raw.signer().sign("PUT", f"/{bucket}/k", "", headers, digest.hexdigest())
+            wire.send(wire.head("PUT", f"/{bucket}/k", headers))
+            for _ in range(N15_MIB - 1):
+                wire.send(block)
+            wire.send(last)
+            answer = wire.answer("PUT")
+        assert answer.status == status, answer
+        kept = {path for path in server.files() if "blobs" in path.parts} - before
+        if status == 400:
+            assert answer.code == "XAmzContentSHA256Mismatch"
+            assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+            assert not kept
+        else:
+            assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == size
+            assert len(kept) == 1
 
 
 @pytest.mark.parametrize("value", ["", "abc", "0" * 63, "unsigned-payload", "STREAMING", "G" * 64])
