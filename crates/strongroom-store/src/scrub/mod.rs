@@ -542,9 +542,12 @@ impl Scrubber {
             }
             let tables = self.store.tables();
             let care = &self.care;
-            let stops = |_| match care.stops() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
+            let stops = |_| {
+                if care.stops() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             };
             match tables.verify_log(stops) {
                 Ok(_) if care.stops() => return Err(Error::Closed),
