@@ -33,6 +33,8 @@ pub enum Fault {
     /// This operation, when it is a write into a file, goes to another place of the drive: another
     /// file, or another position of the same one. It reports success.
     MisdirectAt(u64),
+    /// This operation, when it is a write into a file, reports success and does nothing.
+    LoseWriteAt(u64),
     /// This read fails with an I/O error.
     FailReadAt(u64),
     /// Files take no more than this many bytes together.
@@ -72,6 +74,10 @@ struct State {
     crashed: bool,
     /// Nothing answers, but the power is there.
     is_dead: bool,
+    /// Whoever asks has lost patience before there is an answer.
+    hangs: bool,
+    /// Replacements of these files report success and do nothing.
+    stuck: Vec<DrivePath>,
     pace: Option<(Arc<SimClock>, u64)>,
     power: SimPower,
     /// A sum over everything that was asked for.
@@ -94,8 +100,11 @@ enum Fate {
     Crashes,
     /// A flush that does nothing.
     Lost,
-    /// A write that goes elsewhere.
+    /// A write that goes elsewhere, or nowhere.
     Misdirected,
+    LostWrite,
+    /// The change is made, and whoever asked does not hear of it.
+    Unheard,
 }
 
 impl SimPower {
@@ -207,6 +216,23 @@ impl SimDrive {
         self.state().is_dead = false;
     }
 
+    /// From now on every operation takes longer than whoever asks has patience: the answer is that
+    /// of a wait that was given up, and what was asked for is done all the same, or not, by seeded
+    /// choice. Until [`Self::answer_again`].
+    pub fn hang(&self) {
+        self.state().hangs = true;
+    }
+
+    /// The drive answers again. What it was asked for meanwhile is over.
+    pub fn answer_again(&self) {
+        self.state().hangs = false;
+    }
+
+    /// From now on whoever replaces this file is told that it is done, and it is not.
+    pub fn lose_replacements_of(&self, path: &DrivePath) {
+        self.state().stuck.push(path.clone());
+    }
+
     /// Every operation takes this long by `clock`; 0 for no time at all.
     pub fn set_pace(&self, clock: &Arc<SimClock>, ms_each: u64) {
         self.state().pace = (ms_each > 0).then(|| (Arc::clone(clock), ms_each));
@@ -249,6 +275,11 @@ impl SimDrive {
         self.state().image.rot(path, offset, mask)
     }
 
+    /// Cuts a file, on the medium too; whoever has it open finds it so. `false` when there is none.
+    pub fn cut(&self, path: &DrivePath, len: usize) -> bool {
+        self.state().image.cut(path, len)
+    }
+
     /// The present bytes of a file.
     pub fn contents(&self, path: &DrivePath) -> Option<Vec<u8>> {
         let state = self.state();
@@ -280,6 +311,8 @@ impl SimDrive {
             reads: 0,
             crashed: false,
             is_dead: false,
+            hangs: false,
+            stuck: Vec::new(),
             pace: None,
             power: SimPower::default(),
             trace: 0,
@@ -313,6 +346,12 @@ impl SimDrive {
             }
             return Err(io_failure(action, path));
         }
+        if state.hangs {
+            if state.rng.one_in(2) {
+                return Ok((state, Fate::Unheard));
+            }
+            return Err(late(action, path));
+        }
         if state.power.is_used_up() {
             return Ok((state, Fate::Crashes));
         }
@@ -334,6 +373,8 @@ impl SimDrive {
             Fate::Lost
         } else if action == WRITE && state.plan.has(Fault::MisdirectAt(at)) {
             Fate::Misdirected
+        } else if action == WRITE && state.plan.has(Fault::LoseWriteAt(at)) {
+            Fate::LostWrite
         } else {
             Fate::Goes
         };
@@ -350,6 +391,9 @@ impl SimDrive {
         }
         if state.is_dead {
             return Err(io_failure(action, path));
+        }
+        if state.hangs {
+            return Err(late(action, path));
         }
         if !(state.plan.counts)(path.folder()) {
             return Ok(state);
@@ -382,9 +426,7 @@ impl SimDrive {
             return Err(Error::from_io(RENAME, from, io::ErrorKind::NotFound.into()));
         }
         state.image.rename(from, to);
-        if fate == Fate::Crashes {
-            return Err(power_loss(RENAME, to));
-        }
+        fate.answer(RENAME, to)?;
         Ok(())
     }
 }
@@ -413,9 +455,7 @@ impl Drive for SimDrive {
             return Err(taken("create", path));
         }
         let file = state.image.create(path);
-        if fate == Fate::Crashes {
-            return Err(power_loss("create", path));
-        }
+        fate.answer("create", path)?;
         drop(state);
         Ok(self.open_file(path, file, Access::ReadWrite))
     }
@@ -439,9 +479,7 @@ impl Drive for SimDrive {
         if found {
             state.image.remove(path);
         }
-        if fate == Fate::Crashes {
-            return Err(power_loss("remove", path));
-        }
+        fate.answer("remove", path)?;
         Ok(found)
     }
 
@@ -453,12 +491,10 @@ impl Drive for SimDrive {
     fn sync_folder(&self, folder: Folder) -> Result<(), Error> {
         let path = DrivePath::fixed(folder, "");
         let (mut state, fate) = self.change(FLUSH, &path)?;
-        match fate {
-            Fate::Goes | Fate::Misdirected => state.image.sync_folder(folder),
-            Fate::Lost => {}
-            Fate::Crashes => return Err(power_loss(FLUSH, &path)),
+        if !matches!(fate, Fate::Lost | Fate::Crashes) {
+            state.image.sync_folder(folder);
         }
-        Ok(())
+        fate.answer(FLUSH, &path)
     }
 
     fn read_small(&self, path: &DrivePath) -> Result<Option<Vec<u8>>, Error> {
@@ -471,12 +507,15 @@ impl Drive for SimDrive {
 
     fn replace(&self, path: &DrivePath, bytes: &[u8]) -> Result<(), Error> {
         let (mut state, fate) = self.change(REPLACE, path)?;
+        if state.stuck.contains(path) {
+            return fate.answer(REPLACE, path);
+        }
         state.image.replace(path, bytes);
         if fate == Fate::Crashes {
             return Err(power_loss(REPLACE, path));
         }
         state.image.sync_folder(path.folder());
-        Ok(())
+        fate.answer(REPLACE, path)
     }
 
     fn index_dir(&self) -> Option<PathBuf> {
@@ -527,16 +566,16 @@ impl DriveFile for SimFile {
         let State {
             image, rng, plan, ..
         } = &mut *state;
+        if fate == Fate::LostWrite {
+            return Ok(());
+        }
         if fate == Fate::Misdirected {
             let (file, start) = image.elsewhere(self.file, start, plan.counts, rng);
             image.write(file, start, bytes);
             return Ok(());
         }
         image.write(self.file, start, bytes);
-        if fate == Fate::Crashes {
-            return Err(power_loss("write", &self.path));
-        }
-        Ok(())
+        fate.answer(WRITE, &self.path)
     }
 
     fn truncate(&self, len: u64) -> Result<(), Error> {
@@ -545,20 +584,15 @@ impl DriveFile for SimFile {
         state
             .image
             .truncate(self.file, usize::try_from(len).unwrap_or(usize::MAX));
-        if fate == Fate::Crashes {
-            return Err(power_loss("truncate", &self.path));
-        }
-        Ok(())
+        fate.answer("truncate", &self.path)
     }
 
     fn sync(&self) -> Result<(), Error> {
         let (mut state, fate) = self.drive.change(FLUSH, &self.path)?;
-        match fate {
-            Fate::Goes | Fate::Misdirected => state.image.sync(self.file),
-            Fate::Lost => {}
-            Fate::Crashes => return Err(power_loss(FLUSH, &self.path)),
+        if !matches!(fate, Fate::Lost | Fate::Crashes) {
+            state.image.sync(self.file);
         }
-        Ok(())
+        fate.answer(FLUSH, &self.path)
     }
 
     fn len(&self) -> Result<u64, Error> {
@@ -578,6 +612,17 @@ impl State {
         for byte in bytes.chain(number.to_le_bytes()) {
             // FNV-1a.
             self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+}
+
+impl Fate {
+    /// What whoever asked hears of a change that was made.
+    fn answer(self, action: &'static str, path: &DrivePath) -> Result<(), Error> {
+        match self {
+            Self::Crashes => Err(power_loss(action, path)),
+            Self::Unheard => Err(late(action, path)),
+            Self::Goes | Self::Lost | Self::Misdirected | Self::LostWrite => Ok(()),
         }
     }
 }
@@ -613,6 +658,69 @@ fn io_failure(action: &'static str, path: &DrivePath) -> Error {
     )
 }
 
+fn late(action: &'static str, path: &DrivePath) -> Error {
+    Error::from_io(action, path, io::ErrorKind::TimedOut.into())
+}
+
 fn taken(action: &'static str, path: &DrivePath) -> Error {
     Error::from_io(action, path, io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORD: &str = "word";
+
+    fn path() -> DrivePath {
+        DrivePath::fixed(Folder::Log, WORD)
+    }
+
+    fn is_late(error: &Error) -> bool {
+        matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+    }
+
+    #[test]
+    fn what_a_hanging_drive_is_asked_for_is_done_or_not_and_nobody_hears_of_it() {
+        let mut done = 0;
+        for seed in 0..100 {
+            let drive = SimDrive::new(seed);
+            drive.hang();
+            assert!(is_late(&drive.replace(&path(), b"new").unwrap_err()));
+            assert!(is_late(&drive.read_small(&path()).unwrap_err()));
+            drive.answer_again();
+            done += usize::from(drive.read_small(&path()).unwrap().is_some());
+            assert_eq!(drive.health(), HealthState::Online);
+        }
+        assert!((20..80).contains(&done), "{done} of 100");
+    }
+
+    #[test]
+    fn lost_writes_and_replacements_report_success() {
+        let drive = SimDrive::new(1);
+        let file = drive.create(&path()).unwrap();
+        drive.set_plan(FaultPlan::new([Fault::LoseWriteAt(1)]));
+        for at in 0..3 {
+            file.write_at(at, b"x").unwrap();
+        }
+        assert_eq!(drive.contents(&path()).unwrap(), b"x\0x");
+        drive.lose_replacements_of(&path());
+        drive.replace(&path(), b"new").unwrap();
+        assert_eq!(drive.contents(&path()).unwrap(), b"x\0x");
+        // The next process has another drive.
+        let drive = drive.kill();
+        drive.replace(&path(), b"new").unwrap();
+        assert_eq!(drive.contents(&path()).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_stays_so() {
+        let drive = SimDrive::new(1);
+        let file = drive.create(&path()).unwrap();
+        file.write_at(0, b"abc").unwrap();
+        drive.sync_folder(Folder::Log).unwrap();
+        assert!(drive.cut(&path(), 1));
+        assert_eq!(file.len().unwrap(), 1);
+        assert_eq!(drive.crash().contents(&path()).unwrap(), b"a");
+    }
 }

@@ -196,6 +196,17 @@ impl Image {
             .is_some()
     }
 
+    /// Cuts a file, on the medium too. `false` when there is none.
+    pub(crate) fn cut(&mut self, path: &DrivePath, len: usize) -> bool {
+        let Some(content) = self.find(path).and_then(|file| self.files.get_mut(&file)) else {
+            return false;
+        };
+        content.now.truncate(len);
+        content.durable.clone_from(&content.now);
+        content.changes.clear();
+        true
+    }
+
     /// What a power loss leaves, by the choices of `rng`.
     pub(crate) fn survivor(&self, rng: &mut SimRng) -> Self {
         let mut kept: BTreeMap<Folder, usize> = BTreeMap::new();
