@@ -67,7 +67,7 @@ pub(crate) fn copy(
     path: &DrivePath,
     from: u64,
 ) -> Result<u64, Error> {
-    let (file, is_new) = open_or_create(target, path)?;
+    let file = open_or_create(target, path)?;
     let (mut wanted, mut found) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
     let (mut offset, mut written) = (from, 0_u64);
     // Pieces that were changed, to be read again.
@@ -94,13 +94,12 @@ pub(crate) fn copy(
         }
         offset = offset.saturating_add(len_u64(len));
     }
-    let is_longer = file.len()? > offset;
-    if is_longer {
+    if file.len()? > offset {
         file.truncate(offset)?;
     }
-    if is_longer || is_new || !changed.is_empty() {
-        file.sync()?;
-    }
+    // INVARIANT: also where nothing differed. What is read may have been written by a copy that was
+    // fenced before it flushed: it counts only when it is on the medium.
+    file.sync()?;
     // Compared with what was written, since the source may have gone on.
     for (offset, len, sum) in changed {
         let found = found.get_mut(..len).unwrap_or_default();
@@ -266,13 +265,10 @@ impl DriveFile for InMemory<'_> {
     }
 }
 
-fn open_or_create(
-    drive: &dyn Drive,
-    path: &DrivePath,
-) -> Result<(Arc<dyn DriveFile>, bool), Error> {
+fn open_or_create(drive: &dyn Drive, path: &DrivePath) -> Result<Arc<dyn DriveFile>, Error> {
     match drive.open(path, Access::ReadWrite)? {
-        Some(file) => Ok((file, false)),
-        None => Ok((drive.create(path)?, true)),
+        Some(file) => Ok(file),
+        None => drive.create(path),
     }
 }
 
