@@ -310,15 +310,31 @@ impl Leveller<'_> {
                 .iter()
                 .filter(|copy| copy.is_well())
                 .find_map(|copy| {
-                    let bytes = files::read_all(copy.drive.as_ref(), &path).ok()??;
+                    let read = files::read_all(copy.drive.as_ref(), &path);
+                    // No reason to give the copy up, or to refuse a start: nothing needs the file.
+                    let told = |error: &Error| {
+                        tracing::warn!(%error, copy = copy.drive.label(), "an older log file is not read; scrub looks again");
+                    };
+                    let bytes = read.inspect_err(told).ok()??;
                     level::is_whole_file(&bytes, journal_id, first_seq, self.at_rest)
                         .then_some(bytes)
                 });
             let Some(whole) = whole else {
                 continue;
             };
-            for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
-                let written = files::put(copy.drive.as_ref(), &path, &whole, 0);
+            // INVARIANT: a copy is as long as the others only when all before its last byte is on the
+            // medium. Starts compare lengths.
+            let most = whole.split_last().map_or(&[][..], |(_, most)| most);
+            let whole_len = Some(files::len_u64(whole.len()));
+            let lens = copies.iter_mut().zip(&lens);
+            for (copy, len) in lens.filter(|(copy, _)| copy.is_well()) {
+                let drive = copy.drive.as_ref();
+                let begun = if *len == whole_len {
+                    Ok(0)
+                } else {
+                    files::put(drive, &path, most, 0)
+                };
+                let written = begun.and_then(|_| files::put(drive, &path, &whole, 0));
                 let written = written.and_then(|written| {
                     copy.drive.sync_folder(Folder::Log)?;
                     Ok(written)
