@@ -31,8 +31,12 @@ impl Mirror {
             return Ok(false);
         }
         let view = self.copies.view();
-        let is_back = |(no, _): &&(DriveNo, Arc<dyn Drive>)| {
-            matches!(view.state(*no), Some(CopyState::Fenced | CopyState::Failed))
+        let needs_all = self.copies.needs_all();
+        let is_back = |(no, _): &&(DriveNo, Arc<dyn Drive>)| match view.state(*no) {
+            Some(state) => matches!(state, CopyState::Fenced | CopyState::Failed),
+            // One that the ledger knows and that was never level is as good as any other, but no
+            // answer to what others may have carried out late.
+            None => !needs_all,
         };
         let back: Vec<_> = there.iter().filter(is_back).collect();
         let (live, all) = (view.live().count(), view.slots.len());
@@ -41,7 +45,6 @@ impl Mirror {
             return Ok(false);
         }
         let wanted = all.saturating_sub(live);
-        let needs_all = self.copies.needs_all();
         if needs_all && back.len() < wanted {
             return Ok(false);
         }
