@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 
 use crate::blob::{Keeping, ShardSet};
 use crate::cluster::{Cluster, DriveStatus, GivenDrive, LeftOn};
-use crate::drive::{DriveNo, DriveState, SetView, can_leave, policy_for, redundancy_for};
+use crate::drive::{
+    DriveNo, DriveState, SetView, can_be_whole, can_leave, policy_for, redundancy_for,
+};
 use crate::error::Error;
 use crate::heal::{Counted, left_behind};
 use crate::layout::{BlobPolicy, Redundancy};
@@ -245,7 +247,8 @@ impl Store {
                     [] => Ok(()),
                     stuck => Err(Error::DrivesRefuse {
                         reason: format!(
-                            "{} have a shard on drive {number} that no drive would be left for; add a drive first",
+                            "{} have a shard on drive {number}, or are to get one there, that no drive would be left for; add a \
+                             drive first",
                             stuck.join(", ")
                         ),
                     }),
@@ -374,9 +377,11 @@ impl Store {
     }
 
     /// How many blobs have a shard on a drive that could not go to any of those that would be
-    /// `left`, in words for each kind of them. Goes through all of the catalogue.
+    /// `left`, or are owed one that could go to none of them, in words for each kind of them. Goes
+    /// through all of the catalogue.
     fn bodies_stuck_on(&self, number: DriveNo, left: &SetView) -> Result<Vec<String>, Error> {
         let (mut stuck, mut after) = (BTreeMap::<String, u64>::new(), None);
+        let now = self.drives().view();
         loop {
             let page = self.catalogue(after, 1000)?;
             let Some(last) = page.last() else {
@@ -395,7 +400,11 @@ impl Store {
                 } = entry.keeping;
                 let (code, blob) = (stripes.redundancy(), entry.location.blob);
                 let is_on_it = placement.shard_on(number).is_some();
-                if is_on_it && !can_leave(left, policy, code, placement.as_slice(), blob) {
+                let on = placement.as_slice();
+                // A shard that is still to be made may need the drive's place.
+                let is_whole_in = |view| can_be_whole(view, policy, code, on, blob);
+                let needs_it = || is_whole_in(&now) && !is_whole_in(left);
+                if is_on_it && !can_leave(left, policy, code, on, blob) || needs_it() {
                     let of = match policy {
                         BlobPolicy::Standard => "with",
                         BlobPolicy::OneFacility => "of the class for one facility, with",

@@ -30,8 +30,8 @@ pub use health::{Health, HealthEvent, HealthState};
 pub use local::LocalDrive;
 pub use path::{DrivePath, Folder};
 pub use place::{
-    Placed, can_leave, check_wish, default_redundancy, place, place_shard, policy_for,
-    redundancy_for,
+    Placed, can_be_whole, can_leave, check_wish, default_redundancy, place, place_shard,
+    policy_for, redundancy_for,
 };
 pub use set::{DriveNo, DriveSet, DriveState, SetMember, SetView, Standing};
 

@@ -106,9 +106,32 @@ pub fn can_leave(
     placement: &[DriveNo],
     blob: BlobId,
 ) -> bool {
+    can_lie(view, policy, redundancy, placement, blob, |number| {
+        number != DriveNo::NOWHERE
+    })
+}
+
+/// The same for all shards of a blob, also those that lie on no drive yet.
+pub fn can_be_whole(
+    view: &SetView,
+    policy: BlobPolicy,
+    redundancy: Redundancy,
+    placement: &[DriveNo],
+    blob: BlobId,
+) -> bool {
+    can_lie(view, policy, redundancy, placement, blob, |_| true)
+}
+
+fn can_lie(
+    view: &SetView,
+    policy: BlobPolicy,
+    redundancy: Redundancy,
+    placement: &[DriveNo],
+    blob: BlobId,
+    counts: impl Fn(DriveNo) -> bool,
+) -> bool {
     let takes = |member: &SetMember| member.standing == Standing::Member;
-    let leaves =
-        |number: DriveNo| number != DriveNo::NOWHERE && !view.member(number).is_some_and(takes);
+    let leaves = |number: DriveNo| counts(number) && !view.member(number).is_some_and(takes);
     let mut placement = placement.to_vec();
     // A shard that goes may make room, in its facility, for one that could not.
     loop {
