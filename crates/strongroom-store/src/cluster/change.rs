@@ -223,7 +223,10 @@ impl Cluster {
         };
         let members = self.inner.roster.members();
         match Superblock::read(drive.as_ref(), self.inner.layout) {
-            Ok(Some(found)) if is_half_made(drive.as_ref(), &found, &members)? => {
+            Ok(Some(found))
+                if is_half_made(drive.as_ref(), &found, &members)?
+                    && self.inner.roster.outbids(drive.as_ref()) =>
+            {
                 drive.remove(&path())?;
                 drive.remove(&Superblock::path())?;
                 drive.sync_folder(Folder::Top)?;

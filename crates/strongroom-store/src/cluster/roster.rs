@@ -133,6 +133,20 @@ impl Roster {
         changed
     }
 
+    /// Whether the change that a drive keeps, which nobody here knows, can never count any more:
+    /// where it could, it is tried to outbid it.
+    pub(crate) fn outbids(&self, drive: &dyn Drive) -> bool {
+        let Ok(kept) = drive.read_small(&members::path()) else {
+            return false;
+        };
+        let kept = kept.and_then(|bytes| Members::open(self.at_rest.as_ref(), &bytes));
+        let is_outbid = || {
+            let now = self.members();
+            kept.as_ref().is_none_or(|kept| kept.epoch < now.epoch)
+        };
+        is_outbid() || (self.begin(|_| Ok(())).is_ok() && is_outbid())
+    }
+
     fn carry_out<T>(
         &self,
         change: impl FnOnce(&mut Members) -> Result<T, Error>,
