@@ -22,6 +22,7 @@ mod drive;
 mod drive_changes;
 mod drive_members;
 mod drive_set;
+mod found_by_stories;
 mod heal;
 mod inline;
 mod layout;
