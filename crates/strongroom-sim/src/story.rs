@@ -27,10 +27,14 @@ use crate::world::{self, Shape, UNIT};
 /// What a story came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Told {
-    operations: u64,
-    restarts: u64,
-    crashes: u64,
-    faults: u64,
+    pub(crate) operations: u64,
+    pub(crate) restarts: u64,
+    /// Starts that were refused, since too few drives were there.
+    pub(crate) refused: u64,
+    pub(crate) crashes: u64,
+    /// Drives that joined, left, were drained or replaced.
+    pub(crate) members: u64,
+    pub(crate) faults: u64,
     /// Over everything that the drives were asked for.
     trace: u64,
 }
@@ -121,9 +125,9 @@ const STEPS: [(Step, u64); 23] = [
     (Step::ScrubAndHeal, 1),
 ];
 
-type Done = Result<(), String>;
+pub(crate) type Done = Result<(), String>;
 /// Rows by their keys: value and commit.
-type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+pub(crate) type Rows = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
 
 impl Story {
     pub(crate) fn new(seed: u64, aloud: bool) -> Self {
@@ -426,10 +430,17 @@ impl Story {
 }
 
 impl Told {
+    /// Takes down what a drive was asked for.
+    pub(crate) fn note(&mut self, trace: u64) {
+        self.trace = self.trace.rotate_left(1) ^ trace;
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.operations += other.operations;
         self.restarts += other.restarts;
+        self.refused += other.refused;
         self.crashes += other.crashes;
+        self.members += other.members;
         self.faults += other.faults;
         self.trace ^= other.trace;
     }
@@ -439,8 +450,15 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} operations, {} restarts, {} crashes, {} other faults, trace {:016x}",
-            self.operations, self.restarts, self.crashes, self.faults, self.trace
+            "{} operations, {} restarts, {} refused starts, {} crashes, {} other faults, \
+             {} changes of members, trace {:016x}",
+            self.operations,
+            self.restarts,
+            self.refused,
+            self.crashes,
+            self.faults,
+            self.members,
+            self.trace
         )
     }
 }

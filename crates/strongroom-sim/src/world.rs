@@ -8,7 +8,7 @@ use strongroom_store::blob::BlobOptions;
 use strongroom_store::drive::{Drive, DriveNo, DriveSet, SetMember};
 use strongroom_store::layout::{DriveUid, Redundancy, UnitLayout};
 use strongroom_store::table::TableOptions;
-use strongroom_store::{BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions};
+use strongroom_store::{AtRest, BlobId, BlobLocation, BlobProof, Error, Store, StoreOptions};
 use strongroom_testkit::{SimDrive, SimRng, TestSealer, UnsealedUnits};
 
 /// Units of this many bytes: small, so that short bodies have many.
@@ -24,14 +24,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn draw(rng: &mut SimRng) -> Self {
-        let tables = TableOptions {
-            log_file_bytes: 2_048 << rng.below(6),
-            checkpoint_bytes: 1 << 20,
-            retain_log_files: rng.index(3),
-            background_checkpoints: false,
-            index_cache_bytes: 1 << 20,
-            inline: true,
-        };
+        let tables = tables(rng);
         let codes = [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (4, 2)];
         // Half of all stories have one drive.
         let (data, parity) = codes[rng.index(2 * codes.len()).saturating_sub(codes.len())];
@@ -48,18 +41,41 @@ impl Shape {
     /// Opens the store: another process would do the same.
     pub(crate) async fn open(&self, set: DriveSet) -> Result<Store, Error> {
         let options = StoreOptions {
-            blobs: BlobOptions {
-                layout: layout(),
-                inline: true,
-                ..BlobOptions::default()
-            },
-            tables: self.tables,
             redundancy: self.redundancy,
-            ..StoreOptions::default()
+            ..options(self.tables)
         };
-        let at_rest = Arc::new(TestSealer::new(1));
-        Store::open_over(set, at_rest, options).await
+        Store::open_over(set, at_rest(), options).await
     }
+}
+
+/// How tables are kept.
+pub(crate) fn tables(rng: &mut SimRng) -> TableOptions {
+    TableOptions {
+        log_file_bytes: 2_048 << rng.below(6),
+        checkpoint_bytes: 1 << 20,
+        retain_log_files: rng.index(3),
+        background_checkpoints: false,
+        index_cache_bytes: 1 << 20,
+        inline: true,
+    }
+}
+
+/// How a store is kept on the caller's thread.
+pub(crate) fn options(tables: TableOptions) -> StoreOptions {
+    StoreOptions {
+        blobs: BlobOptions {
+            layout: layout(),
+            inline: true,
+            ..BlobOptions::default()
+        },
+        tables,
+        ..StoreOptions::default()
+    }
+}
+
+/// The seal of rows.
+pub(crate) fn at_rest() -> Arc<dyn AtRest> {
+    Arc::new(TestSealer::new(1))
 }
 
 /// The drives of a cluster as a process finds them; `gone` are not there.

@@ -77,7 +77,7 @@ impl Story {
         self.store = None;
         self.power.restore();
         for (number, drive) in self.drives.iter_mut().enumerate() {
-            self.told.trace = self.told.trace.rotate_left(1) ^ drive.trace();
+            self.told.note(drive.trace());
             if !self.gone.contains(&number) {
                 *drive = end(drive);
             }
@@ -86,7 +86,7 @@ impl Story {
 
     pub(super) fn note_traces(&mut self) {
         for drive in &self.drives {
-            self.told.trace = self.told.trace.rotate_left(1) ^ drive.trace();
+            self.told.note(drive.trace());
         }
     }
 
