@@ -25,8 +25,8 @@ cargo xtask COMMAND
   test [ARGS]    all Rust tests; ARGS go to cargo test, e.g. `-p strongroom-format`
   vectors        recomputes the test vectors from the specification, without the Rust code
   policy [COUNT [SEED]]  compares decisions of policies with an independent simulator of IAM
-  sim            1,000 stories of simulated stores against a model; `sim SEED` tells one again,
-                 `sim --seeds N` the first N, `sim --soak N` as many new ones
+  sim            1,000 stories of simulated stores and 1,000 of clusters against a model; `sim SEED`
+                 tells one again, `sim --seeds N` the first N, `sim --soak N` as many new ones
   e2e [ARGS]     builds the server and drives it with real clients; ARGS go to pytest
   bench [ARGS]   builds the server and prints the table of measurements
   ci             all that CI runs, in this order: check, test, vectors, policy, sim, e2e, a short bench

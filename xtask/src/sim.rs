@@ -3,18 +3,30 @@
 
 use crate::step::{self, Outcome};
 
-/// `args`: a seed to tell again, `--seeds N`, or `--soak N`; without any, what CI runs.
+/// `args`: a seed to tell again (`c` in front of it for a story of a cluster), `--seeds N`, or
+/// `--soak N`; without any, what CI runs.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let told: Vec<String> = match words.as_slice() {
+    match words.as_slice() {
         [] => seeds(SEEDS, FIRST),
         ["--seeds", count] => seeds(count, FIRST),
         ["--soak", count] => seeds(count, &fresh()?),
-        [seed] if !seed.starts_with('-') => vec!["seed".to_owned(), (*seed).to_owned()],
-        _ => return Err("say SEED, --seeds N or --soak N".to_owned()),
-    };
+        [seed] if !seed.starts_with('-') => tell(&["seed", seed]),
+        _ => Err("say SEED, --seeds N or --soak N".to_owned()),
+    }
+}
+
+/// So many stories of each kind.
+fn seeds(count: &str, first: &str) -> Outcome {
+    let single = ["seeds", count, "--first", first];
+    tell(&single)?;
+    tell(&[single.as_slice(), &["--clusters"]].concat())
+}
+
+fn tell(told: &[&str]) -> Outcome {
     let mut command = step::cargo(&[
         "run",
+        "--release",
         "--locked",
         "--quiet",
         "--package",
@@ -24,12 +36,6 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     step::run("sim", command.args(told))
 }
 
-fn seeds(count: &str, first: &str) -> Vec<String> {
-    ["seeds", count, "--first", first]
-        .map(str::to_owned)
-        .to_vec()
-}
-
 /// Stories that nobody has told yet: numbered from the time of day.
 fn fresh() -> Result<String, String> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -37,6 +43,6 @@ fn fresh() -> Result<String, String> {
     Ok(since.as_millis().to_string())
 }
 
-/// A thousand stories of a thousand operations each.
+/// A thousand stories of each kind, of a thousand operations each.
 const SEEDS: &str = "1000";
 const FIRST: &str = "1";
