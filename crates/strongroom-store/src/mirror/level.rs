@@ -294,7 +294,9 @@ impl Leveller<'_> {
         files.retain(|first| *first < first_file);
         files.sort_unstable();
         files.dedup();
-        for first_seq in files {
+        // INVARIANT: the newest first, up to one that no copy has whole. So what is brought back
+        // continues into the log without a hole, even if the only copy that has it fails on the way.
+        for first_seq in files.into_iter().rev() {
             let path = level::log_place(first_seq);
             let lens: Vec<_> = copies
                 .iter_mut()
@@ -320,7 +322,7 @@ impl Leveller<'_> {
                         .then_some(bytes)
                 });
             let Some(whole) = whole else {
-                continue;
+                break;
             };
             // INVARIANT: a copy is as long as the others only when all before its last byte is on the
             // medium. Starts compare lengths.
