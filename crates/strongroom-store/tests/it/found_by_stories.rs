@@ -162,9 +162,9 @@ fn dur_d1_power_loss_while_an_older_log_file_is_put_right() {
                 break;
             }
             drop(opened);
-            let last = next.after_power_loss(&mut SimRng::new(at));
-            last.open().unwrap();
-            last.assert_level(&format!("seed {seed}, change {at}"));
+            let ended = next.after_power_loss(&mut SimRng::new(at));
+            ended.open().unwrap();
+            ended.assert_level(&format!("seed {seed}, change {at}"));
         }
     }
 }
