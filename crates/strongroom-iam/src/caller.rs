@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use strongroom_audit::{RequestFacts, UserIdentity};
-use strongroom_policy::{Context, Policy, Principal, PrincipalKind};
+use strongroom_policy::{Context, Policy, Principal, PrincipalKind, SharedContext};
 use strongroom_wire::sigv4::AuthKind;
 
 use crate::event;
@@ -33,7 +33,7 @@ pub struct Caller {
     identity_policies: Arc<[Arc<Policy>]>,
     conditions: Vec<(&'static str, String)>,
     /// [`Self::policy_context`]: a request is decided about more than once.
-    context: OnceLock<Context>,
+    context: OnceLock<SharedContext>,
 }
 
 /// Where the signature stood.
@@ -133,9 +133,9 @@ impl Caller {
     /// The condition keys that every request has; its time is that of its authentication. Nothing here comes from a
     /// header but `aws:UserAgent`, which a client may set as it likes, here as at AWS. By which
     /// door a request came (`aws:ViaAWSService`) is for the service to add.
-    pub fn policy_context(&self) -> Context {
+    pub fn policy_context(&self) -> &SharedContext {
         // INVARIANT: nothing that it is made of changes after the caller was made.
-        self.context.get_or_init(|| self.make_context()).clone()
+        self.context.get_or_init(|| self.make_context().share())
     }
 
     fn make_context(&self) -> Context {

@@ -15,16 +15,18 @@
 
 use strongroom_format::EncryptionContext;
 use strongroom_iam::{AccessDenied, Caller};
-use strongroom_policy::{Context, Decision, Missing, Policy, Request, decide_account, decide_key};
+use strongroom_policy::{
+    Context, Decision, Missing, Policy, Request, SharedContext, decide_account, decide_key,
+};
 
 use crate::error::Error;
 use crate::grant::Terms;
-use crate::key_id::KeyUid;
+use crate::key_id::{KeyUid, Place};
 use crate::model::{KeySpec, Tag};
 use crate::rows::KeyRow;
 use crate::s3::AWS_S3_ALIAS;
 use crate::service::Kms;
-use crate::use_key::ENCRYPTION_ALGORITHM;
+use crate::use_key::{ENCRYPTION_ALGORITHM, REQUEST_ALIAS};
 
 macro_rules! actions {
     ($($name:ident),* $(,)?) => {
@@ -170,6 +172,8 @@ pub(crate) struct Ask<'a> {
     /// Further condition keys of the action, like `kms:WrappingAlgorithm`, with their values. A
     /// name that is there more than once has several values.
     pub(crate) conditions: &'a [(&'static str, String)],
+    /// `kms:RequestAlias`: the alias that the request names the key by.
+    pub(crate) alias: Option<&'a str>,
     /// `aws:RequestTag/..` and `aws:TagKeys`.
     pub(crate) tags: &'a [Tag],
     /// `aws:TagKeys` of a request that names tags without values.
@@ -187,6 +191,7 @@ impl<'a> Ask<'a> {
             context: None,
             grant_tokens: &[],
             conditions: &[],
+            alias: None,
             tags: &[],
             tag_keys: &[],
             terms: None,
@@ -223,18 +228,72 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// What a key says of itself, whoever asks. It says nothing that comes with time.
+pub(crate) struct Told {
+    pub(crate) arn: String,
+    context: SharedContext,
+}
+
+impl Told {
+    pub(crate) fn by(key: &KeyRow, place: &Place) -> Told {
+        Told {
+            arn: key.arn(place),
+            context: describe(key).share(),
+        }
+    }
+}
+
+/// What each door says of the requests that came by it.
+pub(crate) struct Doors {
+    wire: SharedContext,
+    s3: SharedContext,
+}
+
+impl Doors {
+    pub(crate) fn new(place: &Place) -> Doors {
+        let said = |via: Via| {
+            let mut context = Context::new();
+            context.set("aws:ViaAWSService", word(via == Via::S3));
+            context
+        };
+        let mut s3 = said(Via::S3);
+        let service = format!("s3.{}.amazonaws.com", place.region);
+        s3.set("kms:ViaService", service);
+        Doors {
+            wire: said(Via::Wire).share(),
+            s3: s3.share(),
+        }
+    }
+
+    fn of(&self, via: Via) -> &SharedContext {
+        match via {
+            Via::Wire => &self.wire,
+            Via::S3 => &self.s3,
+        }
+    }
+}
+
 impl Kms {
     /// Decides about an action on a key.
     pub(crate) fn authorize(&self, ask: &Ask<'_>, key: &KeyRow) -> Result<Permit, Error> {
+        self.authorize_told(ask, key, &Told::by(key, self.place()))
+    }
+
+    /// The same, where what the key says of itself is at hand.
+    pub(crate) fn authorize_told(
+        &self,
+        ask: &Ask<'_>,
+        key: &KeyRow,
+        told: &Told,
+    ) -> Result<Permit, Error> {
         self.check_grant_tokens(ask.grant_tokens)?;
-        let resource = key.arn(self.place());
         let policy = self.key_policies().of(key)?;
         let identity = ask.caller.identity_policies();
-        let context = self.context_of_key(ask, key, &policy.parsed)?;
+        let context = self.context_of_key(ask, key, told, &policy.parsed)?;
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
-            resource: &resource,
+            resource: &told.arn,
             context: &context,
         };
         let by_identity = || decide_account(identity, &request).is_allowed();
@@ -249,7 +308,7 @@ impl Kms {
                 action: ask.action,
             });
         }
-        Err(denied(ask, resource, decision))
+        Err(denied(ask, told.arn.clone(), decision))
     }
 
     /// Decides about retiring a grant. Policies can forbid it, but not allow it: `may` says whether
@@ -260,10 +319,11 @@ impl Kms {
         key: &KeyRow,
         may: impl FnOnce(bool) -> bool,
     ) -> Result<(), Error> {
-        let resource = key.arn(self.place());
+        let told = Told::by(key, self.place());
         let policy = self.key_policies().of(key)?;
         let identity = ask.caller.identity_policies();
-        let context = self.context_of_key(ask, key, &policy.parsed)?;
+        let context = self.context_of_key(ask, key, &told, &policy.parsed)?;
+        let resource = told.arn;
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
@@ -343,9 +403,10 @@ impl Kms {
         &self,
         ask: &Ask<'_>,
         key: &KeyRow,
+        told: &Told,
         policy: &Policy,
     ) -> Result<Context, Error> {
-        let mut context = self.context(ask, Some(key));
+        let mut context = self.context(ask, Some((key, told)));
         let identity = ask.caller.identity_policies();
         if mentions_aliases(policy) || identity.iter().any(|policy| mentions_aliases(policy)) {
             let names = self.alias_names_of(key.uid(), None, usize::MAX)?;
@@ -355,25 +416,23 @@ impl Kms {
     }
 
     /// The condition keys of a question.
-    pub(crate) fn context(&self, ask: &Ask<'_>, key: Option<&KeyRow>) -> Context {
-        let mut context = ask.caller.policy_context();
+    pub(crate) fn context(&self, ask: &Ask<'_>, key: Option<(&KeyRow, &Told)>) -> Context {
+        let caller = ask.caller.policy_context();
+        let door = self.doors().of(ask.via);
+        let mut context = match key {
+            Some((_, told)) => Context::over(&[caller, door, &told.context]),
+            None => Context::over(&[caller, door]),
+        };
         context.set("kms:CallerAccount", ask.caller.account_id());
-        context.set("aws:ViaAWSService", word(ask.via == Via::S3));
-        if ask.via == Via::S3 {
-            let service = format!("s3.{}.amazonaws.com", self.place().region);
-            context.set("kms:ViaService", service);
-        }
-        if let Some(key) = key {
-            describe(&mut context, key);
-            if ask.action.is_encryption()
-                && key.spec == KeySpec::SymmetricDefault
-                && !ask
-                    .conditions
-                    .iter()
-                    .any(|(name, _)| *name == ENCRYPTION_ALGORITHM)
-            {
-                context.set(ENCRYPTION_ALGORITHM, key.spec.as_str());
-            }
+        if let Some((key, _)) = key
+            && ask.action.is_encryption()
+            && key.spec == KeySpec::SymmetricDefault
+            && !ask
+                .conditions
+                .iter()
+                .any(|(name, _)| *name == ENCRYPTION_ALGORITHM)
+        {
+            context.set(ENCRYPTION_ALGORITHM, key.spec.as_str());
         }
         if let Some(pairs) = ask.context {
             for (name, value) in pairs.iter() {
@@ -402,17 +461,22 @@ impl Kms {
                 }
             };
         }
+        if let Some(alias) = ask.alias {
+            context.set(REQUEST_ALIAS, alias);
+        }
         for tag in ask.tags {
             context.set(&format!("aws:RequestTag/{}", tag.key), &tag.value);
         }
-        let named = ask.tags.iter().map(|tag| &tag.key);
-        context.set_all("aws:TagKeys", named.chain(ask.tag_keys));
+        if !ask.tags.is_empty() || !ask.tag_keys.is_empty() {
+            let named = ask.tags.iter().map(|tag| &tag.key);
+            context.set_all("aws:TagKeys", named.chain(ask.tag_keys));
+        }
         context
     }
 }
 
-/// What the key itself says.
-fn describe(context: &mut Context, key: &KeyRow) {
+fn describe(key: &KeyRow) -> Context {
+    let mut context = Context::over(&[]);
     context.set("aws:ResourceAccount", &key.account_id);
     for (name, value) in [
         ("kms:KeySpec", key.spec.as_str()),
@@ -430,6 +494,7 @@ fn describe(context: &mut Context, key: &KeyRow) {
     for tag in &key.tags {
         context.set(&format!("aws:ResourceTag/{}", tag.key), &tag.value);
     }
+    context
 }
 
 fn mentions_aliases(policy: &Policy) -> bool {

@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::model::KeyMetadata;
 use crate::service::Kms;
-use crate::use_key::REQUEST_ALIAS;
 
 /// Parameters of DescribeKey.
 #[derive(Clone, Debug)]
@@ -49,12 +48,8 @@ impl Kms {
             Ask::new(caller, event.via(), KmsAction::DescribeKey).grant_tokens(&input.grant_tokens);
         let found = self.find_or_make(&ask, receipt, &input.key_id).await?;
         event.touches(&found.row.arn(self.place()));
-        let alias = found
-            .alias
-            .iter()
-            .map(|alias| (REQUEST_ALIAS, alias.clone()));
-        let conditions: Vec<_> = alias.collect();
-        self.authorize(&ask.conditions(&conditions), &found.row)?;
+        let alias = found.alias.as_deref();
+        self.authorize_told(&Ask { alias, ..ask }, &found.row, &found.told)?;
         Ok(found.row.describe(self.place()))
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use minicbor::{Decode, Encode};
 use strongroom_policy::{KEY_POLICY_BYTES_MAX, Policy, PolicyKind, Request, evaluate};
 
-use crate::authorize::{Ask, KmsAction};
+use crate::authorize::{Ask, KmsAction, Told};
 use crate::error::Error;
 use crate::key_id::{KeyUid, Place};
 use crate::model::KeyManager;
@@ -173,13 +173,14 @@ impl Kms {
     /// Whether a key policy lets the caller set the next one, itself or by leaving that to the
     /// account.
     fn could_put_again(&self, policy: &Policy, ask: &Ask<'_>, row: &KeyRow) -> bool {
-        let context = self.context(ask, Some(row));
+        let told = Told::by(row, self.place());
+        let context = self.context(ask, Some((row, &told)));
         let verdict = evaluate(
             policy,
             &Request {
                 principal: ask.caller.principal(),
                 action: KmsAction::PutKeyPolicy.name(),
-                resource: &row.arn(self.place()),
+                resource: &told.arn,
                 context: &context,
             },
         );

@@ -9,6 +9,7 @@ use strongroom_iam::Iam;
 use strongroom_store::env::Clock;
 use strongroom_store::{Batch, CommitError, Precondition, Row, Store, TableId, Write};
 
+use crate::authorize::{Doors, Told};
 use crate::bucket_key_cache::BucketKeyCache;
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
@@ -38,6 +39,7 @@ struct Inner {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     place: Place,
+    doors: Doors,
     opened_keys: OpenedRows<KeyUid, OpenedKey>,
     opened_aliases: OpenedRows<String, KeyUid>,
     opened_materials: OpenedRows<(KeyUid, u32), Arc<MaterialRow>>,
@@ -57,6 +59,7 @@ struct Inner {
 struct OpenedKey {
     row: Arc<KeyRow>,
     seq: u64,
+    told: Arc<Told>,
 }
 
 /// A key as it is stored now.
@@ -64,6 +67,8 @@ pub(crate) struct Found {
     pub(crate) row: Arc<KeyRow>,
     /// Commit that wrote the row.
     pub(crate) seq: u64,
+    /// What the row says that does not change with time.
+    pub(crate) told: Arc<Told>,
     /// The alias that the request names it by, if it does.
     pub(crate) alias: Option<String>,
 }
@@ -79,12 +84,14 @@ impl Kms {
     ) -> Result<Kms, Error> {
         let place = Place { region, account_id };
         let key_policies = KeyPolicies::new(&place)?;
+        let doors = Doors::new(&place);
         let kms = Kms {
             inner: Arc::new(Inner {
                 store: store.clone(),
                 keyring,
                 clock,
                 place,
+                doors,
                 opened_keys: OpenedRows::of(KEYS),
                 opened_aliases: OpenedRows::of(ALIASES),
                 opened_materials: OpenedRows::of(MATERIALS),
@@ -141,6 +148,10 @@ impl Kms {
 
     pub(crate) fn key_policies(&self) -> &KeyPolicies {
         &self.inner.key_policies
+    }
+
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.inner.doors
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -238,18 +249,24 @@ impl Kms {
     /// A key as it counts now; `None` for one whose time of deletion has come.
     pub(crate) fn key(&self, uid: KeyUid) -> Result<Option<Found>, Error> {
         let decode = |stored: Row| {
+            let row = KeyRow::decode(uid, &stored.value)?;
             Ok(OpenedKey {
-                row: Arc::new(KeyRow::decode(uid, &stored.value)?),
+                told: Arc::new(Told::by(&row, self.place())),
+                row: Arc::new(row),
                 seq: stored.seq,
             })
         };
         let rows = &self.inner.opened_keys;
         let key = rows.get(self.store().tables(), &uid, || uid.0.to_vec(), decode)?;
         let now_ms = self.now_ms();
-        Ok(key.and_then(|OpenedKey { row, seq }| {
+        Ok(key.and_then(|OpenedKey { row, seq, told }| {
             let row = KeyRow::at(row, now_ms)?;
-            let alias = None;
-            Some(Found { row, seq, alias })
+            Some(Found {
+                row,
+                seq,
+                told,
+                alias: None,
+            })
         }))
     }
 

@@ -45,7 +45,7 @@ impl Kms {
             check_context(context)?;
         }
         let row = &found.row;
-        event.touches(&row.arn(self.place()));
+        event.touches(&found.told.arn);
         event.uses(self, row.uid());
         self.decide(wish, found, event.via())
     }
@@ -58,27 +58,21 @@ impl Kms {
             Some(context) => ask.context(context),
             None => ask,
         };
-        let permit = match &found.alias {
-            None => {
-                let conditions = wish.conditions;
-                self.authorize(&Ask { conditions, ..ask }, row)?
-            }
-            Some(alias) => {
-                let mut conditions = wish.conditions.to_vec();
-                conditions.push((REQUEST_ALIAS, alias.clone()));
-                let conditions = conditions.as_slice();
-                self.authorize(&Ask { conditions, ..ask }, row)?
-            }
+        let ask = Ask {
+            conditions: wish.conditions,
+            alias: found.alias.as_deref(),
+            ..ask
         };
+        let permit = self.authorize_told(&ask, row, &found.told)?;
         let needs = wish.action.needs();
         if !needs.fit(row.state) {
-            needs.check(&row.arn(self.place()), row.state)?;
+            needs.check(&found.told.arn, row.state)?;
         }
         let purpose = Purpose::of(wish.action);
         if purpose.suits(row) {
             return Ok(permit);
         }
-        let arn = row.arn(self.place());
+        let arn = &found.told.arn;
         let usage = row.usage.as_str();
         let operation = operation(wish.action);
         Err(Error::InvalidKeyUsage(format!(

@@ -6,7 +6,7 @@
 //! evaluated here, and nowhere else; bucket policies will be.
 
 use strongroom_iam::{AccessDenied, Caller};
-use strongroom_policy::{Decision, Missing, Request, decide_account};
+use strongroom_policy::{Context, Decision, Missing, Request, decide_account};
 
 use crate::error::Error;
 
@@ -186,7 +186,7 @@ pub(crate) fn authorize(
     conditions: &[(&str, String)],
 ) -> Result<Permit, Error> {
     let arn = resource.arn();
-    let mut context = caller.policy_context();
+    let mut context = Context::over(&[caller.policy_context()]);
     context.set("aws:ViaAWSService", "false");
     context.set("aws:ResourceAccount", owner_account);
     context.set("s3:ResourceAccount", owner_account);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The name of a condition key. Names are compared without regard to case.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +21,15 @@ impl KeyName {
             lower,
         }
     }
+
+    /// Whether it is the one that is written like this.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        if name.is_ascii() {
+            self.lower.eq_ignore_ascii_case(name)
+        } else {
+            *self == KeyName::new(name)
+        }
+    }
 }
 
 impl fmt::Debug for KeyName {
@@ -31,16 +41,29 @@ impl fmt::Debug for KeyName {
 /// The condition keys of a request.
 ///
 /// Names are case-insensitive. A name that is set again gets one value more: a client that sends
-/// `a` and `A` in an encryption context does not thereby hide one of them.
+/// `a` and `A` in an encryption context does not thereby hide one of them. That is so across what is
+/// shared, too.
 #[derive(Default)]
 pub struct Context {
+    own: Facts,
+    shared: Vec<Arc<Facts>>,
+}
+
+/// Condition keys that are the same for several questions, put together once.
+#[derive(Clone)]
+pub struct SharedContext {
+    layers: Vec<Arc<Facts>>,
+}
+
+/// Names and their values.
+#[derive(Default)]
+struct Facts {
     /// All names (in lower case) and values, one behind the other.
     text: String,
     entries: Vec<Entry>,
     values: Vec<Range<usize>>,
 }
 
-#[derive(Clone)]
 struct Entry {
     hash: u64,
     name: Range<usize>,
@@ -52,15 +75,32 @@ impl Context {
     /// A context without keys.
     pub fn new() -> Self {
         Self {
-            text: String::with_capacity(1024),
-            entries: Vec::with_capacity(32),
-            values: Vec::with_capacity(32),
+            own: Facts::with_capacity(1024, 32),
+            shared: Vec::new(),
         }
+    }
+
+    /// A context that has the keys of all of `shared`, with room for some of its own.
+    pub fn over(shared: &[&SharedContext]) -> Self {
+        let mut layers = Vec::with_capacity(shared.len());
+        layers.extend(shared.iter().flat_map(|of| of.layers.iter().cloned()));
+        Self {
+            own: Facts::with_capacity(256, 8),
+            shared: layers,
+        }
+    }
+
+    /// What is known now, for other contexts to stand on.
+    pub fn share(self) -> SharedContext {
+        let mut layers = self.shared;
+        layers.push(Arc::new(self.own));
+        SharedContext { layers }
     }
 
     /// A key that has one value by its nature, like `aws:SourceIp`.
     pub fn set(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
-        self.insert(name, std::iter::once(value), false)
+        self.own.insert(name, std::iter::once(value), false);
+        self
     }
 
     /// A key that has any number of values by its nature, like `kms:EncryptionContextKeys`. Such a
@@ -70,7 +110,57 @@ impl Context {
         name: &str,
         values: impl IntoIterator<Item = V>,
     ) -> &mut Self {
-        self.insert(name, values, true)
+        self.own.insert(name, values, true);
+        self
+    }
+
+    /// The values of a key; none if it is absent.
+    pub(crate) fn values<'a>(&'a self, name: &'a KeyName) -> Values<'a> {
+        let mut values = Values {
+            context: self,
+            name,
+            is_list: false,
+            is_absent: true,
+        };
+        let mut found = 0_usize;
+        for (_, entry) in self.entries(name) {
+            found = found.saturating_add(1);
+            values.is_list |= entry.is_list || found > 1;
+            values.is_absent &= entry.values.is_empty();
+        }
+        values
+    }
+
+    /// What the key stands for as a policy variable.
+    pub(crate) fn variable<'a>(&'a self, name: &'a KeyName) -> Option<&'a str> {
+        let values = self.values(name);
+        if values.is_list {
+            return None;
+        }
+        let value = values.iter().next()?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Where a key is set: at most once by each of those that stand below.
+    fn entries<'a>(&'a self, name: &'a KeyName) -> impl Iterator<Item = (&'a Facts, &'a Entry)> {
+        self.layers().filter_map(|facts| {
+            let at = facts.find(name.hash, &name.lower)?;
+            Some((facts, facts.entries.get(at)?))
+        })
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Facts> {
+        std::iter::once(&self.own).chain(self.shared.iter().map(Arc::as_ref))
+    }
+}
+
+impl Facts {
+    fn with_capacity(text_bytes: usize, keys: usize) -> Self {
+        Self {
+            text: String::with_capacity(text_bytes),
+            entries: Vec::with_capacity(keys),
+            values: Vec::with_capacity(keys),
+        }
     }
 
     fn insert<V: AsRef<str>>(
@@ -78,7 +168,7 @@ impl Context {
         name: &str,
         values: impl IntoIterator<Item = V>,
         is_list: bool,
-    ) -> &mut Self {
+    ) {
         let name_from = self.text.len();
         push_lower(&mut self.text, name);
         let name = name_from..self.text.len();
@@ -103,29 +193,6 @@ impl Context {
             values: values_from..self.values.len(),
             is_list,
         });
-        self
-    }
-
-    /// The values of a key; none if it is absent.
-    pub(crate) fn values(&self, name: &KeyName) -> Values<'_> {
-        let index = self.find(name.hash, &name.lower);
-        let entry = index.and_then(|index| self.entries.get(index));
-        let ranges = entry.and_then(|entry| self.values.get(entry.values.clone()));
-        Values {
-            text: &self.text,
-            ranges: ranges.unwrap_or_default(),
-            is_list: entry.is_some_and(|entry| entry.is_list),
-        }
-    }
-
-    /// What the key stands for as a policy variable.
-    pub(crate) fn variable(&self, name: &KeyName) -> Option<&str> {
-        let entry = self.entries.get(self.find(name.hash, &name.lower)?)?;
-        if entry.is_list {
-            return None;
-        }
-        let value = self.values(name).iter().next()?;
-        (!value.is_empty()).then_some(value)
     }
 
     fn find(&self, hash: u64, lower: &str) -> Option<usize> {
@@ -133,25 +200,35 @@ impl Context {
             entry.hash == hash && self.text.get(entry.name.clone()) == Some(lower)
         })
     }
-}
 
-/// With room for more: a context is copied to be added to.
-impl Clone for Context {
-    fn clone(&self) -> Self {
-        let mut copy = Self::new();
-        copy.text.push_str(&self.text);
-        copy.entries.extend_from_slice(&self.entries);
-        copy.values.extend_from_slice(&self.values);
-        copy
+    fn texts(&self, entry: &Entry) -> impl Iterator<Item = &str> {
+        let ranges = self.values.get(entry.values.clone()).unwrap_or_default();
+        ranges
+            .iter()
+            .map(|range| self.text.get(range.clone()).unwrap_or_default())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.entries.iter();
+        names.map(|entry| self.text.get(entry.name.clone()).unwrap_or_default())
     }
 }
 
 /// Names only: values may be what a client sent.
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.entries.iter();
         f.debug_set()
-            .entries(names.map(|entry| self.text.get(entry.name.clone()).unwrap_or_default()))
+            .entries(self.layers().flat_map(Facts::names))
+            .finish()
+    }
+}
+
+/// Names only, as above.
+impl fmt::Debug for SharedContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers = self.layers.iter();
+        f.debug_set()
+            .entries(layers.flat_map(|facts| facts.names()))
             .finish()
     }
 }
@@ -159,16 +236,16 @@ impl fmt::Debug for Context {
 /// The values of one key.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
-    text: &'a str,
-    ranges: &'a [Range<usize>],
+    context: &'a Context,
+    name: &'a KeyName,
     is_list: bool,
+    is_absent: bool,
 }
 
 impl<'a> Values<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let text = self.text;
-        let ranges = self.ranges.iter();
-        ranges.map(move |range| text.get(range.clone()).unwrap_or_default())
+        let entries = self.context.entries(self.name);
+        entries.flat_map(|(facts, entry)| facts.texts(entry))
     }
 
     /// Whether the key may have several values.
@@ -178,7 +255,7 @@ impl<'a> Values<'a> {
 
     /// Whether the key is absent.
     pub(crate) fn is_absent(&self) -> bool {
-        self.ranges.is_empty()
+        self.is_absent
     }
 
     /// Whether there is nothing in it: absent, or nothing but empty values.
@@ -199,10 +276,14 @@ fn push_lower(out: &mut String, name: &str) {
     }
 }
 
-/// FNV-1a: only to look at few names; equality is decided by the names themselves.
+/// As FNV-1a, by eight bytes: only to look at few names; equality is decided by the names
+/// themselves.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let rest = rest.iter().map(|byte| u64::from(*byte));
+    words.chain(rest).fold(0xcbf2_9ce4_8422_2325, |hash, part| {
+        (hash ^ part).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
@@ -218,7 +299,8 @@ mod tests {
             .set("aws:username", "x")
             .set_all("k", Vec::<String>::new());
         context.set("KMS:encryptioncontext:aPP", "b");
-        let values = context.values(&KeyName::new("kms:encryptioncontext:app"));
+        let name = KeyName::new("kms:encryptioncontext:app");
+        let values = context.values(&name);
         assert_eq!(values.iter().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(context.variable(&KeyName::new("AWS:UserName")), Some("x"));
         assert_eq!(
@@ -227,13 +309,82 @@ mod tests {
         );
         assert!(context.values(&KeyName::new("K")).is_absent());
         assert!(!format!("{context:?}").contains("\"a\""));
-        let mut copy = context.clone();
-        copy.set("aws:username", "y").set("more", "z");
-        let name = KeyName::new("kms:encryptioncontext:app");
-        assert_eq!(copy.values(&name).iter().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(copy.variable(&KeyName::new("more")), Some("z"));
-        assert_eq!(copy.variable(&KeyName::new("aws:username")), None, "two");
-        assert_eq!(context.variable(&KeyName::new("aws:username")), Some("x"));
-        assert_eq!(context.variable(&KeyName::new("more")), None);
+        let shared = context.share();
+        assert!(!format!("{shared:?}").contains("\"a\""));
+        let mut over = Context::over(&[&shared]);
+        over.set("aws:username", "y").set("more", "z");
+        assert_eq!(over.values(&name).iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(over.variable(&KeyName::new("more")), Some("z"));
+        assert_eq!(over.variable(&KeyName::new("aws:username")), None, "two");
+        let again = Context::over(&[&shared]);
+        assert_eq!(again.variable(&KeyName::new("aws:username")), Some("x"));
+        assert_eq!(again.variable(&KeyName::new("more")), None);
+    }
+
+    #[test]
+    fn a_name_is_told_whatever_its_letters() {
+        for (name, other, same) in [
+            ("kms:ViaService", "KMS:viaservice", true),
+            ("kms:ViaService", "kms:ViaServices", false),
+            ("aws:TAG/\u{c4}", "aws:tag/\u{e4}", true),
+            ("aws:TAG/\u{c4}", "aws:tag/a", false),
+            // The sign for kelvin is a `k` in small letters.
+            ("\u{212a}ms:x", "kms:x", true),
+            ("kms:x", "\u{212a}ms:x", true),
+        ] {
+            assert_eq!(KeyName::new(name).is(other), same, "{name} {other}");
+            assert_eq!(KeyName::new(name) == KeyName::new(other), same, "{name}");
+        }
+    }
+
+    type Known = (&'static str, &'static [&'static str], bool);
+
+    fn put(context: &mut Context, (name, values, is_list): Known) {
+        match values {
+            [value] if !is_list => context.set(name, value),
+            _ => context.set_all(name, values),
+        };
+    }
+
+    /// Whoever finds two values of a key in two places must not see one of them only, nor take it for
+    /// a key with one value.
+    #[test]
+    fn it_makes_no_difference_who_shares_what() {
+        let all: [Known; 7] = [
+            ("k", &["1"], false),
+            ("K", &["2"], false),
+            ("list", &["a"], true),
+            ("none", &[], true),
+            ("NONE", &["late"], false),
+            ("once", &["o"], false),
+            ("empty", &[""], false),
+        ];
+        for split in 0..4_u32.pow(7) {
+            let place = |at: u32| usize::try_from(split / 4_u32.pow(at) % 4).unwrap();
+            let mut layers: [Context; 4] = std::array::from_fn(|_| Context::new());
+            let mut flat = Context::new();
+            for (at, known) in (0..).zip(all) {
+                put(&mut layers[place(at)], known);
+                put(&mut flat, known);
+            }
+            // The first stands on nothing, the second on it, the last on both and the third.
+            let [first, second, third, last] = layers.map(Context::share);
+            let second = Context::over(&[&first, &second]).share();
+            let over = Context::over(&[&second, &third, &last]);
+            for name in ["k", "list", "none", "once", "empty", "absent"] {
+                let name = KeyName::new(name);
+                let (one, other) = (over.values(&name), flat.values(&name));
+                let sorted = |values: Values<'_>| {
+                    let mut texts: Vec<String> = values.iter().map(str::to_owned).collect();
+                    texts.sort();
+                    texts
+                };
+                assert_eq!(sorted(one), sorted(other), "{name:?} {split}");
+                assert_eq!(one.is_absent(), other.is_absent(), "{name:?} {split}");
+                assert_eq!(one.is_list(), other.is_list(), "{name:?} {split}");
+                assert_eq!(one.is_null(), other.is_null(), "{name:?} {split}");
+                assert_eq!(over.variable(&name), flat.variable(&name), "{split}");
+            }
+        }
     }
 }

@@ -34,7 +34,7 @@ mod pattern;
 mod policy;
 mod principal;
 
-pub use context::Context;
+pub use context::{Context, SharedContext};
 pub use decide::{Decision, DenySource, Missing, decide_account, decide_key};
 pub use error::{PolicyError, Reason};
 pub use evaluate::{Request, Verdict, evaluate};

@@ -213,7 +213,11 @@ impl Pattern {
 
 /// The value of a variable: the key's only one, or the default. A key with several values cannot
 /// be used as a variable, and an empty value is none.
-fn value_of<'a>(name: &KeyName, default: Option<&'a str>, context: &'a Context) -> Option<&'a str> {
+fn value_of<'a>(
+    name: &'a KeyName,
+    default: Option<&'a str>,
+    context: &'a Context,
+) -> Option<&'a str> {
     context.variable(name).or(default)
 }
 

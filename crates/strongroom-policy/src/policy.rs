@@ -2,7 +2,6 @@
 //! A policy: parsed, compiled, immutable.
 
 use crate::condition::Condition;
-use crate::context::KeyName;
 use crate::error::{PolicyError, Reason};
 use crate::parse;
 use crate::pattern::{Case, Pattern};
@@ -83,9 +82,8 @@ impl Policy {
     /// Whether a condition looks at this key of the request: what is costly to find out need not
     /// be found out for a policy that does not ask.
     pub fn asks_for(&self, condition_key: &str) -> bool {
-        let name = KeyName::new(condition_key);
         let mut conditions = self.statements.iter().flat_map(|s| &s.conditions);
-        conditions.any(|condition| condition.is_about(&name))
+        conditions.any(|condition| condition.is_about(condition_key))
     }
 
     /// The ARNs of users, roles and sessions that it names, each as often as it stands there.

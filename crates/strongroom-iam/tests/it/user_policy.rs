@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use strongroom_iam::{Access, Caller, Error, Iam, IamOptions};
-use strongroom_policy::{Decision, DenySource, Missing, PrincipalKind, Request, decide_account};
+use strongroom_policy::{
+    Context, Decision, DenySource, Missing, PrincipalKind, Request, decide_account,
+};
 use strongroom_store::drive::Folder;
 use strongroom_store::{Batch, TableId, Write};
 use strongroom_testkit::{Fault, FaultPlan, SimClock, SimDrive};
@@ -18,7 +20,7 @@ const SELF_ONLY: &str = r#"{ "Version": "2012-10-17", "Statement": { "Effect": "
     "Action": "*", "Resource": "arn:aws:s3:::home/${aws:username}/*" } }"#;
 
 fn decide(caller: &Caller, action: &str, resource: &str) -> Decision {
-    let context = caller.policy_context();
+    let context = Context::over(&[caller.policy_context()]);
     let request = Request {
         principal: caller.principal(),
         action,
@@ -139,7 +141,7 @@ fn is(caller: &Caller, key: &str, value: &str) -> bool {
         &policy.to_string(),
         strongroom_policy::PolicyKind::Identity,
     );
-    let context = caller.policy_context();
+    let context = Context::over(&[caller.policy_context()]);
     let principal = strongroom_policy::Principal {
         kind: PrincipalKind::User,
         ..caller.principal()

@@ -82,8 +82,8 @@ impl Condition {
     }
 
     /// Whether it looks at this key.
-    pub(crate) fn is_about(&self, key: &KeyName) -> bool {
-        self.key == *key
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        self.key.is(key)
     }
 
     /// Whether it holds for a request.
