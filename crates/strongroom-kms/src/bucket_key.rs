@@ -22,7 +22,7 @@ use strongroom_iam::Caller;
 use strongroom_memory::SecretBytes;
 
 use crate::authorize::{Ask, KmsAction, Via};
-use crate::bucket_key_cache::{Held, HeldFor, Said};
+use crate::bucket_key_cache::{AskedFor, Held, Said};
 use crate::data_key::{DataKey, DataKeySpec, Decrypted};
 use crate::encryption::SYMMETRIC_DEFAULT;
 use crate::error::Error;
@@ -32,7 +32,7 @@ use crate::material;
 use crate::model::{CiphertextBlob, Plaintext};
 use crate::patience::Patience;
 use crate::rows::{MaterialRow, is_same};
-use crate::s3::{AWS_S3_ALIAS, S3DataKey, symmetric};
+use crate::s3::{AWS_S3_ALIAS, S3DataKey, SYMMETRIC};
 use crate::service::{Found, Kms};
 use crate::use_key::Use;
 
@@ -53,7 +53,7 @@ impl Kms {
             context: Some(context),
             grant_tokens: &[],
             dry_run: false,
-            conditions: &symmetric(),
+            conditions: &*SYMMETRIC,
         };
         let wanted = Wanted {
             wish,
@@ -62,6 +62,7 @@ impl Kms {
             },
             bucket_uid,
             context,
+            said: context.canonical_bytes(),
         };
         let held = self.bucket_key(&wanted, receipt).await?;
         let mut salt = [0; BUCKET_KEY_SALT_BYTES];
@@ -71,8 +72,8 @@ impl Kms {
         Ok(S3DataKey {
             plaintext: held.external_key(&reference, bucket_uid)?,
             blob: reference.to_bytes(),
-            key_arn: held.key_arn,
-            key_material_id: held.key_material_id,
+            key_arn: held.key_arn.clone(),
+            key_material_id: held.key_material_id.clone(),
         })
     }
 
@@ -92,14 +93,16 @@ impl Kms {
             context: Some(context),
             grant_tokens: &[],
             dry_run: false,
-            conditions: &symmetric(),
+            conditions: &*SYMMETRIC,
         };
-        let blob = CiphertextBlob(reference.blob().to_vec());
         let wanted = Wanted {
             wish,
-            what: What::Stored { blob: &blob },
+            what: What::Stored {
+                blob: reference.blob(),
+            },
             bucket_uid,
             context,
+            said: context.canonical_bytes(),
         };
         let held = self.bucket_key(&wanted, receipt).await?;
         held.external_key(&reference, bucket_uid)
@@ -107,10 +110,23 @@ impl Kms {
 
     /// A bucket key that is held, or else a new use of the KMS key. Of several requests that need
     /// the same one, one gets it.
-    async fn bucket_key(&self, wanted: &Wanted<'_>, receipt: &Receipt) -> Result<Held, Error> {
-        let turn = match self.held_bucket_key(wanted) {
+    async fn bucket_key(&self, wanted: &Wanted<'_>, receipt: &Receipt) -> Result<Arc<Held>, Error> {
+        match self.held_bucket_key(wanted) {
+            Standing::Good(held) => Ok(held),
+            // What a request may wait for once need not lie in every request's own memory.
+            other => Box::pin(self.new_bucket_key(wanted, receipt, other)).await,
+        }
+    }
+
+    async fn new_bucket_key(
+        &self,
+        wanted: &Wanted<'_>,
+        receipt: &Receipt,
+        standing: Standing,
+    ) -> Result<Arc<Held>, Error> {
+        let turn = match standing {
             Standing::Good(held) => return Ok(held),
-            Standing::Missing(held_for) => Some(self.bucket_keys().turn(&held_for)),
+            Standing::Missing(key) => Some(self.bucket_keys().turn(&wanted.asked_for(key))),
             Standing::Refused => None,
         };
         let patience = Patience::new();
@@ -125,19 +141,20 @@ impl Kms {
             None => None,
         };
         let since = self.bucket_keys().remembered();
-        let (held, blob) = match &wanted.what {
+        let held = match wanted.what {
             What::New { key_id } => {
                 let made = self.make_bucket_key(wanted, receipt, key_id, &patience);
-                (made.await?, None)
+                Arc::new(made.await?)
             }
             What::Stored { blob } => {
-                let opened = self.decrypt_bucket_key(wanted, receipt, blob, &patience);
-                (opened.await?, Some(Said::of(blob.0.as_slice())))
+                let blob = CiphertextBlob(blob.to_vec());
+                let opened = self.decrypt_bucket_key(wanted, receipt, &blob, &patience);
+                Arc::new(opened.await?)
             }
         };
-        let held_for = wanted.held_for(held.key, blob);
+        let asked_for = wanted.asked_for(held.key);
         self.bucket_keys()
-            .put(held_for, &held, self.now_ms(), since);
+            .put(&asked_for, &held, self.now_ms(), since);
         Ok(held)
     }
 
@@ -145,26 +162,24 @@ impl Kms {
     /// the KMS key would decide is decided again, without an event. Whatever goes wrong here goes
     /// wrong on the audited path, too, which says so.
     fn held_bucket_key(&self, wanted: &Wanted<'_>) -> Standing {
-        let (found, blob) = match &wanted.what {
-            What::New { key_id } => (self.find(key_id), None),
-            What::Stored { blob } => (
-                self.key_of_blob(blob, None),
-                Some(Said::of(blob.0.as_slice())),
-            ),
+        let found = match wanted.what {
+            What::New { key_id } => self.find(key_id),
+            What::Stored { blob } => self.key_of_blob(blob, None),
         };
         let Ok(found) = found else {
             return Standing::Refused;
         };
-        let held_for = wanted.held_for(found.row.uid(), blob);
+        let key = found.row.uid();
+        let asked_for = wanted.asked_for(key);
         if self.decide(&wanted.wish, &found, Via::S3).is_err() {
-            self.bucket_keys().drop_one(&held_for);
+            self.bucket_keys().drop_one(&asked_for);
             return Standing::Refused;
         }
         let now_ms = self.now_ms();
-        let Some(held) = self.bucket_keys().get(&held_for, now_ms) else {
-            return Standing::Missing(held_for);
+        let Some(held) = self.bucket_keys().get(&asked_for, now_ms) else {
+            return Standing::Missing(key);
         };
-        let stored = self.material(found.row.uid(), held.version);
+        let stored = self.material(key, held.version);
         let stored = stored.ok().flatten();
         let same = held.seq == found.seq
             && stored
@@ -172,8 +187,8 @@ impl Kms {
         if same {
             return Standing::Good(held);
         }
-        self.bucket_keys().drop_one(&held_for);
-        Standing::Missing(held_for)
+        self.bucket_keys().drop_one(&asked_for);
+        Standing::Missing(key)
     }
 
     /// GenerateDataKey, recorded on the drive before anybody can use the outcome.
@@ -196,7 +211,7 @@ impl Kms {
         let result = match found.await {
             Err(error) => Err(error),
             Ok(found) => {
-                event.parameter("keyId", found.row.arn(self.place()).into());
+                event.parameter("keyId", found.told.arn.clone().into());
                 let version = found.row.current_version;
                 let reached = self
                     .reach(patience, wish, &found, version, &mut event)
@@ -211,7 +226,7 @@ impl Kms {
                     Err(error) => Err(error),
                 };
                 again.and_then(|found| {
-                    event.parameter("keyId", found.row.arn(self.place()).into());
+                    event.parameter("keyId", found.told.arn.clone().into());
                     let stored = self.stored_material(&found, found.row.current_version);
                     let made =
                         self.make_data_key(wish, &found, DataKeySpec::Aes256, context, &mut event)?;
@@ -264,7 +279,7 @@ impl Kms {
         context: &EncryptionContext,
         event: &mut Event<'_>,
     ) -> Result<Held, Error> {
-        let found = self.key_of_blob(blob, None)?;
+        let found = self.key_of_blob(&blob.0, None)?;
         let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
         let stored = self.stored_material(&found, header.version);
         let Decrypted {
@@ -308,33 +323,40 @@ struct Wanted<'a> {
     what: What<'a>,
     bucket_uid: &'a [u8; 16],
     context: &'a EncryptionContext,
+    /// Its canonical bytes.
+    said: Vec<u8>,
 }
 
+#[derive(Clone, Copy)]
 enum What<'a> {
     /// One to write under.
     New { key_id: &'a str },
     /// The one in the reference of a stored object.
-    Stored { blob: &'a CiphertextBlob },
+    Stored { blob: &'a [u8] },
 }
 
 impl Wanted<'_> {
-    fn held_for(&self, key: KeyUid, blob: Option<Said>) -> HeldFor {
+    fn asked_for(&self, key: KeyUid) -> AskedFor<'_> {
         let caller = self.wish.caller;
-        HeldFor {
-            user_id: caller.user_id().into(),
-            access_key_id: caller.access_key_id().into(),
+        AskedFor {
+            user_id: caller.user_id(),
+            access_key_id: caller.access_key_id(),
             key,
-            bucket_uid: *self.bucket_uid,
-            context: Said::of(self.context.canonical_bytes()),
-            blob,
+            bucket_uid: self.bucket_uid,
+            context: Said::of(&self.said),
+            blob: match self.what {
+                What::New { .. } => None,
+                What::Stored { blob } => Some(Said::of(blob)),
+            },
         }
     }
 }
 
 /// What there is for a request.
 enum Standing {
-    Good(Held),
-    Missing(HeldFor),
+    Good(Arc<Held>),
+    /// Nothing under this key.
+    Missing(KeyUid),
     /// The KMS key would not serve it.
     Refused,
 }

@@ -5,7 +5,9 @@
 //! An entry here permits nothing: who takes it decides everything again
 //! (`Kms::held_bucket_key`).
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,39 +17,151 @@ use strongroom_memory::SecretBytes;
 use crate::key_id::KeyUid;
 use crate::rows::MaterialRow;
 
-/// Whose, and what for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct HeldFor {
-    pub(crate) user_id: Box<str>,
-    pub(crate) access_key_id: Box<str>,
+/// Whose, and what for: as a request says it, nothing of it kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AskedFor<'a> {
+    pub(crate) user_id: &'a str,
+    pub(crate) access_key_id: &'a str,
     pub(crate) key: KeyUid,
-    pub(crate) bucket_uid: [u8; 16],
+    pub(crate) bucket_uid: &'a [u8; 16],
     /// The encryption context.
-    pub(crate) context: Said,
+    pub(crate) context: Said<'a>,
     /// To read: the ciphertext that was decrypted. `None` is for writing; who may write need not be
     /// one who may read, so the two never meet.
-    pub(crate) blob: Option<Said>,
+    pub(crate) blob: Option<Said<'a>>,
+}
+
+impl<'a> AskedFor<'a> {
+    /// As a map of [`HeldFor`] is asked.
+    fn as_key(&self) -> &(dyn AsAsked + 'a) {
+        self
+    }
 }
 
 /// Bytes that a request gave, or a digest in the place of many.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Said {
-    Whole(Box<[u8]>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Said<'a> {
+    Whole(&'a [u8]),
     Digest([u8; 48]),
 }
 
-impl Said {
-    pub(crate) fn of(bytes: impl Into<Box<[u8]>> + AsRef<[u8]>) -> Said {
-        if bytes.as_ref().len() <= SAID_BYTES_MAX {
-            Said::Whole(bytes.into())
+impl<'a> Said<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Said<'a> {
+        if bytes.len() <= SAID_BYTES_MAX {
+            Said::Whole(bytes)
         } else {
-            Said::Digest(sha384(bytes.as_ref()))
+            Said::Digest(sha384(bytes))
         }
     }
 }
 
-/// A bucket key, and what it was made of.
+/// [`AskedFor`], kept.
 #[derive(Clone, Debug)]
+struct HeldFor {
+    user_id: Box<str>,
+    access_key_id: Box<str>,
+    key: KeyUid,
+    bucket_uid: [u8; 16],
+    context: Kept,
+    blob: Option<Kept>,
+}
+
+#[derive(Clone, Debug)]
+enum Kept {
+    Whole(Box<[u8]>),
+    Digest([u8; 48]),
+}
+
+impl HeldFor {
+    fn of(asked: &AskedFor<'_>) -> HeldFor {
+        HeldFor {
+            user_id: asked.user_id.into(),
+            access_key_id: asked.access_key_id.into(),
+            key: asked.key,
+            bucket_uid: *asked.bucket_uid,
+            context: Kept::of(asked.context),
+            blob: asked.blob.map(Kept::of),
+        }
+    }
+}
+
+impl Kept {
+    fn of(said: Said<'_>) -> Kept {
+        match said {
+            Said::Whole(bytes) => Kept::Whole(bytes.into()),
+            Said::Digest(digest) => Kept::Digest(digest),
+        }
+    }
+
+    fn said(&self) -> Said<'_> {
+        match self {
+            Kept::Whole(bytes) => Said::Whole(bytes),
+            Kept::Digest(digest) => Said::Digest(*digest),
+        }
+    }
+}
+
+/// What is kept and what is asked are compared as what was asked, all of it: so a look copies
+/// nothing.
+trait AsAsked {
+    fn as_asked(&self) -> AskedFor<'_>;
+}
+
+impl AsAsked for AskedFor<'_> {
+    fn as_asked(&self) -> AskedFor<'_> {
+        *self
+    }
+}
+
+impl AsAsked for HeldFor {
+    fn as_asked(&self) -> AskedFor<'_> {
+        AskedFor {
+            user_id: &self.user_id,
+            access_key_id: &self.access_key_id,
+            key: self.key,
+            bucket_uid: &self.bucket_uid,
+            context: self.context.said(),
+            blob: self.blob.as_ref().map(Kept::said),
+        }
+    }
+}
+
+impl<'a> Borrow<dyn AsAsked + 'a> for HeldFor {
+    fn borrow(&self) -> &(dyn AsAsked + 'a) {
+        self
+    }
+}
+
+impl PartialEq for dyn AsAsked + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_asked() == other.as_asked()
+    }
+}
+
+impl Eq for dyn AsAsked + '_ {}
+
+impl Hash for dyn AsAsked + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_asked().hash(state);
+    }
+}
+
+impl PartialEq for HeldFor {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_asked() == other.as_asked()
+    }
+}
+
+impl Eq for HeldFor {}
+
+impl Hash for HeldFor {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_asked().hash(state);
+    }
+}
+
+/// A bucket key, and what it was made of.
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) secret: Arc<SecretBytes>,
     /// The bucket key, encrypted by the KMS key.
@@ -86,7 +200,7 @@ pub(crate) struct Remembered(u64);
 
 #[derive(Debug)]
 struct Entry {
-    held: Held,
+    held: Arc<Held>,
     since: Instant,
     since_ms: u64,
     used: u64,
@@ -104,17 +218,17 @@ impl Entry {
 }
 
 impl BucketKeyCache {
-    pub(crate) fn get(&self, held_for: &HeldFor, now_ms: u64) -> Option<Held> {
+    pub(crate) fn get(&self, asked: &AskedFor<'_>, now_ms: u64) -> Option<Arc<Held>> {
         let mut all = self.shelf();
         all.now = all.now.saturating_add(1);
         let now = all.now;
-        let entry = all.entries.get_mut(held_for)?;
+        let entry = all.entries.get_mut(asked.as_key())?;
         if !entry.lives(now_ms) {
-            all.entries.remove(held_for);
+            all.entries.remove(asked.as_key());
             return None;
         }
         entry.used = now;
-        Some(entry.held.clone())
+        Some(Arc::clone(&entry.held))
     }
 
     /// To be asked before the use of a KMS key that makes what is put.
@@ -125,7 +239,13 @@ impl BucketKeyCache {
     /// Holds a key; when there are too many, the one that was not used for longest goes. One whose
     /// use began before something was forgotten is not held: its KMS key may have been meant, and
     /// whoever forgot it believes that nothing of it is in memory.
-    pub(crate) fn put(&self, held_for: HeldFor, held: &Held, now_ms: u64, since: Remembered) {
+    pub(crate) fn put(
+        &self,
+        asked: &AskedFor<'_>,
+        held: &Arc<Held>,
+        now_ms: u64,
+        since: Remembered,
+    ) {
         let mut all = self.shelf();
         if all.forgotten != since.0 {
             return;
@@ -141,16 +261,16 @@ impl BucketKeyCache {
         }
         all.now = all.now.saturating_add(1);
         let entry = Entry {
-            held: held.clone(),
+            held: Arc::clone(held),
             since: Instant::now(),
             since_ms: now_ms,
             used: all.now,
         };
-        all.entries.insert(held_for, entry);
+        all.entries.insert(HeldFor::of(asked), entry);
     }
 
-    pub(crate) fn drop_one(&self, held_for: &HeldFor) {
-        self.shelf().entries.remove(held_for);
+    pub(crate) fn drop_one(&self, asked: &AskedFor<'_>) {
+        self.shelf().entries.remove(asked.as_key());
     }
 
     /// Lets go of all that come from a KMS key.
@@ -166,14 +286,14 @@ impl BucketKeyCache {
     }
 
     /// The lock that lets one request at a time get the same key.
-    pub(crate) fn turn(&self, held_for: &HeldFor) -> Arc<Turn> {
+    pub(crate) fn turn(&self, asked: &AskedFor<'_>) -> Arc<Turn> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(held_for).and_then(Weak::upgrade) {
+        if let Some(turn) = turns.get(asked.as_key()).and_then(Weak::upgrade) {
             return turn;
         }
         turns.retain(|_, turn| turn.strong_count() > 0);
         let turn = Arc::new(Turn::default());
-        turns.insert(held_for.clone(), Arc::downgrade(&turn));
+        turns.insert(HeldFor::of(asked), Arc::downgrade(&turn));
         turn
     }
 
@@ -192,19 +312,24 @@ const SAID_BYTES_MAX: usize = 512;
 mod tests {
     use super::*;
 
-    fn held_for(number: usize) -> HeldFor {
-        HeldFor {
-            user_id: number.to_string().into(),
-            access_key_id: "A".into(),
+    fn held_for(number: usize) -> AskedFor<'static> {
+        // Only tests leak.
+        asked_for(number.to_string().leak())
+    }
+
+    fn asked_for(user_id: &str) -> AskedFor<'_> {
+        AskedFor {
+            user_id,
+            access_key_id: "A",
             key: KeyUid([1; 16]),
-            bucket_uid: [2; 16],
-            context: Said::of([3; 48]),
+            bucket_uid: &[2; 16],
+            context: Said::of(&[3; 48]),
             blob: None,
         }
     }
 
-    fn held() -> Held {
-        Held {
+    fn held() -> Arc<Held> {
+        Arc::new(Held {
             secret: Arc::new(SecretBytes::copy_of(&[0xA7; 32])),
             blob: Arc::from([1_u8].as_slice()),
             key: KeyUid([1; 16]),
@@ -213,7 +338,7 @@ mod tests {
             seq: 1,
             version: 1,
             stored: stored(),
-        }
+        })
     }
 
     fn stored() -> Arc<MaterialRow> {
@@ -234,10 +359,10 @@ mod tests {
     fn least_recently_used_goes_first() {
         let cache = BucketKeyCache::default();
         for number in 0..ENTRIES_MAX {
-            cache.put(held_for(number), &held(), 5, cache.remembered());
+            cache.put(&held_for(number), &held(), 5, cache.remembered());
         }
         assert!(cache.get(&held_for(0), 5).is_some());
-        cache.put(held_for(ENTRIES_MAX), &held(), 5, cache.remembered());
+        cache.put(&held_for(ENTRIES_MAX), &held(), 5, cache.remembered());
         assert_eq!(cache.shelf().entries.len(), ENTRIES_MAX);
         assert!(cache.get(&held_for(0), 5).is_some());
         assert!(cache.get(&held_for(1), 5).is_none());
@@ -253,10 +378,10 @@ mod tests {
             (301_000, false),
             (999, false),
         ] {
-            cache.put(held_for(0), &held(), 1_000, cache.remembered());
+            cache.put(&held_for(0), &held(), 1_000, cache.remembered());
             assert_eq!(cache.get(&held_for(0), at).is_some(), there, "{at}");
         }
-        cache.put(held_for(0), &held(), 1_000, cache.remembered());
+        cache.put(&held_for(0), &held(), 1_000, cache.remembered());
         cache.expire(301_000);
         assert!(cache.shelf().entries.is_empty());
     }
@@ -269,18 +394,18 @@ mod tests {
         for forgotten in [KeyUid([1; 16]), KeyUid([9; 16])] {
             let since = cache.remembered();
             cache.forget(forgotten);
-            cache.put(held_for(0), &held(), 5, since);
+            cache.put(&held_for(0), &held(), 5, since);
             assert!(cache.get(&held_for(0), 5).is_none());
             assert!(cache.shelf().entries.is_empty());
         }
         let since = cache.remembered();
-        cache.put(held_for(0), &held(), 5, since);
+        cache.put(&held_for(0), &held(), 5, since);
         assert!(cache.get(&held_for(0), 5).is_some());
         cache.forget(KeyUid([9; 16]));
         assert!(cache.get(&held_for(0), 5).is_some(), "of another key");
         cache.forget(KeyUid([1; 16]));
         assert!(cache.get(&held_for(0), 5).is_none());
-        cache.put(held_for(0), &held(), 5, since);
+        cache.put(&held_for(0), &held(), 5, since);
         assert!(cache.shelf().entries.is_empty());
     }
 
@@ -299,27 +424,60 @@ mod tests {
     /// A digest that stands for many bytes is not those 48 bytes themselves.
     #[test]
     fn what_was_said_is_told_from_every_other() {
-        let long = vec![7; SAID_BYTES_MAX + 1];
+        let long = vec![7_u8; SAID_BYTES_MAX + 1];
         let digest = sha384(&long);
-        assert_eq!(Said::of(long.clone()), Said::Digest(digest));
-        assert_ne!(Said::of(long.clone()), Said::of(digest));
-        assert_ne!(Said::of(long.clone()), Said::of(vec![7; long.len() + 1]));
-        assert_ne!(Said::of(vec![7; 2]), Said::of(vec![7; 3]));
-        assert_eq!(Said::of(vec![7; SAID_BYTES_MAX]), Said::of(&long[1..]));
-        let held_for = |context: &[u8], blob: Option<&[u8]>| HeldFor {
+        assert_eq!(Said::of(&long), Said::Digest(digest));
+        assert_ne!(Said::of(&long), Said::of(&digest));
+        assert_ne!(Said::of(&long), Said::of(&vec![7; long.len() + 1]));
+        assert_ne!(Said::of(&[7; 2]), Said::of(&[7; 3]));
+        assert_eq!(Said::of(&[7; SAID_BYTES_MAX]), Said::of(&long[1..]));
+        let one = asked_for("u");
+        let said = |context, blob: Option<&'static [u8]>| AskedFor {
             context: Said::of(context),
             blob: blob.map(Said::of),
-            ..held_for(0)
+            ..one
         };
         let some = [
-            held_for(b"a", None),
-            held_for(b"a", Some(b"")),
-            held_for(b"a", Some(b"b")),
-            held_for(b"b", Some(b"a")),
-            held_for(b"", Some(b"ab")),
+            one,
+            AskedFor {
+                user_id: "v",
+                ..one
+            },
+            AskedFor {
+                access_key_id: "B",
+                ..one
+            },
+            AskedFor {
+                user_id: "uA",
+                access_key_id: "",
+                ..one
+            },
+            AskedFor {
+                key: KeyUid([9; 16]),
+                ..one
+            },
+            AskedFor {
+                bucket_uid: &[9; 16],
+                ..one
+            },
+            said(b"a", None),
+            said(b"a", Some(b"")),
+            said(b"a", Some(b"b")),
+            said(b"b", Some(b"a")),
+            said(b"", Some(b"ab")),
+            said(b"a", Some(long.leak())),
         ];
+        let cache = BucketKeyCache::default();
         for (at, one) in some.iter().enumerate() {
+            assert_eq!(HeldFor::of(one).as_asked(), *one);
             assert!(some.iter().skip(at + 1).all(|other| other != one));
+            assert!(cache.get(one, 5).is_none(), "of another");
+            cache.put(one, &held(), 5, cache.remembered());
+            assert!(cache.get(one, 5).is_some());
+        }
+        for (left, one) in some.iter().enumerate().rev() {
+            cache.drop_one(one);
+            assert_eq!(cache.shelf().entries.len(), left);
         }
     }
 

@@ -134,7 +134,7 @@ impl Kms {
         context: &EncryptionContext,
         event: &mut Event<'_>,
     ) -> Result<Decrypted, Error> {
-        let found = self.key_of_blob(blob, None)?;
+        let found = self.key_of_blob(&blob.0, None)?;
         let permit = self.permit(wish, &found, event)?;
         let decrypted = self.open_blob(&permit, &found.row, blob, context)?;
         event.material_id(&decrypted.key_material_id);
@@ -145,11 +145,11 @@ impl Kms {
     /// named. Nothing of a blob is authenticated before it opens.
     pub(crate) fn key_of_blob(
         &self,
-        blob: &CiphertextBlob,
+        blob: &[u8],
         expected: Option<KeyUid>,
     ) -> Result<Found, Error> {
         // Whatever is wrong with a blob, the answer is the same: InvalidCiphertext.
-        let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
+        let header = kms_blob_parse(blob).map_err(|_| Error::InvalidCiphertext)?;
         let uid = KeyUid(header.key_uid);
         let Some(found) = self.key(uid)? else {
             return Err(if self.was_deleted(uid)? {

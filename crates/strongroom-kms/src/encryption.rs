@@ -130,10 +130,10 @@ impl Kms {
                 Ok(named)
             }
             Some(named) => {
-                self.key_of_blob(source.blob, Some(named.row.uid()))?;
+                self.key_of_blob(&source.blob.0, Some(named.row.uid()))?;
                 Ok(named)
             }
-            None if by_blob && !source.ignore_ciphertext => self.key_of_blob(source.blob, None),
+            None if by_blob && !source.ignore_ciphertext => self.key_of_blob(&source.blob.0, None),
             None => Err(Error::Validation(format!(
                 "1 validation error detected: Value null at '{}' failed to satisfy constraint: \
                  Member must not be null",

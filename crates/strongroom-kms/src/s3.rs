@@ -2,6 +2,8 @@
 //! The key service as S3 uses it, for the caller of S3: the same functions as on the wire, with
 //! events that say so, and with the key `aws/s3` of the account.
 
+use std::sync::LazyLock;
+
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_format::{EncryptionContext, ExternalKey, kms_blob_parse};
@@ -58,14 +60,14 @@ impl Kms {
         let result = match found.await {
             Err(error) => Err(error),
             Ok(found) => {
-                event.parameter("keyId", found.row.arn(self.place()).into());
+                event.parameter("keyId", found.told.arn.clone().into());
                 let wish = Use {
                     caller,
                     action: KmsAction::GenerateDataKey,
                     context: Some(context),
                     grant_tokens: &[],
                     dry_run: false,
-                    conditions: &symmetric(),
+                    conditions: &*SYMMETRIC,
                 };
                 let version = found.row.current_version;
                 let reached = self
@@ -81,7 +83,7 @@ impl Kms {
                     Err(error) => Err(error),
                 };
                 again.and_then(|found| {
-                    event.parameter("keyId", found.row.arn(self.place()).into());
+                    event.parameter("keyId", found.told.arn.clone().into());
                     self.make_data_key(&wish, &found, DataKeySpec::Aes256, context, &mut event)
                 })
             }
@@ -115,7 +117,7 @@ impl Kms {
             context: Some(context),
             grant_tokens: &[],
             dry_run: false,
-            conditions: &symmetric(),
+            conditions: &*SYMMETRIC,
         };
         let blob = CiphertextBlob(blob.to_vec());
         let patience = Patience::new();
@@ -133,7 +135,7 @@ impl Kms {
         blob: &CiphertextBlob,
         event: &mut Event<'_>,
     ) -> Result<(), Error> {
-        let found = self.key_of_blob(blob, None)?;
+        let found = self.key_of_blob(&blob.0, None)?;
         let header = kms_blob_parse(&blob.0).map_err(|_| Error::InvalidCiphertext)?;
         self.reach(patience, wish, &found, header.version, event)
             .await
@@ -206,9 +208,9 @@ impl Kms {
     }
 }
 
-pub(crate) fn symmetric() -> [(&'static str, String); 1] {
-    [(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT.to_owned())]
-}
+/// The algorithm that S3 asks for.
+pub(crate) static SYMMETRIC: LazyLock<[(&str, String); 1]> =
+    LazyLock::new(|| [(ENCRYPTION_ALGORITHM, SYMMETRIC_DEFAULT.to_owned())]);
 
 fn external_key(plaintext: &Plaintext) -> Option<ExternalKey> {
     let bytes: &[u8; 32] = plaintext.expose_secret().try_into().ok()?;
