@@ -61,6 +61,12 @@ impl EncryptionContext {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The pairs, by name.
+    #[must_use]
+    pub fn pairs(&self) -> &BTreeMap<String, String> {
+        &self.pairs
+    }
+
     /// Whether there is no pair.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -78,15 +84,7 @@ impl EncryptionContext {
     //# The canonical form is, for each pair in ascending byte order of its UTF-8 name: u16 length || name || u16 length || value.
     #[must_use]
     pub fn canonical_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.canonical_len);
-        for text in self.pairs.iter().flat_map(|(name, value)| [name, value]) {
-            // INVARIANT: `insert` keeps the whole, and so each text, within BYTES_MAX; a length
-            // that did not fit would make two contexts alike.
-            let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
-            out.extend(len.to_be_bytes());
-            out.extend(text.as_bytes());
-        }
-        out
+        canonical_bytes(&self.pairs, self.canonical_len)
     }
 
     /// SHA-384 of the canonical bytes, as BIND holds it.
@@ -94,17 +92,43 @@ impl EncryptionContext {
     pub fn digest(&self) -> [u8; 48] {
         kdf::sha384(&self.canonical_bytes())
     }
+
+    /// [`Self::digest`] of a context of these pairs, which need not be made for it. Refuses pairs
+    /// that are too long to be a context.
+    pub fn digest_of(pairs: &BTreeMap<String, String>) -> Result<[u8; 48], ContextError> {
+        let canonical_len = canonical_len(pairs)?;
+        Ok(kdf::sha384(&canonical_bytes(pairs, canonical_len)))
+    }
+}
+
+fn canonical_len(pairs: &BTreeMap<String, String>) -> Result<usize, ContextError> {
+    let mut lens = pairs.iter().flat_map(|(n, v)| [n.len(), v.len(), 4]);
+    lens.try_fold(0, usize::checked_add)
+        .filter(|len| *len <= EncryptionContext::BYTES_MAX)
+        .ok_or(ContextError::TooLong)
+}
+
+/// INVARIANT: the whole, and so each text, is within BYTES_MAX; a length that did not fit would make
+/// two contexts alike.
+fn canonical_bytes(pairs: &BTreeMap<String, String>, canonical_len: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(canonical_len);
+    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        out.extend(len.to_be_bytes());
+        out.extend(text.as_bytes());
+    }
+    out
 }
 
 impl TryFrom<BTreeMap<String, String>> for EncryptionContext {
     type Error = ContextError;
 
     fn try_from(pairs: BTreeMap<String, String>) -> Result<Self, ContextError> {
-        let mut context = Self::new();
-        for (name, value) in pairs {
-            context.insert(name, value)?;
-        }
-        Ok(context)
+        let canonical_len = canonical_len(&pairs)?;
+        Ok(Self {
+            pairs,
+            canonical_len,
+        })
     }
 }
 

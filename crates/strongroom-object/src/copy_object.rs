@@ -280,9 +280,10 @@ impl Objects {
             bucket, row, held, ..
         } = opened;
         let customer_key = request.customer_key;
-        let wrap_key = encryption::reopen(self, scope, bucket, &row.key, customer_key).await?;
+        let record = opened.record.clone();
+        let key = encryption::open(self, scope, bucket, &row.key, record, customer_key).await?;
         let name = &request.object_key;
-        encryption::unwrap_version(self, &wrap_key, bucket, name, row, &held.parts)
+        encryption::unwrap_version(self, &key, bucket, name, row, &held.parts)
     }
 }
 

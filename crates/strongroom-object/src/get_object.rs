@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use strongroom_format::SealedKeyRecord;
 use strongroom_store::Precondition;
 
 use crate::authorize::Action;
@@ -55,6 +56,8 @@ pub struct GetObjectOutput {
 pub(crate) struct Opened {
     pub bucket: Bucket,
     pub row: VersionRow,
+    /// The record in the row's key.
+    pub record: SealedKeyRecord,
     pub id: VersionId,
     pub served: Served,
     pub held: Held,
@@ -83,21 +86,16 @@ impl Objects {
         let Opened {
             bucket,
             row,
+            record,
             served,
             held,
             ..
         } = opened;
-        let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
-        let wrap_key =
-            encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
-        let oek = encryption::unwrap_version(
-            self,
-            &wrap_key,
-            &bucket,
-            &input.object_key,
-            &row,
-            &held.parts,
-        )?;
+        let name = &input.object_key;
+        let customer_key = input.customer_key;
+        let encryption = encryption::describe(&row.key, &record, customer_key.as_ref());
+        let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key).await?;
+        let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
         let whole = input.range.is_none() && input.part_number.is_none();
         let checksum = if input.checksum_mode && whole {
             encryption::open_checksum(&row, &oek)?
@@ -125,19 +123,20 @@ impl Objects {
         let Opened {
             bucket,
             row,
+            record,
             served,
             held,
             ..
         } = opened;
-        let encryption = encryption::describe(&row.key, input.customer_key.as_ref())?;
+        let customer_key = input.customer_key;
+        let encryption = encryption::describe(&row.key, &record, customer_key.as_ref());
         let whole = input.range.is_none() && input.part_number.is_none();
         let checksum = match &row.checksum {
             Some(_) if input.checksum_mode && whole => {
-                let wrap_key =
-                    encryption::reopen(self, scope, &bucket, &row.key, input.customer_key).await?;
                 let name = &input.object_key;
-                let oek =
-                    encryption::unwrap_version(self, &wrap_key, &bucket, name, &row, &held.parts)?;
+                let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key);
+                let key = key.await?;
+                let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
                 encryption::open_checksum(&row, &oek)?
             }
             _ => None,
@@ -170,12 +169,14 @@ impl Objects {
         } = self
             .hold_version(&permit, &bucket, &input.object_key, input.version_id)
             .map_err(|error| bucket.hide(scope, error))?;
-        encryption::check_customer_key(&row.key, input.customer_key.as_ref())?;
+        let record = row.key.sealed_record()?;
+        encryption::check_customer_key(&record, input.customer_key.as_ref())?;
         check_read(&input.conditions, ReadKind::Read, &row.etag, row.created_ms)?;
         let served = serve(input, &row, &held.parts)?;
         Ok(Opened {
             bucket,
             row,
+            record,
             id,
             served,
             held,

@@ -112,12 +112,18 @@ impl Objects {
         found.bucket.authorize_object(scope, action, name)?;
         let version_id = found.shown_id();
         let Opened {
-            bucket, row, held, ..
+            bucket,
+            row,
+            record,
+            held,
+            ..
         } = found;
         let shows_parts = row.shows_parts()?;
         let (mut checksum, mut parts) = (None, None);
         if row.checksum.is_some() && (input.checksum || (input.parts.is_some() && shows_parts)) {
-            let key = encryption::reopen(self, scope, &bucket, &row.key, read.customer_key).await?;
+            let customer_key = read.customer_key;
+            let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key);
+            let key = key.await?;
             let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
             if let Some(page) = input.parts.filter(|_| shows_parts) {
                 let sums = self.part_checksums(&row, &oek)?;

@@ -11,7 +11,6 @@ use crate::objects::Objects;
 use crate::restore::{RestoreRow, RestoreStatus, RestoreTier};
 use crate::rows::{self, VersionEntry, VersionRow};
 use crate::table_key::VERSIONS;
-use crate::version::stands;
 use crate::version_id::VersionId;
 
 /// How often it starts again after the object was changed under it.
@@ -63,7 +62,7 @@ impl Objects {
                 ..old
             };
             let batch = Batch {
-                preconditions: vec![stands(&found)],
+                preconditions: vec![found.stands()],
                 writes: vec![Write::Put {
                     table: VERSIONS,
                     value: rows::encode(&VersionEntry::Object(Box::new(row)))?,

@@ -470,6 +470,13 @@ impl KeyRow {
         Ok(self.sealed_record()?.mode())
     }
 
+    /// The digest of the context, as BIND holds it.
+    pub(crate) fn context_digest(&self) -> Result<[u8; 48], Error> {
+        EncryptionContext::digest_of(&self.context).map_err(|_| Error::Corrupted {
+            what: "encryption context".to_owned(),
+        })
+    }
+
     /// The context as the key service wants it.
     pub(crate) fn kms_context(&self) -> Result<EncryptionContext, Error> {
         context_from(&self.context)
@@ -509,17 +516,17 @@ impl VersionEntry {
         }
     }
 
-    /// Its id, at this place in the order of commits.
-    pub(crate) fn id(&self, stamp: u64) -> VersionId {
-        let uid = match self {
+    /// What no other version has.
+    pub(crate) fn version_uid(&self) -> [u8; 16] {
+        match self {
             Self::Object(row) => row.version_uid,
             Self::DeleteMarker(row) => row.version_uid,
-        };
-        if self.is_null() {
-            VersionId::NULL
-        } else {
-            VersionId::new(stamp, uid)
         }
+    }
+
+    /// Its id, at this place in the order of commits.
+    pub(crate) fn id(&self, stamp: u64) -> VersionId {
+        VersionId::at(stamp, self.version_uid(), self.is_null())
     }
 }
 
@@ -544,15 +551,14 @@ fn damaged_record() -> Error {
 
 /// An encryption context from stored pairs.
 pub(crate) fn context_from(pairs: &BTreeMap<String, String>) -> Result<EncryptionContext, Error> {
-    let mut context = EncryptionContext::new();
-    for (name, value) in pairs {
-        context
-            .insert(name.clone(), value.clone())
-            .map_err(|_| Error::Corrupted {
-                what: "encryption context".to_owned(),
-            })?;
-    }
-    Ok(context)
+    context_of(pairs.clone())
+}
+
+/// An encryption context of these pairs.
+pub(crate) fn context_of(pairs: BTreeMap<String, String>) -> Result<EncryptionContext, Error> {
+    EncryptionContext::try_from(pairs).map_err(|_| Error::Corrupted {
+        what: "encryption context".to_owned(),
+    })
 }
 
 impl ChecksumAlgorithm {

@@ -7,7 +7,7 @@
 
 use strongroom_format::SseMode;
 use strongroom_kms::S3Exchange;
-use strongroom_store::{Batch, CommitError, Precondition, Write};
+use strongroom_store::{Batch, CommitError, Write};
 
 use crate::authorize::Action;
 use crate::encryption;
@@ -16,7 +16,7 @@ use crate::model::{EncryptionRequest, ObjectName, Scope};
 use crate::objects::{Bucket, Objects};
 use crate::rows::{self, PartTableRow, StoredPart, VersionEntry, VersionRow, context_from};
 use crate::table_key::{PART_TABLES, VERSIONS};
-use crate::version::Found;
+use crate::version::Standing;
 use crate::version_id::VersionId;
 
 /// How often it starts again after the object was changed under it. Each try asks the key service.
@@ -124,11 +124,7 @@ impl Objects {
                 value: rows::encode(&VersionEntry::Object(Box::new(row)))?,
             });
             let batch = Batch {
-                preconditions: vec![Precondition::SeqIs {
-                    table: VERSIONS,
-                    key: found.table_key,
-                    seq: found.seq,
-                }],
+                preconditions: vec![found.stands()],
                 writes,
             };
             match self.tables().commit(batch).await {
@@ -170,7 +166,8 @@ impl Objects {
         self.kms()
             .permit_exchange_for_s3(scope.caller, scope.receipt, exchange)
             .await?;
-        let present = encryption::reopen(self, scope, bucket, &old.key, None).await?;
+        let flags = record.flags();
+        let present = encryption::open(self, scope, bucket, &old.key, record, None).await?;
         let oek = encryption::unwrap_version(self, &present, bucket, name, old, parts)?;
         let request = EncryptionRequest::Kms {
             key_id: Some(input.key_arn.as_str().to_owned()),
@@ -201,11 +198,11 @@ impl Objects {
             });
         }
         let bind = encryption::bind_version(self, bucket, name, &row, parts)?;
-        wrap_key.wrap(&oek, &bind, record.flags(), &mut row.key)?;
+        wrap_key.wrap(&oek, &bind, flags, &mut row.key)?;
         Ok((row, writes))
     }
 
-    fn still_stands(&self, found: &Found) -> Result<bool, Error> {
+    fn still_stands(&self, found: &Standing) -> Result<bool, Error> {
         let now = self.tables().get(VERSIONS, &found.table_key)?;
         Ok(now.is_some_and(|row| row.seq == found.seq))
     }

@@ -411,10 +411,11 @@ impl Run<'_> {
             }
             self.catalogued(part)?;
         }
-        let key = match row.key.mode()? {
+        let record = row.key.sealed_record()?;
+        let key = match record.mode() {
             SseMode::C => None,
             SseMode::S3 | SseMode::Kms | SseMode::Dsse => {
-                match encryption::reopen(objects, scope, bucket, &row.key, None).await {
+                match encryption::open(objects, scope, bucket, &row.key, record, None).await {
                     Ok(key) => Some(key),
                     // The key service has the key and what is stored does not open under it: that
                     // is no key which is disabled or deleted, it is a changed record.

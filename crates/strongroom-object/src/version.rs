@@ -75,6 +75,26 @@ impl Found {
     }
 }
 
+/// An object that was found, apart from what it is.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub table_key: Vec<u8>,
+    pub id: VersionId,
+    /// The commit that wrote the row last.
+    pub seq: u64,
+}
+
+impl Standing {
+    /// Holds as long as the row is what it was.
+    pub(crate) fn stands(&self) -> Precondition {
+        Precondition::SeqIs {
+            table: VERSIONS,
+            key: self.table_key.clone(),
+            seq: self.seq,
+        }
+    }
+}
+
 /// A version that is an object, with its bytes held.
 pub(crate) struct HeldVersion {
     pub row: VersionRow,
@@ -121,7 +141,25 @@ pub(crate) struct Changed {
 /// What comes in at the head of a name, if anything does, by what the bucket does with versions
 /// and where the null version stands.
 type MakeEntry<'m> =
-    &'m mut (dyn FnMut(Versioning, Option<u64>) -> Result<Option<VersionEntry>, Error> + Send);
+    &'m mut (dyn FnMut(Versioning, Option<u64>) -> Result<Option<Made>, Error> + Send);
+
+/// An entry to come in at the head of a name.
+struct Made {
+    /// Its row.
+    value: Vec<u8>,
+    version_uid: [u8; 16],
+    null_version: bool,
+}
+
+impl Made {
+    fn of(entry: &VersionEntry) -> Result<Self, Error> {
+        Ok(Self {
+            value: rows::encode(entry)?,
+            version_uid: entry.version_uid(),
+            null_version: entry.is_null(),
+        })
+    }
+}
 
 impl Objects {
     /// The newest entry of a name, if there is one.
@@ -213,27 +251,39 @@ impl Objects {
         bucket: &Bucket,
         object_key: &str,
         version_id: Option<VersionId>,
-    ) -> Result<(Found, VersionRow), Error> {
+    ) -> Result<(Standing, VersionRow), Error> {
         let found = match version_id {
             None => self.find_version(bucket, object_key)?,
             Some(id) => self.find_by_id(bucket, object_key, id)?,
         };
-        let object_key = object_key.to_owned();
+        let object_key = || object_key.to_owned();
         match (found, version_id) {
-            (None, None) => Err(Error::NoSuchKey { object_key }),
+            (None, None) => Err(Error::NoSuchKey {
+                object_key: object_key(),
+            }),
             (None, Some(version_id)) => Err(Error::NoSuchVersion {
-                object_key,
+                object_key: object_key(),
                 version_id,
             }),
-            (Some(found), _) => match found.entry.object().cloned() {
-                Some(row) => Ok((found, row)),
-                None => Err(Error::DeleteMarker {
-                    object_key,
-                    version_id: found.id(),
-                    last_modified_ms: found.entry.created_ms(),
-                    named: version_id.is_some(),
-                }),
-            },
+            (Some(found), _) => {
+                let id = found.id();
+                match found.entry {
+                    VersionEntry::Object(row) => {
+                        let standing = Standing {
+                            table_key: found.table_key,
+                            id,
+                            seq: found.seq,
+                        };
+                        Ok((standing, *row))
+                    }
+                    VersionEntry::DeleteMarker(marker) => Err(Error::DeleteMarker {
+                        object_key: object_key(),
+                        version_id: id,
+                        last_modified_ms: marker.created_ms,
+                        named: version_id.is_some(),
+                    }),
+                }
+            }
         }
     }
 
@@ -286,9 +336,9 @@ impl Objects {
             if now.is_some_and(|row| row.seq == found.seq) {
                 return Ok(HeldVersion {
                     row,
-                    id: found.id(),
+                    id: found.id,
                     held: held?,
-                    stands: stands(&found),
+                    stands: found.stands(),
                 });
             }
         }
@@ -335,7 +385,7 @@ impl Objects {
     ) -> Result<Changed, Error> {
         permit.covers(&[Action::PutObject], &bucket.name, object_key)?;
         let NewVersion {
-            mut row,
+            row,
             part_table,
             part_checksums,
             batch: mut own,
@@ -354,15 +404,19 @@ impl Objects {
                 value,
             });
         }
+        let mut entry = VersionEntry::Object(Box::new(row));
         let mut make = |versioning: Versioning, null_at: Option<u64>| {
+            let VersionEntry::Object(row) = &mut entry else {
+                return Err(Error::Internal("an object that became a delete marker"));
+            };
             let null_version = versioning != Versioning::Enabled;
             if !sealed || row.null_version != null_version {
                 row.null_version = null_version;
-                seal(&mut row)?;
+                seal(row)?;
                 sealed = true;
             }
             row.null_at = null_at;
-            Ok(Some(VersionEntry::Object(Box::new(row.clone()))))
+            Made::of(&entry).map(Some)
         };
         self.change_name(bucket, object_key, own, conditions, &mut make)
             .await
@@ -424,8 +478,8 @@ impl Objects {
                 }
                 _ => older.as_ref(),
             };
-            let entry = make(versioning, null_at)?;
-            if entry.is_none() && replaced.is_none() {
+            let coming = make(versioning, null_at)?;
+            if coming.is_none() && replaced.is_none() {
                 return Ok(Changed { id: None });
             }
 
@@ -434,11 +488,13 @@ impl Objects {
             own.preconditions.push(bucket_unchanged(&bucket));
             own.preconditions
                 .extend(unchanged(&prefix, newest.as_ref(), replaced));
-            if let Some(entry) = &entry {
+            let mut came = None;
+            if let Some(entry) = coming {
+                came = Some((entry.version_uid, entry.null_version));
                 own.writes.push(Write::PutStamped {
                     table: VERSIONS,
                     prefix: prefix.clone(),
-                    value: rows::encode(entry)?,
+                    value: entry.value,
                 });
             }
             if let Some(replaced) = replaced {
@@ -449,7 +505,7 @@ impl Objects {
             }
             match self.tables().commit(own).await {
                 Ok(seq) => {
-                    let id = entry.map(|entry| entry.id(seq.0));
+                    let id = came.map(|(uid, is_null)| VersionId::at(seq.0, uid, is_null));
                     return Ok(Changed {
                         id: id.filter(|_| versioning != Versioning::Off),
                     });
@@ -621,7 +677,7 @@ impl Objects {
 fn make_marker(
     version_uid: [u8; 16],
     created_ms: u64,
-) -> impl FnMut(Versioning, Option<u64>) -> Result<Option<VersionEntry>, Error> + Send {
+) -> impl FnMut(Versioning, Option<u64>) -> Result<Option<Made>, Error> + Send {
     move |versioning, null_at| {
         let marker = DeleteMarkerRow {
             version_uid,
@@ -629,7 +685,10 @@ fn make_marker(
             null_version: versioning == Versioning::Suspended,
             null_at,
         };
-        Ok((versioning != Versioning::Off).then_some(VersionEntry::DeleteMarker(marker)))
+        if versioning == Versioning::Off {
+            return Ok(None);
+        }
+        Made::of(&VersionEntry::DeleteMarker(marker)).map(Some)
     }
 }
 

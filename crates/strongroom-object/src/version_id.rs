@@ -26,6 +26,15 @@ impl VersionId {
         Self(Some((stamp, uid)))
     }
 
+    /// The id of what stands at a place in the order of commits.
+    pub(crate) fn at(stamp: u64, uid: [u8; 16], is_null: bool) -> Self {
+        if is_null {
+            Self::NULL
+        } else {
+            Self::new(stamp, uid)
+        }
+    }
+
     /// The id that is written like this; each has one spelling.
     pub fn parse(text: &str) -> Option<Self> {
         if text == NULL_TEXT {

@@ -50,7 +50,12 @@ fn too_long_is_refused_and_changes_nothing() {
         context.canonical_bytes().len(),
         EncryptionContext::BYTES_MAX
     );
+    let mut pairs = context.pairs().clone();
+    assert_eq!(EncryptionContext::digest_of(&pairs), Ok(context.digest()));
     assert_eq!(context.insert("", ""), Err(ContextError::TooLong));
+    pairs.insert(String::new(), String::new());
+    let refused = EncryptionContext::digest_of(&pairs);
+    assert_eq!(refused, Err(ContextError::TooLong));
 }
 
 #[test]
@@ -68,6 +73,8 @@ fn different_contexts_have_different_bytes() {
                         .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
                     let pairs: BTreeMap<String, String> = pairs.collect();
                     let context = EncryptionContext::try_from(pairs.clone()).unwrap();
+                    assert_eq!(context.pairs(), &pairs);
+                    assert_eq!(EncryptionContext::digest_of(&pairs), Ok(context.digest()));
                     if seen.insert((pairs, context.canonical_bytes())) {
                         contexts += 1;
                     }

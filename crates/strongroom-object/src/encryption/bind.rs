@@ -35,7 +35,7 @@ pub(crate) fn bind_version(
         part_table_sha384: strongroom_format::sha384(&part_table),
         properties_sha384: row.properties.digest(),
         kms_arn: &row.key.kms_arn,
-        context_sha384: row.key.kms_context()?.digest(),
+        context_sha384: row.key.context_digest()?,
     }
     .digest()
     .map_err(|_| Error::Internal("BIND could not be computed"))
@@ -66,7 +66,7 @@ pub(crate) fn bind_upload(
         part_table_sha384: strongroom_format::sha384(&[]),
         properties_sha384: properties.digest(),
         kms_arn: &key.kms_arn,
-        context_sha384: key.kms_context()?.digest(),
+        context_sha384: key.context_digest()?,
     }
     .digest()
     .map_err(|_| Error::Internal("BIND could not be computed"))

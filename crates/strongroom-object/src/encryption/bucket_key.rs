@@ -6,16 +6,15 @@ use std::collections::BTreeMap;
 use strongroom_format::{EncryptionContext, ExternalKey, SealedKeyRecord};
 use strongroom_kms::S3DataKey;
 
-use super::context::{pairs, whole_pairs};
+use super::context::{pairs, whole_context};
 use crate::error::Error;
 use crate::model::Scope;
 use crate::objects::{Bucket, Objects};
-use crate::rows::context_from;
 
 /// A new key, and the context that it was made with.
 pub(super) struct NewKey {
     pub(super) data_key: S3DataKey,
-    pub(super) context: BTreeMap<String, String>,
+    pub(super) context: EncryptionContext,
     pub(super) caller_context: BTreeMap<String, String>,
 }
 
@@ -32,14 +31,14 @@ pub(super) async fn new_key(
     let kms = objects.kms();
     let Scope { caller, receipt } = scope;
     let caller_context = pairs(caller_context);
-    let context = whole_pairs(&caller_context, &bucket.name, object_key, bucket_key)?;
-    let given = context_from(&context)?;
+    let context = whole_context(&caller_context, &bucket.name, object_key, bucket_key)?;
     let uid = bucket.uid();
-    // What every write may wait for once need not lie in every write's own memory.
     let data_key = if bucket_key {
-        Box::pin(kms.bucket_key_for_s3(caller, receipt, key_id, uid, &given)).await?
+        kms.bucket_key_for_s3(caller, receipt, key_id, uid, &context)
+            .await?
     } else {
-        Box::pin(kms.generate_data_key_for_s3(caller, receipt, key_id, &given)).await?
+        // What every write may wait for once need not lie in every write's own memory.
+        Box::pin(kms.generate_data_key_for_s3(caller, receipt, key_id, &context)).await?
     };
     Ok(NewKey {
         data_key,
@@ -60,7 +59,8 @@ pub(super) async fn stored_key(
     let Scope { caller, receipt } = scope;
     let (ek_ref, uid) = (record.ek_ref(), bucket.uid());
     let opened = if record.flags().bucket_key {
-        Box::pin(kms.open_bucket_key_for_s3(caller, receipt, ek_ref, uid, context)).await
+        kms.open_bucket_key_for_s3(caller, receipt, ek_ref, uid, context)
+            .await
     } else {
         Box::pin(kms.decrypt_for_s3(caller, receipt, ek_ref, context)).await
     };

@@ -10,10 +10,7 @@ const S3_ARN: &str = "aws:s3:arn";
 
 /// The pairs of a context, to be stored.
 pub(super) fn pairs(context: &strongroom_format::EncryptionContext) -> BTreeMap<String, String> {
-    context
-        .iter()
-        .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .collect()
+    context.pairs().clone()
 }
 
 /// The caller's pairs with the object's ARN, as the key service gets them.
@@ -61,7 +58,7 @@ fn with_arn(
 
 /// The caller's pairs with the ARN that belongs to them: with a bucket key that of the bucket, else
 /// that of the object.
-pub(super) fn whole_pairs(
+fn whole_pairs(
     caller_context: &BTreeMap<String, String>,
     bucket: &str,
     object_key: &str,
@@ -75,6 +72,34 @@ pub(super) fn whole_pairs(
     }
 }
 
+/// Whether `context` is what [`whole_pairs`] makes of the caller's pairs, of which nothing need be
+/// made for that.
+pub(super) fn is_whole(
+    context: &BTreeMap<String, String>,
+    caller_context: &BTreeMap<String, String>,
+    bucket: &str,
+    object_key: &str,
+    bucket_key: bool,
+) -> bool {
+    let is_arn = |value: &String| {
+        let rest = value.strip_prefix("arn:aws:s3:::");
+        let rest = rest.and_then(|rest| rest.strip_prefix(bucket));
+        match rest {
+            None => false,
+            Some(rest) if bucket_key => rest.is_empty(),
+            Some(rest) => rest.strip_prefix('/') == Some(object_key),
+        }
+    };
+    let is_allowed = |(name, value): (&String, &String)| {
+        let taken = name != S3_ARN || is_arn(value);
+        taken && (name == S3_ARN || !name.starts_with("aws:")) && context.get(name) == Some(value)
+    };
+    let added = usize::from(!caller_context.contains_key(S3_ARN));
+    caller_context.iter().all(is_allowed)
+        && context.get(S3_ARN).is_some_and(is_arn)
+        && caller_context.len().checked_add(added) == Some(context.len())
+}
+
 /// The whole context of a key for an object, as the key service gets it.
 pub(crate) fn whole_context(
     caller_context: &BTreeMap<String, String>,
@@ -83,7 +108,7 @@ pub(crate) fn whole_context(
     bucket_key: bool,
 ) -> Result<strongroom_format::EncryptionContext, Error> {
     let pairs = whole_pairs(caller_context, bucket, object_key, bucket_key)?;
-    crate::rows::context_from(&pairs)
+    crate::rows::context_of(pairs)
 }
 
 /// A caller's pairs without the ARN, if it gave that too: it is another one when an object gets a
@@ -92,4 +117,56 @@ pub(crate) fn without_arn(caller_context: &BTreeMap<String, String>) -> BTreeMap
     let mut pairs = caller_context.clone();
     pairs.remove(S3_ARN);
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_whole_is_what_would_be_made() {
+        let names = ["a", "aws:s3:arn", "aws:other", "aws", ""];
+        let arns = [
+            "arn:aws:s3:::b",
+            "arn:aws:s3:::b/k",
+            "arn:aws:s3:::b/",
+            "arn:aws:s3:::bb",
+            "arn:aws:s3:::b/k/k",
+            "arn:aws:s3::b/k",
+            "1",
+            "",
+        ];
+        let mut contexts = vec![map(&[])];
+        for name in names {
+            for value in arns {
+                contexts.push(map(&[(name, value)]));
+                for other in ["arn:aws:s3:::b", "arn:aws:s3:::b/k", "x"] {
+                    contexts.push(map(&[(name, value), ("aws:s3:arn", other)]));
+                    contexts.push(map(&[(name, value), ("z", other), ("aws:s3:arn", other)]));
+                }
+            }
+        }
+        let mut whole = 0;
+        for bucket_key in [false, true] {
+            for object_key in ["k", "", "k/k"] {
+                for caller in &contexts {
+                    let made = whole_pairs(caller, "b", object_key, bucket_key).ok();
+                    for context in &contexts {
+                        let same = made.as_ref() == Some(context);
+                        whole += usize::from(same);
+                        let is = is_whole(context, caller, "b", object_key, bucket_key);
+                        assert_eq!(is, same, "{context:?} {caller:?} {object_key} {bucket_key}");
+                    }
+                }
+            }
+        }
+        assert!(whole > 20, "{whole}");
+    }
 }

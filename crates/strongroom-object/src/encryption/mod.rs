@@ -34,12 +34,22 @@ mod root;
 pub(crate) use bind::{bind_upload, bind_version};
 use bucket_key::NewKey;
 pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
-use context::whole_pairs;
+use context::is_whole;
 pub(crate) use context::{whole_context, without_arn};
 pub(crate) use dsse::ObjectKeys;
 use dsse::OuterWrapKey;
 pub(crate) use resolve::{Resolved, refuse_blocked_upload, resolve};
 pub(crate) use root::{record_under_root, under_newest_root};
+
+/// A key that can unwrap object keys.
+pub(crate) struct OpenKey {
+    external_key: ExternalKey,
+    /// For the outer of two layers.
+    outer: Option<OuterWrapKey>,
+    /// What it was found by: it unwraps no other record than this one, and that only over the BIND of
+    /// the row that has it.
+    record: SealedKeyRecord,
+}
 
 /// A key that can wrap object keys, with what is stored to find it again.
 pub(crate) struct WrapKey {
@@ -49,7 +59,7 @@ pub(crate) struct WrapKey {
     mode: SseMode,
     ek_ref: Vec<u8>,
     kms_arn: String,
-    context: BTreeMap<String, String>,
+    context: EncryptionContext,
     caller_context: BTreeMap<String, String>,
     customer_md5: Option<String>,
     /// Whether the external key comes from a bucket key.
@@ -70,7 +80,7 @@ pub(crate) async fn begin(
         mode,
         ek_ref,
         kms_arn: String::new(),
-        context: BTreeMap::new(),
+        context: EncryptionContext::new(),
         caller_context: BTreeMap::new(),
         customer_md5: None,
         bucket_key: false,
@@ -131,7 +141,7 @@ impl WrapKey {
             mode: SseMode::S3,
             ek_ref,
             kms_arn: String::new(),
-            context: BTreeMap::new(),
+            context: EncryptionContext::new(),
             caller_context: BTreeMap::new(),
             customer_md5: None,
             bucket_key: false,
@@ -190,7 +200,7 @@ impl WrapKey {
             record: Vec::new(),
             outer_record: None,
             kms_arn: self.kms_arn.clone(),
-            context: self.context.clone(),
+            context: self.context.pairs().clone(),
             caller_context: self.caller_context.clone(),
             completion_tag: None,
             upload: None,
@@ -240,9 +250,12 @@ impl WrapKey {
 }
 
 /// What a stored object answers about its encryption; `customer` is the key of this request.
-pub(crate) fn describe(key: &KeyRow, customer: Option<&CustomerKey>) -> Result<Encryption, Error> {
-    let record = key.sealed_record()?;
-    Ok(match record.mode() {
+pub(crate) fn describe(
+    key: &KeyRow,
+    record: &SealedKeyRecord,
+    customer: Option<&CustomerKey>,
+) -> Encryption {
+    match record.mode() {
         SseMode::S3 => Encryption::S3,
         SseMode::C => Encryption::Customer {
             md5_base64: customer.map(|c| c.md5_base64.clone()),
@@ -256,20 +269,19 @@ pub(crate) fn describe(key: &KeyRow, customer: Option<&CustomerKey>) -> Result<E
             key_arn: key.kms_arn.clone(),
             context: None,
         },
-    })
+    }
 }
 
 /// Decide whether a read carries the customer key that the object needs, before anything else is
 /// looked at. Constant time in the key.
 pub(crate) fn check_customer_key(
-    key: &KeyRow,
+    record: &SealedKeyRecord,
     customer: Option<&CustomerKey>,
 ) -> Result<(), Error> {
-    let record = key.sealed_record()?;
     match (record.mode(), customer) {
         (SseMode::C, None) => Err(Error::CustomerKeyRequired),
         (SseMode::C, Some(customer)) => {
-            if strongroom_format::commitment_matches(&customer.secret, &record) {
+            if strongroom_format::commitment_matches(&customer.secret, record) {
                 Ok(())
             } else {
                 Err(Error::CustomerKeyWrong)
@@ -280,16 +292,15 @@ pub(crate) fn check_customer_key(
     }
 }
 
-/// Get back the key that wraps a stored object key, as the caller.
-pub(crate) async fn reopen(
+/// Get back the key that wraps a stored object key, as the caller. `record` is that of `key`.
+pub(crate) async fn open(
     objects: &Objects,
     scope: Scope<'_>,
     bucket: &Bucket,
     key: &KeyRow,
+    record: SealedKeyRecord,
     customer: Option<CustomerKey>,
-) -> Result<WrapKey, Error> {
-    let record = key.sealed_record()?;
-    let customer_md5 = customer.as_ref().map(|c| c.md5_base64.clone());
+) -> Result<OpenKey, Error> {
     let external_key = match (record.mode(), customer) {
         (SseMode::C, Some(customer)) => customer.secret,
         (SseMode::C, None) => return Err(Error::CustomerKeyRequired),
@@ -301,13 +312,35 @@ pub(crate) async fn reopen(
             bucket_key::stored_key(objects, scope, bucket, &record, &context).await?
         }
     };
-    Ok(WrapKey {
+    Ok(OpenKey {
         external_key,
         outer: OuterWrapKey::reopen(objects, bucket.uid(), key)?,
+        record,
+    })
+}
+
+/// The same, to wrap with it again.
+pub(crate) async fn reopen(
+    objects: &Objects,
+    scope: Scope<'_>,
+    bucket: &Bucket,
+    key: &KeyRow,
+    customer: Option<CustomerKey>,
+) -> Result<WrapKey, Error> {
+    let record = key.sealed_record()?;
+    let customer_md5 = customer.as_ref().map(|c| c.md5_base64.clone());
+    let OpenKey {
+        external_key,
+        outer,
+        record,
+    } = open(objects, scope, bucket, key, record, customer).await?;
+    Ok(WrapKey {
+        external_key,
+        outer,
         mode: record.mode(),
         ek_ref: record.ek_ref().to_vec(),
         kms_arn: key.kms_arn.clone(),
-        context: key.context.clone(),
+        context: key.kms_context()?,
         caller_context: key.caller_context.clone(),
         customer_md5,
         bucket_key: record.flags().bucket_key,
@@ -318,17 +351,25 @@ pub(crate) async fn reopen(
 /// where the version has one.
 pub(crate) fn unwrap_version(
     objects: &Objects,
-    wrap_key: &WrapKey,
+    key: &OpenKey,
     bucket: &Bucket,
     object_key: &str,
     row: &VersionRow,
     parts: &[StoredPart],
 ) -> Result<ObjectKeys, Error> {
-    let record = row.key.sealed_record()?;
-    check_caller_context(bucket, object_key, &row.key, &record)?;
+    check_caller_context(bucket, object_key, &row.key, &key.record)?;
+    let unwrap = |bind: &BindDigest| {
+        unwrap_record(
+            &key.external_key,
+            key.outer.as_ref(),
+            &key.record,
+            &row.key,
+            bind,
+        )
+    };
     let bind = bind_version(objects, bucket, object_key, row, parts)?;
     match (&row.key.completion_tag, &row.key.upload) {
-        (None, None) => unwrap(wrap_key, &row.key, &bind),
+        (None, None) => unwrap(&bind),
         (Some(tag), Some(upload)) => {
             let upload_bind = bind_upload(
                 objects,
@@ -339,7 +380,7 @@ pub(crate) fn unwrap_version(
                 &row.properties,
                 row.odi,
             )?;
-            let oek = unwrap(wrap_key, &row.key, &upload_bind)?;
+            let oek = unwrap(&upload_bind)?;
             oek.completion_key(&row.object_data_id())
                 .verify(&bind, tag)
                 .map_err(|_| Error::Corrupted {
@@ -380,16 +421,28 @@ pub(crate) fn unwrap_upload(
 }
 
 fn unwrap(wrap_key: &WrapKey, row: &KeyRow, bind: &BindDigest) -> Result<ObjectKeys, Error> {
-    let record = row.sealed_record()?;
+    let (key, outer) = (&wrap_key.external_key, wrap_key.outer.as_ref());
+    unwrap_record(key, outer, &row.sealed_record()?, row, bind)
+}
+
+/// `record` is that of `row`.
+fn unwrap_record(
+    external_key: &ExternalKey,
+    outer: Option<&OuterWrapKey>,
+    record: &SealedKeyRecord,
+    row: &KeyRow,
+    bind: &BindDigest,
+) -> Result<ObjectKeys, Error> {
     let damaged = || Error::Corrupted {
         what: "sealed-key record".to_owned(),
     };
-    let inner = strongroom_format::unwrap_object_key(&wrap_key.external_key, &record, bind)
-        .map_err(|error| match (error, wrap_key.mode) {
+    let inner = strongroom_format::unwrap_object_key(external_key, record, bind).map_err(
+        |error| match (error, record.mode()) {
             (UnwrapError::WrongKey, SseMode::C) => Error::CustomerKeyWrong,
             (UnwrapError::WrongKey | UnwrapError::Open(_), _) => damaged(),
-        })?;
-    let outer = match (&wrap_key.outer, row.outer_sealed_record()?) {
+        },
+    )?;
+    let outer = match (outer, row.outer_sealed_record()?) {
         (None, None) => None,
         (Some(key), Some(record)) => Some(key.unwrap(&record, bind)?),
         (None, Some(_)) | (Some(_), None) => return Err(damaged()),
@@ -405,18 +458,15 @@ fn check_caller_context(
     key: &KeyRow,
     record: &SealedKeyRecord,
 ) -> Result<(), Error> {
-    let wanted = match record.mode() {
+    let is_whole = match record.mode() {
         SseMode::Kms | SseMode::Dsse => {
             let bucket_key = record.flags().bucket_key;
-            whole_pairs(&key.caller_context, &bucket.name, object_key, bucket_key).map_err(
-                |_| Error::Corrupted {
-                    what: "encryption context of the caller".to_owned(),
-                },
-            )?
+            let (context, own) = (&key.context, &key.caller_context);
+            is_whole(context, own, &bucket.name, object_key, bucket_key)
         }
-        SseMode::S3 | SseMode::C => key.caller_context.clone(),
+        SseMode::S3 | SseMode::C => key.caller_context == key.context,
     };
-    if wanted == key.context {
+    if is_whole {
         Ok(())
     } else {
         Err(Error::Corrupted {

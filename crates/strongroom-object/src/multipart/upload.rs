@@ -93,9 +93,11 @@ impl OpenUpload {
         if (mode == SseMode::C) != customer.is_some() {
             return Err(Error::MultipartEncryptionMissing);
         }
-        encryption::check_customer_key(&self.row.key, customer).map_err(|error| match error {
-            Error::CustomerKeyWrong => Error::MultipartEncryptionMismatch,
-            other => other,
+        encryption::check_customer_key(&self.row.key.sealed_record()?, customer).map_err(|error| {
+            match error {
+                Error::CustomerKeyWrong => Error::MultipartEncryptionMismatch,
+                other => other,
+            }
         })
     }
 
