@@ -212,6 +212,21 @@ async fn parameters_beyond_100_kilobytes_are_left_out() {
 }
 
 #[tokio::test]
+async fn what_is_beyond_100_kilobytes_only_when_all_is_escaped_is_not_left_out() {
+    let world = new_world().await;
+    let mut detail = put_object("k");
+    let kept = "x".repeat(90_000);
+    detail.request_parameters = json!({ "keys": kept });
+    // As short, and six times as long in JSON.
+    detail.response_elements = json!({ "keys": "\u{1}".repeat(20_000) });
+    let receipt = world.audit.begin(facts());
+    receipt.finish(detail, Durability::Durable).await.unwrap();
+    let record = world.only_record().await;
+    assert_eq!(record["requestParameters"]["keys"], kept);
+    assert_eq!(record["responseElements"], Value::Null);
+}
+
+#[tokio::test]
 async fn sec_no_client_text_makes_a_record_that_the_log_cannot_read_back() {
     let world = new_world().await;
     // Each of these is two megabytes or more of JSON; a list of deletions may name such an object.
