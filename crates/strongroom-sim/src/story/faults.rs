@@ -268,14 +268,17 @@ impl Story {
             Box::pin(self.step(step)).await?;
         }
         self.drives[number].set_plan(FaultPlan::default());
-        let mut damaged = BTreeSet::new();
+        // Bodies whose drives are away may be damaged as well: nobody can say, so they go with the others.
+        let (mut damaged, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         for (blob, of) in self.model.blobs.clone() {
             if let Err(error) = self.verified(blob, of).await {
-                let is_known = error.is_corruption() || !self.is_readable(blob)?;
-                if !is_known {
+                if error.is_corruption() {
+                    damaged.insert(blob);
+                } else if !self.is_readable(blob)? {
+                    unknown.insert(blob);
+                } else {
                     return Err(format!("{blob}: {error}"));
                 }
-                damaged.insert(blob);
             }
             self.read_units(blob, of, 0, of.len.div_ceil(UNIT)).await?;
         }
@@ -283,6 +286,7 @@ impl Story {
         if damaged.len() > 2 {
             return Err(format!("one write astray damaged {damaged:?}"));
         }
+        damaged.append(&mut unknown);
         let rows = self.model.rows.clone();
         for (key, row) in rows {
             if row.blob.is_some_and(|blob| damaged.contains(&blob)) {
