@@ -223,10 +223,14 @@ impl Cluster {
         };
         let members = self.inner.roster.members();
         match Superblock::read(drive.as_ref(), self.inner.layout) {
-            Ok(Some(found))
-                if is_half_made(drive.as_ref(), &found, &members)?
-                    && self.inner.roster.outbids(drive.as_ref()) =>
-            {
+            Ok(Some(found)) if is_half_made(drive.as_ref(), &found, &members)? => {
+                if !self.inner.roster.outbids(drive.as_ref()) {
+                    return Err(unfit(
+                        place,
+                        "it was being added when that was cut short, and a drive that is away may know of it: name this one \
+                         at the next start, or bring the other back first",
+                    ));
+                }
                 drive.remove(&path())?;
                 drive.remove(&Superblock::path())?;
                 drive.sync_folder(Folder::Top)?;
