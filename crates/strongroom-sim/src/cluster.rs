@@ -35,6 +35,7 @@ use strongroom_testkit::{SimClock, SimDrive, SimPower, SimRng};
 use self::record::Record;
 use self::shelf::Shelf;
 use crate::model::{Model, ROWS};
+use crate::shared;
 use crate::story::{Done, Told};
 use crate::world;
 
@@ -260,15 +261,8 @@ impl ClusterStory {
     }
 
     fn next_step(&mut self) -> Step {
-        let sum: u64 = self.weights.iter().sum();
-        let mut at = self.rng.below(sum);
-        for ((step, _), weight) in STEPS.iter().zip(&self.weights) {
-            if at < *weight {
-                return *step;
-            }
-            at -= weight;
-        }
-        Step::Read
+        let steps = STEPS.iter().map(|(step, _)| *step);
+        shared::draw(&mut self.rng, steps.zip(self.weights.iter().copied())).unwrap_or(Step::Read)
     }
 
     async fn step(&mut self, step: Step) -> Done {

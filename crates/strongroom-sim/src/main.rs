@@ -15,6 +15,7 @@
 mod cluster;
 mod history;
 mod model;
+mod shared;
 mod story;
 mod world;
 

@@ -22,6 +22,7 @@ use strongroom_store::{Batch, BlobId, CommitError, Error, Precondition, Store, W
 use strongroom_testkit::{Fault, FaultPlan, SimClock, SimDrive, SimPower, SimRng};
 
 use crate::model::{Blob, Change, Model, ROWS, bytes};
+use crate::shared;
 use crate::world::{self, Shape, UNIT};
 
 /// What a story came to.
@@ -204,15 +205,8 @@ impl Story {
     }
 
     fn next_step(&mut self) -> Step {
-        let sum: u64 = self.weights.iter().sum();
-        let mut at = self.rng.below(sum);
-        for ((step, _), weight) in STEPS.iter().zip(&self.weights) {
-            if at < *weight {
-                return *step;
-            }
-            at -= weight;
-        }
-        Step::Read
+        let steps = STEPS.iter().map(|(step, _)| *step);
+        shared::draw(&mut self.rng, steps.zip(self.weights.iter().copied())).unwrap_or(Step::Read)
     }
 
     async fn step(&mut self, step: Step) -> Done {

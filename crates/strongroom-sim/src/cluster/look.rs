@@ -2,17 +2,16 @@
 //! A start, the look at everything after it, the look at the drives, and what must be at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
-use strongroom_store::blob::Keeping;
 use strongroom_store::drive::{DriveNo, DrivePath, DriveState, Folder};
 use strongroom_store::{BlobId, Error, GivenDrive, Store, StoreDrives, Wish};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
 use super::shelf::Shelf;
 use super::{ClusterStory, Lies, drive_name, key_of};
-use crate::model::{Model, ROWS};
+use crate::model::Model;
+use crate::shared;
 use crate::story::{Done, Rows};
 use crate::world::{self, UNIT};
 
@@ -268,15 +267,8 @@ impl ClusterStory {
     }
 
     fn found(&mut self) -> Result<Rows, String> {
-        let all = Bound::Unbounded;
-        let store = self.store();
-        let rows = store.tables().scan(ROWS, all, all, usize::MAX, false);
-        let rows = rows.map_err(|error| error.to_string())?;
         self.told.operations += 1;
-        let pairs = rows
-            .into_iter()
-            .map(|(key, row)| (key, (row.value, row.seq)));
-        Ok(pairs.collect())
+        shared::rows(&self.store())
     }
 
     /// On a drive that is well: the shards that it should have, and nothing else. An owed shard may
@@ -287,37 +279,10 @@ impl ClusterStory {
         }
         let place = &self.places[&number];
         let drive = self.shelf.at(place).unwrap();
-        let of_blobs =
-            |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
-        let files: BTreeSet<_> = drive.files().into_iter().filter(of_blobs).collect();
         let undecided = self.undecided.iter().copied().map(DrivePath::blob);
-        let (mut due, mut allowed) = (BTreeSet::new(), undecided.collect::<BTreeSet<_>>());
         let entries = self.store().catalogue(None, usize::MAX);
-        for entry in entries.map_err(|error| error.to_string())? {
-            let Keeping {
-                placement, owed, ..
-            } = entry.keeping;
-            let path = DrivePath::blob(entry.location.blob);
-            if let Some(shard) = placement.shard_on(number) {
-                allowed.insert(path.clone());
-                if !owed.has(shard) {
-                    due.insert(path);
-                }
-            }
-        }
-        let shown = |paths: Vec<&DrivePath>| {
-            let names: Vec<String> = paths.into_iter().map(ToString::to_string).collect();
-            names.join(", ")
-        };
-        let (more, missing) = (files.difference(&allowed), due.difference(&files));
-        let (more, missing) = (shown(more.collect()), shown(missing.collect()));
-        if more.is_empty() && missing.is_empty() {
-            return Ok(());
-        }
-        Err(format!(
-            "{}: files without a row: {more}; missing: {missing}",
-            drive_name(number)
-        ))
+        let entries = entries.map_err(|error| error.to_string())?;
+        shared::files_are_those_of(&entries, &drive, number, undecided.collect())
     }
 
     /// What the server does every two seconds: a look at the drives, copies brought level. Whatever

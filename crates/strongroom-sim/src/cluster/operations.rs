@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a story does with its store, each with what must come of it.
 
-use std::ops::Bound;
-
 use strongroom_store::blob::{Keeping, write_quorum};
 use strongroom_store::drive::default_redundancy;
 use strongroom_store::layout::BlobPolicy;
@@ -12,6 +10,7 @@ use strongroom_testkit::linear::Answer;
 
 use super::{ClusterStory, key_of, name};
 use crate::model::{Blob, Change, ROWS, Row, bytes};
+use crate::shared;
 use crate::story::Done;
 use crate::world::{self, UNIT};
 
@@ -340,31 +339,9 @@ impl ClusterStory {
         let limit = 1 + self.rng.index(40);
         let start = self.any_key();
         self.told.operations += 1;
-        let bound = Bound::Included(start.as_slice());
-        let (from, to) = if reverse {
-            (Bound::Unbounded, bound)
-        } else {
-            (bound, Bound::Unbounded)
-        };
-        let found = match self.store().tables().scan(ROWS, from, to, limit, reverse) {
-            Ok(found) => found,
-            Err(error) => return self.explained("scanning", &error),
-        };
-        let inside = self.model.rows.range::<[u8], _>((from, to));
-        let mut expected: Vec<_> = inside
-            .map(|(key, row)| (key.clone(), row.value.clone(), row.seq))
-            .collect();
-        if reverse {
-            expected.reverse();
-        }
-        expected.truncate(limit);
-        let found = found
-            .into_iter()
-            .map(|(key, row)| (key, row.value, row.seq));
-        if found.collect::<Vec<_>>() == expected {
-            Ok(())
-        } else {
-            Err("a scan shows other rows".to_owned())
+        match shared::scan(&self.store(), &self.model, &start, limit, reverse) {
+            Ok(as_expected) => as_expected,
+            Err(error) => self.explained("scanning", &error),
         }
     }
 

@@ -2,14 +2,13 @@
 //! A start, and the look at everything after it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, RangeInclusive};
+use std::ops::RangeInclusive;
 
 use strongroom_store::BlobId;
-use strongroom_store::blob::Keeping;
-use strongroom_store::drive::{DrivePath, Folder};
 
 use super::{Done, Rows, Story, drive_no};
-use crate::model::{Model, ROWS};
+use crate::model::Model;
+use crate::shared;
 use crate::world::{self, UNIT};
 
 impl Story {
@@ -74,24 +73,13 @@ impl Story {
     }
 
     pub(super) fn found(&mut self) -> Result<Rows, String> {
-        let all = Bound::Unbounded;
-        let rows = self
-            .store()
-            .tables()
-            .scan(ROWS, all, all, usize::MAX, false);
-        let rows = rows.map_err(|error| error.to_string())?;
         self.told.operations += 1;
-        let pairs = rows
-            .into_iter()
-            .map(|(key, row)| (key, (row.value, row.seq)));
-        Ok(pairs.collect())
+        shared::rows(&self.store())
     }
 
     /// On every drive that is there: the shards that it should have, and nothing else. An owed
     /// shard may be there.
     pub(super) fn files_are_those_of_the_catalogue(&self, on: RangeInclusive<usize>) -> Done {
-        let of_blobs =
-            |path: &DrivePath| matches!(path.folder(), Folder::Blobs(_) | Folder::Temporary);
         let entries = self.store().catalogue(None, usize::MAX);
         let entries = entries.map_err(|error| error.to_string())?;
         for number in on {
@@ -99,31 +87,7 @@ impl Story {
             if self.set.get(drive_no(number)).is_none() || self.gone.contains(&number) {
                 continue;
             }
-            let files: BTreeSet<_> = drive.files().into_iter().filter(of_blobs).collect();
-            let (mut due, mut allowed) = (BTreeSet::new(), BTreeSet::new());
-            for entry in &entries {
-                let Keeping {
-                    placement, owed, ..
-                } = entry.keeping;
-                let path = DrivePath::blob(entry.location.blob);
-                if let Some(shard) = placement.shard_on(drive_no(number)) {
-                    allowed.insert(path.clone());
-                    if !owed.has(shard) {
-                        due.insert(path);
-                    }
-                }
-            }
-            let shown = |paths: Vec<&DrivePath>| {
-                let names: Vec<String> = paths.into_iter().map(ToString::to_string).collect();
-                names.join(", ")
-            };
-            let (more, missing) = (files.difference(&allowed), due.difference(&files));
-            let (more, missing) = (shown(more.collect()), shown(missing.collect()));
-            if !more.is_empty() || !missing.is_empty() {
-                return Err(format!(
-                    "drive {number}: files without a row: {more}; missing: {missing}"
-                ));
-            }
+            shared::files_are_those_of(&entries, drive, drive_no(number), BTreeSet::new())?;
         }
         Ok(())
     }
