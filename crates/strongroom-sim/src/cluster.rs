@@ -35,7 +35,6 @@ use strongroom_testkit::{SimClock, SimDrive, SimPower, SimRng};
 use self::record::Record;
 use self::shelf::Shelf;
 use crate::model::{Model, ROWS};
-use crate::shared;
 use crate::story::{Done, Told};
 use crate::world;
 
@@ -262,7 +261,7 @@ impl ClusterStory {
 
     fn next_step(&mut self) -> Step {
         let steps = STEPS.iter().map(|(step, _)| *step);
-        shared::draw(&mut self.rng, steps.zip(self.weights.iter().copied())).unwrap_or(Step::Read)
+        world::draw(&mut self.rng, steps.zip(self.weights.iter().copied())).unwrap_or(Step::Read)
     }
 
     async fn step(&mut self, step: Step) -> Done {

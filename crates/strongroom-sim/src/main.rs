@@ -15,7 +15,6 @@
 mod cluster;
 mod history;
 mod model;
-mod shared;
 mod story;
 mod world;
 

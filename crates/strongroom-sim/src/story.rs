@@ -22,7 +22,6 @@ use strongroom_store::{Batch, BlobId, CommitError, Error, Precondition, Store, W
 use strongroom_testkit::{Fault, FaultPlan, SimClock, SimDrive, SimPower, SimRng};
 
 use crate::model::{Blob, Change, Model, ROWS, bytes};
-use crate::shared;
 use crate::world::{self, Shape, UNIT};
 
 /// What a story came to.
@@ -206,7 +205,7 @@ impl Story {
 
     fn next_step(&mut self) -> Step {
         let steps = STEPS.iter().map(|(step, _)| *step);
-        shared::draw(&mut self.rng, steps.zip(self.weights.iter().copied())).unwrap_or(Step::Read)
+        world::draw(&mut self.rng, steps.zip(self.weights.iter().copied())).unwrap_or(Step::Read)
     }
 
     async fn step(&mut self, step: Step) -> Done {

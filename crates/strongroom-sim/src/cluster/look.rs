@@ -11,7 +11,6 @@ use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 use super::shelf::Shelf;
 use super::{ClusterStory, Lies, drive_name, key_of};
 use crate::model::Model;
-use crate::shared;
 use crate::story::{Done, Rows};
 use crate::world::{self, UNIT};
 
@@ -268,7 +267,7 @@ impl ClusterStory {
 
     fn found(&mut self) -> Result<Rows, String> {
         self.told.operations += 1;
-        shared::rows(&self.store())
+        world::rows(&self.store())
     }
 
     /// On a drive that is well: the shards that it should have, and nothing else. An owed shard may
@@ -282,7 +281,7 @@ impl ClusterStory {
         let undecided = self.undecided.iter().copied().map(DrivePath::blob);
         let entries = self.store().catalogue(None, usize::MAX);
         let entries = entries.map_err(|error| error.to_string())?;
-        shared::files_are_those_of(&entries, &drive, number, undecided.collect())
+        world::files_are_those_of(&entries, &drive, number, undecided.collect())
     }
 
     /// What the server does every two seconds: a look at the drives, copies brought level. Whatever

@@ -8,7 +8,6 @@ use strongroom_store::BlobId;
 
 use super::{Done, Rows, Story, drive_no};
 use crate::model::Model;
-use crate::shared;
 use crate::world::{self, UNIT};
 
 impl Story {
@@ -74,7 +73,7 @@ impl Story {
 
     pub(super) fn found(&mut self) -> Result<Rows, String> {
         self.told.operations += 1;
-        shared::rows(&self.store())
+        world::rows(&self.store())
     }
 
     /// On every drive that is there: the shards that it should have, and nothing else. An owed
@@ -87,7 +86,7 @@ impl Story {
             if self.set.get(drive_no(number)).is_none() || self.gone.contains(&number) {
                 continue;
             }
-            shared::files_are_those_of(&entries, drive, drive_no(number), BTreeSet::new())?;
+            world::files_are_those_of(&entries, drive, drive_no(number), BTreeSet::new())?;
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use strongroom_testkit::SimDrive;
 
 use super::{Done, Story, name};
 use crate::model::{Blob, Change, ROWS, Row, bytes};
-use crate::shared;
 use crate::world::{self, UNIT};
 
 impl Story {
@@ -219,7 +218,7 @@ impl Story {
         let limit = 1 + self.rng.index(40);
         let start = self.any_key();
         self.told.operations += 1;
-        match shared::scan(&self.store(), &self.model, &start, limit, reverse) {
+        match world::scan(&self.store(), &self.model, &start, limit, reverse) {
             Ok(as_expected) => as_expected,
             Err(error) => self.explained("scanning", &error),
         }

@@ -143,6 +143,10 @@ impl Reader {
     ) -> Result<Option<Vec<u8>>, Error> {
         self.shared.check_reading()?;
         let end = index_key(INDEX_TABLE, &[]);
+        if after.is_some_and(|after| after >= end.as_slice()) {
+            // A leap over what cannot be read may end anywhere.
+            return Ok(None);
+        }
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let page = self
             .index

@@ -461,3 +461,13 @@ async fn dur_d7_a_place_of_the_tables_that_cannot_be_read_is_left_behind_and_the
     let read = pass.totals.rows;
     assert!((ROWS / 2..ROWS).contains(&read), "{read} rows were read");
 }
+
+/// A leap over a place that cannot be read may end behind the last table.
+#[tokio::test]
+async fn behind_the_last_table_there_are_no_rows() {
+    let (_, store) = simulated(2).await;
+    for after in [vec![0xFF, 0xFF], vec![0xFF; 32]] {
+        let (read, last) = store.tables().verify_page(Some(&after), 16).unwrap();
+        assert_eq!((read.rows, last), (0, None));
+    }
+}
