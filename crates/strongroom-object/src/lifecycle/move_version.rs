@@ -87,7 +87,12 @@ impl Default for Moves {
 }
 
 impl Moves {
+    /// Looked at once before anything waits: a receiver that was often polled lets others of its
+    /// task go first, although what it waits for has come.
     async fn stopped(&self) {
+        if self.stop.as_ref().is_some_and(|stop| *stop.borrow()) {
+            return;
+        }
         if let Some(mut stop) = self.stop.clone()
             && stop.wait_for(|stops| *stops).await.is_ok()
         {
@@ -96,14 +101,15 @@ impl Moves {
         pending::<()>().await;
     }
 
-    /// The outcome of `work`, unless the server stops first. What it wrote goes with it.
+    /// The outcome of `work`, unless the server stops first: it is not begun then, or given up
+    /// with what it wrote.
     async fn unless_stopped<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match select(pin!(work), pin!(self.stopped())).await {
-            Either::Left((done, _)) => done,
-            Either::Right(_) => Err(Error::Store(strongroom_store::Error::Closed)),
+        match select(pin!(self.stopped()), pin!(work)).await {
+            Either::Left(_) => Err(Error::Store(strongroom_store::Error::Closed)),
+            Either::Right((done, _)) => done,
         }
     }
 }
