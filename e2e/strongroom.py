@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real program: start it, ask it, stop it, read what it wrote."""
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -14,7 +17,11 @@ from pathlib import Path
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-DEADLINE = 90
+# How long a failure takes, and nothing else, depends on it.
+DEADLINE = 180
+# A machine that stands still for a while is no slow client; tests of slow clients name their own.
+PATIENCE = {"--handshake-timeout-ms": "120000", "--header-timeout-ms": "120000",
+            "--stall-timeout-ms": "300000"}
 
 
 def program():
@@ -49,24 +56,30 @@ class Server:
         self.process = None
         self.run_info = None
         self._env = {}
+        self._marks = set()
 
     # ---- life -------------------------------------------------------------------------
 
     def start(self):
-        command = [program(), "serve", "--data", self.data, "--log", self.level,
-                   "--allow-unencrypted-swap"]
-        for name in ("--https", "--http", "--admin"):
-            if name not in self.flags:
-                command += [name, "127.0.0.1:0"]
-        env = clean_environment() | self.extra_env
-        with self.log_file.open("ab") as log, self.out_file.open("ab") as out:
-            self.process = subprocess.Popen(
-                [*map(str, command), *self.flags],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=env, cwd=self.base,
-            )
+        self.spawn()
         self.run_info = self._wait_for_run_file()
         self._env = {}
         return self
+
+    def spawn(self):
+        """A new process, without waiting for anything."""
+        command = [program(), "serve", "--data", self.data, "--log", self.level,
+                   "--allow-unencrypted-swap"]
+        listeners = dict.fromkeys(("--https", "--http", "--admin"), "127.0.0.1:0")
+        for name, value in (listeners | PATIENCE).items():
+            if name not in self.flags:
+                command += [name, value]
+        with self.log_file.open("ab") as log, self.out_file.open("ab") as out:
+            self.process = subprocess.Popen(
+                [*map(str, command), *self.flags], stdin=subprocess.DEVNULL, stdout=out,
+                stderr=log, env=clean_environment() | self.extra_env, cwd=self.base,
+            )
+        return self.process
 
     def _wait_for_run_file(self):
         until = time.monotonic() + DEADLINE
@@ -87,7 +100,7 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(timeout=DEADLINE + 10)
+        status = self.process.wait(timeout=DEADLINE)
         assert status == 0, f"the server ended with {status}:\n{self.log()[-4000:]}"
 
     def kill(self):
@@ -132,7 +145,7 @@ class Server:
         done = subprocess.run(
             [str(program()), *args],
             env=clean_environment() | {"STRONGROOM_DATA": str(self.data)} | (env or {}),
-            capture_output=True, text=True, timeout=DEADLINE * 2, cwd=self.base,
+            capture_output=True, text=True, timeout=DEADLINE, cwd=self.base,
         )
         if check:
             assert done.returncode == 0, f"{args}: {done.returncode}\n{done.stdout}{done.stderr}"
@@ -183,19 +196,46 @@ class Server:
         return {name: float(value) for name, value in lines}
 
     def files(self):
-        """Every regular file of the data directory."""
-        return sorted(p for p in self.data.rglob("*") if p.is_file() and not p.is_symlink())
+        """Every regular file of the data directory; the server may remove some meanwhile."""
+        found = []
+        for folder, _, names in os.walk(self.data):
+            for path in (Path(folder, name) for name in names):
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISREG(path.lstat().st_mode):
+                        found.append(path)
+        return sorted(found)
 
     def audit_files(self):
         found = sorted(p for p in self.files() if "audit" in str(p.relative_to(self.data)))
         assert found, "no audit log in the data directory"
         return found
 
-    def audit(self, settle=1.6):
-        """All audit events, oldest first. Plain reads are on the drive within a second."""
-        time.sleep(settle)
-        lines = [line for path in self.audit_files() for line in path.read_bytes().split(b"\n")]
-        return [json.loads(line) for line in lines if line.strip()]
+    def audit(self, settle=True):
+        """All audit events, oldest first. Those of plain reads are in order, but may be on the drive
+        later than the answer: unless told otherwise, this sees to it that they are there."""
+        if settle:
+            self.settle_audit()
+        return [event for event in map(json.loads, self._audit_lines())
+                if event.get("requestID") not in self._marks]
+
+    def settle_audit(self):
+        """A refusal is on the drive before it is answered, and all that came before it is, too."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        connection = http.client.HTTPConnection(*self.address("http"), timeout=DEADLINE)
+        try:
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            answer.read()
+        finally:
+            connection.close()
+        assert answer.status == 403, answer.status
+        self._marks.add(answer.headers["x-amz-request-id"])
+
+    def _audit_lines(self):
+        """The server may be in the middle of the next batch: what does not end is no line yet."""
+        for path in self.audit_files():
+            yield from path.read_bytes().split(b"\n")[:-1]
 
     def resident_bytes(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -207,6 +247,37 @@ class Server:
     def open_files(self):
         """Data files of the drive, which is where blobs lie."""
         return [p for p in self.files() if "blob" in str(p.relative_to(self.data))]
+
+    def blobs(self):
+        """name -> what changes when a file is another one or written to."""
+        found = {}
+        for path in self.open_files():
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                found[str(path)] = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        return found
+
+
+def until(holds, what, seconds=DEADLINE, pause=0.05):
+    """Waits for what comes by itself; returns it."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < end, f"{what} does not come"
+        time.sleep(pause)
+    return found
+
+
+def fixed_port():
+    """A port for a server that comes back at the same address: nobody who leaves the choice to the
+    kernel is given it in between."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = list(range(max(1024, lowest - 20_000), lowest))
+    random.SystemRandom().shuffle(ports)
+    for port in ports:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no free port below {lowest}")
 
 
 def resolve_localhost_names():

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import clients
-from strongroom import Server
+from strongroom import Server, until
 
 
 def filled(server):
@@ -82,11 +82,8 @@ def test_dur_d15_every_object_is_read_again_after_all_tables_were_lost():
 
 def wait_until_fewer(server, before):
     """The files without rows go in the background of a start; nothing else removes any."""
-    for _ in range(600):
-        if len(list((server.data / "drive/blobs").rglob("*"))) < before:
-            return
-        server.audit(settle=0.1)
-    pytest.fail("the file of an object that no table knows is still there")
+    until(lambda: len(list((server.data / "drive/blobs").rglob("*"))) < before,
+          "the end of the file of an object that no table knows")
 
 
 def test_dur_d15_a_new_machine_needs_the_backup_the_root_key_and_the_shards():

@@ -247,7 +247,7 @@ def test_sec_n36_every_refusal_of_the_matrix_is_recorded(server, kms, user):
         user.kms.rotate_key_on_demand(KeyId=key)
     with refused("AccessDeniedException"):
         user.kms.get_key_last_usage(KeyId=key)
-    mine = [event for event in server.audit(0) if event["userIdentity"].get("userName") == user.name]
+    mine = [event for event in server.audit(settle=False) if event["userIdentity"].get("userName") == user.name]
     refusals = [event for event in mine if event.get("errorCode") == "AccessDenied"]
     assert {"RotateKeyOnDemand", "GetKeyLastUsage"} <= {event["eventName"] for event in refusals}
     for event in refusals:
