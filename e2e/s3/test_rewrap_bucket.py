@@ -8,7 +8,7 @@ import pytest
 
 import clients
 from clients import CustomerKey, MIB, noise, read
-from strongroom import clean_environment, program
+from strongroom import DEADLINE, clean_environment, program
 
 
 @pytest.fixture
@@ -19,10 +19,6 @@ def own(make_server):
     clients.make_bucket(s3, name="photos", sse_c=True)
     keys = [kms.create_key()["KeyMetadata"]["Arn"] for _ in range(2)]
     return server, s3, kms, keys
-
-
-def blobs(server):
-    return {str(p): (p.stat().st_ino, p.stat().st_size) for p in server.open_files()}
 
 
 def key_of(s3, key):
@@ -49,7 +45,7 @@ def test_bucket_goes_under_another_key_and_what_is_left_is_named(own):
     customer = CustomerKey()
     s3.put_object(Bucket="photos", Key="2026/own", Body=data, **customer.boto())
     heads = {key: s3.head_object(Bucket="photos", Key=key) for key in ["2025/s3", "2026/kms"]}
-    before = blobs(server)
+    before = server.blobs()
 
     dry = server.command("rewrap", "--bucket", "photos", "--to", "alias/photos", "--dry-run", check=False)
     assert dry.returncode == 1 and "4 versions: 3 would come under" in dry.stdout
@@ -61,7 +57,7 @@ def test_bucket_goes_under_another_key_and_what_is_left_is_named(own):
     done = server.command("rewrap", "--bucket", "photos", "--to", keys[1], check=False)
     assert done.returncode == 1
     assert last_line(done) == f"4 versions: 2 came under {keys[1]}, 1 were under it, 1 left"
-    assert blobs(server) == before
+    assert server.blobs() == before
     for key, head in heads.items():
         now = s3.head_object(Bucket="photos", Key=key)
         assert now["SSEKMSKeyId"] == keys[1]
@@ -128,7 +124,7 @@ def test_server_killed_in_the_middle_and_the_rest_is_taken_up(own):
     while running.poll() is None and kms_events(server, "GenerateDataKey") < before + 20:
         time.sleep(0.001)
     server.kill()
-    running.communicate(timeout=60)
+    running.communicate(timeout=DEADLINE)
     server.start()
     s3 = clients.s3(server)
     there = 0
