@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from compat import KMS
 from compat_s3 import S3
-from strongroom import REGION, clean_environment
+from strongroom import DEADLINE, REGION, clean_environment
 
 MIB = 1024 * 1024
 SEGMENT = 65_536
@@ -40,10 +40,10 @@ def s3(server, scheme="https", style="path", credential=None, retries=0, **confi
     if style == "virtual":
         url = url.replace("127.0.0.1", VIRTUAL_DOMAIN)
     settings = {
-        "retries": {"total_max_attempts": retries + 1},
+        "retries": {"total_max_attempts": retries + 1} | ({"mode": "standard"} if retries else {}),
         "s3": {"addressing_style": style},
-        "connect_timeout": 10,
-        "read_timeout": 60,
+        "connect_timeout": DEADLINE,
+        "read_timeout": DEADLINE,
     } | config
     return S3.watch(session(credential or server.credential).client(
         "s3", endpoint_url=url, verify=server.ca if scheme == "https" else None,
@@ -53,9 +53,10 @@ def s3(server, scheme="https", style="path", credential=None, retries=0, **confi
 
 def kms(server, scheme="https", credential=None, **config):
     """A boto3 KMS client; what it calls is noted for the compatibility document."""
+    settings = {"connect_timeout": DEADLINE, "read_timeout": DEADLINE} | config
     return KMS.watch(session(credential or server.credential).client(
         "kms", endpoint_url=server.url(scheme), verify=server.ca if scheme == "https" else None,
-        config=Config(retries={"total_max_attempts": 1}, **config),
+        config=Config(retries={"total_max_attempts": 1}, **settings),
     ))
 
 
@@ -64,7 +65,7 @@ def method_of(operation):
     return botocore.xform_name(operation)
 
 
-def aws(server, *args, env=None, check=True, stdin=None, scheme="https", timeout=120):
+def aws(server, *args, env=None, check=True, stdin=None, scheme="https", timeout=2 * DEADLINE):
     """The AWS CLI with nothing but what `eval "$(strongroom env)"` sets."""
     point = server.exports(scheme)
     isolated = {

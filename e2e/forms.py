@@ -65,7 +65,7 @@ class Forms:
 
     def post(self, bucket, body, headers=None, boundary=BOUNDARY, target=None, length=None):
         """Sends the bytes of a form, whatever they are."""
-        with Wire(self.server, self.scheme, timeout=60) as wire:
+        with Wire(self.server, self.scheme) as wire:
             quoted = boundary.decode()
             all_headers = {
                 "host": wire.host, "content-type": f"multipart/form-data; boundary={quoted}",

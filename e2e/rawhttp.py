@@ -16,7 +16,7 @@ import zlib
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
-from strongroom import REGION
+from strongroom import DEADLINE, REGION
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SIGNED_CHUNKS = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -181,7 +181,7 @@ class Answer:
 class Wire:
     """One connection."""
 
-    def __init__(self, server, scheme="http", timeout=20):
+    def __init__(self, server, scheme="http", timeout=DEADLINE):
         self.server = server
         self.scheme = scheme
         self.socket = socket.create_connection(server.address(scheme), timeout=timeout)
@@ -247,8 +247,8 @@ class Wire:
                 body, self.rest = self.rest, b""
         return Answer(int(status), reason.strip(), headers, body)
 
-    def is_closed(self, timeout=10):
-        """Whether the peer ends the connection."""
+    def is_closed(self, timeout=60):
+        """Whether the peer ends the connection, and not only because nothing comes (`PATIENCE`)."""
         self.socket.settimeout(timeout)
         try:
             while self._more():

@@ -6,6 +6,7 @@ import time
 
 from clients import MIB, CustomerKey, make_bucket, noise, read, s3 as s3_client
 from rawhttp import UNSIGNED, Client, Wire
+from strongroom import DEADLINE, until
 
 UPLOADS = 200
 DECLARED = 1024 * MIB
@@ -38,7 +39,9 @@ def stream(wires, seconds, watch):
     sent = {id(wire): 0 for wire in wires}
     began = time.monotonic()
     next_round, round_ = began, 0
-    while time.monotonic() - began < seconds:
+    # All of them, on a machine as slow as it may be.
+    while time.monotonic() - began < seconds or (
+            min(sent.values()) == 0 and time.monotonic() - began < DEADLINE):
         round_ += 1
         for key, _ in chosen.select(timeout=0.2):
             try:
@@ -68,20 +71,15 @@ def test_sec_n95_two_hundred_declared_gibibytes(make_server):
         # Others are served meanwhile.
         began = time.monotonic()
         assert read(s3.get_object(Bucket="big", Key="there")) == b"x"
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 60
     finally:
         for wire in wires:
             wire.close()
     assert min(sent.values()) > 0 and len(server.files()) > len(before)
     print(f"peak {max(peak) // MIB} MiB resident, {sum(sent.values()) // MIB} MiB sent")
     assert max(peak) < LIMIT, f"{max(peak) // MIB} MiB resident"
-    until = time.monotonic() + 60
-    while set(server.open_files()) - before and time.monotonic() < until:
-        time.sleep(0.2)
-    assert not set(server.open_files()) - before, "remains of cut uploads"
+    until(lambda: not set(server.open_files()) - before, "the end of what was cut off", pause=0.2)
     assert [o["Key"] for o in s3.list_objects_v2(Bucket="big")["Contents"]] == ["there"]
-    until = time.monotonic() + 60
-    while server.metrics()["strongroom_connections_open"] > 3 and time.monotonic() < until:
-        time.sleep(0.2)
-    assert server.metrics()["strongroom_connections_open"] <= 3
+    until(lambda: server.metrics()["strongroom_connections_open"] <= 3, "the end of connections",
+          pause=0.2)
     server.stop()

@@ -10,6 +10,7 @@ import pytest
 
 from clients import CustomerKey, kms as kms_client, noise, read, s3 as s3_client
 from rawhttp import amz_date
+from strongroom import DEADLINE
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def fetch(server, method, url, body=None, headers=None):
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
     try:
-        with opener.open(request, timeout=20) as answer:
+        with opener.open(request, timeout=DEADLINE) as answer:
             return answer.status, lower(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, lower(error.headers), error.read()
@@ -42,9 +43,9 @@ def test_get_and_put(server, bucket, scheme, style):
     client = s3_client(server, scheme, style, signature_version="s3v4")
     data = noise(150_000)
     key = {"Bucket": bucket, "Key": "p/ä +%"}
-    url = client.generate_presigned_url("put_object", Params=key, ExpiresIn=60)
+    url = client.generate_presigned_url("put_object", Params=key, ExpiresIn=600)
     assert fetch(server, "PUT", url, data)[0] == 200
-    url = client.generate_presigned_url("get_object", Params=key, ExpiresIn=60)
+    url = client.generate_presigned_url("get_object", Params=key, ExpiresIn=600)
     status, headers, body = fetch(server, "GET", url)
     assert (status, body) == (200, data)
     status, headers, body = fetch(server, "GET", url, headers={"Range": "bytes=5-9"})
@@ -145,7 +146,7 @@ def test_sec_n12_expired(raw, s3, bucket):
     assert (answer.status, answer.code) == (403, "AccessDenied")
     assert answer.element("Message") == "Request has expired"
     still = raw.presigned(
-        "GET", f"/{bucket}/k", expires=120, signer=raw.signer(date=amz_date(-61))
+        "GET", f"/{bucket}/k", expires=600, signer=raw.signer(date=amz_date(-61))
     )
     assert still.status == 200
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import threading
-import time
 import warnings
 
 import pytest
@@ -16,6 +15,7 @@ from clients import (
     MIB, SEGMENT, CustomerKey, kms as kms_client, make_bucket, noise, read, refused, s3 as s3_client,
 )
 from rawhttp import UNSIGNED, Client, Wire
+from strongroom import DEADLINE, until
 
 
 # ---- health and metrics -----------------------------------------------------------------------
@@ -28,10 +28,12 @@ def test_health(server):
     assert server.admin("/metrics", "POST")[0] == 405
 
 
-def test_metrics_count(server, s3, bucket):
+def test_metrics_count(own):
+    """On a server that does nothing else."""
+    server, s3 = own
     before = server.metrics()
-    s3.put_object(Bucket=bucket, Key="k", Body=bytes(100_000))
-    read(s3.get_object(Bucket=bucket, Key="k"))
+    s3.put_object(Bucket="own", Key="k", Body=bytes(100_000))
+    read(s3.get_object(Bucket="own", Key="k"))
     after = server.metrics()
 
     def grew(stem, **labels):
@@ -73,7 +75,7 @@ def test_life_of_a_user(server, s3, bucket):
     alice.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms")
     assert read(alice.get_object(Bucket=bucket, Key="k")) == b"x"
     assert keys.list_keys()["Keys"]
-    event = [e for e in server.audit(0) if e["eventName"] == "PutObject"][-1]
+    event = [e for e in server.audit(settle=False) if e["eventName"] == "PutObject"][-1]
     assert (event["userIdentity"]["type"], event["userIdentity"]["userName"]) == ("IAMUser", "alice")
     assert event["userIdentity"]["arn"].endswith(":user/alice")
     with pytest.raises(AssertionError):
@@ -321,26 +323,34 @@ def test_sigterm_lets_requests_finish(own):
     s3.put_object(Bucket="own", Key="down", Body=data)
     raw = Client(server, "http")
     up, down = Wire(server, "http"), Wire(server, "http")
-    sent = {"host": up.host, "content-length": str(len(data))}
+    sent = {"host": up.host, "content-length": str(len(data)), "expect": "100-continue"}
     raw.signer().sign("PUT", "/own/up", "", sent, UNSIGNED)
-    up.send(up.head("PUT", "/own/up", sent) + data[:MIB])
+    up.send(up.head("PUT", "/own/up", sent))
+    assert up._more() and up.rest.startswith(b"HTTP/1.1 100 "), "it waits for the body"
+    up.send(data[:MIB])
     sent = {"host": down.host}
     raw.signer().sign("GET", "/own/down", "", sent, UNSIGNED)
     down.send(down.head("GET", "/own/down", sent))
     assert down._more()
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    until(lambda: refuses_connections(server), "the end of the listener")
     assert server.process.poll() is None
-    with pytest.raises(OSError):
-        Wire(server, "http", timeout=2)
     rest = threading.Thread(target=lambda: up.send(data[MIB:]))
     rest.start()
     assert down.answer().body == data
     rest.join()
     assert up.answer("PUT").status == 200
-    assert server.process.wait(timeout=20) == 0
+    assert server.process.wait(timeout=DEADLINE) == 0
     server.start()
     assert read(s3_client(server).get_object(Bucket="own", Key="up")) == data
+
+
+def refuses_connections(server):
+    try:
+        Wire(server, "http").close()
+    except OSError:
+        return True
+    return False
 
 
 def test_second_server_on_the_same_data_is_refused(own):
@@ -363,7 +373,7 @@ def test_sec_n89_tls_versions(server, version, works):
         context.minimum_version = version
     if not works:
         context.set_ciphers("ALL:@SECLEVEL=0")
-    with socket.create_connection(server.address("https"), timeout=5) as plain:
+    with socket.create_connection(server.address("https"), timeout=DEADLINE) as plain:
         if works:
             with context.wrap_socket(plain, server_hostname="localhost") as tls:
                 assert tls.version() in ("TLSv1.2", "TLSv1.3")
@@ -377,7 +387,7 @@ def test_sec_n89_tls_versions(server, version, works):
     b"\x16\x03\x01\xff\xff", bytes(200),
 ])
 def test_sec_n89_no_tls_on_the_tls_port(server, first):
-    with socket.create_connection(server.address("https"), timeout=15) as plain:
+    with socket.create_connection(server.address("https"), timeout=DEADLINE) as plain:
         plain.sendall(first)
         plain.shutdown(socket.SHUT_WR)
         answer = b""
@@ -389,6 +399,6 @@ def test_sec_n89_no_tls_on_the_tls_port(server, first):
 def test_sec_n89_another_ca_is_not_trusted(server, make_server):
     other = make_server()
     context = ssl.create_default_context(cafile=other.ca)
-    with socket.create_connection(server.address("https"), timeout=5) as plain:
+    with socket.create_connection(server.address("https"), timeout=DEADLINE) as plain:
         with pytest.raises(ssl.SSLCertVerificationError):
             context.wrap_socket(plain, server_hostname="localhost")

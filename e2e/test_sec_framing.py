@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP framing by hand: lengths that lie, transfer codings that smuggle, bodies that end early."""
 
+import contextlib
 import time
 
 import pytest
 
 from clients import SEGMENT, noise, read
 from rawhttp import UNSIGNED, Wire
+from strongroom import until
 
 DATA = noise(1000)
 
@@ -23,7 +25,7 @@ def put(raw, bucket, lines, body, scheme="http"):
         sent = signed(raw, wire, "PUT", f"/{bucket}/k")
         wire.send(wire.head("PUT", f"/{bucket}/k", [*sent.items(), *lines]) + body)
         answer = wire.answer("PUT")
-        return answer, answer is None and wire.is_closed(timeout=5)
+        return answer, answer is None and wire.is_closed()
 
 
 def refused(answer, closed, s3, bucket):
@@ -169,7 +171,9 @@ def test_sec_n61_heads_that_are_none(raw, s3, bucket, bent):
     with Wire(raw.server, "http") as wire:
         head = wire.head("GET", f"/{bucket}/k", signed(raw, wire, "GET", f"/{bucket}/k"))
         wire.send(bent(head))
-        wire.socket.shutdown(1)
+        # It may have been refused and closed already.
+        with contextlib.suppress(OSError):
+            wire.socket.shutdown(1)
         answer = wire.answer()
     # Lines that end in a bare line feed may be read as lines (RFC 9112 2.2), nothing else may.
     if bent(head) != head.replace(b"\r\n", b"\n"):
@@ -187,7 +191,7 @@ def test_sec_n62_too_large_before_the_body(raw, s3, bucket):
             wire.send(wire.head("PUT", path, sent))
             answer = wire.answer("PUT")
         assert (answer.status, answer.code) == (400, "EntityTooLarge")
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
@@ -254,10 +258,7 @@ def test_sec_n63_cut_at_every_segment_boundary(raw, s3, bucket, server):
             sent = signed(raw, wire, "PUT", f"/{bucket}/k", headers={"content-length": str(size)})
             wire.send(wire.head("PUT", f"/{bucket}/k", sent) + data[:cut])
             time.sleep(0.02)
-    until = time.monotonic() + 60
-    while set(server.open_files()) - before and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not set(server.open_files()) - before
+    until(lambda: not set(server.open_files()) - before, "the end of what was cut off")
     assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 

@@ -64,7 +64,7 @@ def test_sec_n56_delete_documents(raw, s3, bucket, body):
     assert answer.status == 400, answer.body[:500]
     assert answer.code in ("MalformedXML", "MaxMessageLengthExceeded", "MissingRequestBodyError")
     assert b"root:" not in answer.body
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert read(s3.get_object(Bucket=bucket, Key="k")) == b"kept"
 
 

@@ -2,12 +2,12 @@
 """Multipart uploads completed wrongly, twice, at once, or by somebody else's id."""
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from clients import MIB, bucket_name, empty_and_delete, noise, read, refused, s3 as s3_client
+from strongroom import until
 
 FIVE = 5 * MIB
 
@@ -234,14 +234,10 @@ def test_sec_n78_abandoned_uploads_are_seen_and_leave_nothing_when_ended(make_se
         s3.abort_multipart_upload(Bucket="abandoned", Key=f"k{number}", UploadId=made)
     # Files are removed behind the answer; a stop waits for nothing, and a start collects the rest.
     server.restart()
-    deadline = time.monotonic() + 120
-    while large(server) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert large(server) == []
+    until(lambda: large(server) == [], "the end of the parts")
     s3_client(server).delete_bucket(Bucket="abandoned")
 
 
 def large(server):
     """Files that can only be those of the parts."""
-    blobs = (server.data / "drive").glob("blobs/**/*")
-    return [path for path in blobs if path.is_file() and path.stat().st_size >= MIB]
+    return [path for path, (_, _, size) in server.blobs().items() if size >= MIB]

@@ -11,7 +11,7 @@ import pytest
 import leaks
 from clients import CustomerKey, kms as kms_client, make_bucket, read, s3 as s3_client
 from rawhttp import UNSIGNED, Client, Wire
-from strongroom import Server, clean_environment, program
+from strongroom import DEADLINE, Server, clean_environment, program
 from test_kms import call
 
 
@@ -227,7 +227,7 @@ def test_sec_n3_weak_root_credential_is_refused(tmp_path, name, value):
     done = subprocess.run(
         [str(program()), "serve", "--data", str(tmp_path / "d"), "--https", "127.0.0.1:0",
          "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
-        env=env, capture_output=True, text=True, timeout=20,
+        env=env, capture_output=True, text=True, timeout=DEADLINE,
     )
     assert done.returncode != 0
     assert env["STRONGROOM_ROOT_SECRET_ACCESS_KEY"] not in done.stderr or value == ""
