@@ -4,13 +4,12 @@ days."""
 
 import base64
 import hashlib
-import time
 
 import pytest
 
 import clients
 from clients import CustomerKey, make_bucket, noise, read, refused
-from strongroom import Server
+from strongroom import Server, until
 
 DAY = 3
 
@@ -241,11 +240,8 @@ def qs3(quick):
     return clients.s3(quick)
 
 
-def wait(holds, seconds=90):
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it did not come"
-        time.sleep(0.2)
+def wait(holds):
+    until(holds, "what a rule does", pause=0.2)
 
 
 def names(s3, bucket):
@@ -262,7 +258,7 @@ WITNESS = rule("witness", "witness/", Expiration={"Days": 2})
 
 
 def lifecycle_events(server, bucket, name):
-    return [event for event in server.audit(0) if event["eventName"] == name
+    return [event for event in server.audit(settle=False) if event["eventName"] == name
             and (event["requestParameters"] or {}).get("bucketName") == bucket]
 
 
@@ -330,6 +326,8 @@ def test_transitions_keep_everything_but_the_class(quick, qs3, target):
         qs3.restore_object(RestoreRequest={"Days": 1_000}, **where)
         assert read(qs3.get_object(**where, **reading)) == data
     assert "StorageClass" not in qs3.head_object(Bucket=bucket, Key="small")
+    # An event follows its commit.
+    wait(lambda: len(lifecycle_events(quick, bucket, "TransitionObject")) >= len(modes))
     events = lifecycle_events(quick, bucket, "TransitionObject")
     assert sorted(event["requestParameters"]["key"] for event in events) == sorted(modes)
     assert {event["requestParameters"]["storageClass"] for event in events} == {target}
@@ -353,6 +351,7 @@ def test_open_uploads_are_aborted(quick, qs3):
         qs3.list_parts(UploadId=upload, **where)
     a_few_days(qs3, bucket)
     assert qs3.list_multipart_uploads(Bucket=bucket)["Uploads"][0]["UploadId"] == other
+    wait(lambda: lifecycle_events(quick, bucket, "DeleteUpload"))
     [event] = lifecycle_events(quick, bucket, "DeleteUpload")
     assert event["requestParameters"]["uploadId"] == upload
 
