@@ -11,6 +11,7 @@ import time
 import pytest
 
 import clients
+import strongroom
 from clients import read, refused
 from clock_shim import Travel
 from keys import ABSENT, ARN, metadata, pages, state
@@ -29,13 +30,9 @@ def line_of(text, stem):
     return found.removeprefix(stem)
 
 
-def until(look, seconds=20):
+def until(look):
     """Waits for what the server does by itself."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.1)
-    return found
+    return strongroom.until(look, "what the server does by itself", pause=0.1)
 
 
 def listed(server, key):
@@ -167,7 +164,7 @@ def test_a_destroyed_key_is_found_in_a_copy_only(make_server, travel, tmp_path):
         out = server.command("kms", "verify-destroyed", name_of).stdout
         assert line_of(out, "tombstone: destroyed ") and "found: nothing" in out
         assert "REMAINS" not in out
-    assert [e for e in server.audit(0) if e["eventName"] == "DeleteKey"]
+    assert [e for e in server.audit(settle=False) if e["eventName"] == "DeleteKey"]
     # A copy from before is found, wherever it lies and whatever its files are called.
     copies = tmp_path / "old"
     for also in (copies, tmp_path):
@@ -275,7 +272,7 @@ def test_domain_keys_rotate_on_schedule(make_server, travel):
     travel.to(server, 31)
     # The root of SSE-S3 is not due.
     until(lambda: ages() == ["0", "31"])
-    assert [e for e in server.audit(0) if e["eventName"] == "RotateKeyring"]
+    assert [e for e in server.audit(settle=False) if e["eventName"] == "RotateKeyring"]
     travel.back(server)
     assert clients.kms(server).decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
 
