@@ -2,6 +2,7 @@
 """Scrub and heal on the real program: damage is found while it serves, named until it is gone, and
 what can be made anew is made anew."""
 
+import datetime
 import json
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from clients import SEGMENT, make_bucket, read, s3 as s3_client
 from strongroom import Server
 
-UNTIL = 60
+UNTIL = 180
 
 
 @pytest.fixture
@@ -24,16 +25,21 @@ def status(server):
 
 
 def scrub(server):
-    """A whole pass of the running server."""
-    before = status(server)["last"]
-    asked = server.command("scrub", "start")
-    assert "reads everything again now" in asked.stdout
+    """A whole pass of the running server, begun after this was called: one may be under way already."""
+    # In milliseconds, as it is told.
+    called = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(milliseconds=1)
     until = time.monotonic() + UNTIL
     while time.monotonic() < until:
-        now = status(server)
-        if now["last"] and now["last"] != before and now["phase"] == "resting":
+        before = status(server)["last"]
+        asked = server.command("scrub", "start")
+        assert "reads everything again now" in asked.stdout
+        while time.monotonic() < until:
+            now = status(server)
+            if now["last"] and now["last"] != before and now["phase"] == "resting":
+                break
+            time.sleep(0.05)
+        if now["last"] and datetime.datetime.fromisoformat(now["last"]["started"]) >= called:
             return now
-        time.sleep(0.05)
     raise AssertionError(f"no pass within {UNTIL} s: {now}")
 
 
@@ -90,7 +96,8 @@ def test_dur_d13_scrub_of_a_running_server_finds_every_damaged_file(own):
         assert path.name not in named
     text = own.command("scrub", "status").stdout
     assert text.startswith("CANNOT BE HEALED NOW  blob ")
-    assert own.metrics()["strongroom_scrub_damaged_shards_total"] == 5
+    # A pass that was under way may have met some of them, too.
+    assert own.metrics()["strongroom_scrub_damaged_shards_total"] >= 5
     assert own.metrics()["strongroom_scrub_deadline_seconds"] > 0
 
     # It is not forgotten by a restart; without a server a pass is done in the command.
@@ -113,8 +120,11 @@ def test_dur_d7_what_needs_no_other_shard_is_healed_while_the_server_serves(own)
     (path,) = blob_files(own)
     good = path.read_bytes()
     for offset in (9, len(good) - 10):
+        before = own.metrics().get("strongroom_scrub_damaged_shards_total", 0)
         flip(path, offset)
-        assert scrub(own)["last"]["damaged_shards"] == 1
+        scrub(own)
+        # By that pass, or by one that was under way.
+        assert own.metrics()["strongroom_scrub_damaged_shards_total"] >= before + 1
         healed = wait(own, lambda now: now["heal"]["damaged_blobs"] == 0)
         assert healed["heal"]["unhealed_blobs"] == 0
         assert path.read_bytes() == good
