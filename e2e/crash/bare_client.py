@@ -6,6 +6,7 @@ import json
 import ssl
 
 from rawhttp import Answer, Signer, sha256
+from strongroom import DEADLINE
 
 
 class Lost(Exception):
@@ -28,7 +29,7 @@ class BareClient:
         self.credential = server.credential
         trust = ssl.create_default_context(cafile=server.ca)
         self.connection = http.client.HTTPSConnection(
-            self.host, self.port, timeout=30, context=trust
+            self.host, self.port, timeout=DEADLINE, context=trust
         )
 
     def call(self, method, target, body=b"", headers=None, service="s3"):

@@ -81,7 +81,7 @@ class LoopDrive:
         self.is_mounted = True
         os.chmod(self.path, 0o700)
 
-    def unmount(self, seconds=20):
+    def unmount(self, seconds=120):
         """Waits until nobody has anything open on it: the kernel may be slow to let go."""
         end = time.monotonic() + seconds
         while True:
@@ -161,7 +161,7 @@ def open_below(folder):
 def run(*command, check=True):
     environment = os.environ | {"PATH": TOOLS}
     done = subprocess.run(
-        [*map(str, command)], capture_output=True, text=True, env=environment, timeout=60
+        [*map(str, command)], capture_output=True, text=True, env=environment, timeout=600
     )
     assert not check or done.returncode == 0, (command, done.returncode, done.stdout, done.stderr)
     return done

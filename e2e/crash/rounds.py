@@ -3,12 +3,13 @@
 
 import contextlib
 import os
+import statistics
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from audit_chain import AuditChain
-from crash_server import CrashServer
+from crash_server import READY_SECONDS_MAX, CrashServer
 
 
 @dataclass
@@ -75,6 +76,8 @@ class Rounds:
         self.world.check_inspect(self.server)
         AuditChain(self.server.data).follow()
         assert "panicked" not in self.server.log()
+        usual = statistics.median_low(self.server.ready_seconds)
+        assert usual < READY_SECONDS_MAX, f"a start takes {usual:.1f} s"
         self.tally.slowest_start = max(self.server.ready_seconds)
         self.tally.seconds = time.monotonic() - self.started
         return self.tally

@@ -10,6 +10,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -60,6 +61,10 @@ def run(library, kind, tell):
 def damage(library, kind, seed):
     """Half of the cases of one kind."""
     store = Prepared(library, was_killed=kind == "log")
+    while len(store.some_files("drive/audit/events-*")) > 1:
+        # Midnight: only the newest file is read at a start.
+        store.remove()
+        store = Prepared(library, was_killed=kind == "log")
     found = Counter()
     try:
         cases = list(CASES[kind](store, random.Random(f"{kind} {seed}")))
@@ -95,12 +100,7 @@ class Prepared:
         self.files = self._shard_files()
         self.log_start = 0
         if was_killed:
-            # The first file of the log is followed by a checkpoint: what comes later is needed.
-            time.sleep(1)
-            (journal,) = self.server.data.glob("drive/log/journal-*")
-            self.log_start = journal.stat().st_size
-            for number in range(6):
-                actor.put(f"late-{number}", body(20 * KIB, 20 + number), "late")
+            self._write_what_no_checkpoint_holds(actor)
             self.server.kill()
         else:
             # Sorted tables come from a checkpoint, the events of both stops from the audit log.
@@ -109,6 +109,21 @@ class Prepared:
         (self.server.data / "run.json").unlink(missing_ok=True)
         self.saved = self.server.base / "saved"
         self._copy(self.server.data, self.saved)
+
+    def _write_what_no_checkpoint_holds(self, actor):
+        """The first file of the log is followed by a checkpoint, a moment later: what comes then is
+        needed. The server stands still afterwards."""
+        time.sleep(1)
+        (journal,) = self.server.data.glob("drive/log/journal-*")
+        anchor = journal.with_name("anchor")
+        while True:
+            before, self.log_start = anchor.stat().st_ino, journal.stat().st_size
+            for number in range(6):
+                actor.put(f"late-{number}", body(20 * KIB, 20 + number), "late")
+            self.server.freeze()
+            if anchor.stat().st_ino == before:
+                return
+            self.server.process.send_signal(signal.SIGCONT)
 
     @staticmethod
     def _copy(source, target):

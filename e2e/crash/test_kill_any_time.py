@@ -20,7 +20,7 @@ from actor import Actor, path
 from bare_client import Lost
 from rounds import Tally, rounds
 from script import KIB, body
-from strongroom import REGION
+from strongroom import DEADLINE, REGION
 from world import BUCKET, World, stored
 
 NAMES = 6
@@ -78,12 +78,12 @@ class Writer(threading.Thread):
                 self.kind(self)
             except self.ends:
                 # Only a killed server may do that.
-                self.server.process.wait(timeout=20)
+                self.server.process.wait(timeout=DEADLINE)
         except BaseException as error:
             self.error = error
 
     def end(self):
-        self.join(timeout=40)
+        self.join(timeout=2 * DEADLINE)
         assert not self.is_alive(), f"{self.prefix} hangs though the server is gone"
         if self.error is not None:
             raise self.error
@@ -117,7 +117,8 @@ def boto_writer(writer):
     server, world = writer.server, writer.world
     client = boto3.session.Session(*server.credential, region_name=REGION).client(
         "s3", endpoint_url=server.url("https"), verify=server.ca,
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"},
+                      connect_timeout=DEADLINE, read_timeout=DEADLINE),
     )
 
     def change(changes, request, **members):

@@ -11,6 +11,7 @@ from bare_client import Lost
 from crash_server import CrashServer
 from rounds import Tally, place_of, rounds
 from script import Script, body
+from strongroom import DEADLINE
 from test_kill_at_call import last_of
 from world import BUCKET, World
 
@@ -116,7 +117,7 @@ def stop(library, kind, action):
             actor.put("last-small", body(1000, call), str(call))
             server.shim.arm(kind, action, call)
             server.process.send_signal(signal.SIGTERM)
-            if server.process.wait(timeout=40) == 0:
+            if server.process.wait(timeout=DEADLINE) == 0:
                 break
             server.wait_killed()
             these.killed(place_of(last_of(kind, server.shim.seen())))

@@ -18,6 +18,7 @@ from actor import Actor
 from bare_client import Failed, Lost
 from loop_drive import LoopDrive, why_not
 from rounds import Tally, rounds
+from strongroom import until
 from test_kill_any_time import SharedObject, Writer, bare_writer
 from world import BUCKET, World
 
@@ -56,6 +57,9 @@ def lose_power(library, seed, losses, lies):
                 server.shim.arm(shim.FLUSH, shim.LIE, 1, shim.EVERY_FURTHER)
             for writer in writers:
                 writer.start()
+            if lies:
+                # Nothing can be lost of what nobody wrote.
+                until(lambda: sum(writer.requests for writer in writers) > 9, "some requests")
             time.sleep(choices.uniform(0.05, 0.4))
             cut_power(server, drive)
             for writer in writers:
