@@ -4,7 +4,6 @@ there are, what a lost facility takes, and what a rule or a copy changes of it."
 
 import json
 import shutil
-import time
 
 import pytest
 
@@ -12,11 +11,11 @@ import clients
 import leaks
 from clients import CustomerKey, make_bucket, noise, read, refused
 from forms import Forms
+from strongroom import until
 
 SIX = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"]
 MARK = b"plaintext-of-an-archived-object/"
 BIG = 1_000_003
-UNTIL_S = 120
 
 
 def drives(facilities, each):
@@ -54,35 +53,39 @@ class Watch:
         self.known = set(shards(server)[0])
 
     def new(self, count=1):
-        """Facilities of the shards, and the code, of each body that came since the last look."""
-        places, codes = shards(self.server)
+        """Facilities of the shards, and the code, of each body that came since the last look. A drive
+        that was slow is left behind by an upload, and gets its shard later."""
+        def are_whole():
+            places, codes = shards(self.server)
+            whole = all({shard for _, shard in places[blob]} == set(range(sum(codes[blob][:2])))
+                        for blob in set(places) - self.known)
+            return (places, codes) if whole else None
+
+        places, codes = until(are_whole, "all shards")
         new = sorted(set(places) - self.known)
         self.known |= set(places)
         assert len(new) == count, "other bodies than were written"
-        for blob in new:
-            k, m, _ = codes[blob]
-            assert {shard for _, shard in places[blob]} == set(range(k + m)), "not all shards"
         return [(sorted(of for of, _ in places[blob]), codes[blob]) for blob in new]
 
 
-def wait(what):
-    end = time.monotonic() + UNTIL_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def key_calls(server):
-    """What is recorded of keys, as far as it is durable at once: out of one copy of the log."""
-    log = next(folder for folder in sorted(server.base.glob("*/audit")) if any(folder.iterdir()))
-    lines = [line for path in sorted(log.iterdir()) for line in path.read_bytes().split(b"\n")]
-    events = [json.loads(line) for line in lines if line.strip()]
+    """What is recorded of keys, as far as it is durable at once: out of the copy of the log that has
+    most, for one may be behind."""
+    logs = []
+    for log in server.base.glob("*/audit"):
+        # What does not end is just being written.
+        lines = [line for path in sorted(log.iterdir()) for line in path.read_bytes().split(b"\n")[:-1]]
+        logs.append([json.loads(line) for line in lines])
+    events = max(logs, key=len)
     return [event["eventName"] for event in events if event["eventSource"] == "kms.amazonaws.com"]
 
 
 def lose(server, facility):
+    """Each at once, as a drive is pulled out."""
     for folder in server.base.glob(f"{facility}[0-9]"):
-        shutil.rmtree(folder)
+        lost = folder.with_name(f"lost-{folder.name}")
+        folder.rename(lost)
+        shutil.rmtree(lost, ignore_errors=True)
 
 
 def described(head):
@@ -210,14 +213,14 @@ def test_a_rule_moves_sealed_bytes_to_the_archives_code(make_server):
                 for one in s3.list_objects_v2(Bucket=bucket)["Contents"]}
 
     # Listings ask for no key: what is recorded of keys until then would be the rule's doing.
-    wait(lambda: classes() == {"cold": "DEEP_ARCHIVE"} | dict.fromkeys(modes, "GLACIER"))
+    until(lambda: classes() == {"cold": "DEEP_ARCHIVE"} | dict.fromkeys(modes, "GLACIER"), "the rule")
     assert key_calls(twelve) == used, "a rule asks for no key"
     for mode, said in modes.items():
         reading = said if mode == "c" else {}
         head = s3.head_object(Bucket=bucket, Key=mode, ChecksumMode="ENABLED", **reading)
         assert described(head) == before[mode], mode
     # Released bodies go from the drives a moment after the commit.
-    wait(lambda: len(shards(twelve)[0]) == 5)
+    until(lambda: len(shards(twelve)[0]) == 5, "the end of released bodies")
     for facilities, code in watch.new(4):
         assert code == (8, 3, 2)
         assert max(map(facilities.count, "abcd")) <= 3

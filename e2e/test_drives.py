@@ -13,7 +13,7 @@ import clients
 
 DRIVES = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"]
 SIZES = [0, 1, 40_000, 65_536, 1_000_000, 9 * clients.MIB + 17]
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 
 def flags(drives=DRIVES):
