@@ -12,7 +12,7 @@ from shim import Shim
 
 FACILITIES = {"a": ("a1", "a2"), "b": ("b1", "b2"), "c": ("c1", "c2")}
 # Only how long a failure takes depends on this.
-PATIENCE_S = 180
+PATIENCE_S = 400
 
 
 class Cluster(CrashServer):

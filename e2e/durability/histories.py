@@ -89,7 +89,7 @@ class Client(threading.Thread):
             self.http.connection.close()
 
     def end(self):
-        self.join(timeout=120)
+        self.join(timeout=600)
         assert not self.is_alive(), f"{self.label} hangs"
         if self.error is not None:
             raise self.error

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from bare_client import BareClient, Lost
 from cluster import until
+from pulse import Pulse
 
 BUCKET = "load"
 # In the tables; part of a stripe; several stripes.
@@ -21,11 +22,13 @@ class Load:
     def __init__(self, server, writers=3, bucket=BUCKET):
         self.server, self.bucket = server, bucket
         self.go, self.ended = threading.Event(), threading.Event()
+        self.pulse = Pulse(server)
         self.may_refuse = self.is_cut = False
         BareClient(server).ask("PUT", f"/{bucket}")
         self.writers = [Writer(self, number) for number in range(writers)]
 
     def __enter__(self):
+        self.pulse.__enter__()
         self.go.set()
         for writer in self.writers:
             writer.start()
@@ -34,8 +37,9 @@ class Load:
     def __exit__(self, *_):
         self.ended.set()
         self.go.set()
+        self.pulse.__exit__()
         for writer in self.writers:
-            writer.join(timeout=180)
+            writer.join(timeout=600)
             assert not writer.is_alive(), "a request does not end"
 
     def work(self, requests):
@@ -132,7 +136,8 @@ class Writer(threading.Thread):
         assert hashlib.sha256(answer.body).hexdigest() == self.kept[name], f"wrong bytes of {name}"
 
     def refuse(self, method, name, answer):
-        assert self.load.may_refuse or self.load.is_cut, (method, name, answer)
+        may = self.load.may_refuse or self.load.is_cut or self.load.pulse.excuses()
+        assert may, (method, name, answer)
         assert answer is None or answer.status == 503, (method, name, answer)
         self.refused += 1
 

@@ -15,6 +15,7 @@ from actor import Actor
 from bare_client import BareClient, Failed, Lost
 from cluster import FACILITIES, Cluster, until
 from load import BUCKET as LOAD_BUCKET, Load, path
+from pulse import Pulse
 from script import BIG, KIB, body
 from world import BUCKET, World
 
@@ -39,7 +40,7 @@ def test_dur_d1_kill_at_a_flush_and_a_facility_gone(library, tell):
     """SIGKILL before or after the k-th flush. Every fourth start is without a facility: what was
     acknowledged before the kill is there all the same."""
     world, choices = World(), random.Random(31)
-    with Cluster(library) as server:
+    with Cluster(library) as server, Pulse(server) as pulse:
         Actor(server, world).create_bucket(BUCKET)
         # The first time more is flushed: folders are made.
         for number in range(2):
@@ -54,8 +55,10 @@ def test_dur_d1_kill_at_a_flush_and_a_facility_gone(library, tell):
             try:
                 some_of_everything(server, world, number + 2)
             except Lost:
-                server.wait_killed(60)
+                server.wait_killed()
                 by_the_shim += 1
+            except Failed as refused:
+                assert pulse.excuses(), refused
             server.kill()
             server.shim.disarm()
             facility = "abc"[number // 4 % 3]

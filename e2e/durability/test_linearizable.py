@@ -11,6 +11,7 @@ from crash_server import CrashServer
 from histories import BUCKET, Client, History
 from judge import judge
 from lanes import REPEATS
+from strongroom import DEADLINE
 from world import World
 
 CLIENTS = 6
@@ -66,7 +67,7 @@ def test_dur_d1_histories_with_kills_are_linearizable(server, tell, tmp_path):
     history, choices = History(), random.Random(5)
     for number in range(ROUNDS):
         run_round(server, history, number, choices.randrange(20, CLIENTS * REQUESTS - 20))
-        server.process.wait(timeout=20)
+        server.process.wait(timeout=DEADLINE)
         server.start_again()
     run_round(server, history, ROUNDS)
     unknown = sum(line["result"] == "unknown" for line in history.lines)
