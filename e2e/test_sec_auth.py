@@ -9,6 +9,7 @@ import pytest
 import rawhttp
 from clients import bucket_name, read
 from rawhttp import UNSIGNED, Client, Wire, amz_date
+from strongroom import until
 
 N15_MIB = int(os.environ.get("N15_MIB", "64"))
 # Every route of S3 and the key service: (method, target, further headers).
@@ -216,14 +217,15 @@ def test_sec_n9_two_authorization_headers(raw, place):
         denied(answer, "GET", "InvalidArgument", "InvalidRequest")
 
 
-@pytest.mark.parametrize("offset", [-15 * 60 - 5, 15 * 60 + 5, -86_400, 86_400, 10**9])
+# A request is older when it is looked at than when it was signed, and the future nearer.
+@pytest.mark.parametrize("offset", [-15 * 60 - 5, 15 * 60 + 120, -86_400, 86_400, 10**9])
 def test_sec_n10_skewed_clock(raw, place, offset):
     signer = raw.signer(date=amz_date(offset))
     answer = raw.request("GET", "/{b}/k".format(**place), signer=signer)
     denied(answer, "GET", "RequestTimeTooSkewed")
 
 
-@pytest.mark.parametrize("offset", [-14 * 60, 14 * 60])
+@pytest.mark.parametrize("offset", [-13 * 60, 14 * 60])
 def test_clock_within_a_quarter_of_an_hour(raw, place, offset):
     answer = raw.request("GET", "/{b}/k".format(**place), signer=raw.signer(date=amz_date(offset)))
     assert answer.status == 200
@@ -299,14 +301,17 @@ def test_sec_n15_large_body_is_not_the_signed_one(raw, s3, bucket, server):
             wire.send(last)
             answer = wire.answer("PUT")
         assert answer.status == status, answer
-        kept = {path for path in server.files() if "blobs" in path.parts} - before
+
+        def kept():
+            return {path for path in server.files() if "blobs" in path.parts} - before
+
         if status == 400:
             assert answer.code == "XAmzContentSHA256Mismatch"
             assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
-            assert not kept
+            until(lambda: not kept(), "the end of what was refused")
         else:
             assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == size
-            assert len(kept) == 1
+            assert len(kept()) == 1
 
 
 @pytest.mark.parametrize("value", ["", "abc", "0" * 63, "unsigned-payload", "STREAMING", "G" * 64])

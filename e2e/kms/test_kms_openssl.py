@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom import clean_environment
+from strongroom import DEADLINE, clean_environment
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "kms-with-openssl.md"
@@ -46,7 +46,7 @@ def shell(server, tmp_path):
     def run(script):
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script], cwd=work, env=env, capture_output=True,
-            text=True, timeout=240,
+            text=True, timeout=3 * DEADLINE,
         )
 
     run.work = work

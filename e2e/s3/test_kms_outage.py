@@ -23,7 +23,7 @@ import leaks
 from clients import MIB, CustomerKey, bucket_name, headers_of, make_bucket, noise, read
 from drive_watch import DriveWatch
 from sse import BK, KID, SSE
-from strongroom import ACCOUNT, REGION, Server
+from strongroom import ACCOUNT, REGION, Server, fixed_port, until
 
 PART = 5 * MIB
 # The key service is given 10 s; a client waits far longer before it calls this no answer.
@@ -249,10 +249,7 @@ def nothing_changes(place):
     watch = DriveWatch(place.server)
     yield
     assert place.facts() == facts
-    until = time.monotonic() + NO_ANSWER
-    while (left := place.blobs() - blobs) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not left
+    until(lambda: not place.blobs() - blobs, "the end of what was refused")
     assert not leaks.find({"text": place.secret}, watch.added())
 
 
@@ -330,24 +327,14 @@ def test_sec_hanging_key_service_is_503_in_bounded_time(own_server, mode):
     """All requests at once, twice: none is held longer than the limit, and none holds others."""
     place, bystander = Place(own_server, mode), Place(own_server, mode)
     place.harm("hanging")
-    started = time.monotonic()
+
+    def others():
+        assert read(bystander.s3.get_object(**bystander.at("k"))) == bystander.data
+        # Small enough to lie in a row: the files of bodies are compared.
+        bystander.s3.put_object(**bystander.at("small"), Body=b"small", **bystander.asked)
+
     with nothing_changes(place):
-        calls = list((place.writes() | place.reads() | place.last()).items())
-
-        def answered(item):
-            name, call = item
-            return name, outcome(call), time.monotonic() - started
-
-        with ThreadPoolExecutor(2 * len(calls)) as pool:
-            asked = [pool.submit(answered, call) for call in calls + calls]
-            served = 0
-            while not all(one.done() for one in asked):
-                assert read(bystander.s3.get_object(**bystander.at("k"))) == bystander.data
-                # Small enough to lie in a row: the files of bodies are compared.
-                bystander.s3.put_object(**bystander.at("small"), Body=b"small", **bystander.asked)
-                served += 1
-            answers = [one.result() for one in asked]
-        assert served
+        answers = all_at_once(place.writes() | place.reads() | place.last(), others)
         for name, (code, status, headers), took in answers:
             assert status == 503 and headers["retry-after"] == "1", name
             assert code in ("ServiceUnavailable", "503"), name
@@ -358,6 +345,25 @@ def test_sec_hanging_key_service_is_503_in_bounded_time(own_server, mode):
             place.key in json.dumps(event.get("resources")) and "kms" in event["eventSource"]]
     assert {event["errorCode"] for event in told} == {"DependencyTimeoutException"}
     assert {event["eventName"] for event in told} == {"GenerateDataKey", "Decrypt"}
+
+
+def all_at_once(calls, others):
+    """Asks for all of it twice, and does something else as long as that is held; (name, outcome,
+    seconds) of each. Once more if this process stood still for all of that time."""
+    def answered(name, call, started):
+        return name, outcome(call), time.monotonic() - started
+
+    for _ in range(3):
+        started, served = time.monotonic(), 0
+        with ThreadPoolExecutor(2 * len(calls)) as pool:
+            asked = [pool.submit(answered, name, call, started)
+                     for _ in range(2) for name, call in calls.items()]
+            while not all(one.done() for one in asked):
+                others()
+                served += 1
+        if served:
+            return [one.result() for one in asked]
+    raise AssertionError("nobody else was served")
 
 
 def test_bucket_keys_that_are_held_outlive_a_failing_vault(own_server):
@@ -395,7 +401,8 @@ def test_sec_an_answer_that_began_ends(own_server):
 def test_sec_root_of_the_keyring_that_goes_away(tmp_path):
     """The provider of the root key (here another key service) is asked at the start only: a server
     that runs goes on, one that starts refuses to, and opens when it is there again."""
-    with Server() as other:
+    # It comes back at the address that was told.
+    with Server("--https", f"127.0.0.1:{fixed_port()}") as other:
         key = clients.kms(other).create_key()["KeyMetadata"]["KeyId"]
         access_key, secret = other.credential
         credentials = tmp_path / "credentials"
@@ -414,11 +421,9 @@ def test_sec_root_of_the_keyring_that_goes_away(tmp_path):
             with pytest.raises(AssertionError, match="ended at its start"):
                 server.start()
             assert "DisabledException" in server.log()
-            address = other.address("https")
             other.stop()
             with pytest.raises(AssertionError, match="ended at its start"):
                 server.start()
-            other.flags += ["--https", "%s:%d" % address]
             other.start()
             clients.kms(other).enable_key(KeyId=key)
             server.start()
@@ -563,24 +568,14 @@ def test_sec_hanging_vault_holds_no_user_of_a_key_longer(own_server):
         "ReEncrypt from": lambda: kms.re_encrypt(CiphertextBlob=blob, DestinationKeyId=other),
         "ReEncrypt to": lambda: kms.re_encrypt(CiphertextBlob=of_other, DestinationKeyId=place.key),
     }
-    started = time.monotonic()
 
-    def answered(item):
-        name, call = item
-        return name, outcome(call), time.monotonic() - started
+    def others():
+        made = kms.encrypt(KeyId=other, Plaintext=b"y")["CiphertextBlob"]
+        assert kms.decrypt(CiphertextBlob=made)["Plaintext"] == b"y"
+        # What needs no material is not held at all.
+        assert kms.describe_key(KeyId=place.key)["KeyMetadata"]["Enabled"]
 
-    with ThreadPoolExecutor(2 * len(calls)) as pool:
-        asked = [pool.submit(answered, call) for call in [*calls.items(), *calls.items()]]
-        served = 0
-        while not all(one.done() for one in asked):
-            made = kms.encrypt(KeyId=other, Plaintext=b"y")["CiphertextBlob"]
-            assert kms.decrypt(CiphertextBlob=made)["Plaintext"] == b"y"
-            # What needs no material is not held at all.
-            assert kms.describe_key(KeyId=place.key)["KeyMetadata"]["Enabled"]
-            served += 1
-        answers = [one.result() for one in asked]
-    assert served
-    for name, (code, status, _), took in answers:
+    for name, (code, status, _), took in all_at_once(calls, others):
         assert (code, status) == ("KMSInternalException", 500), name
         assert LIMIT - 1 < took < NO_ANSWER, name
     place.heal()

@@ -9,7 +9,6 @@ import json
 import random
 import re
 import ssl
-import time
 import zlib
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +21,7 @@ from clients import MIB, SEGMENT, VIRTUAL_DOMAIN, CustomerKey, noise, s3 as s3_c
 from drive_watch import DriveWatch
 from forms import BOUNDARY, Forms, encode, expiration, part
 from rawhttp import Wire, amz_date
+from strongroom import until
 
 pytestmark = pytest.mark.sse_c
 
@@ -58,7 +58,7 @@ def is_gone(s3, bucket, key):
 
 
 def blobs(server):
-    """What lies on the drive as bodies, or is being written."""
+    """What lies on the drive as bodies, or is being written. What earlier tests left may be going."""
     return {path for path in server.files() if "blob" in str(path) or "tmp" in path.parts}
 
 
@@ -446,7 +446,7 @@ def test_lengths(server, s3, bucket, forms):
         if size <= 4:
             assert answer.element("ProposedSize") == str(size)
         assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"before"
-    settles(lambda: blobs(server) == before)
+    until(lambda: not blobs(server) - before, "the end of what was refused")
     assert not leaks.find({"mark": MARK}, watch.added())
     for size in (least, most):
         assert forms.upload(bucket, {"key": "k"}, text(size), conditions=conditions).status == 204
@@ -457,15 +457,6 @@ def test_lengths(server, s3, bucket, forms):
     is_refused(forms.upload(bucket, {"key": "k"}, b"xy", conditions=never), 403, "AccessDenied",
                "Invalid according to Policy: Policy Condition failed: "
                '["content-length-range", "test", "10"]')
-
-
-def settles(holds, tries=300):
-    """What is removed in the background is gone after a while."""
-    for _ in range(tries):
-        if holds():
-            return
-        time.sleep(0.1)
-    assert holds()
 
 
 # ---- what the fields say goes the way of PutObject's headers ----------------------------------
@@ -736,7 +727,7 @@ def test_forms_that_end_early_leave_nothing(server, s3, bucket, forms):
             wire.send(wire.head("POST", f"/{bucket}", headers) + body[:cut])
         # The body ends, and the form does not.
         is_refused(forms.post(bucket, body[:cut]), 400, "MalformedPOSTRequest")
-    settles(lambda: blobs(server) == before)
+    until(lambda: not blobs(server) - before, "the end of what was cut off")
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"before"
     assert not leaks.find({"mark": MARK}, watch.added())
 
@@ -769,7 +760,7 @@ def test_events(server, s3, bucket, forms):
     forms.upload(bucket, {"key": "k-no"}, b"x", expires=-1)
     forms.post(bucket, encode({"key": "k-anonymous"}, b"x"))
     found = {}
-    for event in server.audit(0):
+    for event in server.audit(settle=False):
         parameters = event.get("requestParameters") or {}
         if event["eventName"] == "PostObject" and parameters.get("bucketName") == bucket:
             found[parameters["key"]] = event
