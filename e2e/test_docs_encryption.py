@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from clients import bucket_name, empty_and_delete, s3 as s3_client
-from strongroom import clean_environment, program
+from strongroom import DEADLINE, clean_environment, program
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "encryption.md"
 PRELUDE = """
@@ -27,7 +27,7 @@ def commands(page):
 
 def run(script, server, folder):
     return subprocess.run(
-        ["sh", "-c", PRELUDE + script], cwd=folder, capture_output=True, text=True, timeout=180,
+        ["sh", "-c", PRELUDE + script], cwd=folder, capture_output=True, text=True, timeout=3 * DEADLINE,
         env=clean_environment() | {
             "PROGRAM": str(program()), "DIR": str(server.data), "PYTHON": sys.executable,
             "AWS_PAGER": "", "AWS_CONFIG_FILE": "/dev/null",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom import clean_environment
+from strongroom import DEADLINE, clean_environment
 
 HERE = Path(__file__).parent / "js"
 
@@ -31,7 +31,7 @@ def node():
 @pytest.mark.sse_c
 def test_put_and_get_in_three_modes(server, kms_key, bucket, node):
     done = subprocess.run(
-        [node, "roundtrip.mjs", bucket, kms_key["arn"]], cwd=HERE, timeout=120,
+        [node, "roundtrip.mjs", bucket, kms_key["arn"]], cwd=HERE, timeout=2 * DEADLINE,
         env=clean_environment() | server.env(), capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from clients import MIB, noise, read_tree, write_tree
-from strongroom import REGION, clean_environment
+from strongroom import DEADLINE, REGION, clean_environment
 
 TREE = {
     "a.txt": b"alpha", "dir/b.bin": noise(300_000, 1), "dir/empty": b"", "dir/sub/deep/c": b"c",
@@ -35,7 +35,7 @@ chunk_size = 8M
         trust = ["--ca-cert", server.ca] if request.param == "https" else []
         done = subprocess.run(
             ["rclone", "--config", str(config), "--retries", "1", *trust, *map(str, args)],
-            env=clean_environment(), capture_output=True, text=True, timeout=120,
+            env=clean_environment(), capture_output=True, text=True, timeout=2 * DEADLINE,
         )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr

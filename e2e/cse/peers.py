@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import clients
-from strongroom import REGION, clean_environment, program
+from strongroom import DEADLINE, REGION, clean_environment, program
 
 HERE = Path(__file__).parent
 FORMATS, WRAPS, STORAGES = ("V2", "V3"), ("kms", "aes", "rsa"), ("metadata", "instruction file")
@@ -74,7 +74,7 @@ class World:
             "STRONGROOM_CSE_STATE": str(self.folder / "uploads"),
         }
 
-    def cse(self, *words, check=True, stdin=None, env=None, timeout=180):
+    def cse(self, *words, check=True, stdin=None, env=None, timeout=2 * DEADLINE):
         done = subprocess.run(
             [str(program()), "cse", *map(str, words)], env=self.environment | (env or {}),
             input=stdin, capture_output=True, timeout=timeout, cwd=self.folder,
@@ -188,7 +188,7 @@ class Ruby:
         if shutil.which("ruby") is None:
             pytest.skip("ruby is not installed: Amazon's encryption clients for Ruby are not tested here")
         probe = subprocess.run(["ruby", "-e", "require 'aws-sdk-s3'; require 'aws-sdk-kms'"],
-                               capture_output=True, timeout=60)
+                               capture_output=True, timeout=DEADLINE)
         if probe.returncode != 0:
             pytest.skip("ruby-aws-sdk-s3 and ruby-aws-sdk-kms are not installed: not tested here")
         self.world = world
@@ -205,7 +205,7 @@ class Ruby:
             } for n, case in enumerate(some)],
         }
         done = subprocess.run(["ruby", "-W0", HERE / "ruby/interop.rb"], input=json.dumps(plan), text=True,
-                              env=world.environment, capture_output=True, timeout=300)
+                              env=world.environment, capture_output=True, timeout=900)
         assert done.returncode == 0, done.stderr
         return told(some, [json.loads(line) for line in done.stdout.splitlines()])
 
@@ -232,7 +232,7 @@ class Java:
             subprocess.run(
                 ["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", world.server.ca,
                  "-keystore", self.trust, "-storetype", "PKCS12", "-storepass", "changeit"],
-                check=True, capture_output=True, timeout=60)
+                check=True, capture_output=True, timeout=DEADLINE)
 
     def libraries(self):
         """The client's jars, fetched once for each state of the pom."""
@@ -260,7 +260,7 @@ class Java:
              f"-Djavax.net.ssl.trustStore={self.trust}", "-Djavax.net.ssl.trustStorePassword=changeit",
              "Interop.java", f"endpoint={world.server.url()}", f"region={REGION}",
              f"aes={world.aes.read_text().strip()}", f"rsa={world.rsa}", f"kms={world.kms_key}"],
-            input=lines, text=True, env=world.environment, cwd=self.folder, capture_output=True, timeout=600)
+            input=lines, text=True, env=world.environment, cwd=self.folder, capture_output=True, timeout=900)
         assert done.returncode == 0, done.stderr[-4000:]
         answers = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
         failed = [(some[int(n)].key, words) for n, state, words in answers if state != "ok"]
@@ -300,7 +300,7 @@ class Go:
             assert "checksum mismatch" not in why, why
             pytest.skip("Go cannot fetch Amazon's encryption client: not tested here\n" + why[-2000:])
         built = subprocess.run([self.go, "build", "-mod=readonly", "-buildvcs=false", "-o", self.program, "."],
-                               timeout=600, **say)
+                               timeout=900, **say)
         assert built.returncode == 0, built.stderr[-4000:]
 
     def run(self, op, some):
@@ -313,7 +313,7 @@ class Go:
             } for n, case in enumerate(some)],
         }
         done = subprocess.run([self.program], input=json.dumps(plan), text=True, env=world.environment,
-                              capture_output=True, timeout=300)
+                              capture_output=True, timeout=900)
         assert done.returncode == 0, done.stderr[-4000:]
         return told(some, [json.loads(line) for line in done.stdout.splitlines()])
 

@@ -14,7 +14,7 @@ import pytest
 
 import clients
 from peers import CONTEXT, ISOLATED, Case
-from strongroom import REGION, clean_environment
+from strongroom import DEADLINE, REGION, clean_environment
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_key_from_a_pipe_is_read_once(world, tmp_path, which):
     os.mkfifo(pipe, 0o600)
     writer = threading.Thread(target=pipe.write_bytes, args=(Path(given).read_bytes(),), daemon=True)
     writer.start()
-    world.cse("cp", "--quiet", world.file(1000), world.url(name), "--master-key", pipe, timeout=60)
+    world.cse("cp", "--quiet", world.file(1000), world.url(name), "--master-key", pipe)
     writer.join()
     assert world.cse("cat", world.url(name), "--master-key", kept).stdout == world.file(1000).read_bytes()
 
@@ -301,7 +301,7 @@ def test_sec_n80_no_proxy_is_asked_for_what_is_here(world, tmp_path, scheme):
                 except OSError:
                     return
                 with connection:
-                    connection.settimeout(10)
+                    connection.settimeout(DEADLINE)
                     asked.append(connection.recv(4096).split(b"\r\n")[0])
 
         threading.Thread(target=listen, daemon=True).start()
@@ -502,7 +502,7 @@ def test_profiles_as_the_aws_cli_has_them(world, key, sealed, tmp_path):
 
     def cat(*words, **env):
         return subprocess.run([str(program()), "cse", "cat", world.url(sealed[0]), "--master-key", str(world.aes), *words],
-                              env=bare | env, capture_output=True, timeout=60)
+                              env=bare | env, capture_output=True, timeout=DEADLINE)
 
     plain = world.file(1000).read_bytes()
     ca = ("--ca-bundle", world.server.ca)

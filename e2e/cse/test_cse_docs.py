@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from clients import bucket_name, empty_and_delete, s3 as s3_client
-from strongroom import clean_environment, program
+from strongroom import DEADLINE, clean_environment, program
 
 PAGE = pathlib.Path(__file__).parent.parent.parent / "README.md"
 HEADING = "## Encrypted before it leaves your machine"
@@ -25,7 +25,7 @@ def test_the_commands_of_the_readme(server, tmp_path):
     name = bucket_name("readme")
     done = subprocess.run(
         ["sh", "-c", PRELUDE + script.replace("s3://sealed", f"s3://{name}")],
-        cwd=tmp_path, capture_output=True, text=True, timeout=180,
+        cwd=tmp_path, capture_output=True, text=True, timeout=3 * DEADLINE,
         env=clean_environment() | {
             "PROGRAM": str(program()), "DIR": str(server.data), "PYTHON": sys.executable, "HOME": str(tmp_path),
             "AWS_PAGER": "", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",

@@ -14,7 +14,7 @@ from strongroom import program
 
 SIZE = 40 * clients.MIB + 5
 PARTS = 9
-DEADLINE = 120
+DEADLINE = 600
 
 
 def begin(world, source, name, *more, key=None):
@@ -54,6 +54,8 @@ def interrupted(s3, world, source, name, wanted=2):
     for _ in range(50):
         if interrupt(s3, world, source, name, wanted):
             return uploads(s3, world, name)
+        # What was quicker is none of what is asked for.
+        s3.delete_object(Bucket=world.bucket, Key=name)
     raise AssertionError("every upload was done before it could be killed")
 
 
