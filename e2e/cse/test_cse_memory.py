@@ -11,14 +11,16 @@ from strongroom import program
 
 MOST_MIB = 64
 SHORT, LONG = 256 * clients.MIB, 1024 * clients.MIB
-DEADLINE = 300
+DEADLINE = 900
+TRIES = 5
 
 
 def resident_most(process):
     """The most memory that was resident while a process ran, MiB, as the kernel counts it: with the pages of
-    the program itself. What is known of the children of a process that has ended is of no use, for it includes
-    what was resident before the program was started."""
+    the program itself; None if it was not looked at until near its end. What is known of the children of a
+    process that has ended is of no use, for it includes what was resident before the program was started."""
     known, until = 0, time.monotonic() + DEADLINE
+    looked = time.monotonic()
     while process.poll() is None:
         assert time.monotonic() < until, "it does not end"
         try:
@@ -30,18 +32,21 @@ def resident_most(process):
             if line.startswith("Name:") and line.split()[1] != Path(program()).name[:15]:
                 break
             if line.startswith("VmHWM:"):
-                known = int(line.split()[1]) / 1024
+                known, looked = int(line.split()[1]) / 1024, time.monotonic()
         time.sleep(0.005)
-    return known
+    return known if time.monotonic() - looked < 0.3 else None
 
 
 def copy(world, *words):
-    process = subprocess.Popen(
-        [str(program()), "cse", "cp", "--quiet", *map(str, words), "--master-key", str(world.aes)],
-        env=world.environment, cwd=world.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    known = resident_most(process)
-    assert process.returncode == 0, process.stderr.read().decode()
-    return known
+    for _ in range(TRIES):
+        process = subprocess.Popen(
+            [str(program()), "cse", "cp", "--quiet", *map(str, words), "--master-key", str(world.aes)],
+            env=world.environment, cwd=world.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        known = resident_most(process)
+        assert process.returncode == 0, process.stderr.read().decode()
+        if known is not None:
+            return known
+    raise AssertionError("it ended each time while nobody looked")
 
 
 def same(one, other):
@@ -77,4 +82,6 @@ def test_memory_does_not_grow_with_the_object(world, s3):
         # Fewer is no program that ran.
         assert 15 < mib < MOST_MIB, (way, bytes, mib)
     for way in ("up", "down"):
-        assert known[way, LONG] - known[way, SHORT] < 6, known
+        # How many parts are under way at once depends on who is quicker: some MiB, whatever the length. What
+        # grew with it, by a fiftieth of it only, would be more.
+        assert known[way, LONG] - known[way, SHORT] < (LONG - SHORT) / clients.MIB / 50, known
