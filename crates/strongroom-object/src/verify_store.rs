@@ -35,7 +35,8 @@ impl Run<'_> {
             Ok(found) => {
                 self.report.commits = found.commits;
                 self.report.log_bytes = found.bytes;
-                self.store_damage(found.damaged)
+                self.store_damage(found.damaged)?;
+                self.store_damage(found.useless)
             }
             Err(error) => self.damage("log of the tables", error.into()),
         }

@@ -24,6 +24,21 @@ pub(crate) fn read_all(drive: &dyn Drive, path: &DrivePath) -> Result<Option<Vec
     Ok(Some(bytes))
 }
 
+/// Reads the first `len` bytes of a file, or as many as it has; none when there is no file.
+pub(crate) fn read_first(
+    drive: &dyn Drive,
+    path: &DrivePath,
+    len: usize,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![0; len];
+    let filled = match drive.open(path, Access::Read)? {
+        Some(file) => fill(file.as_ref(), 0, &mut bytes)?,
+        None => 0,
+    };
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 /// Fills `buf` from `offset` on as far as the file goes.
 pub(crate) fn fill(file: &dyn DriveFile, offset: u64, buf: &mut [u8]) -> Result<usize, Error> {
     let mut filled = 0_usize;

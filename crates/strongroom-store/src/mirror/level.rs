@@ -4,6 +4,7 @@
 //! ```text
 //!   indexes opened and judged -> log: one image of each file -> indexes rebuilt -> anchor
 //!      -> older log files -> audit log -> vault -> copies that failed on the way are fenced
+//!      -> log files that are of no use go
 //! ```
 //!
 //! Only copies that the ledger says are live have a say. Each is looked at by itself: sums,
@@ -20,7 +21,7 @@ use crate::at_rest::AtRest;
 use crate::backup::restored_mark;
 use crate::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder};
 use crate::error::Error;
-use crate::table::level::{self, FileImage, FoundAnchor, LogAnchor, Walk};
+use crate::table::level::{self, FileImage, FoundAnchor, Link, LogAnchor, Walk};
 use crate::table::{Index, IndexOp, IndexRow, row_opens};
 use crate::vault;
 
@@ -35,6 +36,9 @@ pub struct LevelReport {
     pub fenced: Vec<DriveNo>,
     /// Files whose copies differ although each looks whole: only their owner can tell.
     pub undecided: Vec<String>,
+    /// Log files that went from a copy: no start needs them, and they were whole nowhere or did not
+    /// lead to those that are needed.
+    pub let_go: u64,
 }
 
 /// A copy on its way to be level.
@@ -93,7 +97,7 @@ impl Leveller<'_> {
         mut copies: Vec<Candidate>,
         absent: &[DriveNo],
     ) -> Result<Vec<Candidate>, Error> {
-        self.log(&mut copies)?;
+        let useless_before = self.log(&mut copies)?;
         self.audit(&mut copies)?;
         self.vault(&mut copies);
         self.restored(&mut copies);
@@ -114,10 +118,48 @@ impl Leveller<'_> {
                 return Err(again(error));
             }
         }
+        if useless_before > 0 {
+            self.let_go(&well, useless_before);
+        }
         Ok(well)
     }
 
-    fn log(&mut self, copies: &mut [Candidate]) -> Result<(), Error> {
+    /// Removes the log files before a file, on the copies that are left.
+    ///
+    /// INVARIANT: nothing goes that any start may need, a catch-up, or a copy that is away and counts.
+    /// - That file is the one of the newest anchor or lies before it. Every copy that is left has that
+    ///   anchor, and a start reads nothing before it.
+    /// - This is done when the others were fenced, not before: whoever was not there, or failed with an
+    ///   older anchor, has no say any more. Had it kept its say, it might have been the only one at the
+    ///   next start, with an anchor that needs such a file and can have its records from here only.
+    ///   Where they cannot be fenced the start is refused, and nothing has gone.
+    /// - A copy that is caught up is given what these have.
+    fn let_go(&mut self, copies: &[Candidate], before: u64) {
+        for copy in copies {
+            match level::let_go_before(copy.drive.as_ref(), before) {
+                Ok(0) => {}
+                Ok(files) => {
+                    let label = copy.drive.label();
+                    tracing::warn!(
+                        files,
+                        before,
+                        copy = label,
+                        "old log files that lead nowhere were removed"
+                    );
+                    let files = u64::try_from(files).unwrap_or(u64::MAX);
+                    self.report.let_go = self.report.let_go.saturating_add(files);
+                }
+                // They do no harm; scrub tries again, and a copy that fails is found out in its use.
+                Err(error) => {
+                    tracing::warn!(%error, copy = copy.drive.label(), "old log files that lead nowhere were not removed");
+                }
+            }
+        }
+    }
+
+    /// Makes the logs equal. Returns the file before which log files are of no use to anybody; 0 when
+    /// there are none.
+    fn log(&mut self, copies: &mut [Candidate]) -> Result<u64, Error> {
         let mut anchors = Vec::new();
         let mut listed = Vec::new();
         for copy in copies.iter_mut() {
@@ -139,7 +181,7 @@ impl Leveller<'_> {
                 Err(_) => true,
             };
             if is_missing && listed.iter().all(Vec::is_empty) && copies.iter().all(is_unused) {
-                return Ok(());
+                return Ok(0);
             }
             return Err(level::no_anchor(is_missing));
         };
@@ -169,8 +211,7 @@ impl Leveller<'_> {
                 }
             }
         }
-        self.older_files(copies, &listed, &anchor);
-        Ok(())
+        Ok(self.older_files(copies, &listed, &anchor))
     }
 
     fn log_file(
@@ -287,11 +328,21 @@ impl Leveller<'_> {
     }
 
     /// Files that the anchor does not need: one that a copy lacks, or has cut, is brought back from
-    /// a copy where it is whole. Their bytes are compared by [`super::Mirror::verify_copies`].
-    fn older_files(&mut self, copies: &mut [Candidate], listed: &[Vec<u64>], anchor: &LogAnchor) {
-        let (journal_id, first_file) = (anchor.journal_id, anchor.position.file);
+    /// a copy where it is whole and goes on into the next one. Their bytes are compared by
+    /// [`super::Mirror::verify_copies`].
+    ///
+    /// Where no copy has it so, it is of no use, nor is what lies before it. Returns the file before
+    /// which that is so; 0 when there is none, or when a copy could not be read that may have it.
+    fn older_files(
+        &mut self,
+        copies: &mut [Candidate],
+        listed: &[Vec<u64>],
+        anchor: &LogAnchor,
+    ) -> u64 {
+        let journal_id = anchor.journal_id;
+        let mut next = anchor.position.file;
         let mut files: Vec<u64> = listed.iter().flatten().copied().collect();
-        files.retain(|first| *first < first_file);
+        files.retain(|first| *first < next);
         files.sort_unstable();
         files.dedup();
         // INVARIANT: the newest first, up to one that no copy has whole. So what is brought back
@@ -306,24 +357,28 @@ impl Leveller<'_> {
                 })
                 .collect();
             if lens.windows(2).all(|pair| pair.first() == pair.last()) {
+                next = first_seq;
                 continue;
             }
+            let (wanted, mut is_read) = where_begins(copies, journal_id, next);
             let whole = copies
                 .iter()
                 .filter(|copy| copy.is_well())
                 .find_map(|copy| {
                     let read = files::read_all(copy.drive.as_ref(), &path);
                     // No reason to give the copy up, or to refuse a start: nothing needs the file.
-                    let told = |error: &Error| {
+                    let bytes = read.inspect_err(|error| {
+                        is_read = false;
                         tracing::warn!(%error, copy = copy.drive.label(), "an older log file is not read; scrub looks again");
-                    };
-                    let bytes = read.inspect_err(told).ok()??;
-                    level::is_whole_file(&bytes, journal_id, first_seq, self.at_rest)
-                        .then_some(bytes)
+                    });
+                    let bytes = bytes.ok()??;
+                    let end = level::end_of_whole_file(&bytes, journal_id, first_seq, self.at_rest);
+                    (end.is_some() && end == wanted).then_some(bytes)
                 });
             let Some(whole) = whole else {
-                break;
+                return if is_read { next } else { 0 };
             };
+            next = first_seq;
             // INVARIANT: a copy is as long as the others only when all before its last byte is on the
             // medium. Starts compare lengths.
             let most = whole.split_last().map_or(&[][..], |(_, most)| most);
@@ -346,6 +401,7 @@ impl Leveller<'_> {
                 }
             }
         }
+        0
     }
 
     fn audit(&mut self, copies: &mut [Candidate]) -> Result<(), Error> {
@@ -506,6 +562,26 @@ fn list_all(copies: &mut [Candidate], folder: Folder) -> Vec<DrivePath> {
     paths.sort_unstable();
     paths.dedup();
     paths
+}
+
+/// Where a log file begins, by the first copy whose header of it is valid, and whether all copies
+/// that were asked could be read.
+fn where_begins(
+    copies: &[Candidate],
+    journal_id: [u8; 16],
+    first_seq: u64,
+) -> (Option<Link>, bool) {
+    let path = level::log_place(first_seq);
+    let mut is_read = true;
+    let found = copies
+        .iter()
+        .filter(|copy| copy.is_well())
+        .find_map(|copy| {
+            let bytes = files::read_first(copy.drive.as_ref(), &path, level::BEGINNING_BYTES);
+            is_read &= bytes.is_ok();
+            level::beginning_of(&bytes.ok()?, journal_id, first_seq)
+        });
+    (found, is_read)
 }
 
 fn length(drive: &dyn Drive, path: &DrivePath) -> Result<Option<u64>, Error> {

@@ -49,7 +49,7 @@ use crate::error::Error;
 use crate::layout::BlobId;
 use crate::mirror::{CopiesReport, CopiesWalk, is_late};
 use crate::store::Store;
-use crate::table::{Batch, CommitError, RowsReport, ScannedRow, TableId, Write};
+use crate::table::{Batch, CommitError, LogReport, RowsReport, ScannedRow, TableId, Write};
 
 /// How fast everything is read again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -553,7 +553,7 @@ impl Scrubber {
                 Ok(_) if care.stops() => return Err(Error::Closed),
                 Ok(log) => {
                     bytes = bytes.saturating_add(log.bytes);
-                    damaged.extend(log.damaged);
+                    damaged.extend(self.without_useless(log));
                 }
                 Err(error) => match self.log.met(&error) {
                     Met::Again => return Err(error),
@@ -574,6 +574,30 @@ impl Scrubber {
             self.end().await?;
         }
         Ok(bytes)
+    }
+
+    /// Lets old log files go that are damaged or lead nowhere and that nothing needs, and returns what
+    /// is wrong with the others.
+    fn without_useless(&self, log: LogReport) -> Vec<Error> {
+        if log.useless.is_empty() {
+            return log.damaged;
+        }
+        match self.store.tables().let_useless_log_go(&log) {
+            Ok(files) => {
+                for error in log.useless {
+                    tracing::warn!(%error, files, "scrub: old log files that no start needs are let go");
+                    self.care
+                        .found(format!("{error}; no start needs it: let go"));
+                }
+                log.damaged
+            }
+            Err(error) => {
+                tracing::warn!(%error, "scrub: old log files that no start needs were not let go");
+                let mut damaged = log.damaged;
+                damaged.extend(log.useless);
+                damaged
+            }
+        }
     }
 
     /// Whether a place of the tables that cannot be read is to be left behind, so that the rest is

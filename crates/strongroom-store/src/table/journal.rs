@@ -83,6 +83,24 @@ pub(crate) fn remove_applied_files(
     Ok(())
 }
 
+/// Removes the log files before the one that begins with the commit `first_seq`, durably, and returns
+/// how many they were. The caller has seen to it that no start needs any of them: the anchor that
+/// every start of this drive finds names that file or a later one.
+pub(crate) fn remove_files_before(drive: &dyn Drive, first_seq: u64) -> Result<usize, Error> {
+    // INVARIANT: the anchor that was read is on the medium before anything goes that an older one
+    // would need. A process that was killed may have left its new name in memory only.
+    drive.sync_folder(Folder::Log)?;
+    let mut removed = 0_usize;
+    // The oldest first, so that what a crash leaves of them is one piece with what is kept.
+    for first in list_files(drive)? {
+        if first < first_seq && drive.remove(&log_path(first))? {
+            removed = removed.saturating_add(1);
+        }
+    }
+    drive.sync_folder(Folder::Log)?;
+    Ok(removed)
+}
+
 /// Appends to the log.
 #[derive(Debug)]
 pub(crate) struct LogWriter {

@@ -19,7 +19,7 @@
 
 use super::anchor::Anchor;
 use super::index::Index;
-use super::journal::{anchor_path, list_files, log_path};
+use super::journal::{anchor_path, list_files, log_path, remove_files_before};
 use super::log::{
     ChainHash, FILE_HEADER_BYTES, FileHeader, RecordHeader, Scanner, Tail, Witnesses, judge_tail,
     mark_at, speaks_of_later,
@@ -168,6 +168,15 @@ pub(crate) fn files_of(drive: &dyn Drive) -> Result<Vec<u64>, Error> {
     list_files(drive)
 }
 
+/// Removes the log files of a copy before the one that begins with `first_seq`, which no start may
+/// need; durably. Returns how many.
+pub(crate) fn let_go_before(drive: &dyn Drive, first_seq: u64) -> Result<usize, Error> {
+    remove_files_before(drive, first_seq)
+}
+
+/// The bytes of a log file that tell where it begins.
+pub(crate) const BEGINNING_BYTES: usize = FILE_HEADER_BYTES;
+
 /// Which log a drive holds, by its anchor; `None` when that does not open.
 pub(crate) fn journal_of(
     drive: &dyn Drive,
@@ -180,23 +189,39 @@ pub(crate) fn journal_of(
     Ok(opened.map(|anchor| anchor.journal_id))
 }
 
-/// Whether a file of this log is whole by itself: header, sums, chain, seals, nothing behind the
-/// last record but its mark.
-pub(crate) fn is_whole_file(
+/// A place between two commits of the log, where one of its files may end and the next begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Link {
+    /// The number of the commit behind it.
+    pub(crate) next_seq: u64,
+    /// The chain before that commit.
+    pub(crate) chain: ChainHash,
+}
+
+/// Where a file of this log begins, by the header that `bytes` start with; `None` when that is
+/// damaged or of another place.
+pub(crate) fn beginning_of(bytes: &[u8], journal_id: [u8; 16], first_seq: u64) -> Option<Link> {
+    let header = FileHeader::parse(bytes)?;
+    let is_ours = header.first_seq == first_seq && header.journal_id == journal_id;
+    is_ours.then_some(Link {
+        next_seq: first_seq,
+        chain: header.prev_hash,
+    })
+}
+
+/// Where a file of this log ends that is whole by itself: header, sums, chain, seals, nothing
+/// behind the last record but its mark. `None` when it is not.
+pub(crate) fn end_of_whole_file(
     bytes: &[u8],
     journal_id: [u8; 16],
     first_seq: u64,
     at_rest: &dyn AtRest,
-) -> bool {
-    let is_ours =
-        |header: &FileHeader| header.first_seq == first_seq && header.journal_id == journal_id;
-    let Some(header) = FileHeader::parse(bytes).filter(is_ours) else {
-        return false;
-    };
-    let mut scanner = Scanner::new(bytes, FILE_HEADER_BYTES, first_seq, header.prev_hash);
+) -> Option<Link> {
+    let start = beginning_of(bytes, journal_id, first_seq)?;
+    let mut scanner = Scanner::new(bytes, FILE_HEADER_BYTES, first_seq, start.chain);
     while let Some(record) = scanner.next_record() {
         if !seal_holds(at_rest, &record.header, record.sealed_body) {
-            return false;
+            return None;
         }
     }
     let witnesses = Witnesses {
@@ -204,7 +229,18 @@ pub(crate) fn is_whole_file(
         later_file: true,
     };
     let (next_seq, chain) = (scanner.next_seq(), scanner.chain());
-    judge_tail(bytes, scanner.offset(), next_seq, &chain, witnesses) == Tail::Clean
+    let tail = judge_tail(bytes, scanner.offset(), next_seq, &chain, witnesses);
+    (tail == Tail::Clean).then_some(Link { next_seq, chain })
+}
+
+/// Whether a file of this log is whole by itself.
+pub(crate) fn is_whole_file(
+    bytes: &[u8],
+    journal_id: [u8; 16],
+    first_seq: u64,
+    at_rest: &dyn AtRest,
+) -> bool {
+    end_of_whole_file(bytes, journal_id, first_seq, at_rest).is_some()
 }
 
 impl<'a> Walk<'a> {

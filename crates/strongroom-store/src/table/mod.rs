@@ -325,6 +325,12 @@ impl Tables {
         }
     }
 
+    /// Lets go of the log files that reading the log again found to be of no use: what is wrong with
+    /// them no start meets. Durable when it returns. Blocks.
+    pub(crate) fn let_useless_log_go(&self, found: &LogReport) -> Result<usize, Error> {
+        self.inner.checkpointer.let_go(found.useless_before)
+    }
+
     /// The tables as they are at this moment, to be read at leisure while commits go on.
     pub(crate) fn moment(&self) -> Result<Moment, Error> {
         self.reader.shared.check()?;

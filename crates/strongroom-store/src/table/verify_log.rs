@@ -4,6 +4,9 @@
 //! Files older than the anchor's are kept for a while although nothing needs them; they are read
 //! too. The last file is read up to the last commit that the index shows: what lies behind that
 //! is being written. A checkpoint may remove the oldest files meanwhile; that is no damage.
+//!
+//! What is wrong with files before the anchor's is told apart: it can be let go
+//! ([`Checkpointer::let_go`]).
 
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
@@ -11,9 +14,10 @@ use std::sync::PoisonError;
 use super::anchor::Position;
 use super::body;
 use super::checkpoint::Checkpointer;
-use super::journal::{self, list_files, log_path};
+use super::journal::{self, list_files, log_path, remove_files_before};
+use super::level::Link;
 use super::log::{
-    ChainHash, FILE_HEADER_BYTES, FileHeader, ScannedRecord, Scanner, Tail, Witnesses, judge_tail,
+    FILE_HEADER_BYTES, FileHeader, ScannedRecord, Scanner, Tail, Witnesses, judge_tail,
 };
 use super::stream;
 use crate::at_rest::AtRest;
@@ -30,8 +34,12 @@ pub struct LogReport {
     pub commits: u64,
     /// Bytes of them.
     pub bytes: u64,
-    /// What is wrong, at most one error for each file.
+    /// What is wrong with files that a start reads, at most one error for each file.
     pub damaged: Vec<Error>,
+    /// What is wrong with older files, which nothing needs: damage, and gaps behind them.
+    pub useless: Vec<Error>,
+    /// The file before which log files are of no use because of that.
+    pub(crate) useless_before: u64,
 }
 
 pub(crate) fn verify_log(
@@ -41,18 +49,22 @@ pub(crate) fn verify_log(
 ) -> Result<LogReport, Error> {
     log.shared.check_reading()?;
     let end = log.shared.applied();
-    let anchor = log.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-    let journal_id = anchor.journal_id;
-    drop(anchor);
+    let anchor = *log.anchor.lock().unwrap_or_else(PoisonError::into_inner);
     let mut report = LogReport::default();
-    let mut link = None;
+    let mut link: Option<Link> = None;
     let files = list_files(drive)?;
     if end.file > 0 && !files.contains(&end.file) {
         report
             .damaged
             .push(damage(end.file, 0, "a log file is missing"));
     }
-    for first_seq in files.into_iter().filter(|first| *first <= end.file) {
+    let mut files = files
+        .into_iter()
+        .filter(|first| *first <= end.file)
+        .peekable();
+    // Starts read from here on.
+    let needed_from = anchor.position.file;
+    while let Some(first_seq) = files.next() {
         let bytes = match journal::read_file(drive, first_seq) {
             Ok((_, bytes)) => bytes,
             Err(Error::Corrupted { .. }) if !list_files(drive)?.contains(&first_seq) => {
@@ -70,20 +82,36 @@ pub(crate) fn verify_log(
         };
         let file = LogFile {
             first_seq,
-            journal_id,
+            journal_id: anchor.journal_id,
             bytes: &bytes,
             end,
         };
         let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         report.files = report.files.saturating_add(1);
         report.bytes = report.bytes.saturating_add(read);
-        link = match file.verify(log.at_rest.as_ref(), link) {
+        let mut verified = file.verify(log.at_rest.as_ref(), link);
+        if first_seq <= needed_from
+            && let Err(Flaw::Gap(error)) = verified
+        {
+            // What lies before leads nowhere.
+            report.useless.push(error);
+            report.useless_before = first_seq;
+            verified = file.verify(log.at_rest.as_ref(), None);
+        }
+        link = match verified {
             Ok((commits, link)) => {
                 report.commits = report.commits.saturating_add(commits);
                 Some(link)
             }
-            Err(error) => {
-                report.damaged.push(error);
+            Err(flaw) => {
+                let next = files.peek().filter(|_| first_seq < needed_from);
+                match next {
+                    Some(next) => {
+                        report.useless.push(flaw.into());
+                        report.useless_before = *next;
+                    }
+                    None => report.damaged.push(flaw.into()),
+                }
                 None
             }
         };
@@ -94,11 +122,34 @@ pub(crate) fn verify_log(
     Ok(report)
 }
 
-/// Where the next file has to go on.
-#[derive(Clone, Copy)]
-struct Link {
-    next_seq: u64,
-    chain: ChainHash,
+impl Checkpointer {
+    /// Removes the log files before the one that begins with the commit `first_seq`, as far as no
+    /// start needs them. Returns how many.
+    pub(crate) fn let_go(&self, first_seq: u64) -> Result<usize, Error> {
+        self.shared.check()?;
+        // INVARIANT: the anchor is durable on every copy that counts, here and in memory, and while it
+        // is locked no checkpoint runs. A copy that does not count is given what these have before it
+        // does; while no majority is left to say which count, this is refused as any other change.
+        let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = first_seq.min(anchor.position.file);
+        remove_files_before(self.drive.as_ref(), before)
+    }
+}
+
+/// What is wrong with a file.
+enum Flaw {
+    /// It does not continue the file before it.
+    Gap(Error),
+    /// It is not what was written.
+    Damage(Error),
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Gap(error) | Flaw::Damage(error) => error,
+        }
+    }
 }
 
 /// One file of the log, in memory.
@@ -112,8 +163,8 @@ struct LogFile<'a> {
 
 impl LogFile<'_> {
     /// Counts the commits of a file that is sound and goes on from `before`.
-    fn verify(&self, at_rest: &dyn AtRest, before: Option<Link>) -> Result<(u64, Link), Error> {
-        let wrong = |reason| damage(self.first_seq, 0, reason);
+    fn verify(&self, at_rest: &dyn AtRest, before: Option<Link>) -> Result<(u64, Link), Flaw> {
+        let wrong = |reason| Flaw::Damage(damage(self.first_seq, 0, reason));
         let header =
             FileHeader::parse(self.bytes).ok_or_else(|| wrong("the file header is damaged"))?;
         if header.journal_id != self.journal_id || header.first_seq != self.first_seq {
@@ -122,7 +173,8 @@ impl LogFile<'_> {
         if before
             .is_some_and(|link| (link.next_seq, link.chain) != (header.first_seq, header.prev_hash))
         {
-            return Err(wrong("the file does not continue the log"));
+            let reason = "the file does not continue the log";
+            return Err(Flaw::Gap(damage(self.first_seq, 0, reason)));
         }
         let is_last = self.first_seq == self.end.file;
         let len = if is_last {
@@ -137,7 +189,7 @@ impl LogFile<'_> {
         let mut scanner =
             Scanner::new(bytes, FILE_HEADER_BYTES, header.first_seq, header.prev_hash);
         while let Some(record) = scanner.next_record() {
-            self.open(at_rest, &record)?;
+            self.open(at_rest, &record).map_err(Flaw::Damage)?;
         }
         let (next_seq, chain) = (scanner.next_seq(), scanner.chain());
         let witnesses = Witnesses {
@@ -147,7 +199,8 @@ impl LogFile<'_> {
         let tail = judge_tail(bytes, scanner.offset(), next_seq, &chain, witnesses);
         if tail != Tail::Clean || (is_last && chain != self.end.chain) {
             let offset = scanner.offset();
-            return Err(damage(self.first_seq, offset, "a synced record is damaged"));
+            let reason = "a synced record is damaged";
+            return Err(Flaw::Damage(damage(self.first_seq, offset, reason)));
         }
         let link = Link { next_seq, chain };
         Ok((next_seq.saturating_sub(self.first_seq), link))

@@ -23,12 +23,21 @@ use crate::stage;
 pub(crate) struct Yard {
     dir: tempfile::TempDir,
     key: u8,
+    pub(crate) tables: TableOptions,
 }
 
 impl Yard {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, key: 1 }
+        let tables = TableOptions {
+            inline: true,
+            ..TableOptions::default()
+        };
+        Self {
+            dir,
+            key: 1,
+            tables,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
@@ -76,10 +85,7 @@ impl Yard {
                 inline: true,
                 ..BlobOptions::default()
             },
-            tables: TableOptions {
-                inline: true,
-                ..TableOptions::default()
-            },
+            tables: self.tables,
             ..StoreOptions::default()
         };
         Store::open_set(drives, at_rest, options).await
