@@ -199,7 +199,7 @@ impl Cluster {
     pub(crate) fn tend_copies(&self) -> Result<(), Error> {
         let _one = self.changing();
         self.inner.roster.change(|members| {
-            copies::assign(members);
+            copies::assign(members, |number| self.is_there(number));
             if let Some(number) = leaving(members)
                 && let Some(row) = members.row_mut(number)
                 && row.copy == Some(StoredCopy::Fenced)
@@ -314,7 +314,8 @@ impl Cluster {
         let joined = roster.change_with((number, &drive), |members| {
             members.drives.push(row.clone());
             and(members, number)?;
-            copies::assign(members);
+            let is_there = |drive| drive == number || self.is_there(drive);
+            copies::assign(members, is_there);
             Ok(())
         });
         if let Err(error) = joined {
@@ -398,12 +399,16 @@ impl Cluster {
             if let Some(row) = members.row_mut(number) {
                 row.standing = stored;
             }
-            copies::assign(members);
+            copies::assign(members, |number| self.is_there(number));
             Ok(())
         })?;
         self.inner.set.set_standing(number, standing);
         tracing::info!(drive = %number, standing = ?standing, "a drive has another standing");
         Ok(())
+    }
+
+    fn is_there(&self, number: DriveNo) -> bool {
+        self.inner.set.get(number).is_some()
     }
 
     fn changing(&self) -> std::sync::MutexGuard<'_, ()> {

@@ -3,7 +3,8 @@
 //!
 //! One of each facility, up to three; with fewer facilities further drives of the same, so that
 //! there are as many copies as drives, up to three. A copy that is there stays where it is: only
-//! what is missing is given to other drives, as a copy that has to catch up first.
+//! what is missing is given to other drives, as a copy that has to catch up first. A facility that has
+//! none comes first, even if its drives are away just now: what is given stays there.
 
 use std::sync::Arc;
 
@@ -147,8 +148,9 @@ pub(crate) fn for_mirror(copies: Vec<CopyDrive>) -> MirrorCopies {
     sorted
 }
 
-/// Gives the copies that are missing to drives. True if any was given.
-pub(super) fn assign(members: &mut Members) -> bool {
+/// Gives the copies that are missing to drives, in the same facility rather to one that `is_there`: one
+/// that is away has a vote that cannot be had. True if any was given.
+pub(super) fn assign(members: &mut Members, is_there: impl Fn(DriveNo) -> bool) -> bool {
     let mut assigned = false;
     loop {
         let settled = members.drives.iter().filter(|row| stays(row.standing));
@@ -165,7 +167,13 @@ pub(super) fn assign(members: &mut Members) -> bool {
         };
         let next = settled
             .filter(|row| row.copy.is_none())
-            .min_by_key(|row| (in_facility(&row.facility), row.number))
+            .min_by_key(|row| {
+                (
+                    in_facility(&row.facility),
+                    !is_there(row.number),
+                    row.number,
+                )
+            })
             .map(|row| row.number);
         let Some(row) = next.and_then(|number| members.row_mut(number)) else {
             return assigned;

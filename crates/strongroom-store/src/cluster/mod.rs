@@ -210,7 +210,7 @@ impl Cluster {
                 Wish::Usual => members.wished = None,
                 Wish::Exactly(wished) => members.wished = Some((wished.data(), wished.parity())),
             }
-            copies::assign(members);
+            copies::assign(members, |number| set.get(number).is_some());
             Ok(())
         })?;
         roster.bring_all_up_to_date();

@@ -205,6 +205,33 @@ async fn dur_d8_a_drive_that_bodies_could_never_leave_is_not_drained() {
     }
 }
 
+/// The copy of a drive that is drained was given to one that was away, since its number was lower: it
+/// could not catch up there, its vote was missed, and the drain had no end.
+#[tokio::test]
+async fn dur_d8_a_copy_is_given_to_a_drive_that_is_there() {
+    let yard = Yard::made(&["a:a1", "a:a2", "a:a3", "a:a4", "a:a5"]).await;
+    let store = yard.open(&[]).await.unwrap();
+    let with_copy = async || {
+        let drives = protection(&store).await.drives.into_iter();
+        let copies = drives.filter(|drive| drive.copy_is_live.is_some());
+        copies.map(|drive| drive.number.0).collect::<Vec<_>>()
+    };
+    assert_eq!(with_copy().await, [0, 1, 2]);
+    yard.rename("a4", "away");
+    store.look_for_drives().await.unwrap();
+    store.drain_drive(DriveNo(0)).await.unwrap();
+    for _ in 0..3 {
+        store.look_for_drives().await.unwrap();
+        store.catch_up_copies().await.unwrap();
+    }
+    store.remove_drive(DriveNo(0)).await.unwrap();
+    assert_eq!(with_copy().await, [1, 2, 4]);
+    // With one more gone there still is a majority.
+    yard.rename("a2", "away-too");
+    store.look_for_drives().await.unwrap();
+    stage::put(&store, BlobId([1; 16]), &stage::bytes(1, 100)).await;
+}
+
 /// What a drive that was given up has on it is nobody's any more.
 #[tokio::test]
 async fn files_on_a_drive_that_was_given_up_are_not_owed() {
