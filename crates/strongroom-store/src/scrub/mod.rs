@@ -24,7 +24,7 @@ mod pass;
 mod row_code;
 mod shard_file;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -120,6 +120,8 @@ pub struct Scrubber {
     rows: Trouble,
     /// At their log.
     log: Trouble,
+    /// Places of the tables that this pass could not read.
+    unreadable: Unreadable,
 }
 
 impl Default for ScrubOptions {
@@ -167,6 +169,7 @@ impl Scrubber {
             left_out: 0,
             rows: Trouble::default(),
             log: Trouble::default(),
+            unreadable: Unreadable::default(),
         };
         scrubber.tell();
         Ok(scrubber)
@@ -279,6 +282,7 @@ impl Scrubber {
         self.page.clear();
         self.current = None;
         self.rows = Trouble::default();
+        self.unreadable = Unreadable::default();
         self.left_out = self.store.blobs().damage().left_out();
         tracing::info!(pass = self.pass.number, "scrub: a pass begins");
         self.save().await
@@ -292,6 +296,7 @@ impl Scrubber {
         self.after_row = None;
         self.copies = Some(CopiesWalk::default());
         self.rows = Trouble::default();
+        self.unreadable.end_phase();
         self.save().await
     }
 
@@ -612,6 +617,9 @@ impl Scrubber {
 
     fn tell_unreadable(&mut self, error: &Error) {
         tracing::error!(%error, "scrub: a place of the tables cannot be read");
+        if !self.unreadable.is_news(error.to_string()) {
+            return;
+        }
         let totals = &mut self.pass.totals;
         totals.damaged_rows = totals.damaged_rows.saturating_add(1);
         self.care
@@ -807,6 +815,31 @@ impl Trouble {
     }
 }
 
+/// Each phase of a pass may come upon the same place, and meets the same error there: it counts once.
+#[derive(Debug, Default)]
+struct Unreadable {
+    /// By the error: how often it was counted in this pass, and met in this phase.
+    errors: BTreeMap<String, (u64, u64)>,
+}
+
+impl Unreadable {
+    /// Whether no phase before this one has met the error so often.
+    fn is_news(&mut self, error: String) -> bool {
+        if self.errors.len() >= UNREADABLE_MAX && !self.errors.contains_key(&error) {
+            return true;
+        }
+        let (counted, met) = self.errors.entry(error).or_default();
+        *met = met.saturating_add(1);
+        let is_news = *met > *counted;
+        *counted = (*counted).max(*met);
+        is_news
+    }
+
+    fn end_phase(&mut self) {
+        self.errors.values_mut().for_each(|(_, met)| *met = 0);
+    }
+}
+
 /// A key behind a place that cannot be read and that begins after a key. Nobody knows how far it goes:
 /// each leap goes twice as far as the one before, in steps of what differs in the first `width` bytes,
 /// so that little behind it is left out and a table that cannot be read at all is left soon. `None`
@@ -843,6 +876,8 @@ const BLOB_PLACE_BYTES: usize = 2;
 const ROW_PLACE_BYTES: usize = 12;
 /// A place of the tables is left behind when it could not be read so often.
 const TRIES_MAX: u32 = 3;
+/// So many different errors are remembered; others count in each phase.
+const UNREADABLE_MAX: usize = 1_000;
 /// What a step reads, about.
 const STEP_BYTES: u64 = 4 << 20;
 /// What looking at a row or a name costs, about.
@@ -853,6 +888,24 @@ const SAVE_INTERVAL_MS: u64 = 60_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_every_phase_meets_counts_once() {
+        let mut unreadable = Unreadable::default();
+        let mut counted = |errors: &[&str]| {
+            let news = errors
+                .iter()
+                .map(|error| unreadable.is_news((*error).to_owned()));
+            let count = news.filter(|is_news| *is_news).count();
+            unreadable.end_phase();
+            count
+        };
+        assert_eq!(counted(&["a"]), 1);
+        assert_eq!(counted(&["a", "b"]), 1);
+        // Two places that are told alike are two.
+        assert_eq!(counted(&["a", "b", "a"]), 1);
+        assert_eq!(counted(&["b", "a", "a"]), 0);
+    }
 
     #[test]
     fn each_leap_over_a_bad_place_goes_twice_as_far() {
