@@ -12,6 +12,8 @@
 //!   were not given up it never is.
 //! - Damage in one copy of the tables is put right from another, by the next start or the next scrub,
 //!   and nothing is ever shown of it.
+//! - A drive that is put back to an older state while the store is off misses what came since, as one
+//!   that was away; only scrub finds that out of its bodies.
 //! - A body of which enough shards are on drives that serve is read. When no drive is away, all are.
 //! - After every look at the drives each copy counts whose drive is there and well, as long as
 //!   commits are taken. When faults stop nothing is owed, and all copies are equal byte for byte.
@@ -55,6 +57,10 @@ pub(crate) struct ClusterStory {
     away: BTreeMap<String, SimDrive>,
     /// Drives that were given up: they have no part in anything any more.
     given_up: BTreeMap<String, SimDrive>,
+    /// What drives were at some moment: what somebody may put back.
+    images: BTreeMap<DriveNo, SimDrive>,
+    /// A drive that was put back to such an image, and scrub and heal have not been there yet.
+    put_back: Option<DriveNo>,
     /// Places in which members ever were.
     members_at: BTreeSet<String>,
     /// So many places got names after the founding.
@@ -132,12 +138,13 @@ enum Step {
     GivenUpReturns,
     MoveBody,
     DriveHangs,
+    DriveIsPutBack,
 }
 
 /// So many of them are told.
 pub(crate) const KINDS: usize = STEPS.len();
 
-const STEPS: [(Step, u64); 29] = [
+const STEPS: [(Step, u64); 30] = [
     (Step::Put, 20),
     (Step::PutRow, 20),
     (Step::Delete, 12),
@@ -167,6 +174,7 @@ const STEPS: [(Step, u64); 29] = [
     (Step::RemoveDrive, 1),
     (Step::ReplaceDrive, 2),
     (Step::GivenUpReturns, 1),
+    (Step::DriveIsPutBack, 2),
 ];
 
 impl ClusterStory {
@@ -199,6 +207,8 @@ impl ClusterStory {
             power,
             away: BTreeMap::new(),
             given_up: BTreeMap::new(),
+            images: BTreeMap::new(),
+            put_back: None,
             members_at: BTreeSet::new(),
             places_named: 0,
             store: None,
@@ -307,6 +317,7 @@ impl ClusterStory {
             Step::GivenUpReturns => self.given_up_returns().await,
             Step::MoveBody => self.move_body().await,
             Step::DriveHangs => self.drive_hangs().await,
+            Step::DriveIsPutBack => self.drive_is_put_back().await,
         }
     }
 

@@ -48,19 +48,70 @@ impl ClusterStory {
         self.copies_are_equal()
     }
 
+    /// A drive is put back to what it was a while ago, while the store is off; or what it is now is
+    /// kept for that: with nothing on its way, else its log may tell what never happened. Scrub finds
+    /// what it misses, and all is as before.
+    pub(super) async fn drive_is_put_back(&mut self) -> Done {
+        let numbers: Vec<_> = self.places.keys().copied().collect();
+        let number = numbers[self.rng.index(numbers.len())];
+        let place = self.places[&number].clone();
+        let Some(drive) = self.shelf.at(&place) else {
+            return Ok(());
+        };
+        if !self.is_quiet() || self.doubt.is_some() {
+            return Ok(());
+        }
+        let Some(image) = self.images.remove(&number) else {
+            // What is put back is on the medium, all of it.
+            self.images.insert(number, drive.copy().crash());
+            self.say(&format!("  {}: an image is made", drive_name(number)));
+            return Ok(());
+        };
+        self.told.faults += 1;
+        self.say(&format!("  {}", drive_name(number)));
+        self.end_undisturbed().await?;
+        self.shelf.put(&place, image);
+        self.put_back = Some(number);
+        self.start_undisturbed().await?;
+        self.read().await?;
+        self.scrub().await?;
+        self.heal().await?;
+        self.put_back = None;
+        for (blob, of) in self.model.blobs.clone() {
+            self.whole(blob, of).await?;
+        }
+        self.files_are_those_of_the_catalogue(number)?;
+        self.tend().await?;
+        self.copies_are_equal()
+    }
+
     /// A copy that can be damaged: all of them are whole, and every drive is well.
     fn copy_to_damage(&mut self) -> Option<DriveNo> {
-        let whole: Vec<_> = self.whole_copies().collect();
-        let is_quiet = whole.len() == self.copies.len() && whole.len() > 1 && self.is_settled();
-        let is_owed = |blob| self.keeping(blob).is_ok_and(|kept| !kept.owed.is_empty());
-        let mut blobs = self.model.blobs.keys();
-        if !is_quiet || self.opened_badly || blobs.any(|blob| is_owed(*blob)) {
+        if !self.is_quiet() {
             return None;
         }
+        let whole: Vec<_> = self.whole_copies().collect();
         whole.get(self.rng.index(whole.len())).copied()
     }
 
+    /// Whether nothing is owed: all copies of the tables are whole, every drive is well, and every
+    /// body has all of its shards.
+    fn is_quiet(&self) -> bool {
+        let whole = self.whole_copies().count();
+        let is_owed = |blob| self.keeping(blob).is_ok_and(|kept| !kept.owed.is_empty());
+        whole == self.copies.len()
+            && whole > 1
+            && self.is_settled()
+            && !self.opened_badly
+            && !self.model.blobs.keys().any(|blob| is_owed(*blob))
+    }
+
     async fn restart_undisturbed(&mut self) -> Done {
+        self.end_undisturbed().await?;
+        self.start_undisturbed().await
+    }
+
+    async fn end_undisturbed(&mut self) -> Done {
         match self.rng.below(3) {
             0 => {
                 let closed = self.store().close().await;
@@ -70,6 +121,10 @@ impl ClusterStory {
             1 => self.end_process(SimDrive::kill),
             _ => self.end_process(SimDrive::crash),
         }
+        Ok(())
+    }
+
+    async fn start_undisturbed(&mut self) -> Done {
         self.is_calm = true;
         let started = self.restart().await;
         self.is_calm = false;

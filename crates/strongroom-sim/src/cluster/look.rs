@@ -273,7 +273,7 @@ impl ClusterStory {
     /// On a drive that is well: the shards that it should have, and nothing else. An owed shard may
     /// be there.
     pub(super) fn files_are_those_of_the_catalogue(&self, number: DriveNo) -> Done {
-        if !self.is_well(number) {
+        if !self.is_well(number) || self.put_back == Some(number) {
             return Ok(());
         }
         let place = &self.places[&number];
@@ -338,7 +338,8 @@ impl ClusterStory {
         }
         // Whoever had lost its drive was levelled with one that had not.
         self.shaken.clear();
-        if self.is_damaged || self.opened_badly {
+        // Of files that no start needs, starts compare lengths; the rest is for scrub.
+        if self.is_damaged || self.opened_badly || self.put_back.is_some() {
             return Ok(());
         }
         self.copies_are_equal()
