@@ -14,7 +14,10 @@ use rustls_pki_types::pem::PemObject as _;
 use strongroom_wire::SecretAccessKey;
 use strongroom_wire::sigv4::{PayloadMode, SigningInput, sign_request};
 
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
+
+/// Longer than any test of these takes, in milliseconds.
+pub(crate) const LONG_MS: &str = "3000000";
 
 /// A data directory and the program's settings for it.
 pub(crate) struct Rig {
@@ -156,6 +159,19 @@ impl Rig {
         std::fs::read_to_string(self.beside("stderr")).unwrap()
     }
 
+    /// Waits until the server has said this.
+    pub(crate) fn wait_for_log(&self, line: &str) {
+        let began = Instant::now();
+        while !self.stderr().contains(line) {
+            assert!(
+                began.elapsed() < DEADLINE,
+                "`{line}` is not in: {}",
+                self.stderr()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What `strongroom env` says, as names and values.
     pub(crate) fn env_lines(&self, extra: &[&str]) -> Vec<(String, String)> {
         let output = self.run(&[&["env"], extra].concat());
@@ -238,6 +254,21 @@ impl Server {
         name: &str,
     ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
         tls_client(self.address("https"), &self.data.join("tls/ca.pem"), name)
+    }
+
+    /// Begins to store an object of so many bytes. From now on the request is in flight: the server
+    /// asked for its body.
+    pub(crate) fn begin_put(&self, key: &Credential, path: &str, body_bytes: usize) -> TcpStream {
+        const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut stream = self.http();
+        let http = self.address("http");
+        let extra = [("expect", "100-continue")];
+        let head = signed_head(key, http, "PUT", path, body_bytes, &extra);
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; GO_ON.len()];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(text(&answer), text(GO_ON));
+        stream
     }
 
     pub(crate) fn request(

@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::rig::{Rig, is_ended, read_response, signed_head};
+use crate::rig::{DEADLINE, LONG_MS, Rig, is_ended, read_response};
 
 #[test]
 fn sigterm_lets_an_upload_finish() {
-    let rig = Rig::new();
+    let rig = Rig::new()
+        .flag("--stop-timeout-ms", LONG_MS)
+        .flag("--stall-timeout-ms", LONG_MS);
     let mut server = rig.start();
     let key = rig.credential();
     assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
     let body: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     let http = server.address("http");
     let mut idle = server.http();
-    let mut stream = server.http();
-    let head = signed_head(&key, http, "PUT", "/bucket/k", body.len(), &[]);
-    stream.write_all(head.as_bytes()).unwrap();
+    let mut stream = server.begin_put(&key, "/bucket/k", body.len());
     stream.write_all(&body[..500_000]).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
     server.signal(Signal::TERM);
     assert!(is_ended(&mut idle), "idle connections are closed");
-    std::thread::sleep(Duration::from_millis(100));
-    assert!(TcpStream::connect(http).is_err(), "nobody new is let in");
+    let began = Instant::now();
+    while TcpStream::connect(http).is_ok() {
+        assert!(began.elapsed() < DEADLINE, "somebody new is let in");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     stream.write_all(&body[500_000..]).unwrap();
     assert_eq!(read_response(&mut stream).status, 200);
     drop(stream);
@@ -43,28 +45,25 @@ fn sigterm_does_not_wait_for_ever() {
     let mut server = rig.start();
     let key = rig.credential();
     assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
-    let mut stream = server.http();
-    let head = signed_head(&key, server.address("http"), "PUT", "/bucket/k", 1000, &[]);
-    stream.write_all(head.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let _unfinished = server.begin_put(&key, "/bucket/k", 1000);
     server.signal(Signal::INT);
     assert!(server.wait().success());
 }
 
 #[test]
 fn second_signal_stops_at_once() {
-    let rig = Rig::new();
+    // A request in flight would be given far longer than the server is waited for here.
+    let rig = Rig::new()
+        .flag("--stop-timeout-ms", LONG_MS)
+        .flag("--stall-timeout-ms", LONG_MS);
     let mut server = rig.start();
     let key = rig.credential();
     assert_eq!(server.request(&key, "PUT", "/bucket", b"").status, 200);
-    let mut stream = server.http();
-    let head = signed_head(&key, server.address("http"), "PUT", "/bucket/k", 1000, &[]);
-    stream.write_all(head.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let _unfinished = server.begin_put(&key, "/bucket/k", 1000);
     server.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(200));
+    // Two signals at once are one.
+    rig.wait_for_log("requests in flight may finish");
     server.signal(Signal::TERM);
-    // Far less than the 30 seconds that a request in flight would be given.
     assert!(server.wait().success());
 }
 

@@ -3,7 +3,7 @@ use std::io::{Read as _, Write as _};
 
 use rustix::process::Signal;
 
-use crate::rig::{DEADLINE, Rig, connect, read_response, text, tls_client, tls_client_of};
+use crate::rig::{Rig, connect, read_response, text, tls_client, tls_client_of};
 
 #[test]
 fn local_certificate_covers_the_names_clients_use() {
@@ -87,7 +87,8 @@ fn plain_http_on_the_tls_port_and_noise_do_no_harm() {
     ] {
         let mut stream = connect(server.address("https"));
         stream.write_all(noise).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // The server may have hung up by then.
+        let _cut = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _reset = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 2"));
@@ -110,13 +111,13 @@ fn own_certificate_is_reloaded_and_a_bad_one_is_not() {
 
     write_own(&cert, &key, "two.example.org");
     server.signal(Signal::HUP);
-    wait_for_log(&rig, "certificate read again");
+    rig.wait_for_log("certificate read again");
     assert!(serves_name(&server, &cert, "two.example.org"));
     let two = std::fs::read(&cert).unwrap();
 
     std::fs::write(&cert, "no certificate").unwrap();
     server.signal(Signal::HUP);
-    wait_for_log(&rig, "the old one stays in use");
+    rig.wait_for_log("the old one stays in use");
     std::fs::write(&cert, two).unwrap();
     assert!(serves_name(&server, &cert, "two.example.org"));
     server.stop();
@@ -152,18 +153,6 @@ fn serves_name(server: &crate::rig::Server, ca: &std::path::Path, name: &str) ->
         .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .is_ok()
         && read_response(&mut stream).status == 403
-}
-
-fn wait_for_log(rig: &Rig, line: &str) {
-    let began = std::time::Instant::now();
-    while !rig.stderr().contains(line) {
-        assert!(
-            began.elapsed() < DEADLINE,
-            "`{line}` is not in: {}",
-            rig.stderr()
-        );
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
 }
 
 fn still_serves(server: &crate::rig::Server) {
