@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the audit log says about requests, and what it never says.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -9,7 +11,7 @@ use md5::Digest as _;
 use strongroom_testkit::contents_below;
 use strongroom_wire::sigv4::PayloadMode;
 
-use crate::harness::{house, send};
+use crate::harness::{House, house, send};
 
 #[tokio::test]
 async fn every_request_leaves_one_event() {
@@ -173,7 +175,9 @@ async fn an_aborted_request_is_recorded_with_what_it_asked_for() {
     let answer = send(&house, request.map(|()| body), true);
     let waited = tokio::time::timeout(std::time::Duration::from_millis(200), answer).await;
     assert!(waited.is_err(), "the request waits for its body");
+    let start = Instant::now();
     let event = loop {
+        assert!(start.elapsed() < LONG, "it is not recorded");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         if let Some(event) = house
             .events()
@@ -229,8 +233,7 @@ async fn sec_every_object_of_an_aborted_list_of_deletions_is_named() {
         write!(list, "<Object><Key>{name}</Key></Object>").unwrap();
     }
     list.push_str("</Delete>");
-    let mut most = 0;
-    for pause_ms in [1, 2, 4, 8, 16] {
+    for awaited in [0, 1, 10, 40, 70] {
         let (of_task, list) = (std::sync::Arc::clone(&house), list.clone());
         let task = tokio::spawn(async move {
             let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, list.as_bytes());
@@ -242,29 +245,42 @@ async fn sec_every_object_of_an_aborted_list_of_deletions_is_named() {
                 .send()
                 .await
         });
-        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+        // The client hangs up as soon as this one is gone.
+        let start = Instant::now();
+        while is_there(&house, &names[awaited]).await {
+            assert!(start.elapsed() < LONG, "nothing is deleted");
+        }
         task.abort();
         let _ = task.await;
-        // What was under way ends meanwhile.
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        let events = house.events().await;
-        let mut gone = 0;
+        let mut gone = Vec::new();
         for name in &names {
-            let target = format!("/bucket/{name}");
-            if house.call("HEAD", &target).send().await.status == StatusCode::OK {
-                continue;
+            if !is_there(&house, name).await {
+                gone.push(name.as_str());
             }
-            gone += 1;
-            let is_it = |event: &&serde_json::Value| {
-                event["eventName"] == "DeleteObject"
-                    && event["requestParameters"]["key"] == name.as_str()
-            };
-            assert!(events.iter().any(|event| is_it(&event)), "{name}");
         }
-        most = most.max(gone);
+        let start = Instant::now();
+        loop {
+            let events = house.events().await;
+            let deletions = events.iter().filter(|of| of["eventName"] == "DeleteObject");
+            let named = deletions.map(|of| of["requestParameters"]["key"].as_str());
+            let named: BTreeSet<_> = named.flatten().collect();
+            gone.retain(|name| !named.contains(name));
+            if gone.is_empty() {
+                break;
+            }
+            assert!(start.elapsed() < LONG, "gone and not named: {gone:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
-    assert!(most > 0, "nothing was deleted before the client hung up");
 }
+
+async fn is_there(house: &House, name: &str) -> bool {
+    let target = format!("/bucket/{name}");
+    house.call("HEAD", &target).send().await.status == StatusCode::OK
+}
+
+/// What has not come by then does not come.
+const LONG: std::time::Duration = std::time::Duration::from_mins(2);
 
 #[tokio::test]
 async fn what_a_refused_document_asked_for_is_recorded() {

@@ -2,6 +2,7 @@
 //! Writers that meet: exactly one wins where one may, and nothing is left of the others.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use strongroom_object::{
     EncryptionRequest, Error, Properties, PropertiesDirective, WriteConditions,
@@ -86,7 +87,12 @@ async fn a_copy_onto_itself_with_if_match_replaces_nothing_newer() {
     for len in [100, 40_000] {
         let (old, new) = (vec![1; len], vec![2; len]);
         let (mut copied, mut refused) = (0, 0);
-        for round in 0..200 {
+        // How many turns the copy has before the writer; less than none when it has them behind it.
+        let mut ahead = 0_i32;
+        let begun = Instant::now();
+        // The race would prove nothing if one of them always came first.
+        while copied + refused < 200 || copied == 0 || refused == 0 {
+            assert!(begun.elapsed() < LONG, "{copied} {refused}, {ahead} turns");
             let old = house.put("bucket", "k", &old, EncryptionRequest::S3);
             let mut input = copy_input(("bucket", "k"), ("bucket", "k"), EncryptionRequest::S3);
             input.directive = PropertiesDirective::Replace(Properties::default());
@@ -97,30 +103,39 @@ async fn a_copy_onto_itself_with_if_match_replaces_nothing_newer() {
             let copy = {
                 let house = Arc::clone(&house);
                 tokio::spawn(async move {
+                    turns(-ahead).await;
                     let request = house.request();
                     let copy = house.objects.copy_object(request.scope(), input).await;
                     copy.map(|_| ())
                 })
             };
-            for _ in 0..round % 20 {
-                tokio::task::yield_now().await;
-            }
+            turns(ahead).await;
             house
                 .put("bucket", "k", &new, EncryptionRequest::S3)
                 .await
                 .unwrap();
             match copy.await.unwrap() {
-                Ok(()) => copied += 1,
-                Err(Error::PreconditionFailed { .. }) => refused += 1,
+                // Whoever came first begins later next time, so that they go on meeting.
+                Ok(()) => (copied, ahead) = (copied + 1, ahead - 1),
+                Err(Error::PreconditionFailed { .. }) => {
+                    (refused, ahead) = (refused + 1, ahead + 1)
+                }
                 Err(other) => panic!("{other}"),
             }
             let found = house.get("bucket", "k", None).await.unwrap();
-            assert!(found == new, "round {round} of {len} bytes");
+            assert!(found == new, "{copied} {refused} of {len} bytes");
         }
-        // The race would prove nothing if one of them always came first.
-        assert!(copied > 0 && refused > 0, "{copied} {refused}");
     }
 }
+
+/// Lets others run so many times.
+async fn turns(count: i32) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+const LONG: Duration = Duration::from_mins(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_bucket_is_not_deleted_under_a_writer() {

@@ -12,6 +12,7 @@ use strongroom_object::{
 use strongroom_store::drive::{Drive, Folder};
 use strongroom_store::{AtRest, AtRestError, Batch, Row, TableId, Write};
 use strongroom_testkit::SimDrive;
+use tokio::task::JoinHandle;
 
 use crate::harness::*;
 
@@ -399,7 +400,7 @@ async fn traffic_is_no_damage() {
         let (house, stop) = (Arc::clone(&house), Arc::clone(&stop));
         tasks.push(tokio::spawn(async move {
             let mut turn = 0_usize;
-            while !stop.load(Ordering::Relaxed) {
+            while turn == 0 || !stop.load(Ordering::Relaxed) {
                 let name = format!("k{}", (turn + usize::from(number)) % 7);
                 let bytes = pattern(if turn.is_multiple_of(2) { 50_000 } else { 100 });
                 put(&house, &name, &bytes).await;
@@ -434,12 +435,12 @@ async fn traffic_is_no_damage() {
             turn
         }));
     }
-    let mut objects = 0;
-    for _ in 0..200 {
+    let (mut times, mut objects) = (0, 0);
+    while times < 200 || (objects == 0 && !tasks.iter().any(JoinHandle::is_finished)) {
         let report = verify(&house).await;
         assert!(report.damaged.is_empty(), "{:?}", report.damaged);
         assert!(report.unreferred.is_empty(), "{:?}", report.unreferred);
-        objects += report.objects;
+        (times, objects) = (times + 1, objects + report.objects);
     }
     stop.store(true, Ordering::Relaxed);
     for task in tasks {
