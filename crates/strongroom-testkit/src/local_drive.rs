@@ -22,4 +22,4 @@ pub fn local_drive(directory: &Path) -> Result<LocalDrive, Error> {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(2);

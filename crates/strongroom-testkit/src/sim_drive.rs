@@ -9,7 +9,8 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use strongroom_store::Error;
 use strongroom_store::drive::{
@@ -35,6 +36,9 @@ pub enum Fault {
     MisdirectAt(u64),
     /// This operation, when it is a write into a file, reports success and does nothing.
     LoseWriteAt(u64),
+    /// Every flush fails with an I/O error and takes the drive out of service, whatever was asked of
+    /// the drive before it.
+    FailFlushes,
     /// This read fails with an I/O error.
     FailReadAt(u64),
     /// Files take no more than this many bytes together.
@@ -62,6 +66,20 @@ pub struct SimPower {
 pub struct SimDrive {
     state: Arc<Mutex<State>>,
     health: Arc<Health>,
+    hold: Arc<Hold>,
+}
+
+/// Where changes wait while the drive is held.
+#[derive(Debug, Default)]
+struct Hold {
+    held: Mutex<Held>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    is_on: bool,
+    waiting: u64,
 }
 
 #[derive(Debug)]
@@ -133,6 +151,26 @@ impl SimPower {
             self.is_off.store(true, Ordering::Release);
         }
         left == 1
+    }
+}
+
+impl Hold {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(&self) {
+        let mut held = self.lock();
+        if !held.is_on {
+            return;
+        }
+        held.waiting = held.waiting.saturating_add(1);
+        self.moved.notify_all();
+        let mut held = self
+            .moved
+            .wait_while(held, |held| held.is_on)
+            .unwrap_or_else(PoisonError::into_inner);
+        held.waiting = held.waiting.saturating_sub(1);
     }
 }
 
@@ -228,6 +266,35 @@ impl SimDrive {
         self.state().hangs = false;
     }
 
+    /// From now on whoever changes something waits, until [`Self::let_go`]. Reads do not.
+    pub fn hold(&self) {
+        self.hold.lock().is_on = true;
+    }
+
+    /// Whoever waited goes on.
+    pub fn let_go(&self) {
+        self.hold.lock().is_on = false;
+        self.hold.moved.notify_all();
+    }
+
+    /// Waits until somebody waits for the drive that is held. Blocks for two minutes at most.
+    ///
+    /// # Errors
+    ///
+    /// Nobody came.
+    pub fn wait_for_somebody(&self) -> Result<(), Error> {
+        let (held, _) = self
+            .hold
+            .moved
+            .wait_timeout_while(self.hold.lock(), PATIENCE, |held| held.waiting == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        if held.waiting == 0 {
+            let nobody = io::Error::from(io::ErrorKind::TimedOut);
+            return Err(Error::from_io("wait at", "a drive that is held", nobody));
+        }
+        Ok(())
+    }
+
     /// From now on whoever replaces this file is told that it is done, and it is not.
     pub fn lose_replacements_of(&self, path: &DrivePath) {
         self.state().stuck.push(path.clone());
@@ -321,6 +388,7 @@ impl SimDrive {
         Self {
             state: Arc::new(Mutex::new(state)),
             health,
+            hold: Arc::default(),
         }
     }
 
@@ -334,6 +402,7 @@ impl SimDrive {
         action: &'static str,
         path: &DrivePath,
     ) -> Result<(MutexGuard<'_, State>, Fate), Error> {
+        self.hold.pass();
         self.health.serving()?;
         let mut state = self.state();
         state.note(action, path, 0);
@@ -360,8 +429,9 @@ impl SimDrive {
         }
         let at = state.operations;
         state.operations = at.saturating_add(1);
-        if state.plan.has(Fault::FailAt(at)) {
-            if action == FLUSH || action == REPLACE {
+        let flushes = action == FLUSH || action == REPLACE;
+        if state.plan.has(Fault::FailAt(at)) || flushes && state.plan.has(Fault::FailFlushes) {
+            if flushes {
                 self.health.record(HealthEvent::FlushFailed);
             }
             return Err(io_failure(action, path));
@@ -637,6 +707,7 @@ impl SimFile {
     }
 }
 
+const PATIENCE: Duration = Duration::from_mins(2);
 const WRITE: &str = "write";
 const FLUSH: &str = "flush";
 const RENAME: &str = "rename";
@@ -693,6 +764,34 @@ mod tests {
             assert_eq!(drive.health(), HealthState::Online);
         }
         assert!((20..80).contains(&done), "{done} of 100");
+    }
+
+    #[test]
+    fn a_drive_that_is_held_makes_no_change_and_is_read() {
+        let drive = SimDrive::new(1);
+        drive.hold();
+        std::thread::scope(|scope| {
+            let change = scope.spawn(|| drive.replace(&path(), b"new"));
+            drive.wait_for_somebody().unwrap();
+            assert_eq!(drive.read_small(&path()).unwrap(), None);
+            drive.let_go();
+            change.join().unwrap().unwrap();
+        });
+        assert!(drive.read_small(&path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn flushes_fail_whatever_came_before() {
+        for writes in 0..3 {
+            let drive = SimDrive::new(1);
+            let file = drive.create(&path()).unwrap();
+            drive.set_plan(FaultPlan::new([Fault::FailFlushes]));
+            for at in 0..writes {
+                file.write_at(at, b"x").unwrap();
+            }
+            file.sync().unwrap_err();
+            assert_eq!(drive.health(), HealthState::OutOfService);
+        }
     }
 
     #[test]
