@@ -281,3 +281,25 @@ fn run(shared: &Shared, mut log: Log, clock: &dyn Clock) {
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_millis(500);
 const QUEUE_BYTES_MAX: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffered_entries_are_due_within_a_second() {
+        assert!(LINGER < Duration::from_secs(1));
+        let shared = Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+        };
+        let now = Instant::now();
+        assert!(
+            shared
+                .push(&mut shared.lock(), Some(vec![1]), false)
+                .is_none()
+        );
+        assert_eq!(shared.next_batch().unwrap().len(), 1);
+        assert!(now.elapsed() >= LINGER, "nobody was in a hurry");
+    }
+}

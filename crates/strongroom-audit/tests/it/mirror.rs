@@ -2,6 +2,7 @@
 //! The log on three drives that have separate fates.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use strongroom_audit::{Audit, AuditFiles, AuditOptions, verify_chain};
 use strongroom_store::Error;
@@ -49,7 +50,11 @@ async fn open_mirror(drives: &[SimDrive]) -> Result<(World, Mirror), strongroom_
         indexes: Arc::new(DriveIndexes { cache_bytes: 0 }),
         audit: Some(Arc::new(AuditFiles)),
         inline: false,
-        patience: Patience::default(),
+        // No drive of these tests is slow, however slow the machine is.
+        patience: Patience {
+            hang: Duration::from_mins(5),
+            persist: Duration::from_mins(10),
+        },
     };
     let mirror = Mirror::open(copies, Arc::new(TestSealer::new(1)), options)?;
     let clock = Arc::new(strongroom_testkit::SimClock::new(NOON_MS));
@@ -88,7 +93,7 @@ async fn dur_d8_the_log_goes_on_when_a_majority_of_its_copies_is_back() {
         while world.put("after").await.is_err() {
             tries += 1;
             assert!(tries < 6000, "the log stays out of service");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         world.audit.flush().await.unwrap();
         let expected = lines(&drives[0]);
@@ -109,7 +114,7 @@ async fn a_log_on_one_drive_that_failed_stays_out_of_service() {
     drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
     assert!(world.put("in doubt").await.is_err());
     assert!(!mirror.refuses_changes());
-    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     assert!(world.put("refused").await.is_err());
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Events on the way that share the flush of their request's own event.
 
+use std::pin::pin;
+
 use strongroom_audit::{Durability, Error, Receipt};
 use strongroom_testkit::{Fault, FaultPlan};
 
-use crate::world::{World, facts, new_world, object_keys, put_object};
+use crate::world::{World, facts, new_world, object_keys, poll_once, put_object};
 
 /// A receipt on which another service's event was recorded.
 async fn with_inner_event(world: &World) -> Receipt {
@@ -35,20 +37,31 @@ async fn both_share_one_flush() {
     let world = new_world().await;
     world.put("the file and its name").await.unwrap();
     let before = world.drive.operations();
+    // Whatever waits while an earlier one is on its way to the drive is the next batch.
+    world.drive.hold();
+    let mut earlier = pin!(world.put("earlier"));
+    assert!(poll_once(earlier.as_mut()).is_pending());
+    world.drive.wait_for_somebody().unwrap();
     let receipt = with_inner_event(&world).await;
-    receipt
-        .finish(put_object("put"), Durability::Durable)
-        .await
-        .unwrap();
-    assert_eq!(world.drive.operations() - before, 2, "one write, one sync");
-    assert_eq!(survivors(&world), ["the file and its name", "inner", "put"]);
+    let mut put = pin!(receipt.finish(put_object("put"), Durability::Durable));
+    assert!(poll_once(put.as_mut()).is_pending());
+    world.drive.let_go();
+    earlier.await.unwrap();
+    put.await.unwrap();
+    let operations = world.drive.operations() - before;
+    assert_eq!(operations, 4, "one write, one sync, for each batch");
+    let expected = ["the file and its name", "earlier", "inner", "put"];
+    assert_eq!(survivors(&world), expected);
 }
 
 #[tokio::test]
 async fn without_such_an_event_a_plain_read_waits_for_nothing() {
     let world = new_world().await;
+    world.drive.hold();
     world.get("read").await.unwrap();
-    assert!(survivors(&world).is_empty());
+    let left = survivors(&world);
+    world.drive.let_go();
+    assert!(left.is_empty());
 }
 
 #[tokio::test]
