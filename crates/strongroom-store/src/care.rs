@@ -17,6 +17,7 @@ use crate::blob::ShardSet;
 use crate::drive::{DriveNo, DriveSet};
 use crate::env::Clock;
 use crate::error::Error;
+use crate::haste::Haste;
 use crate::heal::{HealOptions, HealStatus, Healer};
 use crate::layout::BlobId;
 use crate::scrub::{ScrubOptions, ScrubStatus, Scrubber, Stepped, damage};
@@ -50,6 +51,7 @@ pub(crate) struct Care {
     /// Each waits by itself: a long flush of heal is no reason for scrub to give a drive up.
     scrub_watch: Arc<Watch>,
     heal_watch: Arc<Watch>,
+    haste: Haste,
     scrub: Mutex<ScrubStatus>,
     heal: Mutex<HealStatus>,
     scrub_asked: AtomicBool,
@@ -65,10 +67,12 @@ pub(crate) struct Care {
 impl Care {
     /// `limit` is how long an operation of a drive is waited for; none without threads.
     pub(crate) fn new(drives: &DriveSet, limit: Option<Duration>) -> Self {
-        let watch = || Arc::new(Watch::new(drives.clone(), limit));
+        let haste = Haste::default();
+        let watch = || Arc::new(Watch::new(drives.clone(), limit, haste.clone()));
         Self {
             scrub_watch: watch(),
             heal_watch: watch(),
+            haste: haste.clone(),
             scrub: Mutex::default(),
             heal: Mutex::default(),
             scrub_asked: AtomicBool::default(),
@@ -94,6 +98,11 @@ impl Care {
     /// The blobs of which scrub had news; they are taken.
     pub(crate) fn take_reported(&self) -> Vec<BlobId> {
         std::mem::take(&mut *lock(&self.reported))
+    }
+
+    /// Drives that are waited for less long than the others.
+    pub(crate) fn haste(&self) -> &Haste {
+        &self.haste
     }
 
     /// What scrub asks of drives goes through this.
@@ -199,6 +208,14 @@ impl Store {
     pub fn request_scrub(&self) -> bool {
         self.care().request_scrub();
         self.care().is_running()
+    }
+
+    /// From now on scrub and heal wait for an operation of a drive no longer than this, and ten times
+    /// as long for a flush, where they would wait longer; `None` for as long as for the others. For
+    /// tests in which no drive is to be given up but the one that is meant to hang, however slow the
+    /// machine is.
+    pub fn wait_no_longer_for(&self, drive: DriveNo, at_most: Option<Duration>) {
+        self.care().haste().set(drive, at_most);
     }
 
     /// Whether scrub and heal run in this process.

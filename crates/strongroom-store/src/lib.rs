@@ -37,6 +37,7 @@ mod drives;
 pub mod env;
 pub mod erasure;
 pub mod error;
+mod haste;
 pub mod heal;
 pub mod layout;
 pub mod mirror;

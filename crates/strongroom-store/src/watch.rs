@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::drive::{DriveNo, DriveSet, DriveState};
 use crate::error::Error;
+use crate::haste::Haste;
 use crate::mirror::{Crew, hangs};
 
 /// Waits for drives only so long.
@@ -25,6 +26,7 @@ pub(crate) struct Watch {
     drives: DriveSet,
     /// None: everything on the caller's thread, for simulations.
     limit: Option<Duration>,
+    haste: Haste,
     lanes: Mutex<HashMap<DriveNo, Lane>>,
     stopped: AtomicBool,
 }
@@ -45,10 +47,11 @@ struct Fate {
 }
 
 impl Watch {
-    pub(crate) fn new(drives: DriveSet, limit: Option<Duration>) -> Self {
+    pub(crate) fn new(drives: DriveSet, limit: Option<Duration>, haste: Haste) -> Self {
         Self {
             drives,
             limit,
+            haste,
             lanes: Mutex::default(),
             stopped: AtomicBool::new(false),
         }
@@ -81,7 +84,9 @@ impl Watch {
     ) -> Result<T, Error> {
         let limit = match self.limit {
             // Where there is one drive, there is nothing else to go on with.
-            Some(limit) if self.drives.view().members().len() > 1 => limit.saturating_mul(times),
+            Some(limit) if self.drives.view().members().len() > 1 => {
+                self.haste.of(drive, limit).saturating_mul(times)
+            }
             _ => return job(),
         };
         let Lane { crew, late } = self.lane(drive)?;

@@ -70,8 +70,11 @@ impl Guard {
             return Err(hangs(self.label.clone()));
         }
         let slot = self.slot.clone();
+        let limit = slot
+            .as_ref()
+            .map_or(self.limit, |slot| slot.at_most(self.limit));
         let outcome = self.crew.ask(
-            self.limit,
+            limit,
             || self.label.clone(),
             move || {
                 let outcome = job();

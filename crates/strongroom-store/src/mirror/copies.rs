@@ -36,6 +36,7 @@ use super::crew::{Crew, hangs, is_late};
 use super::{CopyLedger, CopyState, Patience};
 use crate::drive::{Drive, DriveNo, DrivePath, HealthState};
 use crate::error::Error;
+use crate::haste::Haste;
 use crate::table::Index;
 
 /// Everything that is known about the copies.
@@ -53,6 +54,8 @@ pub(crate) struct Copies {
     needs_all: AtomicBool,
     has_threads: bool,
     patience: Patience,
+    /// Copies that are waited for less long than the others.
+    pub(crate) haste: Haste,
     generations: AtomicU64,
     /// Copies that do not count any more, and whether somebody still works on them as if.
     leaving: Mutex<Vec<(DriveNo, Weak<()>)>>,
@@ -77,6 +80,7 @@ pub(crate) struct Slot {
     pub(crate) index: Option<Arc<dyn Index>>,
     pub(crate) touched: Option<Arc<Mutex<Touched>>>,
     crew: Option<Arc<Crew>>,
+    haste: Haste,
     /// Held by everybody who knows the copy with its drive.
     in_use: Arc<()>,
 }
@@ -122,6 +126,7 @@ impl Slot {
             index: None,
             touched: None,
             crew: None,
+            haste: Haste::default(),
             in_use: Arc::default(),
         }
     }
@@ -149,9 +154,15 @@ impl Slot {
             None => job(self),
             Some(crew) => {
                 let slot = self.clone();
+                let limit = self.at_most(limit);
                 crew.ask(limit, || self.label(), move || job(&slot))
             }
         }
+    }
+
+    /// How long this copy is waited for when the usual is `limit`.
+    pub(crate) fn at_most(&self, limit: Duration) -> Duration {
+        self.haste.of(self.no, limit)
     }
 
     /// Closes an index that was made for the copy and does not count, without waiting for it.
@@ -206,6 +217,7 @@ impl Copies {
             needs_all: AtomicBool::new(false),
             has_threads,
             patience,
+            haste: Haste::default(),
             generations: AtomicU64::new(1),
             leaving: Mutex::default(),
         }
@@ -248,6 +260,7 @@ impl Copies {
             index,
             touched,
             crew: crew.map(Arc::new),
+            haste: self.haste.clone(),
             in_use: Arc::default(),
         })
     }
@@ -301,7 +314,7 @@ impl Copies {
             if !self.leaving().iter().any(is_held) {
                 return Ok(());
             }
-            if !self.has_threads || since.elapsed() > self.patience.hang {
+            if !self.has_threads || since.elapsed() > self.haste.of(no, self.patience.hang) {
                 return Err(hangs(format!("drive {}", no.0)));
             }
             thread::sleep(LET_GO_POLL);
@@ -416,9 +429,17 @@ impl Copies {
         drop((answer, job));
         let mut outcomes: Vec<Option<Result<T, Error>>> = live.iter().map(|_| None).collect();
         // As long as nobody answers, nobody is slower than the others.
-        let mut deadline: Option<Instant> = None;
-        let mut is_ahead = false;
+        let (mut first, mut ahead): (Option<Instant>, Option<Instant>) = (None, None);
+        // Until when a copy is waited for.
+        let deadline_of = |slot: &Slot, first: Instant, ahead: Option<Instant>| {
+            let limit = slot.at_most(limit);
+            let at = first + limit.saturating_mul(LONGER_WITHOUT_OTHERS);
+            ahead.map_or(at, |ahead| at.min(ahead + limit))
+        };
         let late = loop {
+            let out = live.iter().zip(&outcomes).filter(|of| of.1.is_none());
+            let deadline =
+                first.and_then(|first| out.map(|of| deadline_of(of.0, first, ahead)).max());
             let answer = match deadline {
                 None => answers.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => answers.recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -436,14 +457,13 @@ impl Copies {
                 break false;
             }
             let now = Instant::now();
-            let at = *deadline.get_or_insert(now + limit.saturating_mul(LONGER_WITHOUT_OTHERS));
+            first.get_or_insert(now);
             let done = outcomes
                 .iter()
                 .filter(|of| matches!(of, Some(Ok(_))))
                 .count();
-            if !is_ahead && done.saturating_mul(2) >= view.slots.len() {
-                is_ahead = true;
-                deadline = Some(at.min(now + limit));
+            if done.saturating_mul(2) >= view.slots.len() {
+                ahead.get_or_insert(now);
             }
         };
         let outcome = |(slot, outcome): (Slot, Option<Result<T, Error>>)| {

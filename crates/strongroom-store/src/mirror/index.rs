@@ -422,7 +422,7 @@ impl PatientReads for WatchedReads {
             let _ = answer.send(());
         });
         let limit = copies.patience().hang;
-        let mut wait = limit;
+        let mut wait = copies.haste.least(limit);
         loop {
             match ended.recv_timeout(wait) {
                 Ok(()) => {
@@ -440,8 +440,9 @@ impl PatientReads for WatchedReads {
             let Some((slot, since)) = asked else {
                 continue;
             };
-            wait = limit.saturating_sub(since.elapsed());
-            if wait.is_zero() {
+            let left = slot.at_most(limit).saturating_sub(since.elapsed());
+            wait = left.min(copies.haste.least(limit));
+            if left.is_zero() {
                 // An error means that changes are refused from now on.
                 let _ = copies.fence(&slot, &hangs(slot.label()));
                 return false;

@@ -294,6 +294,13 @@ impl Mirror {
         self.copies.refuses_changes()
     }
 
+    /// From now on a copy is waited for no longer than this where it would be waited for longer,
+    /// whatever part it has; `None` for as long as the others. For tests in which nobody is to be
+    /// given up but the copy that is meant to hang, however slow the machine is.
+    pub fn wait_no_longer_for(&self, copy: DriveNo, at_most: Option<Duration>) {
+        self.copies.haste.set(copy, at_most);
+    }
+
     /// Takes a copy out of use whose drive is gone. Without a majority changes are refused.
     pub fn fence(&self, copy: DriveNo) -> Result<(), Error> {
         let view = self.copies.view();
