@@ -21,8 +21,8 @@ use strongroom_testkit::{SimClock, TestSealer};
 use crate::blob_slow::Hanging;
 use crate::stage::{self, UNIT};
 
-/// How long a drive is waited for: far longer than those of these tests take that answer.
-const CARE: Duration = Duration::from_secs(1);
+/// How long a drive is waited for that hangs: for one that answers far longer than any takes.
+const CARE: Duration = Duration::from_millis(100);
 const REMOVALS_MAX: usize = 10;
 const LEFT_BEHIND: TableId = TableId(34);
 
@@ -88,7 +88,7 @@ impl House {
                     quorum: long,
                     read: long,
                     avoid: Duration::ZERO,
-                    care: CARE,
+                    care: long,
                 },
                 removals_max: REMOVALS_MAX,
                 ..BlobOptions::default()
@@ -159,6 +159,13 @@ impl House {
             self.clock.advance_ms(61_000);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The drive begins to hang, or answers again.
+    fn hang(&self, drive: u16, hangs: bool) {
+        let at_most = hangs.then_some(CARE);
+        self.store.wait_no_longer_for(DriveNo(drive), at_most);
+        self.drives[usize::from(drive)].hang(hangs);
     }
 
     fn owes_nothing(&self) -> bool {
@@ -233,7 +240,7 @@ async fn dur_d10_a_hanging_drive_stops_neither_scrub_nor_heal() {
         assert!(house.drives[3].drive.rot(&path(number), 70, 1));
         assert!(house.drives[2].drive.rot(&path(number), 70, 1));
     }
-    house.drives[2].hang(true);
+    house.hang(2, true);
     let mut healer = house.healer();
     house
         .heal_until(&mut healer, "healed without the one that hangs", |house| {
@@ -260,7 +267,7 @@ async fn dur_d10_a_hanging_drive_stops_neither_scrub_nor_heal() {
         .await;
     assert!(whole(3));
     // It answers again: everything there is looked at, too.
-    house.drives[2].hang(false);
+    house.hang(2, false);
     let start = Instant::now();
     loop {
         let found = house.scrub().await.totals;
@@ -295,7 +302,7 @@ async fn dur_d10_a_drive_that_hangs_while_heal_writes_to_it_is_healed_later() {
                 Stepped::Wait { ms } => house.clock.advance_ms(ms),
             }
         }
-        house.drives[1].hang(true);
+        house.hang(1, true);
         healer.run().await.unwrap();
         assert!(!house.owes_nothing(), "{steps}");
         let status = healer.status();
@@ -306,7 +313,7 @@ async fn dur_d10_a_drive_that_hangs_while_heal_writes_to_it_is_healed_later() {
                 .all(|of| of.obstacle == Obstacle::Waiting),
             "{steps}: {status:?}"
         );
-        house.drives[1].hang(false);
+        house.hang(1, false);
         house
             .heal_until(&mut healer, "healed later", House::owes_nothing)
             .await;
@@ -452,7 +459,7 @@ async fn a_pass_of_scrub_begins_anew_where_its_row_is_damaged() {
 async fn removals_of_a_drive_that_hangs_are_counted_durably_and_carried_out_later() {
     let house = House::new(3, (1, 2)).await;
     house.fill(60).await;
-    house.drives[1].hang(true);
+    house.hang(1, true);
     for number in 0..60 {
         stage::commit(&house.store, Write::ReleaseBlob(blob(number))).await;
     }
@@ -470,7 +477,7 @@ async fn removals_of_a_drive_that_hangs_are_counted_durably_and_carried_out_late
         })
         .await;
     assert_eq!(house.left_behind(), [bound]);
-    house.drives[1].hang(false);
+    house.hang(1, false);
     house
         .heal_until(&mut healer, "all are gone", |house| {
             house.left_behind().is_empty() && !house.drives[1].has_files()
@@ -526,20 +533,20 @@ async fn dur_d12_that_shards_contradict_each_other_is_not_forgotten_while_one_is
     };
     house.scrub().await;
     assert!(is_doubtful(&house));
-    let other = 1 - usize::from(forged.0);
-    house.drives[other].hang(true);
+    let other = DriveNo(1 - forged.0);
+    house.hang(other.0, true);
     let found = house.scrub().await.totals;
     assert_eq!((found.absent_shards, found.damaged_shards), (1, 0));
     assert!(
         is_doubtful(&house),
         "a look that saw one of the two knows no more"
     );
-    house.drives[other].hang(false);
+    house.hang(other.0, false);
     let mut healer = house.healer();
     healer.run().await.unwrap();
     assert_eq!(healer.status().unhealed[0].obstacle, Obstacle::Doubtful);
     // Seen together again, and alike: then it is over.
-    let right = house.drives[other]
+    let right = house.drives[usize::from(other.0)]
         .drive
         .contents(&DrivePath::blob(blob(0)));
     assert!(right.is_some());

@@ -57,11 +57,13 @@ impl Yard {
 
     /// Threads of the store before may still hold its drives: they are waited for.
     async fn open_with(&self, named: &[&str], wish: Wish) -> Result<Store, Error> {
-        let mut tries = 0;
+        let start = std::time::Instant::now();
         loop {
             match self.try_to_open(named, wish).await {
-                Err(error) if error.to_string().contains("in use by") && tries < 1000 => {
-                    tries += 1;
+                Err(error)
+                    if error.to_string().contains("in use by")
+                        && start.elapsed() < std::time::Duration::from_mins(2) =>
+                {
                     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                 }
                 done => return done,

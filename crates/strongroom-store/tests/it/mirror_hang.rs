@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use strongroom_store::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
-use strongroom_store::mirror::{CopyState, Indexes, Mirror, Patience};
+use strongroom_store::mirror::{CopyState, Indexes, Mirror};
 use strongroom_store::table::{Engine, Index, IndexMoment, IndexOp, IndexRow};
 use strongroom_store::{CommitError, Error, Precondition};
 use strongroom_testkit::{Fault, FaultPlan};
@@ -153,16 +153,12 @@ impl DriveFile for GatedFile {
     }
 }
 
-/// Long enough for whoever does not hang, on any machine.
-const PATIENCE: Patience = Patience {
-    hang: Duration::from_secs(6),
-    persist: Duration::from_mins(1),
-};
+/// How long a copy is waited for that hangs. For the others there is far more time than they take.
+const SHORT: Duration = Duration::from_millis(200);
 
 /// Copies of which one goes through a gate.
 fn open_gated(world: &mut World, gated: usize, gate: &Arc<Gate>) -> (Mirror, Engine) {
     world.inline = false;
-    world.patience = PATIENCE;
     let all: Vec<usize> = (0..world.drives.len()).collect();
     let mut copies = world.copies(&all);
     let inner = Arc::clone(&copies.live[gated].1);
@@ -171,8 +167,19 @@ fn open_gated(world: &mut World, gated: usize, gate: &Arc<Gate>) -> (Mirror, Eng
         gate: Arc::clone(gate),
     });
     let mirror = Mirror::open(copies, sealer(), world.options()).unwrap();
-    let engine = engine(&mirror).unwrap();
+    let engine = unwatched(&mirror);
     (mirror, engine)
+}
+
+/// An engine that watches no index: nobody is given up for being slow to read.
+fn unwatched(mirror: &Mirror) -> Engine {
+    let index: Arc<dyn Index> = Arc::new(GatedIndex {
+        inner: mirror.index(),
+        gate: Arc::default(),
+    });
+    let options = crate::table_rig::small();
+    let ignore = crate::table_rig::ignore_released();
+    Engine::open(mirror.drive(), sealer(), index, options, ignore).unwrap()
 }
 
 fn gated(world: &World, at: usize, gate: &Arc<Gate>) -> Arc<dyn Drive> {
@@ -199,23 +206,25 @@ fn dur_d10_a_copy_that_hangs_is_left_behind_and_what_it_does_late_harms_nobody()
         let (mirror, mut engine) = open_gated(&mut world, hanging, &gate);
         commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
         gate.shut(operation);
+        mirror.wait_no_longer_for(no(hanging), Some(SHORT));
         commit(&mut engine, writes(vec![put(T, b"b", b"2")])).unwrap();
         assert!(!world.ledger.is_live(no(hanging)), "{story}");
         assert_eq!(World::state_of(&mirror, hanging), CopyState::Fenced);
-        let start = Instant::now();
-        for at in 0..20_u8 {
-            commit(&mut engine, writes(vec![put(T, &[at], b"3")])).unwrap();
-        }
-        engine.idle();
-        let each_waited = PATIENCE.hang * 20;
-        assert!(
-            start.elapsed() < each_waited / 2,
-            "{story}: waited for again"
-        );
+        // Were it waited for again, that would take longer than a test does.
+        mirror.wait_no_longer_for(no(hanging), None);
+        let mut engine = in_time(&story, move || {
+            for at in 0..20_u8 {
+                commit(&mut engine, writes(vec![put(T, &[at], b"3")])).unwrap();
+            }
+            engine.idle();
+            engine
+        });
         // While something of its earlier time is under way it is not touched.
+        mirror.wait_no_longer_for(no(hanging), Some(SHORT));
         let refused = mirror.catch_up(no(hanging), &gated(&world, hanging, &gate));
         assert!(refused.is_err(), "{story}");
         assert!(!world.ledger.is_live(no(hanging)));
+        mirror.wait_no_longer_for(no(hanging), None);
         gate.open();
         caught_up_at_last(&mirror, hanging, &gated(&world, hanging, &gate));
         assert!(world.ledger.is_live(no(hanging)), "{story}");
@@ -251,11 +260,12 @@ fn dur_d10_a_copy_that_hangs_while_it_is_caught_up_holds_nobody_up() {
     mirror.fence(no(2)).unwrap();
     // Of what is compared at the end, while changes pause.
     gate.state.lock().unwrap().shuts_in = Some(operations - 2);
+    mirror.wait_no_longer_for(no(2), Some(SHORT));
     thread::scope(|scope| {
         let catching_up = scope.spawn(|| mirror.catch_up(no(2), &target));
         let start = Instant::now();
         while gate.state.lock().unwrap().waiting == 0 && !catching_up.is_finished() {
-            assert!(start.elapsed() < Duration::from_mins(1));
+            assert!(start.elapsed() < Duration::from_mins(2));
             thread::sleep(Duration::from_millis(5));
         }
         // Returns, though the drive does not.
@@ -263,6 +273,7 @@ fn dur_d10_a_copy_that_hangs_while_it_is_caught_up_holds_nobody_up() {
         catching_up.join().unwrap().unwrap_err();
     });
     assert_eq!(World::state_of(&mirror, 2), CopyState::Fenced);
+    mirror.wait_no_longer_for(no(2), None);
     gate.open();
     caught_up_at_last(&mirror, 2, &target);
     world.assert_level("caught up");
@@ -336,7 +347,6 @@ fn dur_d10_an_index_that_hangs_is_left_behind() {
         let gate = Arc::<Gate>::default();
         let mut world = World::new(3, 42);
         world.inline = false;
-        world.patience = PATIENCE;
         let mut options = world.options();
         options.indexes = Arc::new(GatedIndexes {
             inner: world.indexes.clone(),
@@ -344,9 +354,13 @@ fn dur_d10_an_index_that_hangs_is_left_behind() {
             gate: Arc::clone(&gate),
         });
         let mirror = Mirror::open(world.copies(&[0, 1, 2]), sealer(), options).unwrap();
-        let mut engine = engine(&mirror).unwrap();
+        let mut engine = match operation {
+            "get" => engine(&mirror).unwrap(),
+            _ => unwatched(&mirror),
+        };
         commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
         gate.shut(operation);
+        mirror.wait_no_longer_for(no(0), Some(SHORT));
         let is_new = |key: &[u8]| Precondition::Absent {
             table: T,
             key: key.to_vec(),
@@ -358,6 +372,7 @@ fn dur_d10_an_index_that_hangs_is_left_behind() {
         let _ = commit(&mut engine, when(is_new(b"b"), put(T, b"b", b"2")));
         commit(&mut engine, when(is_new(b"c"), put(T, b"c", b"3"))).unwrap();
         assert_eq!(engine.get(T, b"b").unwrap().unwrap().value, b"2");
+        mirror.wait_no_longer_for(no(0), None);
         gate.open();
         caught_up_at_last(&mirror, 0, &world.drive(0));
         engine.idle();
@@ -376,7 +391,7 @@ fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'sta
 fn waits_at(gate: &Gate, count: u64) {
     let start = Instant::now();
     while gate.state.lock().unwrap().waiting < count {
-        assert!(start.elapsed() < Duration::from_mins(1), "nobody waits");
+        assert!(start.elapsed() < Duration::from_mins(2), "nobody waits");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -388,7 +403,6 @@ fn dur_d10_closing_the_index_of_a_copy_that_failed_holds_nobody_up() {
     let gate = Arc::<Gate>::default();
     let mut world = World::new(3, 43);
     world.inline = false;
-    world.patience = PATIENCE;
     let mut options = world.options();
     options.indexes = Arc::new(GatedIndexes {
         inner: world.indexes.clone(),
@@ -408,7 +422,9 @@ fn dur_d10_closing_the_index_of_a_copy_that_failed_holds_nobody_up() {
     });
     assert!(!world.ledger.is_live(no(0)));
     // The index is not made anew while the old one is open.
+    mirror.wait_no_longer_for(no(0), Some(SHORT));
     mirror.catch_up(no(0), &world.drive(0)).unwrap_err();
+    mirror.wait_no_longer_for(no(0), None);
     gate.open();
     world.drives[0] = world.drives[0].kill();
     caught_up_at_last(&mirror, 0, &world.drive(0));
@@ -416,16 +432,11 @@ fn dur_d10_closing_the_index_of_a_copy_that_failed_holds_nobody_up() {
     world.assert_level("closed");
 }
 
-const SHORT: Patience = Patience {
-    hang: Duration::from_secs(1),
-    persist: Duration::from_mins(1),
-};
-
 /// All drives are behind the same cable, say: no copy is worth less than another.
 #[test]
 fn dur_d10_where_every_copy_is_slow_none_is_given_up() {
     let mut world = World::new(3, 44);
-    (world.inline, world.patience) = (false, SHORT);
+    world.inline = false;
     let gate = Arc::<Gate>::default();
     let mut copies = world.copies(&[0, 1, 2]);
     for (_, drive) in &mut copies.live {
@@ -434,15 +445,23 @@ fn dur_d10_where_every_copy_is_slow_none_is_given_up() {
         *drive = Arc::new(Gated { inner, gate });
     }
     let mirror = Mirror::open(copies, sealer(), world.options()).unwrap();
-    let mut engine = engine(&mirror).unwrap();
+    let mut engine = unwatched(&mirror);
     commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
-    gate.shut("sync");
+    let wait_no_longer = |at_most| {
+        for copy in 0..3 {
+            mirror.wait_no_longer_for(no(copy), at_most);
+        }
+    };
+    wait_no_longer(Some(SHORT));
+    gate.shut("write");
     thread::scope(|scope| {
         let committing = scope.spawn(|| commit(&mut engine, writes(vec![put(T, b"b", b"2")])));
         waits_at(&gate, 3);
         // Longer than anybody is waited for.
-        thread::sleep(SHORT.hang * 7);
+        thread::sleep(SHORT * 7);
         assert!(!committing.is_finished());
+        // As soon as one answers, the time of the others runs.
+        wait_no_longer(None);
         gate.open();
         committing.join().unwrap().unwrap();
     });
@@ -457,7 +476,7 @@ fn one_failed_and_the_others_are_late(
     seed: u64,
 ) -> (World, Mirror, Engine, Arc<Gate>) {
     let mut world = World::new(count, seed);
-    (world.inline, world.patience) = (false, SHORT);
+    world.inline = false;
     let gate = Arc::<Gate>::default();
     let all: Vec<usize> = (0..world.drives.len()).collect();
     let mut copies = world.copies(&all);
@@ -471,6 +490,9 @@ fn one_failed_and_the_others_are_late(
     commit(&mut engine, writes(vec![put(T, b"a", b"1")])).unwrap();
     engine.idle();
     gate.shut("write");
+    for copy in 1..count {
+        mirror.wait_no_longer_for(no(copy), Some(SHORT));
+    }
     world.drives[0].set_plan(FaultPlan::new([Fault::FailAt(0)]));
     let unknown = commit(&mut engine, writes(vec![put(T, b"b", b"2")]));
     assert!(matches!(unknown, Err(CommitError::Unknown)), "{unknown:?}");
@@ -488,10 +510,13 @@ fn dur_d10_copies_that_may_still_carry_out_what_failed_do_not_count() {
     // They are not taken back before what they do late is over.
     let back = |world: &World| [(no(1), world.drive(1)), (no(2), world.drive(2))];
     assert!(!matches!(mirror.revive(&back(&world)), Ok(true)));
+    for copy in [1, 2] {
+        mirror.wait_no_longer_for(no(copy), None);
+    }
     gate.open();
     let start = Instant::now();
     while !mirror.revive(&back(&world)).unwrap_or(false) {
-        assert!(start.elapsed() < Duration::from_mins(1));
+        assert!(start.elapsed() < Duration::from_mins(2));
     }
     engine.resume().unwrap();
     assert!(engine.get(T, b"b").unwrap().is_none());
@@ -547,7 +572,7 @@ fn a_copy_is_not_made_level_while_a_moment_of_it_is_read() {
 #[test]
 fn dur_d8_a_commit_that_is_shown_while_copies_come_back_is_in_all_of_them() {
     let mut world = World::new(3, 47);
-    (world.inline, world.patience) = (false, PATIENCE);
+    world.inline = false;
     let mirror = world.mirror().unwrap();
     let showing = Arc::<Gate>::default();
     let index: Arc<dyn Index> = Arc::new(GatedIndex {

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use strongroom_store::Error;
-use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder, LocalDrive};
+use strongroom_store::drive::{Access, Drive, DriveFile, DrivePath, Folder};
 use strongroom_store::mirror::{
     CopiesReport, CopiesWalk, CopyState, DriveIndexes, Mirror, MirrorCopies, MirrorOptions,
-    Patience,
 };
 use strongroom_store::table::{TableOptions, Tables};
 use strongroom_testkit::{Fault, FaultPlan, SimDrive};
 
-use crate::mirror_rig::{Counting, Ledger, World, counting, no};
+use crate::mirror_rig::{Counting, Ledger, PATIENCE, World, counting, no};
 use crate::table_crash::tell;
 use crate::table_rig::{Model, T, U, commit, ignore_released, open_with, put, sealer, writes};
 
@@ -356,7 +355,7 @@ impl Local {
             }),
             audit: Some(Arc::new(Counting)),
             inline: false,
-            patience: Patience::default(),
+            patience: PATIENCE,
         };
         let mirror = Mirror::open(copies, sealer(), options).unwrap();
         let options = TableOptions {
@@ -371,15 +370,7 @@ impl Local {
 
 /// The drive again, as soon as whoever still reads from the fenced copy has let go of it.
 fn reopened(dir: &std::path::Path) -> Arc<dyn Drive> {
-    for _ in 0..1_000 {
-        match LocalDrive::open(dir) {
-            Ok(drive) => return Arc::new(drive),
-            Err(Error::DriveInUse { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("nobody lets go of the drive");
+    Arc::new(strongroom_testkit::local_drive(dir).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

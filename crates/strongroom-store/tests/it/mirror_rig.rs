@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use strongroom_store::Error;
 use strongroom_store::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
@@ -266,8 +267,14 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) power: Arc<Power>,
     pub(crate) inline: bool,
-    pub(crate) patience: Patience,
 }
+
+/// Longer than any test takes: no copy is given up, however slow the machine is, but one of which a test
+/// says so.
+pub(crate) const PATIENCE: Patience = Patience {
+    hang: Duration::from_mins(5),
+    persist: Duration::from_mins(10),
+};
 
 pub(crate) fn no(at: usize) -> DriveNo {
     DriveNo(u16::try_from(at).unwrap())
@@ -287,7 +294,6 @@ impl World {
             ledger: Arc::new(Ledger::new(copies, Arc::clone(&power))),
             power,
             inline: true,
-            patience: Patience::default(),
         }
     }
 
@@ -317,7 +323,7 @@ impl World {
             indexes: Arc::new(self.indexes.clone()),
             audit: Some(Arc::new(Counting)),
             inline: self.inline,
-            patience: self.patience,
+            patience: PATIENCE,
         }
     }
 
@@ -367,7 +373,6 @@ impl World {
             ledger: Arc::new(ledger),
             power,
             inline: self.inline,
-            patience: self.patience,
         }
     }
 

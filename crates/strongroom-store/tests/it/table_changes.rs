@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use strongroom_store::drive::Drive;
@@ -248,7 +249,13 @@ fn what_is_kept_is_never_older_than_what_was_answered_or_seen() {
         for _ in 0..3 {
             scope.spawn(reader);
         }
-        for number in 1..3_000 {
+        let begun = Instant::now();
+        // Until the readers came to use both what they kept and what they read again.
+        let has_shown =
+            || kept_uses.load(Ordering::Relaxed) > 0 && read_uses.load(Ordering::Relaxed) > 3;
+        let mut number = 0;
+        while number < 3_000 || !(has_shown() || begun.elapsed() > Duration::from_mins(2)) {
+            number += 1;
             commit(number);
             floor.fetch_max(number, Ordering::SeqCst);
         }

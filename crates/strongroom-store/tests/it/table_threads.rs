@@ -141,9 +141,8 @@ async fn a_failed_flush_fails_everyone_who_waits() {
         .commit(writes(vec![put(T, b"kept", b"1")]))
         .await
         .unwrap();
-    // Let the committer leave its mark before operations are counted.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    sim.set_plan(FaultPlan::new([Fault::FailAt(1)]));
+    // The committer leaves its mark before or behind this.
+    sim.set_plan(FaultPlan::new([Fault::FailFlushes]));
     let tasks: Vec<_> = (0..64_u8)
         .map(|task| {
             let tables = tables.clone();

@@ -239,7 +239,9 @@ async fn with_one_drive_every_policy_is_the_same() {
     for policy in [Standard, OneFacility, Archive] {
         rig.put(policy, &bytes).await;
         assert_eq!(rig.keeping(OLD).policy, Standard);
-        rig.drives[0].set_plan(FaultPlan::default());
+        // Of bodies: whatever the tables do behind an answer counts for nothing.
+        let bodies = |folder| matches!(folder, Folder::Blobs(_) | Folder::Temporary);
+        rig.drives[0].set_plan(FaultPlan::new([]).within(bodies));
         for to in [Standard, OneFacility, Archive] {
             assert!(!rig.move_on(to, bytes.len()).await.unwrap());
         }
