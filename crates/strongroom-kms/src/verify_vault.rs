@@ -63,11 +63,13 @@ impl Kms {
             .into_iter()
             .filter(|entry| !named.shred_ids.contains(&entry.id))
             .collect();
+        let mut pause = LOOK_AGAIN;
         for _ in 0..LOOKS {
             if orphans.is_empty() {
                 break;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
             let still_there = self.store().vault().list()?;
             orphans.retain(|entry| still_there.contains(entry));
             let mut kept = Vec::new();
@@ -255,6 +257,8 @@ fn what(uid: KeyUid, version: u32) -> String {
 type ReadRow = (Vec<u8>, Option<Vec<u8>>);
 
 const ROWS_PER_SCAN: usize = 256;
-/// How often an orphan is looked at again, and how long after.
-const LOOKS: u32 = 3;
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often an orphan is looked at again, and how long after for the first time; then twice as long each
+/// time, more than six seconds altogether. A file is one for a moment when the commit that is to refer to
+/// it is on its way, and for longer on a machine that is short of time.
+const LOOKS: u32 = 6;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
