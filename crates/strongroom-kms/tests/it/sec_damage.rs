@@ -2,6 +2,9 @@
 //! Damaged rows, a vault that fails, a queue that is long: nothing is destroyed on their word, and
 //! nothing that is to be destroyed stays.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use aws_lc_rs::rsa::KeySize;
 use serde_json::json;
 use strongroom_kms::{
@@ -20,6 +23,10 @@ const ALIASES: TableId = TableId(3);
 const GRANTS: TableId = TableId(4);
 const GRANT_INDEX: TableId = TableId(5);
 const KEY_ALIASES: TableId = TableId(31);
+
+fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
 
 fn uid(key_id: &str) -> [u8; 16] {
     let uid = hex::decode(key_id.replace('-', "")).unwrap();
@@ -111,33 +118,15 @@ async fn sec_names_that_differ_in_case_only_do_not_get_around_a_denial() {
     }
 }
 
-/// More heavy work than there are processors goes first; then what waits is disabled.
+/// Others wait for a turn to do heavy work before them; then what waits is disabled. A turn is given to
+/// whoever waits longest, and who is not polled does not take it: so nobody behind has one before the
+/// keys are disabled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sec_heavy_work_that_waited_is_refused_when_its_key_was_disabled() {
     let world = new_world().await;
     let rsa = world.key_of("RSA_2048", "SIGN_VERIFY").await;
     let symmetric = world.key().await;
-    let (kms, caller) = (world.kms.clone(), world.caller.clone());
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut before = Vec::new();
-    for _ in 0..3 * processors {
-        let (kms, caller, receipt) = (kms.clone(), caller.clone(), world.receipt());
-        let input = GenerateDataKeyPairInput {
-            key_id: symmetric.key_id.clone(),
-            key_pair_spec: "RSA_4096".to_owned(),
-            context: context(&[]),
-            grant_tokens: Vec::new(),
-            dry_run: false,
-        };
-        before.push(tokio::spawn(async move {
-            let made = kms.generate_data_key_pair(&caller, &receipt, input).await;
-            receipt.finish_recorded();
-            made
-        }));
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    let (sign, read) = (world.receipt(), world.receipt());
-    let input = SignInput {
+    let sign = || SignInput {
         key_id: rsa.key_id.clone(),
         message: Plaintext::new(b"m".to_vec()),
         message_type: None,
@@ -145,31 +134,52 @@ async fn sec_heavy_work_that_waited_is_refused_when_its_key_was_disabled() {
         grant_tokens: Vec::new(),
         dry_run: false,
     };
+    // From now on their material is in memory: nothing else than a turn is waited for.
+    call!(world, sign, sign()).unwrap();
+    let spec = strongroom_kms::DataKeySpec::Aes256;
+    world.data_key(&symmetric.key_id, spec).await.unwrap();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    // Many more than get a turn at once, however long this thread stands still between two of them.
+    let mut before: Vec<_> = (0..8 * processors)
+        .map(|_| {
+            let input = GenerateDataKeyPairInput {
+                key_id: symmetric.key_id.clone(),
+                key_pair_spec: "RSA_4096".to_owned(),
+                context: context(&[]),
+                grant_tokens: Vec::new(),
+                dry_run: false,
+            };
+            let world = &world;
+            Box::pin(async move { call!(world, generate_data_key_pair, input) })
+        })
+        .collect();
+    for one in &mut before {
+        assert!(poll_once(one.as_mut()).is_pending());
+    }
     let public = GetPublicKeyInput {
         key_id: rsa.key_id.clone(),
         grant_tokens: Vec::new(),
     };
-    let (signed, told, ()) = tokio::join!(
-        world.kms.sign(&world.caller, &sign, input),
-        world.kms.get_public_key(&world.caller, &read, public),
-        async {
-            world.disable(&rsa.key_id).await;
-            world.disable(&symmetric.key_id).await;
-        },
-    );
-    sign.finish_recorded();
-    read.finish_recorded();
+    let mut signing = std::pin::pin!(async { call!(world, sign, sign()) });
+    let mut telling = std::pin::pin!(async { call!(world, get_public_key, public) });
+    assert!(poll_once(signing.as_mut()).is_pending());
+    assert!(poll_once(telling.as_mut()).is_pending());
+    world.disable(&rsa.key_id).await;
+    world.disable(&symmetric.key_id).await;
+    let mut refusals = 0;
+    for one in before {
+        refusals += usize::from(one.await.is_err());
+    }
+    assert!(refusals >= processors, "{refusals}");
+    let (signed, told) = (signing.await, telling.await);
     let said = ("DisabledException", format!("{} is disabled.", rsa.arn));
     assert_eq!(refused(signed), said);
     assert_eq!(refused(told), said);
-    let mut refusals = 0;
-    for made in before {
-        refusals += usize::from(made.await.unwrap().is_err());
-    }
-    assert!(refusals >= processors, "{refusals}");
     let events = world.events().await;
-    let signed = events.iter().find(|event| event["eventName"] == "Sign");
-    let signed = signed.unwrap();
+    let signed = events
+        .iter()
+        .rfind(|event| event["eventName"] == "Sign")
+        .unwrap();
     assert_eq!(signed["resources"].as_array().unwrap().len(), 1);
     assert_eq!(signed["errorCode"], "DisabledException");
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use strongroom_audit::{Audit, AuditOptions, Receipt, RequestFacts, TlsFacts, UserIdentity};
@@ -159,15 +159,16 @@ impl AtRest for Counted {
 /// Opens the drive. A store that was closed in this process lets go of it a moment later, when its
 /// threads have ended; a real restart is another process.
 async fn local_drive(path: &Path) -> LocalDrive {
-    for _ in 0..200 {
+    let start = Instant::now();
+    loop {
         match LocalDrive::open(path) {
             Err(strongroom_store::Error::DriveInUse { .. }) => {
+                assert!(start.elapsed() < Duration::from_mins(2), "never let go");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             opened => return opened.unwrap(),
         }
     }
-    panic!("the drive is never let go");
 }
 
 pub(crate) fn caller_of(account_id: &str) -> Caller {
