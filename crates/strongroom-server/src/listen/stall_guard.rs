@@ -106,7 +106,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_millis(100);
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn reader_that_stops_ends_the_connection() {
         let (near, _far) = tokio::io::duplex(16);
         let mut guarded = StallGuard::new(near, TIMEOUT);
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn slow_reader_that_goes_on_is_served() {
         let (near, mut far) = tokio::io::duplex(16);
         let mut guarded = StallGuard::new(near, TIMEOUT);
@@ -129,7 +129,7 @@ mod tests {
         reader.await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn idle_connection_is_left_alone() {
         let (near, mut far) = tokio::io::duplex(16);
         let mut guarded = StallGuard::new(near, TIMEOUT);
