@@ -7,7 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
 use strongroom_client::transport::{AwsS3, TransportErrorKind};
 use strongroom_client::{Client, EncryptedS3, Error, Storage};
 
@@ -42,7 +43,10 @@ fn store(answer: impl Fn(&Request) -> Answer + Send + 'static) -> AwsS3 {
         .credentials_provider(Credentials::new("a", "b", None, None, "test"))
         .endpoint_url(format!("http://127.0.0.1:{port}"))
         .force_path_style(true)
-        .retry_config(RetryConfig::disabled());
+        .retry_config(RetryConfig::disabled())
+        // However slow the machine is.
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     AwsS3::new(aws_sdk_s3::Client::from_conf(config.build()))
 }
 
