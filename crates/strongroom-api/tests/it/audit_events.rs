@@ -262,9 +262,9 @@ async fn sec_every_object_of_an_aborted_list_of_deletions_is_named() {
         loop {
             let events = house.events().await;
             let deletions = events.iter().filter(|of| of["eventName"] == "DeleteObject");
-            let named = deletions.map(|of| of["requestParameters"]["key"].as_str());
-            let named: BTreeSet<_> = named.flatten().collect();
-            gone.retain(|name| !named.contains(name));
+            let of_log = deletions.map(|of| of["requestParameters"]["key"].as_str());
+            let of_log: BTreeSet<_> = of_log.flatten().collect();
+            gone.retain(|name| !of_log.contains(name));
             if gone.is_empty() {
                 break;
             }

@@ -118,7 +118,7 @@ async fn a_copy_onto_itself_with_if_match_replaces_nothing_newer() {
                 // Whoever came first begins later next time, so that they go on meeting.
                 Ok(()) => (copied, ahead) = (copied + 1, ahead - 1),
                 Err(Error::PreconditionFailed { .. }) => {
-                    (refused, ahead) = (refused + 1, ahead + 1)
+                    (refused, ahead) = (refused + 1, ahead + 1);
                 }
                 Err(other) => panic!("{other}"),
             }

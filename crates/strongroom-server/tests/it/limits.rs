@@ -74,8 +74,8 @@ fn upload_that_stands_still_is_ended_and_leaves_nothing() {
     let mut stream = server.http();
     let head = signed_head(&key, server.address("http"), "PUT", "/bucket/k", 1000, &[]);
     // At once: the time for the rest runs as soon as the head is there.
-    let begun = [head.as_bytes(), b"some of it"].concat();
-    stream.write_all(&begun).unwrap();
+    let first = [head.as_bytes(), b"some of it"].concat();
+    stream.write_all(&first).unwrap();
     let began = Instant::now();
     assert!(is_ended(&mut stream));
     assert!(began.elapsed() < DEADLINE);
