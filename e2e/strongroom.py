@@ -245,8 +245,8 @@ class Server:
         raise AssertionError("no VmRSS")
 
     def open_files(self):
-        """Data files of the drive, which is where blobs lie."""
-        return [p for p in self.files() if "blob" in str(p.relative_to(self.data))]
+        """Files of bodies: where blobs lie, and where they are written before."""
+        return [p for p in self.files() if {"blobs", "tmp"} & set(p.relative_to(self.data).parts)]
 
     def blobs(self):
         """name -> what changes when a file is another one or written to."""

@@ -310,7 +310,9 @@ impl ClusterStory {
         let path = DrivePath::blob(blob);
         let holders = kept.placement.as_slice();
         let number = holders[self.rng.index(holders.len())];
-        let drive = self.shelf.at(&self.places[&number]).unwrap();
+        let place = self.places.get(&number);
+        let place = place.ok_or(format!("{blob} is on {}", drive_name(number)))?;
+        let drive = self.shelf.at(place).unwrap();
         let file = drive.contents(&path).ok_or(format!("no shard of {blob}"))?;
         let place = self.rng.index(file.len());
         match self.rng.below(3) {
