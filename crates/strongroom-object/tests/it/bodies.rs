@@ -62,7 +62,7 @@ async fn bodies_of_unknown_length_are_stored_like_others() {
             assert_eq!(house.get("bucket", "k", None).await.unwrap(), bytes);
         }
     }
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blob_files(&house), 1, "small bodies lie in the table");
 }
 
@@ -232,7 +232,7 @@ async fn sec_n63_broken_bodies_leave_nothing() {
     }
     let missing = house.get("bucket", "k", None).await;
     assert!(matches!(missing, Err(Error::NoSuchKey { .. })));
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blob_files(&house), 0, "no blob stays behind");
 }
 
@@ -246,7 +246,7 @@ async fn overwrite_and_delete_take_the_old_bytes_away() {
             .await
             .unwrap();
     }
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blob_files(&house), 1);
     house
         .objects
@@ -258,7 +258,7 @@ async fn overwrite_and_delete_take_the_old_bytes_away() {
         .delete_object(house.request().scope(), delete_input("bucket", "k"))
         .await
         .unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blob_files(&house), 0);
     house
         .objects

@@ -100,7 +100,7 @@ impl Rig {
 
     /// Every file of a blob is in the catalogue, every blob in an object, and everything opens.
     pub(crate) async fn assert_sound(&self) {
-        self.house.store.blobs().reclaimed().await.unwrap();
+        self.house.tidied().await;
         let request = self.house.request();
         let report = self.house.objects.verify(request.scope(), &|_| {}).await;
         let report = report.unwrap();

@@ -184,6 +184,13 @@ impl Request<'_> {
 }
 
 impl House {
+    /// Waits until all files that nobody needs are gone: what was released, and what the last process
+    /// left, which is looked for while this one serves.
+    pub(crate) async fn tidied(&self) {
+        self.store.orphans_collected().await;
+        self.store.blobs().reclaimed().await.unwrap();
+    }
+
     pub(crate) fn request(&self) -> Request<'_> {
         Request {
             caller: &self.caller,

@@ -156,7 +156,7 @@ async fn every_mode_with_and_without_the_key_at_complete() {
         assert_eq!(collect(output).await.unwrap(), two);
         let again = complete(&house, &upload, vec![completed(2, &first)], None).await;
         assert!(matches!(again, Err(Error::NoSuchUpload { .. })));
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         assert_eq!(
             blobs(&house),
             3,
@@ -168,7 +168,7 @@ async fn every_mode_with_and_without_the_key_at_complete() {
             .await
             .unwrap();
     }
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blobs(&house), 0);
     house
         .objects
@@ -373,7 +373,7 @@ async fn abort_takes_everything_away() {
     assert!(matches!(abort().await, Err(Error::NoSuchUpload { .. })));
     let late = part(&house, &upload, 3, b"late", Some(customer(1))).await;
     assert!(matches!(late, Err(Error::NoSuchUpload { .. })));
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blobs(&house), 0);
     for table in 22..=25 {
         let rows = house

@@ -59,7 +59,7 @@ async fn upload(house: &House, mode: &Mode, rest: usize, composed: bool) -> Vec<
     // Without the customer's key where that is allowed.
     let key = mode.1().filter(|_| composed);
     complete(house, &upload, parts, key).await.unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     bodies.map(|(_, bytes)| bytes).concat()
 }
 
@@ -81,7 +81,7 @@ async fn attributes(house: &House, mode: &Mode) -> String {
 }
 
 async fn assert_sound(house: &House) {
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let request = house.request();
     let report = house.objects.verify(request.scope(), &|_| {}).await;
     let report = report.unwrap();
@@ -158,7 +158,7 @@ async fn dur_d15_completed_uploads_come_back_as_the_objects_they_were() {
             assert!(house.get("bucket", "k", mode.1()).await.unwrap() == whole);
             // All of it goes with the object.
             delete(house, "k").await;
-            house.store.blobs().reclaimed().await.unwrap();
+            house.tidied().await;
             assert_eq!(files(&built.drive), 0, "{note}");
             assert!(house.store.catalogue(None, 10).unwrap().is_empty());
             assert!(rows(house, BODIES).is_empty(), "{note}");
@@ -180,7 +180,7 @@ async fn an_upload_that_was_not_completed_is_open_again_and_can_be() {
             .await
             .unwrap();
         let second = part(house, &upload, 2, &two, mode.1()).await.unwrap();
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         let (built, report) = built.rebuilt().await;
         let house = &built.house;
         assert_eq!((report.objects, report.skipped.len()), (0, 0), "{number}");
@@ -311,7 +311,7 @@ async fn a_part_that_was_left_out_makes_no_upload_of_what_was_completed() {
     let before = surveyed(&built.drive);
     let named = vec![completed(1, &chosen.unwrap())];
     complete(house, &upload, named, None).await.unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let mut all = surveyed(&built.drive);
     let left_out = before.iter().find(|blob| !all.contains(blob)).unwrap();
     all.push(left_out.clone());
@@ -336,7 +336,7 @@ async fn null_versions_in_parts_give_way_to_newer_ones_and_versions_keep_their_o
         .put("bucket", "k", &pattern(70_000), s3())
         .await
         .unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     // Files of what was replaced, on a drive that was away then.
     let newer = surveyed(&built.drive);
     assert_eq!((kept.len(), newer.len()), (3, 1));
@@ -410,7 +410,7 @@ async fn sec_a_row_whose_note_is_another_blob_takes_no_body_away() {
         delete(house, "k").await;
         let gone = house.get("bucket", "k", None).await;
         assert!(matches!(gone, Err(Error::NoSuchKey { .. })));
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         assert_eq!(house.get("bucket", "victim", None).await.unwrap(), bytes);
         // What it should have released is left over, and named.
         let request = house.request();
@@ -573,7 +573,7 @@ async fn sec_manifests_of_moved_bodies_are_as_good_as_the_first() {
     cluster.rig.rule_for_all(1, StorageClass::Glacier).await;
     house.days_pass(2);
     assert_eq!(pass(&mut cluster.rig.worker()).await.moved, 1);
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let [blob] = surveyed_all(&cluster.rig.drives).try_into().unwrap();
     let outcome = |blob: &SurveyedBlob| {
         let mut rebuilder = cluster.rebuilder();
@@ -632,7 +632,7 @@ async fn dur_d15_versions_that_were_moved_keep_their_place() {
         .await;
     house.days_pass(3);
     assert_eq!(pass(&mut cluster.rig.worker()).await.moved, 1);
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let moved = surveyed_all(&cluster.rig.drives);
     assert_eq!(moved.iter().filter(|blob| kept.contains(blob)).count(), 1);
     // Where the old file is there, too, the version is back once.
@@ -678,7 +678,7 @@ async fn copies_with_bodies_of_their_own_come_back_and_those_without_do_not() {
     for name in ["k", "one"] {
         delete(house, name).await;
     }
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let (cluster, report) = cluster.rebuilt().await;
     let house = &cluster.rig.house;
     // What was deleted is back where another stands on its bytes: nobody can tell.
@@ -759,7 +759,7 @@ async fn an_upload_is_completed_without_a_note_where_the_drives_are_full() {
     built.drive.set_plan(FaultPlan::default());
     assert_eq!(house.get("bucket", "k", None).await.unwrap(), bytes);
     // What was begun of the note is removed behind the answer.
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(files(&built.drive), 1);
     assert_sound(house).await;
     let (built, report) = built.rebuilt().await;

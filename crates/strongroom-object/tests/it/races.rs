@@ -45,7 +45,7 @@ async fn sec_n74_fifty_writers_if_none_match_any_one_wins() {
     assert_eq!(winners.len(), 1);
     let expected = vec![winners[0] as u8; 40_000];
     assert_eq!(house.get("bucket", "k", None).await.unwrap(), expected);
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blobs(&house), 1, "the losers' blobs are gone");
 }
 
@@ -72,7 +72,7 @@ async fn writers_of_one_name_all_succeed_and_one_version_stays() {
     for task in tasks {
         task.await.unwrap();
     }
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(blobs(&house), 1);
 }
 

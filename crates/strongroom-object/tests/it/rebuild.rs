@@ -184,7 +184,7 @@ async fn what_was_removed_or_is_small_is_not_back_and_the_newest_null_version_is
         .delete_object(scope.scope(), gone)
         .await
         .unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let (built, report) = built.rebuilt().await;
     assert_eq!((report.objects, report.skipped.len()), (1, 0));
     let house = &built.house;
@@ -232,7 +232,7 @@ async fn versions_come_back_in_the_order_of_their_commits_whatever_the_clock_sai
         .put("bucket", "k", &pattern(80_000), s3())
         .await
         .unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let (built, report) = built.rebuilt().await;
     // The first null version was replaced by the one of the suspended bucket.
     assert_eq!((report.objects, report.skipped.len()), (4, 0));
@@ -461,7 +461,7 @@ async fn a_body_whose_key_cannot_be_read_any_more_is_refused_and_one_whose_key_i
         let is_there = !matches!(found, Err(Error::NoSuchKey { .. }));
         assert_eq!(is_there, is_stored, "{case}");
     }
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     assert_eq!(surveyed(&built.drive).len(), 2, "refused bodies are gone");
 }
 

@@ -120,7 +120,7 @@ async fn all_that_may_come_comes_and_the_rest_is_named() {
     assert_eq!(counts(&report), (6, 4, 1, 1));
     assert_eq!(key_of(&house, "a/s3").await, None, "nothing was done");
 
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     drive
         .set_plan(FaultPlan::new([]).within(|f| matches!(f, Folder::Blobs(_) | Folder::Temporary)));
     let report = rewrap(&house, asked(&keys[1], "a/")).await.unwrap();

@@ -158,7 +158,7 @@ async fn copy_in_the_same_mode_under_the_same_key_touches_no_body() {
         let customer_key = || held.map(customer);
         let put = house.put("bucket", name, &bytes, request()).await.unwrap();
         for to in [("bucket", "copy"), ("other", "copy")] {
-            house.store.blobs().reclaimed().await.unwrap();
+            house.tidied().await;
             drive.set_plan(FaultPlan::new([]).within(in_blobs));
             let mut input = copy_input(("bucket", name), to, request());
             input.source.customer_key = customer_key();
@@ -188,7 +188,7 @@ async fn copy_in_the_same_mode_under_the_same_key_touches_no_body() {
         let request = house.request();
         let deleted = house.objects.delete_object(request.scope(), last);
         deleted.await.unwrap();
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         assert!(refs(&house).is_empty());
         let files = drive.files();
         assert!(!files.iter().any(|path| in_blobs(path.folder())), "{name}");
@@ -320,7 +320,7 @@ async fn copy_of_parts_is_one_object_on_the_same_bodies() {
     ];
     for (number, (request, algorithm, reads, key)) in cases.into_iter().enumerate() {
         upload(&house, request(), algorithm, &parts, key).await;
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         drive.set_plan(FaultPlan::new([]).within(in_blobs));
         let mut input = copy_input(("bucket", "k"), ("bucket", "copy"), request());
         input.source.customer_key = key.map(customer);
@@ -389,7 +389,7 @@ async fn copy_of_parts_is_one_object_on_the_same_bodies() {
         let got = collect(got.unwrap()).await.unwrap();
         assert_eq!(got, bytes[from as usize..=to as usize]);
         delete(&house, "second").await;
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         assert!(refs(&house).is_empty() && rows(&house, BODIES).is_empty());
     }
 }
@@ -425,7 +425,7 @@ async fn asking_for_another_checksum_reads_but_does_not_write() {
     let bytes = pattern(700_000);
     house.put("bucket", "k", &bytes, kms()).await.unwrap();
     for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Sha256] {
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         drive.set_plan(FaultPlan::new([]).within(in_blobs));
         let mut input = copy_input(("bucket", "k"), ("bucket", "copy"), kms());
         input.checksum_algorithm = Some(algorithm);
@@ -456,7 +456,7 @@ async fn copy_onto_itself_keeps_the_body_it_stands_on() {
             .insert("round".to_owned(), round.to_string());
         input.directive = PropertiesDirective::Replace(properties.clone());
         copy_as(&house, input).await.unwrap();
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         assert_eq!(refs(&house), [1]);
         let got = house.get_output("bucket", "k", None).await.unwrap();
         assert_eq!(got.head.properties, properties);
@@ -764,7 +764,7 @@ async fn read_under_way_outlives_the_last_reference() {
     delete(&house, "a").await;
     assert!(refs(&house).is_empty());
     assert_eq!(collect(reading).await.unwrap(), bytes);
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
 }
 
 /// The power fails at each operation of a put, a copy and the removal of the source. Whoever was
@@ -800,7 +800,7 @@ async fn power_fails_anywhere_between_copy_and_removal() {
         drop(house);
         let at_rest = keyring.at_rest();
         let house = house_of(next, keyring, at_rest).await.unwrap();
-        house.store.blobs().reclaimed().await.unwrap();
+        house.tidied().await;
         let note = format!("crash at {fails_at}");
         match house.get("bucket", "copy", None).await {
             Ok(got) => assert_eq!(got, bytes, "{note}"),

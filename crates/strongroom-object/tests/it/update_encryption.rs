@@ -168,7 +168,7 @@ async fn no_byte_of_a_body_is_read_or_written() {
         named.push(completed(u32::from(number), &made));
     }
     complete(&house, &id, named, None).await.unwrap();
-    house.store.blobs().reclaimed().await.unwrap();
+    house.tidied().await;
     let bodies = |folder| matches!(folder, Folder::Blobs(_) | Folder::Temporary);
     drive.set_plan(FaultPlan::new([]).within(bodies));
     for key_arn in [&keys[0], &keys[1], &keys[1]] {
