@@ -138,8 +138,14 @@ class Writer(threading.Thread):
     def refuse(self, method, name, answer):
         may = self.load.may_refuse or self.load.is_cut or self.load.pulse.excuses()
         assert may, (method, name, answer)
-        assert answer is None or answer.status == 503, (method, name, answer)
+        assert answer is None or answer.status in self.refusals(method), (method, name, answer)
         self.refused += 1
+
+    def refusals(self, method):
+        """503: nothing was done. A write that was carried out when the drive of the audit log went away,
+        and so is not recorded, is answered with 500 (docs/adr/0006)."""
+        may_be_done = method == "PUT" and (self.load.is_cut or self.load.pulse.excuses())
+        return {503, 500} if may_be_done else {503}
 
 
 def path(name, bucket=BUCKET):
