@@ -10,6 +10,7 @@
 //! - [`assert_secret_type!`]: the type of a secret can neither be copied nor shown.
 //! - [`contents_below`]: every file of a folder in which others still work.
 //! - [`local_drive`]: a local drive opened again in the process that closed it.
+//! - [`poll_once`]: one step of a future, by hand.
 //!
 //! A dev-dependency of any crate; never part of the program.
 
@@ -17,6 +18,7 @@ pub mod conformance;
 mod files;
 pub mod linear;
 mod local_drive;
+mod poll_once;
 pub mod secret_type;
 mod sim_clock;
 mod sim_drive;
@@ -26,6 +28,7 @@ mod test_sealer;
 
 pub use files::{contents_below, files_below};
 pub use local_drive::local_drive;
+pub use poll_once::poll_once;
 pub use sim_clock::SimClock;
 pub use sim_drive::{Fault, FaultPlan, SimDrive, SimPower};
 pub use sim_rng::SimRng;

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use strongroom_audit::{Durability, Error};
-use strongroom_testkit::{Fault, FaultPlan, SimDrive};
+use strongroom_testkit::{Fault, FaultPlan, SimDrive, poll_once};
 
-use crate::world::{facts, new_world, object_keys, open, poll_once, put_object};
+use crate::world::{facts, new_world, object_keys, open, put_object};
 
 /// The operations of the first batch are: create, write, sync, sync of the folder.
 #[tokio::test]

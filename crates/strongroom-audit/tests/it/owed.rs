@@ -4,9 +4,9 @@
 use std::pin::pin;
 
 use strongroom_audit::{Durability, Error, Receipt};
-use strongroom_testkit::{Fault, FaultPlan};
+use strongroom_testkit::{Fault, FaultPlan, poll_once};
 
-use crate::world::{World, facts, new_world, object_keys, poll_once, put_object};
+use crate::world::{World, facts, new_world, object_keys, put_object};
 
 /// A receipt on which another service's event was recorded.
 async fn with_inner_event(world: &World) -> Receipt {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A log on a simulated drive, and what can be read back from it.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use serde_json::Value;
 use strongroom_audit::{
@@ -121,8 +119,4 @@ pub(crate) fn object_keys(drive: &SimDrive) -> Vec<String> {
     let keys = records.map(|record| record["requestParameters"]["key"].clone());
     keys.filter_map(|key| key.as_str().map(str::to_owned))
         .collect()
-}
-
-pub(crate) fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }

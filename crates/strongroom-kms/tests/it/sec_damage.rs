@@ -2,9 +2,6 @@
 //! Damaged rows, a vault that fails, a queue that is long: nothing is destroyed on their word, and
 //! nothing that is to be destroyed stays.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
 use aws_lc_rs::rsa::KeySize;
 use serde_json::json;
 use strongroom_kms::{
@@ -13,6 +10,7 @@ use strongroom_kms::{
     ScheduleKeyDeletionInput, SignInput,
 };
 use strongroom_store::{Batch, TableId, Vault, Write};
+use strongroom_testkit::poll_once;
 
 use crate::import;
 use crate::users::{delegation, denial, grant_to, policy, statement, user_arn};
@@ -23,10 +21,6 @@ const ALIASES: TableId = TableId(3);
 const GRANTS: TableId = TableId(4);
 const GRANT_INDEX: TableId = TableId(5);
 const KEY_ALIASES: TableId = TableId(31);
-
-fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
 
 fn uid(key_id: &str) -> [u8; 16] {
     let uid = hex::decode(key_id.replace('-', "")).unwrap();

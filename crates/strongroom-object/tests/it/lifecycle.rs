@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Lifecycle rules carried out, with the clock in the test's hands.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
 use strongroom_object::{
     BucketVersioning, Compat, CreateMultipartUpload, DAY_MS, EncryptionRequest, Error, Expiration,
     LifecycleConfiguration, LifecycleFilter, LifecycleReport, LifecycleRule, LifecycleWorker,
@@ -12,7 +9,7 @@ use strongroom_object::{
 };
 use strongroom_store::TableId;
 use strongroom_store::drive::{Access, Folder};
-use strongroom_testkit::SimDrive;
+use strongroom_testkit::{SimDrive, poll_once};
 
 use crate::binding::put_row;
 use crate::harness::*;
@@ -549,10 +546,6 @@ async fn rules_whose_client_went_away_are_stored_and_in_force() {
     house.days_pass(100);
     assert_eq!(pass(&mut worker).await.done(), 0);
     assert_eq!(house.names().await, ["k"]);
-}
-
-fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Waits for what must come.
