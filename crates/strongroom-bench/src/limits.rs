@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use aws_lc_rs::digest;
-use md5::{Digest as _, Md5};
 use serde::Serialize;
 
 use crate::Outcome;
@@ -42,7 +41,7 @@ pub(crate) fn measure(time: Duration, drive: &Path) -> Outcome<Vec<Limit>> {
             .map_err(|_| "sealing failed".into())
     })?;
     let md5 = rate(time, SEGMENT, || {
-        black_box(Md5::digest(&segment));
+        black_box(strongroom_md5::digest(&segment));
         Ok(())
     })?;
     let sha256 = rate(time, SEGMENT, || {

@@ -17,7 +17,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
-use md5::{Digest as _, Md5};
 
 use crate::load::{self, Done, Endpoint, Work};
 use crate::process::own_cpu_seconds;
@@ -109,7 +108,10 @@ impl Modes<'_> {
         let rule = "<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes>\
             <EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes></Rule>\
             </ServerSideEncryptionConfiguration>";
-        let md5 = vec![("content-md5".to_owned(), STANDARD.encode(Md5::digest(rule)))];
+        let md5 = vec![(
+            "content-md5".to_owned(),
+            STANDARD.encode(strongroom_md5::digest(rule.as_bytes())),
+        )];
         let path = format!("{BUCKET}?encryption");
         load::once(&self.endpoint, Method::PUT, &path, md5, Bytes::from(rule)).await
     }
@@ -329,7 +331,7 @@ fn headers(mode: &str) -> Vec<(String, String)> {
                 (format!("{SSE}-customer-key"), STANDARD.encode(key)),
                 (
                     format!("{SSE}-customer-key-md5"),
-                    STANDARD.encode(Md5::digest(key)),
+                    STANDARD.encode(strongroom_md5::digest(&key)),
                 ),
             ]
         }
@@ -340,14 +342,14 @@ fn headers(mode: &str) -> Vec<(String, String)> {
 /// Bytes a second of the digest on one core, a batch at a time as in the server.
 fn md5_alone(time: Duration) -> f64 {
     let batch = vec![0x5A_u8; 128 << 10];
-    let mut md5 = Md5::new();
+    let mut md5 = strongroom_md5::Md5::new();
     let mut bytes = 0_u64;
     let start = Instant::now();
     while start.elapsed() < time {
         md5.update(black_box(&batch));
         bytes += 128 << 10;
     }
-    black_box(md5.finalize());
+    black_box(md5.finish());
     float(bytes) / start.elapsed().as_secs_f64()
 }
 

@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
-use md5::{Digest as _, Md5};
 
 use crate::cse;
 use crate::cse_live;
@@ -642,7 +641,7 @@ async fn allow_customer_keys(endpoint: &Endpoint, bucket: &str) -> Outcome<()> {
         <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>\
         <BlockedEncryptionTypes><EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes>\
         </Rule></ServerSideEncryptionConfiguration>";
-    let md5 = STANDARD.encode(Md5::digest(rule));
+    let md5 = STANDARD.encode(strongroom_md5::digest(rule.as_bytes()));
     let headers = vec![("content-md5".to_owned(), md5)];
     let path = format!("{bucket}?encryption");
     load::once(endpoint, Method::PUT, &path, headers, Bytes::from(rule)).await
@@ -681,7 +680,7 @@ fn mode_headers(mode: &str) -> Vec<(String, String)> {
                 pair(format!("{sse}-customer-key"), &STANDARD.encode(key)),
                 pair(
                     format!("{sse}-customer-key-md5"),
-                    &STANDARD.encode(Md5::digest(key)),
+                    &STANDARD.encode(strongroom_md5::digest(&key)),
                 ),
             ]
         }

@@ -8,7 +8,7 @@
 use aws_lc_rs::digest as sha;
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
-use md5::{Digest as _, Md5};
+use strongroom_md5::Md5;
 
 use crate::error::Error;
 use crate::model::ChecksumAlgorithm;
@@ -156,8 +156,8 @@ impl Digester {
                 .crc64
                 .map(|crc| crc_bytes(ChecksumAlgorithm::Crc64Nvme, crc.finalize())),
         };
-        if let Some(state) = slow {
-            digests.md5 = state.md5.map(|md5| md5.finalize().into());
+        if let Some(mut state) = slow {
+            digests.md5 = state.md5.as_mut().map(Md5::finish);
             digests.checksum = state
                 .sha
                 .map(|(a, sha)| (a, sha.finish().as_ref().to_vec()));
@@ -230,6 +230,8 @@ fn crc_number(bytes: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use md5::Digest as _;
+
     use super::*;
 
     const CHECK: &[u8] = b"123456789";
@@ -289,7 +291,7 @@ mod tests {
                     digests.checksum,
                     Some((algorithm, digest(algorithm, &body)))
                 );
-                assert_eq!(digests.md5, Some(Md5::digest(&body).into()));
+                assert_eq!(digests.md5, Some(md5::Md5::digest(&body).into()));
                 let crc64 = digest(ChecksumAlgorithm::Crc64Nvme, &body);
                 assert_eq!(digests.crc64, Some(crc64));
             }

@@ -4,9 +4,10 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Product crates and what each may use. Tests may use the test kit besides.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("strongroom-format", &[]),
     ("strongroom-memory", &[]),
+    ("strongroom-md5", &[]),
     ("strongroom-wire", &["memory"]),
     ("strongroom-policy", &[]),
     ("strongroom-store", &[]),
@@ -18,11 +19,13 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ),
     (
         "strongroom-object",
-        &["kms", "iam", "audit", "store", "format", "policy"],
+        &["kms", "iam", "audit", "store", "format", "policy", "md5"],
     ),
     (
         "strongroom-api",
-        &["object", "kms", "iam", "wire", "audit", "store", "format"],
+        &[
+            "object", "kms", "iam", "wire", "audit", "store", "format", "md5",
+        ],
     ),
     (
         "strongroom-server",
@@ -38,7 +41,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     (
         "strongroom-bench",
         &[
-            "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory",
+            "object", "kms", "iam", "audit", "store", "format", "wire", "policy", "memory", "md5",
             "client", "testkit",
         ],
     ),

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use md5::{Digest as _, Md5};
 use strongroom_object::{Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
 
 use super::request::header_text;
@@ -167,7 +166,7 @@ pub(crate) fn verify_small_body(
     body: &[u8],
 ) -> Result<(), S3Error> {
     if let Some(expected) = announced.content_md5 {
-        let calculated: [u8; 16] = Md5::digest(body).into();
+        let calculated = strongroom_md5::digest(body);
         if calculated != expected {
             return Err(bad_digest(&expected, &calculated));
         }

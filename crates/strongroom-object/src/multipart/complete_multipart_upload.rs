@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
-use md5::{Digest as _, Md5};
 use strongroom_format::{ObjectDataId, RecordFlags, SseMode};
+use strongroom_md5::Md5;
 use strongroom_store::Batch;
 
 use super::upload::{OpenPart, OpenUpload};
@@ -458,9 +458,9 @@ fn full_checksum(algorithm: ChecksumAlgorithm, chosen: &[&OpenPart]) -> Option<C
 fn multipart_etag(chosen: &[&OpenPart]) -> String {
     let mut md5 = Md5::new();
     for part in chosen {
-        md5.update(hex::decode(&part.row.etag).unwrap_or_default());
+        md5.update(&hex::decode(&part.row.etag).unwrap_or_default());
     }
-    format!("{}-{}", hex::encode(md5.finalize()), chosen.len())
+    format!("{}-{}", hex::encode(md5.finish()), chosen.len())
 }
 
 /// The upload and its part rows go; bodies of parts that were not chosen go with them.

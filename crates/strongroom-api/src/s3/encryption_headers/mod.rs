@@ -7,8 +7,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use md5::{Digest as _, Md5};
 use strongroom_format::{EncryptionContext, ExternalKey};
+use strongroom_md5::Md5;
 use strongroom_object::{CustomerKey, Encryption, EncryptionRequest};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -374,13 +374,13 @@ impl Headers<'_> {
     }
 }
 
-/// The MD5 of a customer key. Md5 keeps what it was given in a buffer of its own, and works on a
-/// copy of it: the first lies on the heap, which is wiped when it is freed, and the second on the
-/// stack, which is overwritten here, before anything else happens on it.
+/// The MD5 of a customer key. Md5 keeps what it was given in a buffer of its own, which lies on the
+/// heap here and is wiped; what its working leaves on the stack is overwritten before anything else
+/// happens on it.
 fn md5_of_key(key: &[u8]) -> [u8; 16] {
     let mut md5 = Box::new(Md5::new());
     md5.update(key);
-    let digest = md5.finalize_reset().into();
+    let digest = md5.finish();
     drop(md5);
     wipe_stack();
     digest

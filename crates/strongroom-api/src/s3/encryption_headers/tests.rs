@@ -53,7 +53,10 @@ fn refused(result: Result<EncryptionRequest, S3Error>, code: S3Code, message: &s
 }
 
 fn trio(key: &[u8]) -> (String, String) {
-    (STANDARD.encode(key), STANDARD.encode(Md5::digest(key)))
+    (
+        STANDARD.encode(key),
+        STANDARD.encode(strongroom_md5::digest(key)),
+    )
 }
 
 #[test]
