@@ -316,6 +316,7 @@ fn put(bytes: u64) -> Outcome<Work> {
         names: if bytes >= MIB64 { 1 } else { 4 },
         prefix: format!("{BUCKET}/{bytes}-"),
         range: None,
+        pace: None,
     })
 }
 

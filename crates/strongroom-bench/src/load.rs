@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The load: a number of connections, each with one request at a time, for a fixed time.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use strongroom_wire::sigv4::{PayloadMode, SigningInput, sign_request};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::{Sleep, sleep_until};
 
 use crate::Outcome;
 use crate::target::Credential;
@@ -40,6 +45,8 @@ pub(crate) struct Work {
     pub(crate) prefix: String,
     /// Random ranges of this many bytes of an object of that many.
     pub(crate) range: Option<(u64, u64)>,
+    /// No body goes faster than so many bytes a second: a network that is slower than the server.
+    pub(crate) pace: Option<f64>,
 }
 
 /// What came of it.
@@ -158,6 +165,7 @@ pub(crate) async fn once(
         names: 1,
         prefix: String::new(),
         range: None,
+        pace: None,
     };
     let mut sender = connect(endpoint).await?;
     let response = sender.send_request(build(endpoint, &work, path)?).await?;
@@ -169,7 +177,10 @@ pub(crate) async fn once(
     Err(format!("{path}: {status}: {}", String::from_utf8_lossy(&body)).into())
 }
 
-pub(crate) async fn connect(endpoint: &Endpoint) -> Outcome<SendRequest<Full<Bytes>>> {
+pub(crate) async fn connect<B>(endpoint: &Endpoint) -> Outcome<SendRequest<B>>
+where
+    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
     let stream = TcpStream::connect(endpoint.address).await?;
     stream.set_nodelay(true)?;
     match &endpoint.tls {
@@ -182,8 +193,9 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Outcome<SendRequest<Full<Byt
     }
 }
 
-async fn handshake<I>(io: I) -> Outcome<SendRequest<Full<Bytes>>>
+async fn handshake<I, B>(io: I) -> Outcome<SendRequest<B>>
 where
+    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let (sender, connection) = hyper::client::conn::http1::handshake(io).await?;
@@ -191,7 +203,7 @@ where
     Ok(sender)
 }
 
-fn build(endpoint: &Endpoint, work: &Work, path: &str) -> Outcome<Request<Full<Bytes>>> {
+fn build(endpoint: &Endpoint, work: &Work, path: &str) -> Outcome<Request<Paced>> {
     let host = endpoint.address.to_string();
     let range = work.range.map(random_range).transpose()?;
     let mut headers: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
@@ -224,8 +236,63 @@ fn build(endpoint: &Endpoint, work: &Work, path: &str) -> Outcome<Request<Full<B
             request = request.header(name, value);
         }
     }
-    Ok(request.body(Full::new(work.body.clone()))?)
+    Ok(request.body(Paced::new(work.body.clone(), work.pace))?)
 }
+
+/// A body that is sent at once, or no faster than its pace.
+struct Paced {
+    left: Bytes,
+    pace: Option<f64>,
+    /// When the next piece is due.
+    due: Pin<Box<Sleep>>,
+}
+
+impl Paced {
+    fn new(body: Bytes, pace: Option<f64>) -> Self {
+        Self {
+            left: body,
+            pace,
+            due: Box::pin(sleep_until(tokio::time::Instant::now())),
+        }
+    }
+}
+
+impl http_body::Body for Paced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let len = match self.pace {
+            None => self.left.len(),
+            Some(pace) => {
+                ready!(self.due.as_mut().poll(cx));
+                // A piece that was late does not make the next ones late.
+                let next = self.due.deadline() + PACED.1.mul_f64(1.0 / pace);
+                self.due.as_mut().reset(next);
+                PACED.0.min(self.left.len())
+            }
+        };
+        let piece = self.left.split_to(len);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(u64::try_from(self.left.len()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A piece of a paced body, bytes, and the time that it takes at one byte a second.
+const PACED: (usize, Duration) = (1 << 20, Duration::from_secs(1 << 20));
 
 fn random_range((len, total): (u64, u64)) -> Outcome<String> {
     let mut random = [0; 8];

@@ -21,6 +21,7 @@ mod kms_load;
 mod limits;
 mod load;
 mod modes;
+mod pipeline;
 mod plain;
 mod policy;
 mod process;

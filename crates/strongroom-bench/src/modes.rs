@@ -7,10 +7,13 @@
 //! - From 1 MiB: reads of each mode against those of SSE-S3. Writes of SSE-S3 compute an MD5, which the
 //!   other modes do not, and no client can turn it off: there they are compared with each other.
 //! - MD5 beside sealing: one stream of SSE-S3 against the slower of MD5 alone and of the same stream
-//!   without MD5 (SSE-C); two streams against one.
+//!   without MD5 (SSE-C), from an end of the network to the drive, where the processors of the machine
+//!   are the third bound; the same inside this process, where they are none; and over a network
+//!   that is slower than MD5. Two streams against one.
 //! - Small ranges of a large object: bytes read from the drive, in segments of each layer.
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -42,6 +45,8 @@ const SSE: &str = "x-amz-server-side-encryption";
 struct Side {
     mode: &'static str,
     connections: usize,
+    /// Bytes a second of a network that is slower than the server.
+    pace: Option<f64>,
 }
 
 impl Side {
@@ -49,6 +54,7 @@ impl Side {
         Side {
             mode,
             connections: CONNECTIONS,
+            pace: None,
         }
     }
 }
@@ -66,6 +72,8 @@ pub(crate) struct Modes<'a> {
     product: &'a Product,
     /// What the name of a ratio has to contain.
     only: &'a str,
+    /// For what runs in this process.
+    folder: &'a Path,
     endpoint: Endpoint,
     time: Duration,
     smoke: bool,
@@ -74,6 +82,7 @@ pub(crate) struct Modes<'a> {
 /// All ratios.
 pub(crate) async fn rows(
     product: &Product,
+    folder: &Path,
     time: Duration,
     options: &Options,
 ) -> Outcome<Vec<Ratio>> {
@@ -82,6 +91,7 @@ pub(crate) async fn rows(
     let modes = Modes {
         product,
         only: &options.only,
+        folder,
         endpoint: Endpoint {
             address: product.https,
             tls: Some(product.tls.clone()),
@@ -169,6 +179,7 @@ impl Modes<'_> {
         let stream = |mode| Side {
             mode,
             connections: 1,
+            pace: None,
         };
         let name = format!("https PUT {} MiB, SSE-S3", bytes >> 20);
         let what = format!("{name}: one stream / min(MD5 alone, SSE-C stream)");
@@ -196,6 +207,7 @@ impl Modes<'_> {
         let two = Side {
             mode: "SSE-S3",
             connections: 2,
+            pace: None,
         };
         let (one, two) = self
             .pair(&Method::PUT, bytes, stream("SSE-S3"), two)
@@ -207,7 +219,40 @@ impl Modes<'_> {
             target: None,
             at_least: true,
         };
-        Ok(vec![beside, allowed, scaling])
+        let mut ratios = vec![beside, allowed, scaling];
+        ratios.extend(self.md5_alone_bounds(&name, bytes, alone).await?);
+        Ok(ratios)
+    }
+
+    /// The two bounds of a stream, each where the processors of this machine are none: a network of
+    /// half the speed of an MD5, and no network at all.
+    async fn md5_alone_bounds(&self, name: &str, bytes: u64, alone: f64) -> Outcome<[Ratio; 2]> {
+        let slow = |mode| Side {
+            mode,
+            connections: 1,
+            pace: Some(alone / 2.0),
+        };
+        let (without, with) = self
+            .pair(&Method::PUT, bytes, slow("SSE-C"), slow("SSE-S3"))
+            .await?;
+        let network = Ratio {
+            what: format!("{name}: network of half MD5's speed, one stream / SSE-C stream"),
+            value: throughput(with) / throughput(without),
+            target: Some(ALIKE),
+            at_least: true,
+        };
+        let streams =
+            crate::pipeline::streams(&self.folder.join("pipeline"), bytes, self.time).await?;
+        let inside = Ratio {
+            what: format!(
+                "{} MiB in this process, MD5 beside sealing / min(MD5 alone, sealing)",
+                bytes >> 20
+            ),
+            value: streams.with_md5 / alone.min(streams.without_md5),
+            target: Some(0.9),
+            at_least: true,
+        };
+        Ok([network, inside])
     }
 
     /// Bytes read from the drive for a range of 4 KiB, in sealed segments of one layer and of two.
@@ -230,6 +275,7 @@ impl Modes<'_> {
                 names: 1,
                 prefix,
                 range: Some((KIB4, total)),
+                pace: None,
             };
             let before = self.product.metric(READ).await?;
             let done = load::run_shared(&self.endpoint, &get, CONNECTIONS, self.time, "0").await?;
@@ -252,7 +298,14 @@ impl Modes<'_> {
         a: Side,
         b: Side,
     ) -> Outcome<(Turns, Turns)> {
-        let works = [(a, work(a.mode, bytes)?), (b, work(b.mode, bytes)?)];
+        let paced = |side: Side| -> Outcome<Work> {
+            let work = work(side.mode, bytes)?;
+            Ok(Work {
+                pace: side.pace,
+                ..work
+            })
+        };
+        let works = [(a, paced(a)?), (b, paced(b)?)];
         for (side, put) in &works {
             // Memory is touched for the first time, and the objects are there.
             load::run(&self.endpoint, put, side.connections, Duration::ZERO, true).await?;
@@ -298,6 +351,7 @@ fn work(mode: &str, bytes: u64) -> Outcome<Work> {
         names: if bytes >= MIB64 { 1 } else { 4 },
         prefix: format!("{BUCKET}/{mode}-{bytes}-"),
         range: None,
+        pace: None,
     })
 }
 
@@ -372,6 +426,6 @@ fn at_best(turns: Turns) -> Outcome<f64> {
     clippy::cast_precision_loss,
     reason = "counts for a table"
 )]
-fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }

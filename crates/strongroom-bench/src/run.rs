@@ -93,7 +93,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
     }
     if options.modes {
         let product = Product::start(&options.server, &folder.0.join("product"))?;
-        let ratios = modes::rows(&product, time, options).await?;
+        let ratios = modes::rows(&product, &folder.0, time, options).await?;
         only(limits, ratios, product.process.resident_bytes_max()?).print();
         return Ok(());
     }
@@ -111,7 +111,7 @@ pub(crate) async fn all(options: &Options) -> Outcome<()> {
         bench.transport(&product, &plain, &sealed, tls).await?;
     }
     bench.ranges(&product, options.smoke).await?;
-    let of_modes = modes::rows(&product, time, options).await?;
+    let of_modes = modes::rows(&product, &folder.0, time, options).await?;
     let resident = product.process.resident_bytes_max()?;
     drop(product);
     say("measuring durable small objects on the drive");
@@ -384,6 +384,7 @@ impl Bench {
             names,
             prefix,
             range: None,
+            pace: None,
         };
         // The first run through touches memory for the first time and makes the objects.
         load::run(row.endpoint, &put, CONNECTIONS, Duration::ZERO, true).await?;
@@ -445,6 +446,7 @@ impl Bench {
             names: 1,
             prefix: "/bench-http/range-".to_owned(),
             range: Some((KIB4, total)),
+            pace: None,
         };
         // All connections read the one large object.
         let before = row.process.cpu_seconds()?;
