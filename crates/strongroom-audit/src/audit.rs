@@ -2,8 +2,8 @@
 //! The door: an open log hands out one [`Receipt`] per request.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strongroom_store::drive::Drive;
 use strongroom_store::env::Clock;
@@ -14,7 +14,7 @@ use crate::event::{
 };
 use crate::log::Log;
 use crate::record::{AuditOptions, Origin, render};
-use crate::writer::Writer;
+use crate::writer::{Era, OnItsWay, Writer};
 
 /// The audit log of one server.
 #[derive(Clone)]
@@ -55,7 +55,8 @@ impl Audit {
             audit: self.clone(),
             facts,
             ended: false,
-            owed: AtomicBool::new(false),
+            reads_only: AtomicBool::new(false),
+            owed: Mutex::default(),
         }
     }
 
@@ -84,7 +85,7 @@ impl Audit {
         durability: Durability,
     ) -> Result<EventId, Error> {
         let (event_id, body) = self.body(facts, detail, origin)?;
-        self.inner.writer.append(body, durability).await?;
+        self.inner.writer.append(&body, durability, None).await?;
         Ok(event_id)
     }
 
@@ -118,8 +119,17 @@ pub struct Receipt {
     audit: Audit,
     facts: RequestFacts,
     ended: bool,
-    /// An event was recorded that has to be durable before the answer, and nobody waited yet.
-    owed: AtomicBool,
+    reads_only: AtomicBool,
+    owed: Mutex<Owed>,
+}
+
+/// What was recorded on the way, has to be durable before the answer, and nobody waited for yet.
+#[derive(Debug, Default)]
+struct Owed {
+    /// When it was queued; `None` when nothing is owed.
+    era: Option<Era>,
+    /// The last of it, where it is being written already.
+    on_its_way: Option<OnItsWay>,
 }
 
 impl Receipt {
@@ -151,17 +161,50 @@ impl Receipt {
             .await
     }
 
+    /// Says that the request changes nothing. What [`Self::record_internal_before_answer`] records
+    /// is then written while the request goes on: its own event, for which nobody need wait, could
+    /// not bring it to the drive.
+    pub fn reads_only(&self) {
+        self.reads_only.store(true, Ordering::Release);
+    }
+
     /// As [`Self::record_internal`], durable not when this returns but when the receipt is
-    /// finished, whatever durability that is asked for: the order of the log makes one flush do
-    /// for both. For acts whose result stays in this process until there is an answer.
+    /// finished, whatever durability that is asked for. The order of the log makes one flush do
+    /// for this event and a durable one of the request. For acts whose result stays in this process
+    /// until there is an answer.
     pub async fn record_internal_before_answer(
         &self,
         detail: EventDetail,
     ) -> Result<EventId, Error> {
-        self.owed.store(true, Ordering::Release);
-        self.audit
-            .append(&self.facts, &detail, Origin::Internal, Durability::Buffered)
-            .await
+        let (event_id, body) = self.audit.body(&self.facts, &detail, Origin::Internal)?;
+        let writer = &self.audit.inner.writer;
+        let reads_only = self.reads_only.load(Ordering::Acquire);
+        let durability = if reads_only {
+            Durability::Durable
+        } else {
+            Durability::Buffered
+        };
+        let mut to_wait_for = None;
+        {
+            let mut owed = self.owed();
+            let (era, on_its_way) = writer.queue(&body, durability, owed.era)?;
+            owed.era = Some(era);
+            owed.on_its_way = None;
+            if reads_only {
+                owed.on_its_way = on_its_way;
+            } else {
+                to_wait_for = on_its_way;
+            }
+        }
+        if let Some(on_its_way) = to_wait_for {
+            on_its_way.durable().await?;
+        }
+        Ok(event_id)
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Owed> {
+        // No panic leaves it half changed.
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues an event without waiting, for destructors: whoever is cut off in the middle of a
@@ -173,7 +216,7 @@ impl Receipt {
             Origin::Client
         };
         match self.audit.body(&self.facts, detail, origin) {
-            Ok((_, body)) => self.audit.inner.writer.append_unheard(body),
+            Ok((_, body)) => self.audit.inner.writer.append_unheard(&body),
             Err(error) => tracing::error!(%error, "an event could not be recorded"),
         }
     }
@@ -185,21 +228,27 @@ impl Receipt {
         durability: Durability,
     ) -> Result<EventId, Error> {
         self.ended = true;
-        // INVARIANT: nothing is answered before what was recorded on the way is durable.
-        let durability = if self.owed.load(Ordering::Acquire) {
+        let Owed { era, on_its_way } = std::mem::take(&mut *self.owed());
+        let (event_id, body) = self.audit.body(&self.facts, &detail, Origin::Client)?;
+        // INVARIANT: nothing is answered before what was recorded on the way is durable: with this
+        // event, which stands behind it in the log, or as it is on its way itself.
+        let durability = if era.is_some() && on_its_way.is_none() {
             Durability::Durable
         } else {
             durability
         };
-        self.audit
-            .append(&self.facts, &detail, Origin::Client, durability)
-            .await
+        let writer = &self.audit.inner.writer;
+        writer.append(&body, durability, era).await?;
+        if let Some(on_its_way) = on_its_way {
+            on_its_way.durable().await?;
+        }
+        Ok(event_id)
     }
 
     /// Ends the receipt of a request whose own event went through [`Self::record`] already, as
     /// the operations of the key service do.
     pub fn finish_recorded(mut self) {
-        if self.owed.load(Ordering::Acquire) {
+        if self.owed().era.is_some() {
             tracing::error!("a receipt ended without waiting for what was recorded on the way");
         }
         self.ended = true;

@@ -34,25 +34,24 @@ impl ChainHead {
         hash: [0; 32],
     };
 
-    /// Completes `body` (a JSON object's text) to the next line, with its newline, and advances.
-    pub(crate) fn link(&mut self, body: &[u8], synced: u64) -> Vec<u8> {
+    /// Completes `body` (a JSON object's text) to the next line, with its newline, behind what is
+    /// in `lines`, and advances.
+    pub(crate) fn link(&mut self, body: &[u8], synced: u64, lines: &mut Vec<u8>) {
         let seq = self.seq.saturating_add(1);
-        let open = body.strip_suffix(b"}").unwrap_or(body);
-        let mut line = Vec::with_capacity(body.len().saturating_add(160));
-        line.extend_from_slice(open);
-        line.extend_from_slice(b",\"strongroom\":{\"seq\":");
-        line.extend_from_slice(seq.to_string().as_bytes());
-        line.extend_from_slice(b",\"prev\":\"");
-        line.extend_from_slice(hex::encode(self.hash).as_bytes());
-        line.extend_from_slice(b"\",\"synced\":");
-        line.extend_from_slice(synced.to_string().as_bytes());
-        line.extend_from_slice(b"}}");
+        let start = lines.len();
+        lines.extend_from_slice(body.strip_suffix(b"}").unwrap_or(body));
+        lines.extend_from_slice(b",\"strongroom\":{\"seq\":");
+        lines.extend_from_slice(seq.to_string().as_bytes());
+        lines.extend_from_slice(b",\"prev\":\"");
+        lines.extend_from_slice(hex::encode(self.hash).as_bytes());
+        lines.extend_from_slice(b"\",\"synced\":");
+        lines.extend_from_slice(synced.to_string().as_bytes());
+        lines.extend_from_slice(b"}}");
         *self = ChainHead {
             seq,
-            hash: line_hash(&line),
+            hash: line_hash(lines.get(start..).unwrap_or_default()),
         };
-        line.push(b'\n');
-        line
+        lines.push(b'\n');
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Log {
     file: Option<Current>,
     /// A file that would grow beyond this is followed by another.
     file_bytes_max: u64,
+    /// The lines of a batch, in memory that is used again.
+    batch: Vec<u8>,
     failed: bool,
 }
 
@@ -90,6 +92,7 @@ impl Log {
             head,
             file: current,
             file_bytes_max: FILE_BYTES_MAX,
+            batch: Vec::new(),
             failed: false,
         })
     }
@@ -106,9 +109,9 @@ impl Log {
         self.failed = true;
         let synced = self.head.seq;
         let mut head = self.head;
-        let mut batch = Vec::new();
+        let mut batch = std::mem::take(&mut self.batch);
         for body in bodies {
-            batch.extend_from_slice(&head.link(body, synced));
+            head.link(body, synced, &mut batch);
         }
         if !batch.is_empty() {
             let batch_bytes = u64::try_from(batch.len()).unwrap_or(u64::MAX);
@@ -121,6 +124,9 @@ impl Log {
             }
             self.head = head;
         }
+        batch.clear();
+        batch.shrink_to(KEPT_BYTES_MAX);
+        self.batch = batch;
         self.failed = false;
         Ok(())
     }
@@ -408,6 +414,7 @@ impl<'a> Lines<'a> {
 
 const WORD: &str = "events";
 const FILE_BYTES_MAX: u64 = 256 << 20;
+const KEPT_BYTES_MAX: usize = 2 << 20;
 pub(crate) const LINE_BYTES_MAX: usize = 2 << 20;
 const READ_BYTES: usize = 256 << 10;
 

@@ -94,7 +94,9 @@ pub(crate) fn render(
             client_provided_host_header: clipped(&facts.host),
         }),
     };
-    serde_json::to_vec(&record).map_err(|_| Error::Unprintable)
+    let mut text = Vec::with_capacity(TYPICAL_BYTES);
+    serde_json::to_writer(&mut text, &record).map_err(|_| Error::Unprintable)?;
+    Ok(text)
 }
 
 /// `2026-11-21T10:01:02Z`
@@ -287,6 +289,8 @@ impl Serialize for Identity<'_> {
     }
 }
 
+/// Few records are longer; those move once.
+const TYPICAL_BYTES: usize = 2 << 10;
 const AWS_INTERNAL: &str = "AWS Internal";
 const FIELD_BYTES_MAX: usize = 100 * 1024;
 const TEXT_BYTES_MAX: usize = 1024;

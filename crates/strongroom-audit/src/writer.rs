@@ -3,7 +3,11 @@
 //!
 //! The thread takes all that waits, writes it as one batch, syncs once and wakes the waiters;
 //! what arrives meanwhile is the next batch. Order in the queue is order in the file. Buffered
-//! entries alone start a batch after [`LINGER`].
+//! entries alone start a batch after [`LINGER`], or when there are many.
+//!
+//! A thread is called only when it would not look by itself in time: a call is a system call, and
+//! a use of a key is answered when its event is durable. After a batch the thread looks again
+//! within [`LINGER`]; only when nothing came does it rest until somebody calls.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,12 +24,25 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
 }
 
+/// The time between two failures of the log. What was queued in one and is not durable at its end
+/// is lost, though the log may go on: whoever owes it must not count on a later record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Era(u64);
+
+/// A record that is on its way to the drive.
+#[derive(Debug)]
+pub(crate) struct OnItsWay(oneshot::Receiver<()>);
+
+impl OnItsWay {
+    /// Waits until it is durable, and with it everything that was queued before it in its era.
+    pub(crate) async fn durable(self) -> Result<(), Error> {
+        self.0.await.map_err(|_| Error::OutOfService)
+    }
+}
+
 impl Writer {
     pub(crate) fn start(log: Log, clock: Arc<dyn Clock>) -> Result<Writer, Error> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            wake: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("audit".to_owned())
@@ -34,36 +51,54 @@ impl Writer {
         Ok(Writer { shared })
     }
 
-    pub(crate) async fn append(&self, body: Vec<u8>, durability: Durability) -> Result<(), Error> {
-        let durable = {
-            let mut queue = self.shared.lock();
-            queue.admit()?;
-            // A full queue makes readers wait too: memory stays bounded when the drive is slow.
-            let wait = durability == Durability::Durable || queue.bytes > QUEUE_BYTES_MAX;
-            self.shared.push(&mut queue, Some(body), wait)
-        };
-        match durable {
-            Some(durable) => durable.await.map_err(|_| Error::OutOfService),
-            None => Ok(()),
+    /// Queues a record and waits if it has to be durable. `since` is the era of what else is owed:
+    /// the record is refused in another.
+    pub(crate) async fn append(
+        &self,
+        body: &[u8],
+        durability: Durability,
+        since: Option<Era>,
+    ) -> Result<(), Error> {
+        match self.queue(body, durability, since)? {
+            (_, Some(on_its_way)) => on_its_way.durable().await,
+            (_, None) => Ok(()),
         }
     }
 
+    /// Queues a record, and leaves the waiting to the caller where there is something to wait for.
+    pub(crate) fn queue(
+        &self,
+        body: &[u8],
+        durability: Durability,
+        since: Option<Era>,
+    ) -> Result<(Era, Option<OnItsWay>), Error> {
+        let queue = self.shared.lock();
+        queue.admit()?;
+        if since.is_some_and(|since| since != queue.era) {
+            return Err(Error::OutOfService);
+        }
+        // A full queue makes readers wait too: memory stays bounded when the drive is slow.
+        let wait = durability == Durability::Durable || queue.waiting.text.len() > QUEUE_BYTES_MAX;
+        let era = queue.era;
+        Ok((era, self.shared.push(queue, Some(body), wait)))
+    }
+
     /// Queues without a word about the outcome: for `Drop`.
-    pub(crate) fn append_unheard(&self, body: Vec<u8>) {
-        let mut queue = self.shared.lock();
+    pub(crate) fn append_unheard(&self, body: &[u8]) {
+        let queue = self.shared.lock();
         if queue.admit().is_ok() {
-            self.shared.push(&mut queue, Some(body), false);
+            self.shared.push(queue, Some(body), false);
         }
     }
 
     pub(crate) async fn flush(&self) -> Result<(), Error> {
-        let durable = {
-            let mut queue = self.shared.lock();
+        let on_its_way = {
+            let queue = self.shared.lock();
             queue.admit()?;
-            self.shared.push(&mut queue, None, true)
+            self.shared.push(queue, None, true)
         };
-        match durable {
-            Some(durable) => durable.await.map_err(|_| Error::OutOfService),
+        match on_its_way {
+            Some(on_its_way) => on_its_way.durable().await,
             None => Ok(()),
         }
     }
@@ -94,30 +129,82 @@ impl Drop for Writer {
     }
 }
 
+#[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
 }
 
-#[derive(Default)]
 struct Queue {
-    entries: Vec<Entry>,
-    bytes: usize,
-    /// When the oldest entry came; `None` when nothing waits.
+    waiting: Batch,
+    /// When the oldest record of those came; `None` when nothing waits.
     since: Option<Instant>,
-    /// Somebody waits for durability.
-    urgent: bool,
+    /// They are to be written at once: somebody waits for durability, or they are many.
+    due: bool,
+    thread: Thread,
+    era: Era,
     closing: bool,
     /// Who waits for the end; dropped without a word when the log failed.
     ended: Option<oneshot::Sender<()>>,
     failed: bool,
 }
 
-struct Entry {
-    /// `None` for a mere flush.
-    body: Option<Vec<u8>>,
-    /// Dropped without a word when the batch fails.
-    durable: Option<oneshot::Sender<()>>,
+/// What the thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thread {
+    /// It will look into the queue before it waits, or was called.
+    Awake,
+    /// It will look within [`LINGER`].
+    Lingers,
+    /// It waits until it is called.
+    Rests,
+}
+
+/// Records one behind the other, in memory that is used again.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    /// Where each record ends in the text.
+    ends: Vec<usize>,
+    /// Who waits; dropped without a word when the batch fails.
+    durable: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.durable.is_empty()
+    }
+
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().filter_map(move |end| {
+            let record = self.text.get(start..*end);
+            start = *end;
+            record
+        })
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.text.shrink_to(KEPT_BYTES_MAX);
+        self.ends.clear();
+        self.durable.clear();
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            waiting: Batch::default(),
+            since: None,
+            due: false,
+            thread: Thread::Awake,
+            era: Era(0),
+            closing: false,
+            ended: None,
+            failed: false,
+        }
+    }
 }
 
 impl Queue {
@@ -133,69 +220,79 @@ impl Queue {
 }
 
 impl Shared {
-    /// A panic of another thread cannot leave the queue half changed: each change is one push.
+    /// A panic of another thread cannot leave the queue half changed: what a record consists of is
+    /// put into it by calls that do not panic.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(
         &self,
-        queue: &mut Queue,
-        body: Option<Vec<u8>>,
+        mut queue: MutexGuard<'_, Queue>,
+        body: Option<&[u8]>,
         wait: bool,
-    ) -> Option<oneshot::Receiver<()>> {
-        let (sender, receiver) = if wait {
+    ) -> Option<OnItsWay> {
+        if let Some(body) = body {
+            queue.waiting.text.extend_from_slice(body);
+            let end = queue.waiting.text.len();
+            queue.waiting.ends.push(end);
+        }
+        let on_its_way = wait.then(|| {
             let (sender, receiver) = oneshot::channel();
-            (Some(sender), Some(receiver))
-        } else {
-            (None, None)
-        };
-        let idle = queue.entries.is_empty();
-        queue.bytes = queue
-            .bytes
-            .saturating_add(body.as_ref().map_or(0, Vec::len));
-        queue.entries.push(Entry {
-            body,
-            durable: sender,
+            queue.waiting.durable.push(sender);
+            OnItsWay(receiver)
         });
         queue.since.get_or_insert_with(Instant::now);
-        let hurry = wait && !queue.urgent;
-        queue.urgent |= wait;
-        if idle || hurry {
+        queue.due |= wait || queue.waiting.text.len() > DUE_BYTES;
+        let call = match queue.thread {
+            Thread::Awake => false,
+            Thread::Lingers => queue.due,
+            Thread::Rests => true,
+        };
+        if call {
+            queue.thread = Thread::Awake;
+        }
+        // Called with the lock in our hands, the thread would wake to wait for it.
+        drop(queue);
+        if call {
             self.wake.notify_one();
         }
-        receiver
+        on_its_way
     }
 
-    /// Waits until a batch is due; `None` when there is nothing left and the log is closing.
-    fn next_batch(&self) -> Option<Vec<Entry>> {
+    /// Waits until a batch is due and exchanges it for `batch`, which is empty; whether there is
+    /// one: not when nothing is left and the log is closing.
+    fn next_batch(&self, batch: &mut Batch) -> bool {
         let mut queue = self.lock();
-        loop {
-            if queue.urgent || queue.closing {
+        let mut idle = false;
+        while !queue.due && !queue.closing {
+            let left = match queue.since {
+                Some(since) => LINGER.saturating_sub(since.elapsed()),
+                None => LINGER,
+            };
+            if left.is_zero() {
                 break;
             }
-            let left = queue
-                .since
-                .map(|since| LINGER.saturating_sub(since.elapsed()));
-            queue = match left {
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    self.wake
-                        .wait_timeout(queue, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-                None => self
-                    .wake
+            queue = if queue.since.is_none() && idle {
+                queue.thread = Thread::Rests;
+                self.wake
                     .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner),
+                    .unwrap_or_else(PoisonError::into_inner)
+            } else {
+                queue.thread = Thread::Lingers;
+                let (queue, waited) = self
+                    .wake
+                    .wait_timeout(queue, left)
+                    .unwrap_or_else(PoisonError::into_inner);
+                idle = waited.timed_out();
+                queue
             };
+            queue.thread = Thread::Awake;
         }
-        queue.urgent = false;
+        queue.due = false;
         queue.since = None;
-        queue.bytes = 0;
-        let batch = std::mem::take(&mut queue.entries);
-        (!batch.is_empty()).then_some(batch)
+        std::mem::swap(&mut queue.waiting, batch);
+        !batch.is_empty()
     }
 
     /// After a failure: waits until a drive that refused changes for want of a majority of its
@@ -234,8 +331,10 @@ impl Shared {
     fn fail(&self) {
         let mut queue = self.lock();
         queue.failed = true;
-        queue.entries.clear();
-        queue.bytes = 0;
+        queue.era = Era(queue.era.0.saturating_add(1));
+        queue.waiting.clear();
+        queue.since = None;
+        queue.due = false;
         queue.ended = None;
     }
 }
@@ -251,24 +350,25 @@ impl Drop for FailOnDrop<'_> {
 
 fn run(shared: &Shared, mut log: Log, clock: &dyn Clock) {
     let _guard = FailOnDrop(shared);
-    while let Some(batch) = shared.next_batch() {
-        let bodies = batch.iter().filter_map(|entry| entry.body.as_deref());
-        if let Err(error) = log.append(bodies, clock.now_ms()) {
+    let mut batch = Batch::default();
+    while shared.next_batch(&mut batch) {
+        if let Err(error) = log.append(batch.records(), clock.now_ms()) {
             tracing::error!(%error, "audit log is out of service");
             // INVARIANT: the queue refuses before the waiters hear, or a caller that heard of the
             // failure could still get a later record accepted.
             shared.fail();
-            drop(batch);
+            batch.clear();
             match shared.wait_for_drive(log) {
                 Some(opened) => log = opened,
                 None => return,
             }
             continue;
         }
-        for durable in batch.into_iter().filter_map(|entry| entry.durable) {
+        for durable in batch.durable.drain(..) {
             // Nobody listening any more is no failure.
             let _ = durable.send(());
         }
+        batch.clear();
     }
     // The log lets go of its drive before anybody hears that it is closed.
     drop(log);
@@ -280,26 +380,113 @@ fn run(shared: &Shared, mut log: Log, clock: &dyn Clock) {
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LINGER: Duration = Duration::from_millis(500);
+/// So many bytes are written though nobody waits: they are still in the processor's cache, and the
+/// memory for them is kept.
+const DUE_BYTES: usize = 1 << 20;
+const KEPT_BYTES_MAX: usize = 2 * DUE_BYTES;
 const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pushed(shared: &Shared, bytes: usize, wait: bool) -> Option<OnItsWay> {
+        shared.push(shared.lock(), Some(&vec![1; bytes]), wait)
+    }
+
+    fn batch_of(shared: &Shared) -> Batch {
+        let mut batch = Batch::default();
+        assert!(shared.next_batch(&mut batch));
+        batch
+    }
+
     #[test]
     fn buffered_entries_are_due_within_a_second() {
         assert!(LINGER < Duration::from_secs(1));
-        let shared = Shared {
-            queue: Mutex::default(),
-            wake: Condvar::new(),
-        };
+        let shared = Shared::default();
         let now = Instant::now();
-        assert!(
-            shared
-                .push(&mut shared.lock(), Some(vec![1]), false)
-                .is_none()
-        );
-        assert_eq!(shared.next_batch().unwrap().len(), 1);
+        assert!(pushed(&shared, 1, false).is_none());
+        assert_eq!(batch_of(&shared).records().count(), 1);
         assert!(now.elapsed() >= LINGER, "nobody was in a hurry");
+    }
+
+    #[test]
+    fn many_buffered_entries_are_due_at_once() {
+        let shared = Shared::default();
+        let mut records = 0;
+        while !shared.lock().due {
+            assert!(pushed(&shared, 300_000, false).is_none());
+            records += 1;
+        }
+        assert_eq!(records, DUE_BYTES / 300_000 + 1);
+        assert_eq!(batch_of(&shared).records().count(), records);
+        assert!(!shared.lock().due);
+    }
+
+    /// Who calls a thread that would look by itself pays a system call for nothing; who does not
+    /// call one that would not waits for ever.
+    #[test]
+    fn the_thread_is_called_only_when_it_would_not_look_in_time() {
+        let shared = Shared::default();
+        for (thread, wait, called) in [
+            (Thread::Awake, false, false),
+            (Thread::Awake, true, false),
+            (Thread::Lingers, false, false),
+            (Thread::Lingers, true, true),
+            (Thread::Rests, false, true),
+            (Thread::Rests, true, true),
+        ] {
+            *shared.lock() = Queue {
+                thread,
+                ..Queue::default()
+            };
+            let _on_its_way = pushed(&shared, 1, wait);
+            let after = if called { Thread::Awake } else { thread };
+            assert_eq!(shared.lock().thread, after, "{thread:?}, {wait}");
+        }
+    }
+
+    /// A thread that nobody calls looks by itself: each record comes while it does something else.
+    #[test]
+    fn nothing_waits_for_a_thread_that_lingers_or_rests() {
+        let shared = Arc::new(Shared::default());
+        let (told, hears) = std::sync::mpsc::channel();
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let mut batch = Batch::default();
+            while theirs.next_batch(&mut batch) {
+                told.send(batch.records().count()).unwrap();
+                batch.clear();
+            }
+        });
+        for state in [Thread::Lingers, Thread::Rests, Thread::Lingers] {
+            for wait in [false, true] {
+                while shared.lock().thread != state {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                let _on_its_way = pushed(&shared, 1, wait);
+                assert_eq!(hears.recv().unwrap(), 1, "{state:?}, {wait}");
+            }
+        }
+        shared.lock().closing = true;
+        shared.wake.notify_one();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn records_come_out_as_they_went_in() {
+        let shared = Shared::default();
+        for text in ["one", "", "three"] {
+            shared.push(shared.lock(), Some(text.as_bytes()), true);
+        }
+        shared.push(shared.lock(), None, true);
+        let mut batch = batch_of(&shared);
+        let records: Vec<_> = batch.records().collect();
+        assert_eq!(records, [b"one".as_slice(), b"", b"three"]);
+        assert_eq!(batch.durable.len(), 4);
+        batch.text.reserve(3 * KEPT_BYTES_MAX);
+        batch.clear();
+        assert!(batch.is_empty() && batch.records().next().is_none());
+        assert!(batch.text.capacity() <= KEPT_BYTES_MAX);
     }
 }

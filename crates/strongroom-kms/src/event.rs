@@ -168,8 +168,8 @@ impl<'a> Event<'a> {
                 let durable = Durability::Durable;
                 receipt.record_internal(detail, durable).await?
             }
-            // What S3 gets stays in this process until its own event is durable, which covers this
-            // one: S3 answers when the receipt is finished.
+            // What S3 gets stays in this process until this event is durable: S3 answers when the
+            // receipt is finished.
             Via::S3 => receipt.record_internal_before_answer(detail).await?,
         };
         if let Some((kms, uids)) = used {
@@ -198,7 +198,13 @@ impl<'a> Event<'a> {
 
     fn finished(&mut self) -> EventDetail {
         self.closed = true;
-        let mut detail = self.detail.clone();
+        let nothing = EventDetail::new(
+            self.detail.event_source,
+            self.detail.event_name,
+            self.detail.category,
+            self.detail.read_only,
+        );
+        let mut detail = std::mem::replace(&mut self.detail, nothing);
         if !self.additional.is_empty() {
             detail.additional = Value::Object(std::mem::take(&mut self.additional));
         }

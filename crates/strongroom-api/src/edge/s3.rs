@@ -122,6 +122,9 @@ async fn run(
     let receipt = pending.receipt.insert(services.audit.begin(facts));
     audit::can_be_recorded(&services.audit)?;
     let operation = operation?;
+    if operation.read_only() {
+        receipt.reads_only();
+    }
     if method == AuthMethod::Query {
         hoist::hoist(&query, &mut parts.headers)?;
         pending

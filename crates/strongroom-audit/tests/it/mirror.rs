@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_audit::{Audit, AuditFiles, AuditOptions, verify_chain};
+use strongroom_audit::{
+    Audit, AuditFiles, AuditOptions, Durability, Error as AuditError, verify_chain,
+};
 use strongroom_store::Error;
 use strongroom_store::drive::{Drive, DriveNo};
 use strongroom_store::mirror::{
@@ -12,7 +14,7 @@ use strongroom_store::mirror::{
 };
 use strongroom_testkit::{Fault, FaultPlan, SimDrive, TestSealer};
 
-use crate::world::{NOON_MS, World, lines, object_keys};
+use crate::world::{NOON_MS, World, facts, lines, object_keys, put_object};
 
 /// Nobody is fenced: what fails here fails with the power of all.
 #[derive(Debug)]
@@ -102,6 +104,39 @@ async fn dur_d8_the_log_goes_on_when_a_majority_of_its_copies_is_back() {
         let keys = object_keys(&back);
         let has = |wanted: &str| keys.iter().any(|key| key == wanted);
         assert!(has("before") && has("after") && !has("refused"), "{keys:?}");
+    }
+}
+
+/// The log lost the event of a key's use with a batch that failed, went on, and took the request's
+/// own event: the request was answered though nothing tells of the use.
+#[tokio::test]
+async fn what_was_owed_when_the_log_failed_is_never_answered() {
+    for reads_only in [false, true] {
+        let drives: Vec<_> = (0..2).map(SimDrive::new).collect();
+        let (world, mirror) = open_mirror(&drives).await.unwrap();
+        world.put("before").await.unwrap();
+        drives[1].set_plan(FaultPlan::new([Fault::FailAt(0)]));
+        let receipt = world.audit.begin(facts());
+        if reads_only {
+            receipt.reads_only();
+        }
+        let inner = receipt.record_internal_before_answer(put_object("inner"));
+        inner.await.unwrap();
+        assert!(world.put("in doubt").await.is_err());
+        let there: Arc<dyn Drive> = Arc::new(drives[1].kill());
+        assert!(mirror.revive(&[(DriveNo(1), there)]).unwrap());
+        let mut tries = 0;
+        while world.put("after").await.is_err() {
+            tries += 1;
+            assert!(tries < 6000, "the log stays out of service");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let later = receipt.record_internal_before_answer(put_object("later"));
+        assert!(matches!(later.await, Err(AuditError::OutOfService)));
+        let finished = receipt.finish(put_object("own"), Durability::Durable);
+        assert!(matches!(finished.await, Err(AuditError::OutOfService)));
+        let keys = object_keys(&drives[0]);
+        assert!(!keys.iter().any(|key| key == "own"), "{keys:?}");
     }
 }
 

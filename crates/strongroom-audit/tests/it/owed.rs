@@ -54,6 +54,67 @@ async fn both_share_one_flush() {
     assert_eq!(survivors(&world), expected);
 }
 
+/// A read on whose way another service's event was recorded; what it waits for is written meanwhile.
+async fn read_with_inner_event(world: &World) -> Receipt {
+    let receipt = world.audit.begin(facts());
+    receipt.reads_only();
+    let inner = receipt.record_internal_before_answer(put_object("inner"));
+    inner.await.unwrap();
+    receipt
+}
+
+/// The event of a key's use is written while the read goes on; its own is not waited for.
+#[tokio::test]
+async fn what_a_read_owes_is_written_while_it_goes_on() {
+    let world = new_world().await;
+    world.put("the file and its name").await.unwrap();
+    world.drive.hold();
+    let receipt = read_with_inner_event(&world).await;
+    world.drive.wait_for_somebody().unwrap();
+    let mut finished = pin!(receipt.finish(put_object("read"), Durability::Buffered));
+    assert!(poll_once(finished.as_mut()).is_pending(), "not durable yet");
+    world.drive.let_go();
+    finished.await.unwrap();
+    let survivors = survivors(&world);
+    assert_eq!(survivors[..2], ["the file and its name", "inner"]);
+}
+
+#[tokio::test]
+async fn a_read_waits_for_nothing_when_what_it_owes_is_written() {
+    let world = new_world().await;
+    let receipt = read_with_inner_event(&world).await;
+    world.put("behind it").await.unwrap();
+    world.drive.hold();
+    receipt
+        .finish(put_object("read"), Durability::Buffered)
+        .await
+        .unwrap();
+    world.drive.let_go();
+    world.audit.flush().await.unwrap();
+    assert_eq!(survivors(&world), ["inner", "behind it", "read"]);
+}
+
+#[tokio::test]
+async fn a_refused_read_is_durable_with_what_it_owes() {
+    let world = new_world().await;
+    let receipt = read_with_inner_event(&world).await;
+    let refused = receipt.finish(put_object("refused"), Durability::Durable);
+    refused.await.unwrap();
+    assert_eq!(survivors(&world), ["inner", "refused"]);
+}
+
+#[tokio::test]
+async fn a_read_is_not_answered_when_what_it_owes_is_lost() {
+    for durability in [Durability::Buffered, Durability::Durable] {
+        let world = new_world().await;
+        world.put("good").await.unwrap();
+        world.drive.set_plan(FaultPlan::new([Fault::FailAt(1)]));
+        let receipt = read_with_inner_event(&world).await;
+        let finished = receipt.finish(put_object("late"), durability).await;
+        assert!(matches!(finished, Err(Error::OutOfService)));
+    }
+}
+
 #[tokio::test]
 async fn without_such_an_event_a_plain_read_waits_for_nothing() {
     let world = new_world().await;
@@ -80,8 +141,9 @@ async fn nothing_is_answered_when_the_flush_fails() {
 async fn an_abandoned_request_still_tells_what_was_used() {
     let world = new_world().await;
     drop(with_inner_event(&world).await);
+    drop(read_with_inner_event(&world).await);
     world.audit.flush().await.unwrap();
-    assert_eq!(survivors(&world), ["inner"]);
+    assert_eq!(survivors(&world), ["inner", "inner"]);
     let text = String::from_utf8(crate::world::lines(&world.drive).concat()).unwrap();
-    assert!(text.contains("AbortRequest"));
+    assert_eq!(text.matches("AbortRequest").count(), 2);
 }
