@@ -10,7 +10,6 @@ use aws_lc_rs::hmac;
 
 use crate::bind::BindDigest;
 use crate::error::OpenError;
-use crate::kdf;
 use crate::key::{CompletionKey, ObjectDataId, ObjectKey};
 
 /// Bytes of a completion tag.
@@ -18,12 +17,9 @@ pub const COMPLETION_TAG_BYTES: usize = 48;
 
 impl ObjectKey {
     /// The key that tags the finished object.
-    //= docs/spec/object-format.md#keys-of-an-object
-    //# CK = HKDF-Expand(PRK_o, "strongroom/1/completion" || 0x00, 32)
     #[must_use]
     pub fn completion_key(&self, odi: &ObjectDataId) -> CompletionKey {
-        let key = kdf::expand(&self.object_prk(odi), &[b"strongroom/1/completion\0"]);
-        CompletionKey::copied_from(&key)
+        self.prk(odi).completion_key()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest;
 use aws_lc_rs::hkdf::{HKDF_SHA384, KeyType, Prk, Salt};
+use aws_lc_rs::hmac::{self, HMAC_SHA384};
 use aws_lc_rs::kdf::{KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac};
 use zeroize::Zeroizing;
 
@@ -19,10 +20,44 @@ pub fn sha384(bytes: &[u8]) -> [u8; 48] {
     out
 }
 
-/// HKDF-Extract-SHA-384. `salt` must not be empty (a condition of the approved mode); every caller
-/// passes a constant label or a 32-byte salt.
+/// HKDF-Extract-SHA-384, for one key. `salt` must not be empty (a condition of the approved mode);
+/// every caller passes a constant label or a 32-byte salt.
+///
+/// The module extracts when it expands, and anew each time: see [`extract_for_many`].
 pub(crate) fn extract(salt: &[u8], secret: &[u8]) -> Prk {
     Salt::new(HKDF_SHA384, salt).extract(secret)
+}
+
+/// HKDF-Extract-SHA-384, done once for all keys that come from the same secret. `salt` must not be
+/// empty.
+///
+/// RFC 5869 section 2.2: `PRK = HMAC-Hash(salt, IKM)`.
+#[expect(
+    clippy::expect_used,
+    reason = "signing fails only into a buffer that is too short, which has the length of a tag"
+)]
+pub(crate) fn extract_for_many(salt: &[u8], secret: &[u8]) -> KeptPrk {
+    let mut bytes = Box::new(Zeroizing::new([0; 48]));
+    let key = hmac::Key::new(HMAC_SHA384, salt);
+    hmac::sign_to_buffer(&key, secret, bytes.as_mut_slice()).expect("HMAC of a constant length");
+    KeptPrk(bytes)
+}
+
+/// A pseudorandom key from which several keys come. It is as secret as they are: on the heap, wiped
+/// on drop.
+pub(crate) struct KeptPrk(Box<Zeroizing<[u8; 48]>>);
+
+impl KeptPrk {
+    /// As the module takes it.
+    pub(crate) fn prk(&self) -> Prk {
+        let bytes: &[u8; 48] = &self.0;
+        prk(bytes)
+    }
+
+    /// HKDF-Expand-SHA-384 of the concatenation of `info` to `N` bytes.
+    pub(crate) fn expand<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+        expand(&self.prk(), info)
+    }
 }
 
 /// A uniformly random key taken as the pseudorandom key of HKDF-Expand, as FLOE does.

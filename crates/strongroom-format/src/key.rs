@@ -9,6 +9,7 @@ use core::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::body::Layer;
+use crate::kdf::{self, KeptPrk};
 use crate::primitives::{AwsLc, Primitives, RustCrypto};
 
 macro_rules! secret_key {
@@ -103,25 +104,59 @@ pub struct ObjectDataId(pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartUid(pub [u8; 16]);
 
+/// PRK_o: what the keys of one object come from, for who needs several of them. As secret as the
+/// object key.
+pub struct ObjectPrk(KeptPrk);
+
 impl ObjectKey {
+    /// What the keys of the object come from.
+    #[must_use]
+    pub fn prk(&self, odi: &ObjectDataId) -> ObjectPrk {
+        ObjectPrk(kdf::extract_for_many(
+            &object_salt(odi),
+            self.expose_secret(),
+        ))
+    }
+
     /// The key of one body. `part_no` is 0 for a body that is not a part.
     #[must_use]
     pub fn payload_key(&self, odi: &ObjectDataId, part_no: u16, part_uid: &PartUid) -> PayloadKey {
-        let prk = self.object_prk(odi);
-        PayloadKey::copied_from(&payload_key::<AwsLc>(&prk, Layer::Inner, part_no, part_uid))
+        self.prk(odi).payload_key(part_no, part_uid)
     }
 
     /// The key that seals the plaintext checksums of the object.
+    #[must_use]
+    pub fn sums_key(&self, odi: &ObjectDataId) -> SumsKey {
+        self.prk(odi).sums_key()
+    }
+}
+
+impl ObjectPrk {
+    /// As [`ObjectKey::payload_key`].
+    #[must_use]
+    pub fn payload_key(&self, part_no: u16, part_uid: &PartUid) -> PayloadKey {
+        let prk = self.0.prk();
+        PayloadKey::copied_from(&payload_key::<AwsLc>(&prk, Layer::Inner, part_no, part_uid))
+    }
+
+    /// As [`ObjectKey::sums_key`].
     //= docs/spec/object-format.md#keys-of-an-object
     //# SK = HKDF-Expand(PRK_o, "strongroom/1/sums" || 0x00, 32)
     #[must_use]
-    pub fn sums_key(&self, odi: &ObjectDataId) -> SumsKey {
-        let prk = self.object_prk(odi);
-        SumsKey::copied_from(&AwsLc::expand(&prk, &[b"strongroom/1/sums\0"]))
+    pub fn sums_key(&self) -> SumsKey {
+        SumsKey::copied_from(&self.0.expand(&[b"strongroom/1/sums\0"]))
     }
 
-    pub(crate) fn object_prk(&self, odi: &ObjectDataId) -> <AwsLc as Primitives>::Prk {
-        object_prk::<AwsLc>(self.expose_secret(), odi)
+    //= docs/spec/object-format.md#keys-of-an-object
+    //# CK = HKDF-Expand(PRK_o, "strongroom/1/completion" || 0x00, 32)
+    pub(crate) fn completion_key(&self) -> CompletionKey {
+        CompletionKey::copied_from(&self.0.expand(&[b"strongroom/1/completion\0"]))
+    }
+}
+
+impl fmt::Debug for ObjectPrk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ObjectPrk(..)")
     }
 }
 
@@ -134,7 +169,7 @@ impl OuterObjectKey {
         part_no: u16,
         part_uid: &PartUid,
     ) -> OuterPayloadKey {
-        let prk = object_prk::<RustCrypto>(self.expose_secret(), odi);
+        let prk = RustCrypto::extract(&object_salt(odi), self.expose_secret());
         let key = payload_key::<RustCrypto>(&prk, Layer::Outer, part_no, part_uid);
         OuterPayloadKey::copied_from(&key)
     }
@@ -144,7 +179,7 @@ impl OuterObjectKey {
     //# SK_2 = HKDF-Expand(PRK_o2, "strongroom/1/sums" || 0x00 || 0x02, 32)
     #[must_use]
     pub fn sums_key(&self, odi: &ObjectDataId) -> OuterSumsKey {
-        let prk = object_prk::<RustCrypto>(self.expose_secret(), odi);
+        let prk = RustCrypto::extract(&object_salt(odi), self.expose_secret());
         let info: [&[u8]; 2] = [b"strongroom/1/sums\0", &[Layer::Outer.byte()]];
         OuterSumsKey::copied_from(&RustCrypto::expand(&prk, &info))
     }
@@ -152,8 +187,12 @@ impl OuterObjectKey {
 
 //= docs/spec/object-format.md#keys-of-an-object
 //# PRK_o = HKDF-Extract-SHA-384(salt = "strongroom/1/oek" || odi, IKM = OEK)
-fn object_prk<P: Primitives>(oek: &[u8; 32], odi: &ObjectDataId) -> P::Prk {
-    P::extract(&[b"strongroom/1/oek".as_slice(), &odi.0].concat(), oek)
+fn object_salt(odi: &ObjectDataId) -> [u8; 32] {
+    let mut salt = [0; 32];
+    let (label, rest) = salt.split_at_mut(16);
+    label.copy_from_slice(b"strongroom/1/oek");
+    rest.copy_from_slice(&odi.0);
+    salt
 }
 
 //= docs/spec/object-format.md#keys-of-an-object

@@ -55,7 +55,7 @@ pub use dual::{DUAL_SEGMENT_PREFIX_BYTES, DualOpener, DualSealer, OuterOpener};
 pub use error::{ContextError, OpenError, ParseError, SealError, UnwrapError};
 pub use kdf::sha384;
 pub use key::{
-    CompletionKey, ExternalKey, KeyMaterial, ObjectDataId, ObjectKey, OuterObjectKey,
+    CompletionKey, ExternalKey, KeyMaterial, ObjectDataId, ObjectKey, ObjectPrk, OuterObjectKey,
     OuterPayloadKey, OuterSumsKey, PartUid, PayloadKey, SumsKey,
 };
 pub use kms_blob::{

@@ -70,7 +70,7 @@ impl Primitives for AwsLc {
     type OpenKey = OpenKey;
 
     fn extract(salt: &[u8], secret: &[u8]) -> Prk {
-        kdf::extract(salt, secret)
+        kdf::extract_for_many(salt, secret).prk()
     }
 
     fn prk<const N: usize>(key: &[u8; N]) -> Prk {

@@ -486,6 +486,11 @@ fn both_derive_the_same_keys() {
         let a: Zeroizing<[u8; N]> = AwsLc::expand(&AwsLc::extract(salt, b"secret"), info);
         let b = RustCrypto::expand::<N>(&RustCrypto::extract(salt, b"secret"), info);
         assert_eq!(a.as_slice(), b.as_slice());
+        // What is extracted once, and what the module extracts while it expands.
+        let kept = kdf::extract_for_many(salt, b"secret").expand::<N>(info);
+        let at_once = kdf::expand::<N>(&kdf::extract(salt, b"secret"), info);
+        assert_eq!(kept.as_slice(), at_once.as_slice());
+        assert_eq!(a.as_slice(), at_once.as_slice());
         let a: Zeroizing<[u8; N]> = AwsLc::expand(&AwsLc::prk(&[7; 32]), info);
         let b = RustCrypto::expand::<N>(&RustCrypto::prk(&[7; 32]), info);
         assert_eq!(a.as_slice(), b.as_slice());

@@ -19,6 +19,10 @@ fn debug_shows_the_type_only() {
         format!("{:?}", OuterPayloadKey::from_bytes(bytes)),
         format!("{:?}", OuterSumsKey::from_bytes(bytes)),
         format!("{:#?}", KeyMaterial::from_bytes(bytes)),
+        format!(
+            "{:?}",
+            ObjectKey::generate(bytes).prk(&ObjectDataId([1; 16]))
+        ),
     ];
     let names = [
         "ExternalKey",
@@ -29,6 +33,7 @@ fn debug_shows_the_type_only() {
         "OuterPayloadKey",
         "OuterSumsKey",
         "KeyMaterial",
+        "ObjectPrk",
     ];
     for (text, name) in texts.iter().zip(names) {
         assert_eq!(text, &format!("{name}(..)"));

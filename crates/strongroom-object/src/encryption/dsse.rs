@@ -9,10 +9,12 @@
 //! The keys of the layers have nothing in common, and neither do their records; what both records
 //! are bound to is the same object. Everything here that has two layers needs both.
 
+use std::sync::OnceLock;
+
 use strongroom_format::{
     BindDigest, BodyContext, CompletionKey, DualOpener, DualSealer, ExternalKey, ObjectDataId,
-    ObjectKey, OpenError, Opener, OuterObjectKey, OuterOpener, RecordFlags, SealedKeyRecord,
-    Sealer,
+    ObjectKey, ObjectPrk, OpenError, Opener, OuterObjectKey, OuterOpener, RecordFlags,
+    SealedKeyRecord, Sealer,
 };
 
 use crate::error::Error;
@@ -24,6 +26,9 @@ use crate::rows::{KeyRow, StoredPart};
 pub(crate) struct ObjectKeys {
     inner: ObjectKey,
     outer: Option<OuterObjectKey>,
+    /// What the keys of bodies and checksums come from, for the object that was first asked for:
+    /// mostly there is no other.
+    prk: OnceLock<(ObjectDataId, ObjectPrk)>,
 }
 
 /// The key that wraps the object key of an outer layer, with what is stored to find it again.
@@ -34,7 +39,11 @@ pub(super) struct OuterWrapKey {
 
 impl ObjectKeys {
     pub(super) fn new(inner: ObjectKey, outer: Option<OuterObjectKey>) -> Self {
-        Self { inner, outer }
+        Self {
+            inner,
+            outer,
+            prk: OnceLock::new(),
+        }
     }
 
     /// New keys; two if there is something to wrap the second.
@@ -54,6 +63,15 @@ impl ObjectKeys {
         self.outer.as_ref()
     }
 
+    fn with_prk<T>(&self, odi: &ObjectDataId, derive: impl FnOnce(&ObjectPrk) -> T) -> T {
+        let (of, prk) = self.prk.get_or_init(|| (*odi, self.inner.prk(odi)));
+        if of == odi {
+            derive(prk)
+        } else {
+            derive(&self.inner.prk(odi))
+        }
+    }
+
     /// The key that tags an object completed without its customer key.
     pub(crate) fn completion_key(&self, odi: &ObjectDataId) -> CompletionKey {
         self.inner.completion_key(odi)
@@ -66,7 +84,7 @@ impl ObjectKeys {
             part_no,
             part_uid,
         } = body;
-        let key = self.inner.payload_key(odi, *part_no, part_uid);
+        let key = self.with_prk(odi, |prk| prk.payload_key(*part_no, part_uid));
         Ok(match &self.outer {
             None => SegmentSealer::One(Box::new(Sealer::new(&key, body, random_32()?))),
             Some(outer) => {
@@ -89,7 +107,7 @@ impl ObjectKeys {
             part_no,
             part_uid,
         };
-        let key = self.inner.payload_key(&odi, part_no, &part_uid);
+        let key = self.with_prk(&odi, |prk| prk.payload_key(part_no, &part_uid));
         let inner = Opener::new(&key, &body, &part.header(), part.plain_len)?;
         match (&self.outer, part.outer_header()) {
             (None, None) => Ok(Box::new(inner)),
@@ -109,7 +127,7 @@ impl ObjectKeys {
         value: &[u8],
         aad: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let sealed = self.inner.sums_key(odi).seal(value, aad);
+        let sealed = self.with_prk(odi, ObjectPrk::sums_key).seal(value, aad);
         let sealed = match &self.outer {
             None => sealed,
             Some(outer) => sealed.and_then(|once| outer.sums_key(odi).seal(&once, aad)),
@@ -124,7 +142,7 @@ impl ObjectKeys {
         sealed: &[u8],
         aad: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
-        let inner = self.inner.sums_key(odi);
+        let inner = self.with_prk(odi, ObjectPrk::sums_key);
         match &self.outer {
             None => inner.open(sealed, aad),
             Some(outer) => {
