@@ -41,8 +41,8 @@ impl fmt::Debug for KeyName {
 /// The condition keys of a request.
 ///
 /// Names are case-insensitive. A name that is set again gets one value more: a client that sends
-/// `a` and `A` in an encryption context does not thereby hide one of them. That is so across what is
-/// shared, too.
+/// `a` and `A` in an encryption context does not thereby hide one of them, nor choose which one
+/// counts: see [`Values::is_ambiguous`]. That is so across what is shared, too.
 #[derive(Default)]
 pub struct Context {
     own: Facts,
@@ -69,6 +69,7 @@ struct Entry {
     name: Range<usize>,
     values: Range<usize>,
     is_list: bool,
+    is_ambiguous: bool,
 }
 
 impl Context {
@@ -120,12 +121,16 @@ impl Context {
             context: self,
             name,
             is_list: false,
+            is_ambiguous: false,
             is_absent: true,
         };
         let mut found = 0_usize;
+        let mut all_lists = true;
         for (_, entry) in self.entries(name) {
             found = found.saturating_add(1);
+            all_lists &= entry.is_only_lists();
             values.is_list |= entry.is_list || found > 1;
+            values.is_ambiguous |= entry.is_ambiguous || (found > 1 && !all_lists);
             values.is_absent &= entry.values.is_empty();
         }
         values
@@ -176,9 +181,10 @@ impl Facts {
         let hash = hash(lower.as_bytes());
         let known = self.find(hash, lower);
         let values_from = self.values.len();
-        let mut is_list = is_list;
+        let (mut is_list, mut is_ambiguous) = (is_list, false);
         if let Some(index) = known {
             let old = self.entries.remove(index);
+            is_ambiguous = !(is_list && old.is_only_lists());
             is_list = true;
             self.values.extend_from_within(old.values);
         }
@@ -192,6 +198,7 @@ impl Facts {
             name,
             values: values_from..self.values.len(),
             is_list,
+            is_ambiguous,
         });
     }
 
@@ -211,6 +218,13 @@ impl Facts {
     fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.entries.iter();
         names.map(|entry| self.text.get(entry.name.clone()).unwrap_or_default())
+    }
+}
+
+impl Entry {
+    /// Whether all of its values were set as those of a key that has any number of them.
+    fn is_only_lists(&self) -> bool {
+        self.is_list && !self.is_ambiguous
     }
 }
 
@@ -239,6 +253,7 @@ pub(crate) struct Values<'a> {
     context: &'a Context,
     name: &'a KeyName,
     is_list: bool,
+    is_ambiguous: bool,
     is_absent: bool,
 }
 
@@ -251,6 +266,12 @@ impl<'a> Values<'a> {
     /// Whether the key may have several values.
     pub(crate) fn is_list(&self) -> bool {
         self.is_list
+    }
+
+    /// Whether a key that has one value by its nature was set more than once: nobody knows which
+    /// value is meant, and who made the request may have chosen them all.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
     }
 
     /// Whether the key is absent.
@@ -302,6 +323,8 @@ mod tests {
         let name = KeyName::new("kms:encryptioncontext:app");
         let values = context.values(&name);
         assert_eq!(values.iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(values.is_ambiguous());
+        assert!(!context.values(&KeyName::new("aws:username")).is_ambiguous());
         assert_eq!(context.variable(&KeyName::new("AWS:UserName")), Some("x"));
         assert_eq!(
             context.variable(&KeyName::new("kms:EncryptionContext:App")),
@@ -350,16 +373,17 @@ mod tests {
     /// a key with one value.
     #[test]
     fn it_makes_no_difference_who_shares_what() {
-        let all: [Known; 7] = [
+        let all: [Known; 8] = [
             ("k", &["1"], false),
             ("K", &["2"], false),
             ("list", &["a"], true),
+            ("LIST", &["b", "c"], true),
             ("none", &[], true),
             ("NONE", &["late"], false),
             ("once", &["o"], false),
             ("empty", &[""], false),
         ];
-        for split in 0..4_u32.pow(7) {
+        for split in 0..4_u32.pow(8) {
             let place = |at: u32| usize::try_from(split / 4_u32.pow(at) % 4).unwrap();
             let mut layers: [Context; 4] = std::array::from_fn(|_| Context::new());
             let mut flat = Context::new();
@@ -382,6 +406,7 @@ mod tests {
                 assert_eq!(sorted(one), sorted(other), "{name:?} {split}");
                 assert_eq!(one.is_absent(), other.is_absent(), "{name:?} {split}");
                 assert_eq!(one.is_list(), other.is_list(), "{name:?} {split}");
+                assert_eq!(one.is_ambiguous(), other.is_ambiguous(), "{name:?} {split}");
                 assert_eq!(one.is_null(), other.is_null(), "{name:?} {split}");
                 assert_eq!(over.variable(&name), flat.variable(&name), "{split}");
             }

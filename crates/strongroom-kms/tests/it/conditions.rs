@@ -346,6 +346,96 @@ async fn condition_keys_of_other_operations_are_absent() {
     }
 }
 
+/// Names of a context have case, condition keys have none. Who may use a key for one application only
+/// named that in other letters beside the one that it was for.
+#[tokio::test]
+async fn sec_n33_a_name_of_a_context_in_two_spellings_allows_nothing_and_denies_for_either() {
+    let world = new_world().await;
+    let iam = world.iam().await;
+    let key = world.key().await.key_id;
+    let with = |pairs: &[(&str, &str)]| {
+        Wish::Encrypt(EncryptInput {
+            key_id: key.clone(),
+            plaintext: Plaintext::new(vec![1]),
+            context: context(pairs),
+            algorithm: None,
+            grant_tokens: Vec::new(),
+            dry_run: true,
+        })
+    };
+    let under = |effect: &str, operator: &str, value: &str| {
+        json!({
+            "Effect": effect,
+            "Action": "kms:Encrypt",
+            "Resource": "*",
+            "Condition": { operator: { "kms:EncryptionContext:app": value } },
+        })
+    };
+    let everything = json!({ "Effect": "Allow", "Action": "kms:*", "Resource": "*" });
+    let forged: [&[(&str, &str)]; 3] = [
+        &[("app", "theirs"), ("APP", "mine")],
+        &[("app", "mine"), ("APP", "theirs")],
+        &[("App", "theirs"), ("APP", "mine"), ("aPP", "theirs")],
+    ];
+    let mut at = 0;
+    for (operator, value) in [
+        ("StringEquals", "mine"),
+        ("StringNotEquals", "theirs"),
+        ("StringLike", "mi*"),
+        ("StringEqualsIfExists", "mine"),
+        ("ForAnyValue:StringLike", "mi*"),
+        ("ForAnyValue:StringNotEquals", "theirs"),
+        ("ForAllValues:StringLike", "*i*"),
+        ("ForAllValues:StringNotEquals", "nobody's"),
+        ("Null", "false"),
+    ] {
+        at += 1;
+        let document = policy(&under("Allow", operator, value));
+        let caller = world
+            .user(&iam, &format!("allow{at}"), Some(&document))
+            .await;
+        assert!(
+            with(&[("App", "mine")]).allowed(&world, &caller).await,
+            "{operator}"
+        );
+        for pairs in forged {
+            let allowed = with(pairs).allowed(&world, &caller).await;
+            assert!(!allowed, "{operator} {pairs:?}");
+        }
+    }
+    // Whatever is denied for `theirs` alone is denied with `mine` beside it.
+    for (operator, value) in [
+        ("StringEquals", "theirs"),
+        ("StringNotEquals", "mine"),
+        ("StringNotLike", "mi*"),
+        ("StringEqualsIfExists", "theirs"),
+        ("ForAnyValue:StringEquals", "theirs"),
+        ("ForAllValues:StringNotLike", "mi*"),
+        ("ForAllValues:StringEquals", "theirs"),
+    ] {
+        at += 1;
+        let document = policy(&json!([everything, under("Deny", operator, value)]));
+        let caller = world
+            .user(&iam, &format!("deny{at}"), Some(&document))
+            .await;
+        assert!(
+            with(&[("App", "mine")]).allowed(&world, &caller).await,
+            "{operator}"
+        );
+        assert!(
+            !with(&[("app", "theirs")]).allowed(&world, &caller).await,
+            "{operator}"
+        );
+        for pairs in forged {
+            let allowed = with(pairs).allowed(&world, &caller).await;
+            assert!(!allowed, "{operator} {pairs:?}");
+        }
+    }
+    // Two spellings are no harm where no policy asks: what was encrypted so can be decrypted.
+    let caller = world.user(&iam, "all", Some(&policy(&everything))).await;
+    assert!(with(forged[0]).allowed(&world, &caller).await);
+}
+
 #[tokio::test]
 async fn sec_n84_re_encryption_needs_both_permissions() {
     let world = new_world().await;

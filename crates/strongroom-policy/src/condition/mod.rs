@@ -3,6 +3,7 @@
 //!
 //! Where AWS documents an answer, it is ours (`docs/policy-language.md` names the pages). Where it
 //! does not, a condition in a statement that allows fails and one in a statement that denies holds.
+//! So it is with a key that has one value and is there twice, as `a` and `A` of an encryption context.
 
 mod binary;
 mod date;
@@ -89,6 +90,9 @@ impl Condition {
     /// Whether it holds for a request.
     pub(crate) fn holds(&self, effect: Effect, context: &Context) -> bool {
         let values = context.values(&self.key);
+        if values.is_ambiguous() {
+            return effect == Effect::Deny && self.holds_for_one_of(values, context);
+        }
         if let Test::Null {
             when_null,
             when_present,
@@ -120,6 +124,23 @@ impl Condition {
             Effect::Allow => !values.is_list() && self.holds_for_all(values, context),
             Effect::Deny => self.holds_for_any(values, context),
         }
+    }
+
+    /// Whether it would hold if one of the values was the only one: for a key with one value of which
+    /// a request has several. Whichever of them somebody else takes it by, a denial was meant for it,
+    /// and no permission is got by another one at its side.
+    fn holds_for_one_of(&self, values: Values<'_>, context: &Context) -> bool {
+        values.iter().any(|value| {
+            let matches = || self.test.matches(value, context) != self.negated;
+            let is_null = value.is_empty();
+            match (&self.test, self.quantifier) {
+                (Test::Null { when_null, .. }, _) if is_null => *when_null,
+                (Test::Null { when_present, .. }, _) => *when_present,
+                (_, Quantifier::None) => matches(),
+                (_, Quantifier::ForAllValues) => is_null || matches(),
+                (_, Quantifier::ForAnyValue) => !is_null && matches(),
+            }
+        })
     }
 
     fn holds_for_all(&self, values: Values<'_>, context: &Context) -> bool {

@@ -184,11 +184,21 @@ fn reach_of(name: &str, principal: &Principal<'_>) -> &'static str {
     }
 }
 
-fn asked(case: &Case, key: &str) -> Option<Known> {
-    let mut known = case.context.iter();
+/// What is known of a key, as often as it was told.
+fn told(case: &Case, key: &str) -> Vec<Known> {
+    let known = case.context.iter();
     known
-        .find(|(name, _)| name.to_lowercase() == key.to_lowercase())
+        .filter(|(name, _)| name.to_lowercase() == key.to_lowercase())
         .map(|(_, known)| known.clone())
+        .collect()
+}
+
+fn asked(case: &Case, key: &str) -> Option<Known> {
+    let mut told = told(case, key);
+    if told.len() > 1 {
+        return Some(Known::Several(Vec::new()));
+    }
+    told.pop()
 }
 
 /// Replaces variables; wildcards in their values and in `${*}` are marked as characters by a
@@ -268,12 +278,32 @@ fn condition(
     new: bool,
     allows: bool,
 ) -> bool {
-    let known = asked(case, key);
-    let (is_list, found) = match known {
-        None => (false, Vec::new()),
-        Some(Known::One(value)) => (false, vec![value]),
-        Some(Known::Several(values)) => (true, values),
-    };
+    let of = |is_list, found| condition_on(case, operator, is_list, found, values, new, allows);
+    let told = told(case, key);
+    if told.len() > 1 {
+        // Whatever somebody else takes it for: no permission, and a denial for each reading.
+        let readings = told.into_iter().flat_map(|known| match known {
+            Known::One(value) => vec![value],
+            Known::Several(values) => values,
+        });
+        return !allows && readings.into_iter().any(|value| of(false, vec![value]));
+    }
+    match asked(case, key) {
+        None => of(false, Vec::new()),
+        Some(Known::One(value)) => of(false, vec![value]),
+        Some(Known::Several(values)) => of(true, values),
+    }
+}
+
+fn condition_on(
+    case: &Case,
+    operator: &str,
+    is_list: bool,
+    found: Vec<&str>,
+    values: &[&str],
+    new: bool,
+    allows: bool,
+) -> bool {
     // "resolves to a null dataset, such as an empty string"
     let is_null = found.iter().all(|value| value.is_empty());
     if operator == "Null" {

@@ -468,12 +468,90 @@ fn sec_n33_several_values_without_a_set_operator_are_read_against_the_request() 
         let differs = condition(r#"{"StringNotEquals":{"aws:TagKeys":"a"}}"#, &context);
         assert_eq!(differs, (false, not_equals_denies), "{values:?}");
     }
-    // Two names that differ in case are one key with two values.
-    let mut context = Context::new();
-    context.set("kms:EncryptionContext:App", "good");
-    context.set("kms:EncryptionContext:app", "evil");
-    let block = r#"{"StringEquals":{"kms:EncryptionContext:app":"good"}}"#;
-    assert_eq!(condition(block, &context), (false, true));
+}
+
+/// Names of pairs of an encryption context have case, names of condition keys have none: `App` and
+/// `app` are one key, and who asks could put what a policy wants to see beside what is true. So no
+/// operator lets a statement apply that allows, and each that would deny one of the two alone denies.
+#[test]
+fn sec_n33_a_key_that_is_there_twice_allows_nothing_and_denies_for_either() {
+    let twice = |first: &str, second: &str| {
+        let mut context = Context::new();
+        context.set("kms:EncryptionContext:App", first);
+        context.set("kms:EncryptionContext:app", second);
+        context
+    };
+    let tests = [
+        ("StringEquals", "good", "evil"),
+        ("StringNotEquals", "evil", "good"),
+        ("StringEqualsIgnoreCase", "GOOD", "evil"),
+        ("StringNotEqualsIgnoreCase", "EVIL", "good"),
+        ("StringLike", "go*", "evil"),
+        ("StringNotLike", "ev*", "good"),
+        ("NumericEquals", "1", "2"),
+        ("NumericNotEquals", "2", "1"),
+        ("NumericLessThan", "2", "2"),
+        ("DateGreaterThan", "2020-01-01", "2019-01-01T00:00:00Z"),
+        ("Bool", "true", "false"),
+        ("BinaryEquals", "AAE=", "AAI="),
+        ("IpAddress", "10.0.0.0/8", "11.0.0.1"),
+        ("NotIpAddress", "11.0.0.0/8", "10.0.0.1"),
+        ("ArnLike", "arn:aws:s3:::good/*", "arn:aws:s3:::evil/k"),
+        ("ArnNotLike", "arn:aws:s3:::evil/*", "arn:aws:s3:::good/k"),
+    ];
+    let right = |operator: &str, own: &'static str| match operator {
+        "NumericLessThan" => "1",
+        "DateGreaterThan" => "2021-01-01T00:00:00Z",
+        "StringEqualsIgnoreCase" | "StringLike" => "good",
+        "IpAddress" => "10.0.0.1",
+        "ArnLike" => "arn:aws:s3:::good/k",
+        _ => own,
+    };
+    for (operator, own, asked) in tests {
+        let negated = operator.contains("Not");
+        // Of a negation `asked` holds and what it names does not; of the others the reverse.
+        let (holding, failing) = match (negated, operator) {
+            (true, "StringNotLike") => (asked, "evil"),
+            (true, "StringNotEqualsIgnoreCase") => (asked, "evil"),
+            (true, "NotIpAddress") => (asked, "11.0.0.1"),
+            (true, "ArnNotLike") => (asked, "arn:aws:s3:::evil/k"),
+            (true, _) => (asked, own),
+            (false, _) => (right(operator, own), asked),
+        };
+        for set in ["", "ForAllValues:", "ForAnyValue:"] {
+            for if_exists in ["", "IfExists"] {
+                let name = format!("{set}{operator}{if_exists}");
+                let block = format!(r#"{{"{name}":{{"kms:EncryptionContext:aPP":"{own}"}}}}"#);
+                // What the operator says of each alone.
+                for (value, expected) in [(holding, true), (failing, false)] {
+                    let mut alone = Context::new();
+                    alone.set("kms:EncryptionContext:App", value);
+                    assert_eq!(holds(&block, &alone), expected, "{block} {value}");
+                }
+                for (first, second, denies) in [
+                    (holding, failing, true),
+                    (failing, holding, true),
+                    (holding, holding, true),
+                    (failing, failing, false),
+                ] {
+                    let decided = condition(&block, &twice(first, second));
+                    assert_eq!(decided, (false, denies), "{block} {first} {second}");
+                }
+            }
+        }
+    }
+    for (null, first, second, denies) in [
+        ("false", "a", "b", true),
+        ("true", "a", "b", false),
+        ("true", "a", "", true),
+        ("false", "a", "", true),
+        ("false", "", "", false),
+        ("true", "", "", true),
+    ] {
+        let block = format!(r#"{{"Null":{{"kms:EncryptionContext:app":"{null}"}}}}"#);
+        let decided = condition(&block, &twice(first, second));
+        assert_eq!(decided, (false, denies), "{block} {first} {second}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use crate::generate::{Case, Choices};
+use crate::generate::{Case, Choices, Known};
 use crate::naive;
 
 proptest! {
@@ -12,6 +12,35 @@ proptest! {
     #[test]
     fn compiled_and_naive_evaluators_agree(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let case = Case::new(&mut Choices::new(&bytes));
+        prop_assert_eq!(case.decision(), naive::decide(&case), "{:#?}", case);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+    /// The same where a request tells some of the keys twice, with the same value or another.
+    #[test]
+    fn evaluators_agree_about_keys_that_are_there_twice(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let mut case = Case::new(&mut Choices::new(&bytes));
+        let again = case.context.iter().enumerate().filter_map(|(at, (name, known))| {
+            let of_another = |(_, other): &(&str, Known)| match other {
+                Known::One(value) => Some(Known::One(*value)),
+                Known::Several(_) => None,
+            };
+            match at % 3 {
+                0 => None,
+                // The same value, or one that is another key's.
+                1 => Some((*name, known.clone())),
+                _ => Some((*name, case.context.iter().skip(at + 1).find_map(of_another)?)),
+            }
+        });
+        let again: Vec<_> = again
+            .filter(|(_, known)| matches!(known, Known::One(_)))
+            .collect();
+        case.context.extend(again);
         prop_assert_eq!(case.decision(), naive::decide(&case), "{:#?}", case);
     }
 }
