@@ -58,7 +58,7 @@ def contexts(found):
 
 @pytest.mark.parametrize("pairs", [
     {}, {"a": "b"}, PAIRS, {"a" * 1000: "b" * 1000}, {str(n): "v" for n in range(100)},
-    {"quote\"d": "back\\slash \u0001"}, {"AWS:s3:arn": "names are case-sensitive"},
+    {"quote\"d": "back\\slash \u0001"}, {"AWS": "is no prefix"},
 ], ids=range(7))
 @pytest.mark.parametrize("bucket_key", [False, True])
 def test_2_2_contexts_are_told_to_who_writes_and_to_nobody_who_reads(s3, bucket, key, pairs, bucket_key):
@@ -166,11 +166,21 @@ def test_2_2_an_arn_is_taken_only_if_it_is_the_one_that_is_added(
         assert answer.code == "InvalidArgument"
 
 
-@pytest.mark.parametrize("name", ["aws:", "aws:s3:ARN", "aws:s3", "aws:other"])
-def test_2_2_names_of_the_server_are_not_for_callers(raw, bucket, key, name):
-    headers = {SSE: "aws:kms", KID: key, CTX: encoded({name: "x"})}
-    answer = raw.request("PUT", f"/{bucket}/k", b"x", headers)
-    assert (answer.status, answer.code) == (400, "InvalidArgument")
+@pytest.mark.parametrize("pairs", [
+    {"aws:": "x"}, {"aws:s3:ARN": "x"}, {"aws:s3": "x"}, {"aws:other": "x"}, {"AWS:S3:ARN": "x"},
+    {"Aws:s3:arn": "x", "a": "b"}, {"team": "red", "Team": "red"}, {"\u00c4": "1", "\u00e4": "2"},
+], ids=range(8))
+@pytest.mark.parametrize("path", ["PUT {0}/k", "POST {0}/k?uploads", "COPY {0}/k"])
+@pytest.mark.parametrize("mode", ["aws:kms", "aws:kms:dsse"])
+def test_2_2_names_of_the_server_and_names_like_others_are_not_for_callers(
+        raw, s3, bucket, key, pairs, path, mode):
+    s3.put_object(Bucket=bucket, Key="source", Body=b"x")
+    headers = {SSE: mode, KID: key, CTX: encoded(pairs)}
+    method, target = path.format(f"/{bucket}").split(" ")
+    if method == "COPY":
+        method, headers = "PUT", headers | {"x-amz-copy-source": f"/{bucket}/source"}
+    answer = raw.request(method, target, b"", headers)
+    assert (answer.status, answer.code) == (400, "InvalidArgument"), answer.body
 
 
 # ---- what follows the object --------------------------------------------------------------------
@@ -323,6 +333,27 @@ def test_2_2_policies_compare_the_arn_of_the_object_or_with_a_bucket_key_of_the_
         with refused("AccessDenied", 403):
             one.get_object(Bucket=bucket, Key="k")
         assert read(s3.get_object(Bucket=bucket, Key="k")) == b"x"
+
+
+@pytest.mark.parametrize("operator", [
+    "StringEquals", "StringLike", "ArnLike", "ForAnyValue:StringLike", "ForAllValues:StringLike",
+    "ForAnyValue:ArnEquals",
+])
+@pytest.mark.parametrize("spelled", ["AWS:S3:ARN", "aws:s3:ARN"])
+def test_sec_n67_the_arn_of_another_object_is_not_put_beside_the_true_one(
+        server, s3, bucket, key, person, operator, spelled):
+    """Policies do not tell `AWS:S3:ARN` from `aws:s3:arn`: with it a key that is for one object was
+    used for any."""
+    value = arn(bucket, "k")
+    name, one = person(allow("s3:*"), allow(
+        KMS_USE, **{operator: {"kms:EncryptionContext:aws:s3:arn": value}}))
+    one.put_object(Bucket=bucket, Key="k", Body=b"y", **asked(key))
+    with refused("AccessDenied", 403):
+        one.put_object(Bucket=bucket, Key="other", Body=b"y", **asked(key))
+    with refused("InvalidArgument", 400):
+        one.put_object(Bucket=bucket, Key="other", Body=b"y", **asked(key, {spelled: value}))
+    with refused("NoSuchKey", 404):
+        s3.get_object(Bucket=bucket, Key="other")
 
 
 @pytest.mark.parametrize("bucket_key", [False, True])

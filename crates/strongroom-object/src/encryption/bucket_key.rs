@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use strongroom_format::{EncryptionContext, ExternalKey, SealedKeyRecord};
 use strongroom_kms::S3DataKey;
 
-use super::context::{pairs, whole_context};
+use super::context::{pairs, refuse_look_alikes, whole_context};
 use crate::error::Error;
 use crate::model::Scope;
 use crate::objects::{Bucket, Objects};
@@ -31,6 +31,7 @@ pub(super) async fn new_key(
     let kms = objects.kms();
     let Scope { caller, receipt } = scope;
     let caller_context = pairs(caller_context);
+    refuse_look_alikes(&caller_context)?;
     let context = whole_context(&caller_context, &bucket.name, object_key, bucket_key)?;
     let uid = bucket.uid();
     let data_key = if bucket_key {

@@ -8,9 +8,40 @@ use crate::error::Error;
 /// The pair that Strongroom adds to every context it gives to the key service.
 const S3_ARN: &str = "aws:s3:arn";
 
+const RESERVED: &str = "names that begin with aws: are reserved";
+
+/// The beginning of a reserved name, as [`fold`] makes it.
+const RESERVED_FOLDED: &str = "kms:encryptioncontext:aws:";
+
 /// The pairs of a context, to be stored.
 pub(super) fn pairs(context: &strongroom_format::EncryptionContext) -> BTreeMap<String, String> {
     context.pairs().clone()
+}
+
+/// Refuses names, of a caller who has something new encrypted, that policies could not tell apart:
+/// their names of condition keys have no case, those of pairs have. One that is like `aws:s3:arn` in
+/// other letters would stand beside the true one. Objects that have such names already keep them:
+/// they are read as ever, and nothing is allowed for such a name
+/// (`docs/policy-language.md`).
+pub(super) fn refuse_look_alikes(caller_context: &BTreeMap<String, String>) -> Result<(), Error> {
+    let mut folded: Vec<String> = caller_context.keys().map(|name| fold(name)).collect();
+    let is_reserved =
+        |(name, folded): (&String, &String)| name != S3_ARN && folded.starts_with(RESERVED_FOLDED);
+    if caller_context.keys().zip(&folded).any(is_reserved) {
+        return Err(Error::InvalidEncryptionContext { reason: RESERVED });
+    }
+    folded.sort_unstable();
+    if folded.array_windows().any(|[one, other]| one == other) {
+        return Err(Error::InvalidEncryptionContext {
+            reason: "names that differ in upper and lower case only cannot be told apart by policies",
+        });
+    }
+    Ok(())
+}
+
+/// A name as policies compare it: what stands in front of it there can matter for a letter.
+fn fold(name: &str) -> String {
+    format!("kms:EncryptionContext:{name}").to_lowercase()
 }
 
 /// The caller's pairs with the object's ARN, as the key service gets them.
@@ -48,9 +79,7 @@ fn with_arn(
         .keys()
         .any(|name| name.starts_with("aws:") && name != S3_ARN)
     {
-        return Err(Error::InvalidEncryptionContext {
-            reason: "names that begin with aws: are reserved",
-        });
+        return Err(Error::InvalidEncryptionContext { reason: RESERVED });
     }
     context.insert(S3_ARN.to_owned(), arn);
     Ok(context)
@@ -131,8 +160,36 @@ mod tests {
     }
 
     #[test]
+    fn sec_names_that_policies_take_for_one_are_refused() {
+        for (names, refused) in [
+            (&[][..], false),
+            (&["a", "b", "aa", ""], false),
+            (&["aws:s3:arn"], false),
+            (&["aws", "AWS", "x"], true),
+            (&["AWS"], false),
+            (&["AWS;s3:arn", "xaws:s3:arn", "aws"], false),
+            (&["AWS:S3:ARN"], true),
+            (&["aws:S3:arn"], true),
+            (&["aWs:"], true),
+            (&["aws:other"], true),
+            (&["a", "A"], true),
+            (&["team", "b", "Team", "c"], true),
+            (&["\u{c4}", "\u{e4}"], true),
+            // The sign for kelvin is a `k` in small letters.
+            (&["\u{212a}", "k"], true),
+            // As the last letter of a word this one has a small letter of its own.
+            (&["\u{3a3}", "\u{3c2}"], true),
+            (&["\u{131}", "i"], false),
+        ] {
+            let pairs: Vec<(&str, &str)> = names.iter().map(|name| (*name, "x")).collect();
+            let answer = refuse_look_alikes(&map(&pairs));
+            assert_eq!(answer.is_err(), refused, "{names:?}");
+        }
+    }
+
+    #[test]
     fn what_is_whole_is_what_would_be_made() {
-        let names = ["a", "aws:s3:arn", "aws:other", "aws", ""];
+        let names = ["a", "aws:s3:arn", "aws:other", "aws", "", "AWS:S3:ARN"];
         let arns = [
             "arn:aws:s3:::b",
             "arn:aws:s3:::b/k",

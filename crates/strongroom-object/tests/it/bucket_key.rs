@@ -147,11 +147,40 @@ async fn the_arn_in_a_context_is_that_of_the_bucket() {
             "{wrong}"
         );
     }
-    let refused = put(with_pairs(&[("aws:other", "x")])).await;
-    assert!(matches!(
-        refused,
-        Err(Error::InvalidEncryptionContext { .. })
-    ));
+    let arn = "arn:aws:s3:::bucket";
+    let wrong: [&[(&str, &str)]; 6] = [
+        &[("aws:other", "x")],
+        &[("AWS:S3:ARN", arn)],
+        &[("aws:s3:ARN", arn), ("aws:s3:arn", arn)],
+        &[("Aws:", "x")],
+        &[("team", "red"), ("Team", "blue")],
+        &[("team", "red"), ("TEAM", "red")],
+    ];
+    for pairs in wrong {
+        for bucket_key in [None, Some(false), Some(true)] {
+            let mut context = EncryptionContext::new();
+            for (name, value) in pairs {
+                context.insert(*name, *value).unwrap();
+            }
+            let request = match bucket_key {
+                // Under two layers.
+                None => EncryptionRequest::Dsse {
+                    key_id: None,
+                    context,
+                },
+                Some(_) => EncryptionRequest::Kms {
+                    key_id: None,
+                    context,
+                    bucket_key,
+                },
+            };
+            let refused = put(request).await;
+            assert!(
+                matches!(refused, Err(Error::InvalidEncryptionContext { .. })),
+                "{pairs:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
