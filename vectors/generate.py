@@ -246,7 +246,16 @@ def dual_sums():
         "used_as_other_checksum": {"aad": b"\4\0".hex()}, "of_other_object": {"odi": rnd("other odi", 16).hex()},
         "keys_exchanged": {"oek": OUTER_OEK.hex(), "outer_oek": OEK.hex()}, "inner_key_for_both": {"outer_oek": OEK.hex()},
     }
-    return [crc, base, empty] + [{**base, **changes, "name": name} for name, changes in bad.items()]
+    uid = rnd("sums part uid", 16)
+    once, part = case("part_sha256", rnd("sha", 32), of_part(5, 3, 7, uid))
+    aad = bytes.fromhex(part["aad"])
+    of_other = r.sums_seal(r.sums_key(OEK, ODI), rnd("sha", 32), of_part(5, 3, 8, uid), rnd("x", 12))
+    parts = [part] + [{**part, "aad": other.hex(), "name": name} for name, other in other_parts(uid).items()]
+    parts += [
+        {**part, "sealed": once.hex(), "name": "part_outer_layer_missing"},
+        {**part, "sealed": r.sums_seal(outer_sk, of_other, aad, rnd("resealed", 12)).hex(), "name": "part_inner_of_other_part"},
+    ]
+    return [crc, base, empty] + [{**base, **changes, "name": name} for name, changes in bad.items()] + parts
 
 
 # BIND, part table, properties.
@@ -502,6 +511,20 @@ def completion_tags():
 
 # Sums and KMS blobs.
 
+def of_part(alg, use, number, uid):
+    return bytes([alg, use]) + r.u(16, number) + uid
+
+
+# Its checksum for other uses: of another part, of another attempt at it, for what was announced, in another algorithm, ..
+def other_parts(uid):
+    return {
+        "part_as_other_number": of_part(5, 3, 8, uid), "part_as_number_swapped": of_part(5, 3, 0x700, uid),
+        "part_as_other_attempt": of_part(5, 3, 7, flip(uid, 127)), "part_as_announced": of_part(5, 4, 7, uid),
+        "part_as_other_checksum": of_part(4, 3, 7, uid), "part_as_of_the_object": b"\5\0", "part_as_composite": b"\5\1",
+        "part_as_all_parts": b"\5\2", "part_without_uid": of_part(5, 3, 7, b""), "part_without_number": b"\5\3" + uid,
+    }
+
+
 def sums():
     def case(name, plain, aad, odi=ODI):
         sealed = r.sums_seal(r.sums_key(OEK, odi), plain, aad, rnd(f"sums nonce {name}", 12))
@@ -518,7 +541,12 @@ def sums():
         "used_as_other_checksum": {"aad": b"\4\0".hex()}, "aad_dropped": {"aad": ""}, "of_other_object": {"odi": rnd("other odi", 16).hex()},
         "under_other_object_key": {"oek": rnd("other oek", 32).hex()},
     }
-    return good + [{**base, **changes, "name": name} for name, changes in bad.items()]
+    uid = rnd("sums part uid", 16)
+    part = case("part_sha256", rnd("sha", 32), of_part(5, 3, 7, uid))
+    parts = [part, case("part_crc64nvme", rnd("crc64", 8), of_part(3, 3, 10_000, uid)), case("part_announced_crc32", rnd("crc", 4), of_part(1, 4, 1, uid))]
+    parts += [{**part, "aad": aad.hex(), "name": name} for name, aad in other_parts(uid).items()]
+    parts += [{**part, "odi": rnd("other odi", 16).hex(), "name": "part_of_other_object"}, {**base, "aad": part["aad"], "name": "of_the_object_as_part"}]
+    return good + [{**base, **changes, "name": name} for name, changes in bad.items()] + parts
 
 
 def blobs():

@@ -314,10 +314,11 @@ pub(crate) struct PartRowStored {
     pub etag: String,
     #[n(2)]
     pub modified_ms: u64,
-    /// Kept in clear inside the sealed row until the upload is completed.
+    /// Sealed as that of the object will be. Uploads that were begun by earlier builds have it in
+    /// clear.
     #[n(3)]
     pub checksum: Option<ChecksumRow>,
-    /// What its request announced, where that is another one; Complete may name it.
+    /// What its request announced, where that is another one; Complete may name it. Sealed, too.
     #[n(4)]
     pub announced: Option<ChecksumRow>,
 }

@@ -33,7 +33,10 @@ mod root;
 
 pub(crate) use bind::{bind_upload, bind_version};
 use bucket_key::NewKey;
-pub(crate) use checksum::{open_checksum, open_part_checksums, seal_checksum, seal_part_checksums};
+pub(crate) use checksum::{
+    PartSum, open_checksum, open_part_checksums, open_sum_of_part, seal_checksum,
+    seal_part_checksums, seal_sum_of_part,
+};
 use context::is_whole;
 pub(crate) use context::{whole_context, without_arn};
 pub(crate) use dsse::ObjectKeys;

@@ -12,7 +12,7 @@ use super::upload::{OpenPart, OpenUpload};
 use crate::authorize::Permit;
 use crate::conditions::check_write;
 use crate::digest;
-use crate::encryption::{self, ObjectKeys, WrapKey};
+use crate::encryption::{self, ObjectKeys, PartSum, WrapKey};
 use crate::error::Error;
 use crate::manifest::ManifestTime;
 use crate::model::{
@@ -22,7 +22,7 @@ use crate::model::{
 use crate::note::Noted;
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::put_object::PutObjectOutput;
-use crate::rows::{ChecksumRow, StoredPart, VersionRow, Versioning};
+use crate::rows::{ChecksumRow, PartRowStored, StoredPart, VersionRow, Versioning};
 use crate::version::{Found, NewVersion, remove_body};
 
 /// A part as Complete names it.
@@ -139,7 +139,7 @@ impl Objects {
         let found = self.find_parts(&upload.row.upload_uid, 0, usize::from(PART_NUMBER_MAX))?;
         let chosen = choose(input, &found)?;
         let size = chosen_size(input, &chosen)?;
-        let checksum = object_checksum(input, upload, &chosen)?;
+        check_request(input, upload)?;
         let current = self.find_version(bucket, name)?;
         let current = current.as_ref().and_then(Found::current);
         check_write(&input.conditions, current, name)?;
@@ -151,15 +151,15 @@ impl Objects {
                 .await?;
         }
         let opened = key.opened();
-        if opened.is_none() && checksum.is_some() {
-            return Err(Error::CustomerKeyRequired);
-        }
-        let parts: Vec<StoredPart> = chosen.iter().map(|part| part.row.part.clone()).collect();
         let odi = ObjectDataId(upload.row.odi);
         let mode = upload.row.key.mode()?;
         let oek = opened.map(|(_, oek)| oek);
+        let sums = open_sums(mode, oek, &odi, &chosen)?;
+        check_named(input, &sums)?;
+        let checksum = object_checksum(input, upload, &chosen, &sums)?;
+        let parts: Vec<StoredPart> = chosen.iter().map(|part| part.row.part.clone()).collect();
         let (sealed_checksum, part_checksums) =
-            seal_checksums(mode, oek, &odi, checksum.as_ref(), &chosen)?;
+            seal_checksums(mode, oek, &odi, checksum.as_ref(), &sums)?;
         let mut row = VersionRow {
             version_uid: random_uid()?,
             odi: upload.row.odi,
@@ -266,6 +266,46 @@ impl Objects {
     }
 }
 
+/// The checksums of a part, of its plaintext.
+struct PartSums {
+    own: Option<Checksum>,
+    announced: Option<Checksum>,
+}
+
+/// The checksums of the chosen parts.
+///
+/// What a checksum is, or whether it is the one that a request names, is only for who may use the key:
+/// each answer about it would be one about a guess of the plaintext. So nothing is compared before.
+fn open_sums(
+    mode: SseMode,
+    oek: Option<&ObjectKeys>,
+    odi: &ObjectDataId,
+    chosen: &[&OpenPart],
+) -> Result<Vec<PartSums>, Error> {
+    let sums = chosen.iter().map(|part| {
+        let PartRowStored {
+            part,
+            checksum,
+            announced,
+            ..
+        } = &part.row;
+        if oek.is_none() && (checksum.is_some() || announced.is_some()) {
+            return Err(Error::CustomerKeyRequired);
+        }
+        let open = |which, stored: &Option<ChecksumRow>| {
+            let stored = stored.as_ref();
+            stored
+                .map(|stored| encryption::open_sum_of_part(mode, oek, odi, part, which, stored))
+                .transpose()
+        };
+        Ok(PartSums {
+            own: open(PartSum::Own, checksum)?,
+            announced: open(PartSum::Announced, announced)?,
+        })
+    });
+    sums.collect()
+}
+
 /// The parts that Complete names, as they are stored.
 fn choose<'a>(
     input: &CompleteMultipartUpload,
@@ -286,26 +326,13 @@ fn choose<'a>(
     let last = input.parts.last().map(|part| part.part_number);
     let mut chosen = Vec::with_capacity(input.parts.len());
     for named in &input.parts {
-        let invalid = || Error::InvalidPart {
-            part_number: named.part_number,
-            etag: named.etag.clone(),
-            upload_id: input.upload_id.clone(),
-        };
         let part = found
             .binary_search_by_key(&named.part_number, |p| u32::from(p.row.part.part_number))
             .ok()
             .and_then(|index| found.get(index))
-            .ok_or_else(invalid)?;
-        let sum_differs = named.checksum.as_ref().is_some_and(|(algorithm, value)| {
-            let mut known = [&part.row.checksum, &part.row.announced]
-                .into_iter()
-                .flatten()
-                .peekable();
-            known.peek().is_some()
-                && !known.any(|sum| sum.algorithm == algorithm.number() && sum.value == *value)
-        });
-        if part.row.etag != named.etag || sum_differs {
-            return Err(invalid());
+            .ok_or_else(|| invalid(input, named))?;
+        if part.row.etag != named.etag {
+            return Err(invalid(input, named));
         }
         if part.row.part.plain_len < PART_BYTES_MIN && Some(named.part_number) != last {
             return Err(Error::EntityTooSmall {
@@ -318,6 +345,33 @@ fn choose<'a>(
         chosen.push(part);
     }
     Ok(chosen)
+}
+
+fn invalid(input: &CompleteMultipartUpload, named: &CompletedPart) -> Error {
+    Error::InvalidPart {
+        part_number: named.part_number,
+        etag: named.etag.clone(),
+        upload_id: input.upload_id.clone(),
+    }
+}
+
+/// The checksums that Complete names for parts, where the parts have some.
+fn check_named(input: &CompleteMultipartUpload, sums: &[PartSums]) -> Result<(), Error> {
+    let mut of_parts = input.parts.iter().zip(sums);
+    let differs = |(named, sums): &(&CompletedPart, &PartSums)| {
+        named.checksum.as_ref().is_some_and(|(algorithm, value)| {
+            let mut known = [&sums.own, &sums.announced]
+                .into_iter()
+                .flatten()
+                .peekable();
+            known.peek().is_some()
+                && !known.any(|sum| sum.algorithm == *algorithm && sum.value == *value)
+        })
+    };
+    match of_parts.find(differs) {
+        Some((named, _)) => Err(invalid(input, named)),
+        None => Ok(()),
+    }
 }
 
 fn chosen_size(input: &CompleteMultipartUpload, chosen: &[&OpenPart]) -> Result<u64, Error> {
@@ -337,26 +391,39 @@ fn chosen_size(input: &CompleteMultipartUpload, chosen: &[&OpenPart]) -> Result<
     }
 }
 
+/// What can be refused of the checksums that Complete names without knowing any.
+fn check_request(input: &CompleteMultipartUpload, upload: &OpenUpload) -> Result<(), Error> {
+    let Some(algorithm) = upload.checksum_algorithm()? else {
+        return Ok(());
+    };
+    let expected = upload.checksum_type();
+    if input.checksum_type.is_some_and(|wanted| wanted != expected) {
+        return Err(Error::ChecksumTypeMismatch { expected });
+    }
+    let unnamed = input.parts.iter().find(|part| part.checksum.is_none());
+    match unnamed.filter(|_| expected == ChecksumType::Composite) {
+        Some(part) => Err(Error::ChecksumMissingForPart {
+            part_number: part.part_number,
+            algorithm,
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The object's checksum from those of its parts.
 fn object_checksum(
     input: &CompleteMultipartUpload,
     upload: &OpenUpload,
     chosen: &[&OpenPart],
+    sums: &[PartSums],
 ) -> Result<Option<Checksum>, Error> {
     let fixed = upload.checksum_algorithm()?;
-    if let (Some(_), Some(wanted)) = (fixed, input.checksum_type)
-        && wanted != upload.checksum_type()
-    {
-        return Err(Error::ChecksumTypeMismatch {
-            expected: upload.checksum_type(),
-        });
-    }
     let algorithm = fixed.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
     let composite = fixed.is_some() && upload.checksum_type() == ChecksumType::Composite;
     let checksum = if composite {
-        Some(composite_checksum(input, algorithm, chosen)?)
+        Some(composite_checksum(algorithm, chosen, sums)?)
     } else {
-        full_checksum(algorithm, chosen)
+        full_checksum(algorithm, chosen, sums)
     };
     match (&input.checksum, &checksum) {
         (Some((algorithm, value)), Some(sum))
@@ -371,28 +438,20 @@ fn object_checksum(
 }
 
 fn composite_checksum(
-    input: &CompleteMultipartUpload,
     algorithm: ChecksumAlgorithm,
     chosen: &[&OpenPart],
+    sums: &[PartSums],
 ) -> Result<Checksum, Error> {
-    let unnamed = input.parts.iter().find(|part| part.checksum.is_none());
-    if let Some(part) = unnamed {
-        return Err(Error::ChecksumMissingForPart {
-            part_number: part.part_number,
-            algorithm,
-        });
-    }
     let mut all = Vec::new();
-    for part in chosen {
-        let stored = part
-            .row
-            .checksum
+    for (part, sums) in chosen.iter().zip(sums) {
+        let own = sums
+            .own
             .as_ref()
             .ok_or_else(|| Error::ChecksumMissingForPart {
                 part_number: u32::from(part.row.part.part_number),
                 algorithm,
             })?;
-        all.extend_from_slice(&stored.value);
+        all.extend_from_slice(&own.value);
     }
     Ok(Checksum {
         algorithm,
@@ -409,14 +468,14 @@ fn seal_checksums(
     oek: Option<&ObjectKeys>,
     odi: &ObjectDataId,
     checksum: Option<&Checksum>,
-    chosen: &[&OpenPart],
+    sums: &[PartSums],
 ) -> Result<(Option<ChecksumRow>, Option<ChecksumRow>), Error> {
     let (Some(oek), Some(whole)) = (oek, checksum) else {
         return Ok((None, None));
     };
     let sealed = encryption::seal_checksum(mode, oek, odi, whole)?;
     let parts = if whole.checksum_type == ChecksumType::Composite {
-        let digests = part_digests(whole, chosen);
+        let digests = part_digests(whole, sums);
         Some(encryption::seal_part_checksums(mode, oek, odi, &digests)?)
     } else {
         None
@@ -425,25 +484,29 @@ fn seal_checksums(
 }
 
 /// The digests that a composite checksum was computed over, one after another.
-fn part_digests(whole: &Checksum, chosen: &[&OpenPart]) -> Checksum {
-    let stored = chosen.iter().filter_map(|part| part.row.checksum.as_ref());
+fn part_digests(whole: &Checksum, sums: &[PartSums]) -> Checksum {
+    let own = sums.iter().filter_map(|sums| sums.own.as_ref());
     Checksum {
-        value: stored.flat_map(|sum| sum.value.clone()).collect(),
+        value: own.flat_map(|sum| sum.value.clone()).collect(),
         ..whole.clone()
     }
 }
 
 /// CRC of the whole object out of the CRCs of its parts; `None` when a part has none.
-fn full_checksum(algorithm: ChecksumAlgorithm, chosen: &[&OpenPart]) -> Option<Checksum> {
+fn full_checksum(
+    algorithm: ChecksumAlgorithm,
+    chosen: &[&OpenPart],
+    sums: &[PartSums],
+) -> Option<Checksum> {
     let mut value: Option<Vec<u8>> = None;
-    for part in chosen {
-        let stored = part.row.checksum.as_ref()?;
-        if stored.algorithm != algorithm.number() {
+    for (part, sums) in chosen.iter().zip(sums) {
+        let own = sums.own.as_ref()?;
+        if own.algorithm != algorithm {
             return None;
         }
         value = Some(match value {
-            None => stored.value.clone(),
-            Some(sum) => digest::combine(algorithm, &sum, &stored.value, part.row.part.plain_len)?,
+            None => own.value.clone(),
+            Some(sum) => digest::combine(algorithm, &sum, &own.value, part.row.part.plain_len)?,
         });
     }
     Some(Checksum {

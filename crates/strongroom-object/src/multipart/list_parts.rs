@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! ListParts.
 
-use strongroom_format::SseMode;
+use strongroom_format::{ObjectDataId, SseMode};
 
 use crate::authorize::Action;
-use crate::encryption;
+use crate::encryption::{self, PartSum};
 use crate::error::Error;
 use crate::lifecycle::ObjectExpiry;
 use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectName, Scope};
@@ -74,16 +74,19 @@ impl Objects {
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         let checksum_algorithm = upload.checksum_algorithm()?;
         // A checksum of the plaintext tells of the plaintext.
-        if upload.row.key.mode()? == SseMode::C
-            && (checksum_algorithm.is_some() || input.customer_key.is_some())
-        {
+        let mode = upload.row.key.mode()?;
+        if mode == SseMode::C && (checksum_algorithm.is_some() || input.customer_key.is_some()) {
             upload.check_customer_key(input.customer_key.as_ref())?;
         }
-        if matches!(upload.row.key.mode()?, SseMode::Kms | SseMode::Dsse)
-            && checksum_algorithm.is_some()
-        {
-            encryption::reopen(self, scope, &bucket, &upload.row.key, None).await?;
-        }
+        let oek = if checksum_algorithm.is_some() && mode != SseMode::S3 {
+            let customer = input.customer_key.filter(|_| mode == SseMode::C);
+            let key = encryption::reopen(self, scope, &bucket, &upload.row.key, customer).await?;
+            let name = &input.object_key;
+            let oek = encryption::unwrap_upload(self, &key, &bucket, name, &upload.row)?;
+            Some(oek)
+        } else {
+            None
+        };
         let after = u16::try_from(input.part_number_marker).unwrap_or(u16::MAX);
         let max = usize::try_from(input.max_parts).unwrap_or(usize::MAX);
         let mut found = self.find_parts(&upload.row.upload_uid, after, max.saturating_add(1))?;
@@ -95,12 +98,17 @@ impl Objects {
                 let row = part.row;
                 // An upload without an algorithm shows none for its parts either.
                 let shown = row.checksum.filter(|_| checksum_algorithm.is_some());
+                let open = |stored| {
+                    let odi = ObjectDataId(upload.row.odi);
+                    let (oek, part) = (oek.as_ref(), &row.part);
+                    encryption::open_sum_of_part(mode, oek, &odi, part, PartSum::Own, &stored)
+                };
                 Ok(ListedPart {
                     part_number: row.part.part_number,
                     etag: row.etag,
                     size: row.part.plain_len,
                     last_modified_ms: row.modified_ms,
-                    checksum: shown.map(|c| c.with_value(c.value.clone())).transpose()?,
+                    checksum: shown.map(open).transpose()?,
                 })
             })
             .collect::<Result<Vec<_>, Error>>()?;

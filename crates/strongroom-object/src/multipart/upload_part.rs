@@ -5,7 +5,7 @@ use strongroom_format::{ObjectDataId, SseMode};
 use strongroom_store::{Batch, CommitError, Precondition, Row, Write};
 
 use super::upload::OpenUpload;
-use crate::encryption::{self, WrapKey};
+use crate::encryption::{self, PartSum, WrapKey};
 use crate::error::Error;
 use crate::model::{
     Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey, Encryption,
@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::objects::{Bucket, Objects};
 use crate::part_store::Incoming;
-use crate::rows::{self, ChecksumRow, PartRowStored};
+use crate::rows::{self, PartRowStored};
 use crate::table_key::{self, PARTS};
 use crate::version::remove_body;
 
@@ -148,13 +148,20 @@ impl Objects {
         // An upload without a checksum algorithm gets CRC64NVME over the whole object, whatever
         // its parts announced; under a customer key it gets none, since Complete has no key.
         let without = fixed.is_none() && mode == SseMode::C;
-        let kept = |sum: Option<&Checksum>| sum.filter(|_| !without).map(ChecksumRow::clear);
+        let kept = |which, sum: Option<&Checksum>| {
+            sum.filter(|_| !without)
+                .map(|sum| {
+                    let odi = ObjectDataId(upload.row.odi);
+                    encryption::seal_sum_of_part(mode, &oek, &odi, &sealed.part, which, sum)
+                })
+                .transpose()
+        };
         let row = PartRowStored {
             part: sealed.part.clone(),
             etag: sealed.etag.clone(),
             modified_ms: self.now_ms(),
-            checksum: kept(crc64.as_ref().or(checksum.as_ref())),
-            announced: kept(crc64.as_ref().and(checksum.as_ref())),
+            checksum: kept(PartSum::Own, crc64.as_ref().or(checksum.as_ref()))?,
+            announced: kept(PartSum::Announced, crc64.as_ref().and(checksum.as_ref()))?,
         };
         let modified_ms = row.modified_ms;
         let (etag, checksum) = (row.etag.clone(), checksum.clone());

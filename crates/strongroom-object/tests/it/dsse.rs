@@ -465,7 +465,7 @@ async fn a_disabled_key_closes_the_object_and_the_server_alone_opens_nothing() {
     );
 }
 
-async fn new_key(house: &House) -> String {
+pub(crate) async fn new_key(house: &House) -> String {
     let request = house.request();
     let scope = request.scope();
     let input = CreateKeyInput::default();

@@ -23,6 +23,7 @@ mod listing;
 mod model;
 mod multipart;
 mod notes;
+mod part_checksums;
 mod races;
 mod rebuild;
 mod rewrap;

@@ -178,13 +178,13 @@ async fn is_told(house: &House, beginning: &str) -> bool {
 
 /// A value in an encoded row: the numbers of the fields that lead to it, and its bytes.
 #[derive(Debug)]
-struct Leaf {
-    path: String,
-    bytes: Range<usize>,
+pub(crate) struct Leaf {
+    pub(crate) path: String,
+    pub(crate) bytes: Range<usize>,
 }
 
 /// The values of a row: the bytes of strings, the last byte of numbers and truth values.
-fn leaves(row: &[u8]) -> Vec<Leaf> {
+pub(crate) fn leaves(row: &[u8]) -> Vec<Leaf> {
     let mut found = Vec::new();
     assert_eq!(walk(row, 0, "", &mut found), row.len());
     found
