@@ -314,6 +314,29 @@ def test_sec_n15_large_body_is_not_the_signed_one(raw, s3, bucket, server):
             assert len(kept()) == 1
 
 
+@pytest.mark.parametrize("method,query,headers", [
+    ("PUT", "", {"x-amz-copy-source": "{}/there"}), ("POST", "?uploads", {}), ("DELETE", "", {}),
+], ids=["copy", "create upload", "delete"])
+@pytest.mark.parametrize("signed,sent,md5,code", [
+    (b"signed", b"another", None, "XAmzContentSHA256Mismatch"),
+    (b"signed", b"", None, "XAmzContentSHA256Mismatch"),
+    (b"", b"another", None, "XAmzContentSHA256Mismatch"),
+    (b"x", b"x", b"another", "BadDigest"),
+    (b"x" * 16_385, b"x" * 16_385, None, "MaxMessageLengthExceeded"),
+], ids=["another", "none", "one", "md5", "too long"])
+def test_s8_a_body_that_nobody_reads_is_the_signed_one(
+        raw, s3, bucket, method, query, headers, signed, sent, md5, code):
+    s3.put_object(Bucket=bucket, Key="there", Body=b"x")
+    headers = {name: value.format(bucket) for name, value in headers.items()}
+    if md5 is not None:
+        headers["content-md5"] = base64.b64encode(hashlib.md5(md5).digest()).decode()
+    key = "there" if method == "DELETE" else "new"
+    answer = raw.request(method, f"/{bucket}/{key}{query}", signed, headers, raw_body=sent)
+    assert (answer.status, answer.code) == (400, code), answer.body
+    assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["there"]
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+
+
 @pytest.mark.parametrize("value", ["", "abc", "0" * 63, "unsigned-payload", "STREAMING", "G" * 64])
 def test_sec_n15_content_sha256_that_is_none(raw, s3, bucket, value):
     answer = raw.request("PUT", f"/{bucket}/k", b"x", payload=value)

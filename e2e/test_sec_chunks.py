@@ -87,6 +87,17 @@ def test_sec_n19_changed_byte_under_a_chunk_signature(raw, s3, bucket, at):
     nothing_stored(s3, bucket)
 
 
+@pytest.mark.parametrize("mode,trailer", [(SIGNED_CHUNKS, ()), (SIGNED_TRAILER, [CRC])])
+def test_s8_signed_chunks_are_of_8_kib_but_for_the_last(raw, s3, bucket, mode, trailer):
+    for chunks in ([DATA[:8191], DATA[8191:]], [DATA[:8192], DATA[8192:8193], DATA[8193:]]):
+        answer = raw.put_chunked(f"/{bucket}/k", chunks, mode, trailer)
+        assert (answer.status, answer.code) == (403, "InvalidChunkSizeError"), answer.body
+        assert answer.element("BadChunkSize") == str(min(len(chunk) for chunk in chunks))
+    nothing_stored(s3, bucket)
+    small = [DATA[at:at + 100] for at in range(0, len(DATA), 100)]
+    assert raw.put_chunked(f"/{bucket}/k", small, UNSIGNED_TRAILER, [CRC]).status == 200
+
+
 def split_chunks(body):
     """The chunks of a body with their heads."""
     out = []

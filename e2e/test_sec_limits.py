@@ -182,10 +182,22 @@ def test_sec_n73_ranges_outside(raw, ranged, text):
     assert raw.request("HEAD", f"/{ranged}/k", headers={"range": text}).status == 416
 
 
-@pytest.mark.parametrize("text", ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=5-9"])
+@pytest.mark.parametrize("text", ["bytes=0-", "bytes=0-0", "bytes=-0", "bytes=5-9"])
 def test_sec_n73_range_of_an_empty_object(raw, ranged, text):
     answer = raw.request("GET", f"/{ranged}/empty", headers={"range": text})
     assert (answer.status, answer.code) == (416, "InvalidRange")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("query,headers", [
+    ("", {"range": "bytes=-1"}), ("", {"range": "bytes=-500"}), ("?partNumber=1", {}),
+])
+def test_s6_4_all_of_an_empty_object(raw, ranged, method, query, headers):
+    """Its last bytes and its first part are all of it: 200 without a Content-Range, as in S3.
+    Transfer managers open downloads with either."""
+    answer = raw.request(method, f"/{ranged}/empty{query}", headers=headers)
+    assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", "0")
+    assert "content-range" not in answer.headers
 
 
 @pytest.mark.parametrize("number,status,code", [

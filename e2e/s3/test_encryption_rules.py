@@ -111,6 +111,52 @@ def test_s1_3_bucket_key_header(raw, s3, bucket, how, value, status, sse):
         assert (answer.code, answer.element("ArgumentName")) == ("InvalidArgument", BK)
 
 
+@pytest.mark.sse_c
+def test_s1_3_bucket_key_header_with_a_customer_key(raw, bucket):
+    for value, status in (("true", 200), ("x", 400), ("", 400)):
+        answer = raw.request("PUT", f"/{bucket}/new", b"new", TRIO | {BK: value})
+        assert answer.status == status, answer.body
+        assert BK not in answer.headers
+
+
+# ---- 2.3 ----
+
+
+@pytest.mark.parametrize("how", WRITES)
+@pytest.mark.parametrize("rule", [True, False], ids=["on by default", "off by default"])
+def test_s2_3_the_header_beats_the_bucket_also_where_the_mode_is_the_bucket_s(
+        raw, s3, bucket, how, rule):
+    s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [{
+        "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"},
+        "BucketKeyEnabled": rule,
+    }]})
+    for headers, expected in (({}, rule), ({BK: "true"}, True), ({BK: "false"}, False)):
+        answer = write(raw, bucket, how, headers)
+        assert (answer.status, answer.headers[SSE]) == (200, "aws:kms"), answer.body
+        assert answer.headers.get(BK) == ("true" if expected else None)
+
+
+# ---- 2.6 ----
+
+
+@pytest.mark.parametrize("query,status,code", [
+    ("x-amz-server-side-encryption=aws%3Akms", 501, "NotImplemented"),
+    ("X-Amz-Server-Side-Encryption=AES256", 501, "NotImplemented"),
+    ("x-amz-acl=public-read", 501, "NotImplemented"),
+    (C_ALG + "=AES256", 501, "NotImplemented"),
+    (C_ALG + "=AES256&" + C_KEY + "=" + "A" * 44, 400, "InvalidArgument"),
+    (C_MD5 + "=x", 400, "InvalidArgument"),
+])
+def test_s2_6_headers_in_the_query_of_a_request_that_is_not_presigned(
+        raw, s3, place, query, status, code):
+    """They were ignored: an object that was to be under a KMS key lay there under another."""
+    for method, body in (("PUT", b"new"), ("GET", b""), ("DELETE", b"")):
+        answer = raw.request(method, f"/{place}/new?{query}", body)
+        assert (answer.status, answer.code) == (status, code), answer.body
+    nothing_new(s3, place)
+
+
 # ---- 2.5 ----
 
 
@@ -272,6 +318,22 @@ def test_s3_3_no_customer_header_over_http(raw_http, s3, place, headers, how):
     nothing_new(s3, place)
 
 
+@pytest.mark.parametrize("headers", [TRIO, {C_ALG: "AES256"}, {
+    name.replace("x-amz-server", "x-amz-copy-source-server"): value for name, value in TRIO.items()}],
+    ids=["trio", "algorithm", "copy source"])
+def test_s3_3_every_operation_refuses_a_customer_key_in_clear(raw_http, s3, place, headers):
+    for method, target in (
+        ("GET", "/"), ("GET", f"/{place}"), ("GET", f"/{place}?list-type=2"),
+        ("GET", f"/{place}?versions"), ("GET", f"/{place}?uploads"), ("PUT", f"/{place}-other"),
+        ("DELETE", f"/{place}"), ("DELETE", f"/{place}?encryption"), ("POST", f"/{place}?delete"),
+        ("DELETE", f"/{place}/plain"), ("DELETE", f"/{place}/plain?uploadId=x"),
+        ("GET", f"/{place}-other/plain"),
+    ):
+        says(raw_http.request(method, target, b"", headers), 400, "InvalidRequest",
+             MUST + "be made over a secure connection.")
+    assert read(s3.get_object(Bucket=place, Key="plain")) == b"plain text"
+
+
 # ---- 3.4 ----
 
 READS = {
@@ -293,7 +355,9 @@ SECTION_3_4 = {
     "another key": ("c", OTHER.headers(), 403, "AccessDenied", MUST + "provide the correct secret key."),
     "malformed: algorithm": ("c", bent(alg="AES192"), 400, "InvalidEncryptionAlgorithmError", ALGORITHM),
     "malformed: md5": ("c", bent(md5=OTHER.md5), 400, "InvalidArgument", MD5),
-    "malformed: length": ("c", SHORT.headers(), 400, "InvalidArgument", SECRET),
+    # Of another length, and its MD5 right: a wrong key, not a malformed one (docs/semantics.md).
+    "short": ("c", SHORT.headers(), 403, "AccessDenied", MUST + "provide the correct secret key."),
+    "malformed: no base64": ("c", bent(key="!!!!"), 400, "InvalidArgument", SECRET),
     "not SSE-C": ("plain", TRIO, 400, "InvalidRequest", APPLY),
     "not SSE-C but SSE-KMS": ("kms", TRIO, 400, "InvalidRequest", APPLY),
 }
@@ -312,7 +376,7 @@ def test_s3_4_reads(raw, s3, place, row, read_by):
 
 @pytest.mark.parametrize("read_by", READS)
 def test_s3_4_a_missing_object_comes_first(raw, place, read_by):
-    for headers in ({}, TRIO):
+    for headers in ({}, TRIO, SHORT.headers(), bent(alg="AES192"), bent(md5=OTHER.md5)):
         answer = READS[read_by](raw, place, "absent", headers)
         assert (answer.status, answer.code) == (404, "NoSuchKey"), answer.body
 

@@ -148,6 +148,7 @@ codes! {
     InvalidAccessKeyId, "InvalidAccessKeyId", FORBIDDEN, "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument, "InvalidArgument", BAD_REQUEST, "Invalid Argument";
     InvalidBucketName, "InvalidBucketName", BAD_REQUEST, "The specified bucket is not valid.";
+    InvalidChunkSize, "InvalidChunkSizeError", FORBIDDEN, "Only the last chunk is allowed to have a size less than 8192 bytes";
     InvalidDigest, "InvalidDigest", BAD_REQUEST, "The Content-MD5 you specified was invalid.";
     InvalidEncryptionAlgorithm, "InvalidEncryptionAlgorithmError", BAD_REQUEST, "The Encryption request you specified is not valid. Supported value: AES256.";
     InvalidLocationConstraint, "InvalidLocationConstraint", BAD_REQUEST, "The specified location-constraint is not valid";

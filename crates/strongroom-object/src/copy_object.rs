@@ -155,7 +155,7 @@ impl Objects {
         let same_customer_key = onto_itself
             && matches!((&input.encryption, &input.source.customer_key),
                 (EncryptionRequest::Customer(to), Some(from)) if to.md5_base64 == from.md5_base64);
-        let changes_nothing = matches!(input.encryption, EncryptionRequest::Default)
+        let changes_nothing = matches!(input.encryption, EncryptionRequest::Default { .. })
             && matches!(input.directive, PropertiesDirective::Copy)
             && input.storage_class.is_none()
             && !self.has_default_encryption(&bucket)?;

@@ -318,7 +318,10 @@ pub enum Error {
     MultipartEncryptionMismatch,
     /// Objects under KMS keys and customer keys need TLS.
     #[error("requests for objects under KMS keys must be made over a secure connection")]
-    KmsNeedsSecureTransport,
+    KmsNeedsSecureTransport {
+        /// Whether it is under two layers (DSSE-KMS).
+        two_layers: bool,
+    },
     /// The encryption of a stored object can only be changed from SSE-S3 or SSE-KMS.
     #[error("the encryption of an object under {mode} cannot be changed")]
     EncryptionNotChangeable {

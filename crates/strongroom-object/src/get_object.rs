@@ -278,13 +278,18 @@ fn serve(input: &GetObject, row: &VersionRow, parts: &[StoredPart]) -> Result<Se
         };
         return serve_part(requested, &shown);
     }
-    let Some(range) = input.range else {
-        return Ok(Served {
-            start: 0,
-            len: row.size,
-            partial: false,
-        });
+    let whole = Served {
+        start: 0,
+        len: row.size,
+        partial: false,
     };
+    let Some(range) = input.range else {
+        return Ok(whole);
+    };
+    // The last bytes of an empty object are all of it, as in S3.
+    if row.size == 0 && matches!(range, ByteRange::Suffix(1..)) {
+        return Ok(whole);
+    }
     let (start, len) = resolve_range(range, row.size).ok_or_else(|| Error::InvalidRange {
         actual_size: row.size,
         requested: input.range_text.clone(),
@@ -300,10 +305,12 @@ fn serve_part(requested: u32, lengths: &[u64]) -> Result<Served, Error> {
     let mut start = 0_u64;
     for (index, len) in lengths.iter().copied().enumerate() {
         if u32::try_from(index + 1) == Ok(requested) {
+            // Nothing has no place in a `Content-Range`: transfer managers open downloads by the
+            // first part, also those of empty objects.
             return Ok(Served {
                 start,
                 len,
-                partial: true,
+                partial: len > 0,
             });
         }
         start = start.saturating_add(len);
@@ -434,6 +441,8 @@ mod tests {
                 partial: true
             }
         );
+        let empty = serve_part(1, &[0]).unwrap();
+        assert_eq!((empty.len, empty.partial), (0, false));
         for number in [0, 3, 10_001] {
             let refused = serve_part(number, &[5, 1]);
             assert!(matches!(

@@ -110,8 +110,11 @@ pub struct CustomerKey {
 /// What the request says about encryption of a new object.
 #[derive(Debug)]
 pub enum EncryptionRequest {
-    /// Nothing: the bucket's default applies (SSE-S3 until buckets can say otherwise).
-    Default,
+    /// Nothing: the bucket's default applies.
+    Default {
+        /// Whether a bucket key is wanted where that is SSE-KMS; `None`: what the bucket says.
+        bucket_key: Option<bool>,
+    },
     /// SSE-S3.
     S3,
     /// SSE-KMS.

@@ -102,7 +102,7 @@ impl Objects {
         for action in [Action::PutObject, Action::UpdateObjectEncryption] {
             bucket.authorize_object_if(scope, action, &input.object_key, &conditions)?;
         }
-        encryption::need_secure_transport(scope)?;
+        encryption::need_secure_transport(scope, SseMode::Kms)?;
         if input.key_arn.account() != bucket.row.owner_account {
             return Err(Error::KmsKeyOfAnotherAccount);
         }

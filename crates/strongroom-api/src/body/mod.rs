@@ -390,6 +390,9 @@ pub(crate) fn chunk_error(error: &ChunkError) -> S3Error {
         ChunkError::SignatureDoesNotMatch { .. } => {
             S3Error::from_code(S3Code::SignatureDoesNotMatch)
         }
+        ChunkError::ChunkTooSmall { chunk, size } => S3Error::from_code(S3Code::InvalidChunkSize)
+            .with("Chunk", chunk.saturating_add(1).to_string())
+            .with("BadChunkSize", size.to_string()),
         ChunkError::MalformedChunkHeader { .. }
         | ChunkError::UnknownExtension { .. }
         | ChunkError::LineTooLong => {

@@ -4,12 +4,17 @@
 //! SDKs may sign `x-amz-*` headers into the URL. They count as headers then; the signature covers
 //! the query. A header of the same name with another value is refused, as are customer keys: a
 //! key in a URL ends up in logs.
+//!
+//! Of a request that has its signature in a header, they mean nothing to S3, and no client sends
+//! them. They are refused: who writes `?x-amz-server-side-encryption=aws:kms` must not be answered
+//! with an object that is sealed in another way.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::S3Error;
 use crate::query::Query;
 use crate::s3::names;
+use crate::s3::operation::{Operation, refused_parameter};
 
 /// Parameters of the signature itself.
 const SIGNING: [&str; 9] = [
@@ -36,8 +41,8 @@ pub(super) fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Erro
             continue;
         }
         let refused = |message: &'static str| S3Error::invalid_argument(message, name, "");
-        if lower.contains("customer-key") {
-            return Err(refused("A customer key must not be part of a URL."));
+        if is_customer_key(&lower) {
+            return Err(customer_key_in_url(name));
         }
         let (Ok(name), Ok(value)) = (HeaderName::try_from(&lower), HeaderValue::from_str(value))
         else {
@@ -52,6 +57,31 @@ pub(super) fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Erro
         }
     }
     Ok(())
+}
+
+/// Refuses them in a request that is not presigned; a customer key first.
+pub(super) fn refuse(query: &Query, operation: Operation) -> Result<(), S3Error> {
+    let headers = || {
+        query
+            .iter()
+            .map(|(name, value)| (name, value, name.to_ascii_lowercase()))
+            .filter(|(_, _, lower)| lower.starts_with("x-amz-"))
+    };
+    if let Some((name, _, _)) = headers().find(|(_, _, lower)| is_customer_key(lower)) {
+        return Err(customer_key_in_url(name));
+    }
+    match headers().next() {
+        Some((name, value, _)) => Err(refused_parameter(operation, name, value)),
+        None => Ok(()),
+    }
+}
+
+fn is_customer_key(lower: &str) -> bool {
+    lower.contains("customer-key")
+}
+
+fn customer_key_in_url(name: &str) -> S3Error {
+    S3Error::invalid_argument("A customer key must not be part of a URL.", name, "")
 }
 
 #[cfg(test)]
@@ -91,6 +121,28 @@ mod tests {
         );
         let context = "x-amz-server-side-encryption-context=e30%3D";
         assert!(hoisted(context, &[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn sec_n13_of_another_request_they_are_refused() {
+        let refused = |query: &str| -> Result<(), &'static str> {
+            let refusal = refuse(&Query::parse(query).unwrap(), Operation::PutObject);
+            refusal.map_err(|error| error.code.as_str())
+        };
+        assert_eq!(refused("x-id=PutObject&versionId=1&partNumber=2"), Ok(()));
+        for query in [
+            "x-amz-server-side-encryption=aws%3Akms",
+            "X-Amz-Server-Side-Encryption=AES256",
+            "x-id=PutObject&x-amz-acl=public-read",
+            "X-Amz-Date=20260921T000000Z",
+            "x-amz-anything",
+        ] {
+            assert_eq!(refused(query), Err("NotImplemented"), "{query}");
+        }
+        for name in ["customer-key", "Customer-Key-MD5"] {
+            let query = format!("x-amz-acl=private&x-amz-server-side-encryption-{name}=x");
+            assert_eq!(refused(&query), Err("InvalidArgument"), "{query}");
+        }
     }
 
     #[test]

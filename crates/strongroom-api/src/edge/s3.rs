@@ -23,6 +23,10 @@ use crate::response::{Answer, ResponseBody};
 use crate::s3::form_fields::FormFields;
 use crate::s3::{self, Operation, S3Request, names, operation::Route, policy_conditions};
 
+/// Least size of a signed chunk that others follow, bytes, as in S3. Chunks without signatures may
+/// be smaller: clients make them of whatever a stream gives them.
+const SIGNED_CHUNK_BYTES_MIN: u64 = 8 * 1024;
+
 /// Answers an S3 request.
 pub(super) async fn answer(
     services: &Arc<ApiServices>,
@@ -130,6 +134,8 @@ async fn run(
         pending
             .asked
             .head(&address, &query, &parts.headers, Some(operation));
+    } else {
+        hoist::refuse(&query, operation)?;
     }
     let Authenticated {
         caller,
@@ -325,8 +331,11 @@ fn framing(
                     "The x-amz-trailer header is missing.",
                 ));
             }
-            let decoder = ChunkDecoder::new(mode, length, chunk_seed, announced)
+            let mut decoder = ChunkDecoder::new(mode, length, chunk_seed, announced)
                 .map_err(|error| chunk_error(&error))?;
+            if mode.is_signed() {
+                decoder = decoder.with_least_chunk(SIGNED_CHUNK_BYTES_MIN);
+            }
             Ok((Framing::chunked(decoder), Some(length)))
         }
         None if announced.is_some() => Err(S3Error::invalid_request(

@@ -165,12 +165,7 @@ pub(crate) fn verify_small_body(
     trailing: Option<&(ChecksumAlgorithm, Vec<u8>)>,
     body: &[u8],
 ) -> Result<(), S3Error> {
-    if let Some(expected) = announced.content_md5 {
-        let calculated = strongroom_md5::digest(body);
-        if calculated != expected {
-            return Err(bad_digest(&expected, &calculated));
-        }
-    }
+    verify_md5(announced.content_md5, body)?;
     let expected = match (announced.algorithm, &announced.expected, trailing) {
         (Some(algorithm), Some(expected), None) => Some((algorithm, expected.as_slice())),
         (_, None, Some((algorithm, expected))) => Some((*algorithm, expected.as_slice())),
@@ -183,6 +178,19 @@ pub(crate) fn verify_small_body(
             Err(mismatch(algorithm))
         }
         _ => Ok(()),
+    }
+}
+
+/// Compares a body that is in memory with its Content-MD5.
+pub(crate) fn verify_md5(announced: Option<[u8; 16]>, body: &[u8]) -> Result<(), S3Error> {
+    let Some(expected) = announced else {
+        return Ok(());
+    };
+    let calculated = strongroom_md5::digest(body);
+    if calculated == expected {
+        Ok(())
+    } else {
+        Err(bad_digest(&expected, &calculated))
     }
 }
 

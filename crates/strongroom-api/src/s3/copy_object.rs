@@ -19,8 +19,8 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
-    let by_default = matches!(encryption, EncryptionRequest::Default);
-    let source = copy_source::from_headers(req)?;
+    let by_default = matches!(encryption, EncryptionRequest::Default { .. });
+    let source = copy_source::from_headers(req, receipt).await?;
     let source_arn = format!("arn:aws:s3:::{}/{}", source.bucket, source.object_key);
     let input = CopyObject {
         source,

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `x-amz-copy-source`: `[/]bucket/object-key[?versionId=id]`, percent-encoded.
 
+use strongroom_audit::Receipt;
 use strongroom_object::CopySource;
 
-use super::encryption_headers::{self, Trio};
+use super::encryption_headers::Trio;
+use super::reading_key::{ReadPlace, reading_key};
 use super::request::version_id;
 use super::{S3Request, conditions, names};
 use crate::error::{S3Code, S3Error};
 use crate::query::percent_decode;
 
 /// The source of a copy with its conditions and customer key.
-pub(crate) fn from_headers(req: &S3Request) -> Result<CopySource, S3Error> {
+pub(crate) async fn from_headers(
+    req: &S3Request,
+    receipt: &Receipt,
+) -> Result<CopySource, S3Error> {
     let text = req.header(&names::COPY_SOURCE)?.unwrap_or_default();
     let address = parse(text).ok_or_else(|| {
         S3Error::invalid_argument(
@@ -24,15 +29,23 @@ pub(crate) fn from_headers(req: &S3Request) -> Result<CopySource, S3Error> {
     {
         return Err(S3Error::from_code(S3Code::AccessDenied));
     }
+    let version_id = address
+        .version_id
+        .map(|text| version_id("versionId", &text))
+        .transpose()?;
+    let conditions = conditions::copy_source(req)?;
+    let place = ReadPlace {
+        bucket: &address.bucket,
+        object_key: &address.object_key,
+        version_id,
+    };
+    let customer_key = reading_key(req, receipt, Trio::CopySource, place).await?;
     Ok(CopySource {
         bucket: address.bucket,
         object_key: address.object_key,
-        version_id: address
-            .version_id
-            .map(|text| version_id("versionId", &text))
-            .transpose()?,
-        conditions: conditions::copy_source(req)?,
-        customer_key: encryption_headers::customer_key(req, Trio::CopySource)?,
+        version_id,
+        conditions,
+        customer_key,
     })
 }
 

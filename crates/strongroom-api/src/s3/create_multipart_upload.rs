@@ -22,7 +22,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let checksum_type = checksum_headers::checksum_type(req)?;
     check_type(checksum_algorithm, checksum_type)?;
     let encryption = encryption_headers::for_write(req)?;
-    let by_default = matches!(encryption, EncryptionRequest::Default);
+    let by_default = matches!(encryption, EncryptionRequest::Default { .. });
     let bucket = req.bucket()?.to_owned();
     let object_key = req.object_key()?.to_owned();
     let input = CreateMultipartUpload {

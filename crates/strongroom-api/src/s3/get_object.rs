@@ -9,6 +9,7 @@ use strongroom_object::{
 
 use super::conditions::{self, EntityTag};
 use super::encryption_headers::{self, Trio};
+use super::reading_key::{ReadPlace, reading_key};
 use super::{
     S3Request, checksum_headers, get_bucket_lifecycle, names, properties, range, restore_object,
     upload,
@@ -20,7 +21,7 @@ use crate::timestamp::{http_date, parse_http_date};
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     req.admit(receipt, read_action(req)?)?;
     let overrides = overrides(req)?;
-    let input = input(req)?;
+    let input = input(req, receipt).await?;
     let part = input.part_number.is_some();
     let output = match if_range(req, &input)? {
         None => req.objects().get_object(req.scope(receipt), input).await?,
@@ -44,7 +45,7 @@ pub(super) fn read_action(req: &S3Request) -> Result<Action, S3Error> {
 }
 
 /// The request as the conductor takes it.
-pub(super) fn input(req: &S3Request) -> Result<GetObject, S3Error> {
+pub(super) async fn input(req: &S3Request, receipt: &Receipt) -> Result<GetObject, S3Error> {
     encryption_headers::refuse_on_read(req)?;
     let range_text = req.header(&header::RANGE)?;
     let part_number = if req.query.has("partNumber") {
@@ -57,6 +58,13 @@ pub(super) fn input(req: &S3Request) -> Result<GetObject, S3Error> {
             "Cannot specify both Range header and partNumber query parameter",
         ));
     }
+    let conditions = conditions::read(req)?;
+    let place = ReadPlace {
+        bucket: req.bucket()?,
+        object_key: req.object_key()?,
+        version_id: req.version_id()?,
+    };
+    let customer_key = reading_key(req, receipt, Trio::Object, place).await?;
     Ok(GetObject {
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
@@ -64,8 +72,8 @@ pub(super) fn input(req: &S3Request) -> Result<GetObject, S3Error> {
         range: range_text.and_then(range::parse),
         range_text: range_text.unwrap_or_default().to_owned(),
         part_number,
-        conditions: conditions::read(req)?,
-        customer_key: encryption_headers::customer_key(req, Trio::Object)?,
+        conditions,
+        customer_key,
         checksum_mode: checksum_headers::mode_enabled(req)?,
     })
 }
@@ -90,8 +98,8 @@ pub(super) fn describe(headers: &mut HeaderMap, head: &ObjectHead, served: Serve
     };
     set(header::ETAG, format!("\"{}\"", head.etag));
     set(header::LAST_MODIFIED, http_date(head.last_modified_ms));
-    if served.partial {
-        set(header::CONTENT_RANGE, content_range(served, head.size));
+    if let Some(range) = content_range(served, head.size) {
+        set(header::CONTENT_RANGE, range);
     }
     if let Some(count) = head.parts_count.filter(|_| part) {
         set(names::PARTS_COUNT, count.to_string());
@@ -110,17 +118,11 @@ pub(super) fn describe(headers: &mut HeaderMap, head: &ObjectHead, served: Serve
     }
 }
 
-fn content_range(served: Served, size: u64) -> String {
-    match served.len.checked_sub(1) {
-        Some(rest) => {
-            format!(
-                "bytes {}-{}/{size}",
-                served.start,
-                served.start.saturating_add(rest)
-            )
-        }
-        None => format!("bytes */{size}"),
-    }
+/// Which bytes of the object an answer with a part of it has.
+fn content_range(served: Served, size: u64) -> Option<String> {
+    let rest = served.len.checked_sub(1).filter(|_| served.partial)?;
+    let (first, last) = (served.start, served.start.saturating_add(rest));
+    Some(format!("bytes {first}-{last}/{size}"))
 }
 
 /// `response-*` parameters: headers the client wants instead of the stored ones.
@@ -196,7 +198,7 @@ async fn conditional_range(
     let whole = GetObject {
         range: None,
         range_text: String::new(),
-        ..input(req)?
+        ..input(req, receipt).await?
     };
     let whole = req.objects().get_object(req.scope(receipt), whole).await?;
     // The range lies outside of the object that the client knows and that is still there.
@@ -217,17 +219,14 @@ mod tests {
             len,
             partial: true,
         };
-        assert_eq!(content_range(served(0, 1), 10), "bytes 0-0/10");
-        assert_eq!(content_range(served(5, 5), 10), "bytes 5-9/10");
-        assert_eq!(content_range(served(0, 0), 0), "bytes */0");
+        let of = |served| content_range(served, 10);
+        assert_eq!(of(served(0, 1)).as_deref(), Some("bytes 0-0/10"));
+        assert_eq!(of(served(5, 5)).as_deref(), Some("bytes 5-9/10"));
         assert_eq!(status(served(0, 1)), StatusCode::PARTIAL_CONTENT);
-        assert_eq!(
-            status(Served {
-                start: 0,
-                len: 1,
-                partial: false
-            }),
-            StatusCode::OK
-        );
+        let whole = Served {
+            partial: false,
+            ..served(0, 10)
+        };
+        assert_eq!((of(whole), status(whole)), (None, StatusCode::OK));
     }
 }

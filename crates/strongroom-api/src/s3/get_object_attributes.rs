@@ -9,6 +9,7 @@ use strongroom_object::{
 };
 
 use super::encryption_headers::{self, Trio};
+use super::reading_key::{ReadPlace, reading_key};
 use super::{S3Request, checksum_headers, get_object, names, upload};
 use crate::error::S3Error;
 use crate::response::Answer;
@@ -31,11 +32,16 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
             .unwrap_or(PAGE_PARTS_MAX)
             .min(PAGE_PARTS_MAX),
     };
+    let place = ReadPlace {
+        bucket: req.bucket()?,
+        object_key: req.object_key()?,
+        version_id: req.version_id()?,
+    };
     let input = GetObjectAttributes {
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
         version_id: req.version_id()?,
-        customer_key: encryption_headers::customer_key(req, Trio::Object)?,
+        customer_key: reading_key(req, receipt, Trio::Object, place).await?,
         checksum: asked.checksum,
         parts: asked.parts.then_some(page),
     };

@@ -11,7 +11,7 @@ use crate::response::{Answer, ResponseBody};
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
     req.admit(receipt, get_object::read_action(req)?)?;
     let overrides = get_object::overrides(req)?;
-    let input = get_object::input(req)?;
+    let input = get_object::input(req, receipt).await?;
     let part = input.part_number.is_some();
     let (head, served) = req.objects().head_object(req.scope(receipt), input).await?;
     let mut answer = Answer::new(get_object::status(served), ResponseBody::empty());

@@ -47,6 +47,7 @@ mod put_bucket_encryption;
 mod put_bucket_lifecycle;
 mod put_bucket_versioning;
 mod put_object;
+mod reading_key;
 mod restore_object;
 mod update_object_encryption;
 mod upload;
@@ -66,6 +67,12 @@ pub(crate) async fn handle(
     req: &mut S3Request,
     receipt: &Receipt,
 ) -> Result<Answer, S3Error> {
+    // INVARIANT: nothing is done with a request that brings a customer key in clear, whatever it
+    // asks for and whatever the bucket: the key is to be taken for lost.
+    encryption_headers::refuse_insecure_customer_key(req)?;
+    if operation.changes_without_a_body() {
+        req.refuse_another_body().await?;
+    }
     match operation {
         Operation::AbortMultipartUpload => abort_multipart_upload::handle(req, receipt).await,
         Operation::CompleteMultipartUpload => complete_multipart_upload::handle(req, receipt).await,

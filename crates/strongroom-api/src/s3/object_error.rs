@@ -218,10 +218,14 @@ impl From<ObjectError> for S3Error {
             E::MultipartEncryptionMismatch => S3Error::invalid_request(
                 "The provided encryption parameters did not match the ones used originally.",
             ),
-            E::KmsNeedsSecureTransport => S3Error::invalid_argument(
+            E::KmsNeedsSecureTransport { two_layers } => S3Error::invalid_argument(
                 "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.",
                 names::SSE.as_str(),
-                "aws:kms",
+                if two_layers {
+                    "aws:kms:dsse"
+                } else {
+                    "aws:kms"
+                },
             ),
             E::EncryptionNotChangeable { .. } => S3Error::invalid_request(
                 "The UpdateObjectEncryption operation doesn't support source objects with the encryption type DSSE-KMS or SSE-C. Only source objects encrypted with SSE-S3 or SSE-KMS are supported.",

@@ -147,7 +147,8 @@ impl Operation {
     /// Whether the operation knows the query parameter.
     fn takes(self, name: &str) -> bool {
         // `x-id` is the operation's name, sent by some SDKs; `x-amz-*` are credentials and
-        // headers of presigned URLs.
+        // headers of presigned URLs. Of a request that is not presigned they are refused when its
+        // caller is known (`edge/hoist.rs`).
         let signing = name == "x-id"
             || name
                 .get(..6)
@@ -310,6 +311,46 @@ impl Operation {
         }
     }
 
+    /// Whether it changes something and takes no body. A body that comes all the same is held to
+    /// what the request says of it, before anything is done.
+    pub(crate) fn changes_without_a_body(self) -> bool {
+        match self {
+            Self::AbortMultipartUpload
+            | Self::CopyObject
+            | Self::CreateMultipartUpload
+            | Self::DeleteBucket
+            | Self::DeleteBucketEncryption
+            | Self::DeleteBucketLifecycle
+            | Self::DeleteObject
+            | Self::UploadPartCopy => true,
+            Self::CompleteMultipartUpload
+            | Self::CreateBucket
+            | Self::DeleteObjects
+            | Self::GetBucketEncryption
+            | Self::GetBucketLifecycle
+            | Self::GetBucketLocation
+            | Self::GetBucketVersioning
+            | Self::GetObject
+            | Self::GetObjectAttributes
+            | Self::HeadBucket
+            | Self::HeadObject
+            | Self::ListBuckets
+            | Self::ListMultipartUploads
+            | Self::ListObjectVersions
+            | Self::ListObjects
+            | Self::ListObjectsV2
+            | Self::ListParts
+            | Self::PostObject
+            | Self::PutBucketEncryption
+            | Self::PutBucketLifecycle
+            | Self::PutBucketVersioning
+            | Self::PutObject
+            | Self::RestoreObject
+            | Self::UpdateObjectEncryption
+            | Self::UploadPart => false,
+        }
+    }
+
     /// CloudTrail's family: object level operations are data events.
     pub(crate) fn category(self) -> Category {
         match self {
@@ -350,7 +391,7 @@ impl Operation {
     }
 }
 
-fn refused_parameter(operation: Operation, name: &str, value: &str) -> S3Error {
+pub(crate) fn refused_parameter(operation: Operation, name: &str, value: &str) -> S3Error {
     match name {
         "versionId" => S3Error::invalid_argument(
             "This operation does not accept a version-id.",

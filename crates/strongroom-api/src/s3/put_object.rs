@@ -24,7 +24,7 @@ pub(super) async fn store(req: &mut S3Request, receipt: &Receipt) -> Result<Answ
     req.admit(receipt, Action::PutObject)?;
     properties::refuse_unsupported(req)?;
     let encryption = encryption_headers::for_write(req)?;
-    let by_default = matches!(encryption, EncryptionRequest::Default);
+    let by_default = matches!(encryption, EncryptionRequest::Default { .. });
     let properties = properties::from_headers(req)?;
     let storage_class = properties::storage_class(req)?.unwrap_or_default();
     let conditions = conditions::write(req)?;

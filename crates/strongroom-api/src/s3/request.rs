@@ -17,6 +17,9 @@ use crate::edge::ApiServices;
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
 
+/// Longest body of a request that needs none, bytes.
+const UNUSED_BODY_BYTES_MAX: usize = 16 * 1024;
+
 /// An authenticated S3 request.
 pub(crate) struct S3Request {
     /// Who asks.
@@ -58,10 +61,8 @@ impl S3Request {
 
     /// The first thing a handler of an object asks: is the bucket there, and may the caller do
     /// this? Only then are the headers looked at, since a refusal of a header tells of nothing
-    /// but the request. Before all that, a customer key that came in clear is refused: nothing is
-    /// done with it, whatever the bucket.
+    /// but the request.
     pub(crate) fn admit(&self, receipt: &Receipt, action: Action) -> Result<(), S3Error> {
-        super::encryption_headers::refuse_insecure_customer_key(self)?;
         let (bucket, object_key) = (self.bucket()?, self.object_key()?);
         self.objects()
             .admit(self.scope(receipt), bucket, object_key, action)?;
@@ -74,7 +75,6 @@ impl S3Request {
     /// The same for a request that goes on with an upload: policies see what the upload was created
     /// with.
     pub(crate) fn admit_part(&self, receipt: &Receipt) -> Result<(), S3Error> {
-        super::encryption_headers::refuse_insecure_customer_key(self)?;
         let (bucket, object_key) = (self.bucket()?, self.object_key()?);
         let upload_id = self.query.get("uploadId").unwrap_or_default();
         self.objects()
@@ -158,6 +158,16 @@ impl S3Request {
         let (bytes, trailing) = body.collect(limit_bytes).await?;
         super::checksum_headers::verify_small_body(&checksum, trailing.as_ref(), &bytes)?;
         Ok(bytes)
+    }
+}
+
+impl S3Request {
+    /// Reads what came as the body of an operation that takes none, and compares it with what the
+    /// request says of it: framing, length, `x-amz-content-sha256`, Content-MD5.
+    pub(super) async fn refuse_another_body(&mut self) -> Result<(), S3Error> {
+        let content_md5 = super::checksum_headers::content_md5(&self.headers)?;
+        let (bytes, _) = self.take_body()?.collect(UNUSED_BODY_BYTES_MAX).await?;
+        super::checksum_headers::verify_md5(content_md5, &bytes)
     }
 }
 

@@ -2,19 +2,41 @@
 //! `PUT /bucket/key?encryption`: UpdateObjectEncryption.
 //!
 //! What it asks for is in the document, and so are the values of the condition keys of its
-//! policies: the document is read before anybody is asked for permission.
+//! policies: the document is read before anybody is asked for permission. Of one that asks for
+//! nothing, only who may do this in a bucket that is there is told what is wrong with it.
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode, header};
 use serde_json::json;
 use strongroom_audit::Receipt;
-use strongroom_object::{KmsKeyArn, UpdateObjectEncryption};
+use strongroom_object::{Action, KmsKeyArn, UpdateObjectEncryption};
 
 use super::{S3Request, delete_objects, encryption_headers, names};
-use crate::error::S3Error;
+use crate::error::{S3Code, S3Error};
 use crate::response::Answer;
 use crate::xml::{Element, Limits};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
+    let input = match input(req).await {
+        Ok(input) => input,
+        Err(refusal) => {
+            let (bucket, object_key) = (req.bucket()?, req.object_key()?);
+            for action in [Action::PutObject, Action::UpdateObjectEncryption] {
+                let scope = req.scope(receipt);
+                req.objects().admit(scope, bucket, object_key, action)?;
+            }
+            return Err(refusal);
+        }
+    };
+    req.objects()
+        .update_object_encryption(req.scope(receipt), input)
+        .await?;
+    let mut answer = Answer::empty(StatusCode::OK);
+    answer.audit.sse_applied = Some("SSE_KMS");
+    Ok(answer)
+}
+
+/// The request as the conductor takes it.
+async fn input(req: &mut S3Request) -> Result<UpdateObjectEncryption, S3Error> {
     refuse_headers(req)?;
     let version_id = req.version_id()?;
     delete_objects::require_checksum(&req.headers)?;
@@ -27,24 +49,34 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         }
     });
     req.said.insert("ObjectEncryption", shown);
-    let input = UpdateObjectEncryption {
+    Ok(UpdateObjectEncryption {
         bucket: req.bucket()?.to_owned(),
         object_key: req.object_key()?.to_owned(),
         version_id,
         key_arn: KmsKeyArn::parse(&asked.key_arn)?,
         bucket_key: asked.bucket_key,
-    };
-    req.objects()
-        .update_object_encryption(req.scope(receipt), input)
-        .await?;
-    let mut answer = Answer::empty(StatusCode::OK);
-    answer.audit.sse_applied = Some("SSE_KMS");
-    Ok(answer)
+    })
 }
+
+/// Conditions that S3 does not have here. Nobody must take the change for one that was made under
+/// them.
+const CONDITIONS: [HeaderName; 6] = [
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    names::IF_MATCH_LAST_MODIFIED_TIME,
+    names::IF_MATCH_SIZE,
+];
 
 /// Headers that ask for what this operation does not do.
 fn refuse_headers(req: &S3Request) -> Result<(), S3Error> {
-    encryption_headers::refuse_insecure_customer_key(req)?;
+    if let Some(name) = CONDITIONS
+        .iter()
+        .find(|name| req.headers.contains_key(*name))
+    {
+        return Err(S3Error::from_code(S3Code::NotImplemented).with("Header", name.as_str()));
+    }
     encryption_headers::refuse_on_read(req)?;
     for name in [
         names::SSE_C_ALGORITHM,

@@ -16,7 +16,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     encryption_headers::refuse_on_part(req)?;
     let upload_id = upload::upload_id(&req.query)?;
     let part_number = upload::part_number(&req.query)?;
-    let source = copy_source::from_headers(req)?;
+    let source = copy_source::from_headers(req, receipt).await?;
     let range_text = req.header(&names::COPY_SOURCE_RANGE)?;
     let input = UploadPartCopy {
         source,

@@ -125,6 +125,7 @@ impl House {
             body: Bytes::new(),
             payload: None,
             trailers: Vec::new(),
+            chunk_bytes: 65_536,
             length: true,
             secure: true,
             service: "s3",
@@ -199,6 +200,8 @@ pub struct Call<'a> {
     pub body: Bytes,
     pub payload: Option<PayloadMode>,
     pub trailers: Vec<(String, String)>,
+    /// Of an aws-chunked body.
+    pub chunk_bytes: usize,
     pub length: bool,
     pub secure: bool,
     pub service: &'static str,
@@ -321,7 +324,7 @@ impl Call<'_> {
                     .map(|(n, v)| (n.as_str(), v.as_str()))
                     .collect();
                 let signer = signer.filter(|_| mode != ChunkMode::UnsignedTrailer);
-                chunked::encode_body(mode, signer, &self.body, 65_536, &trailers)
+                chunked::encode_body(mode, signer, &self.body, self.chunk_bytes, &trailers)
                     .unwrap()
                     .into()
             }

@@ -29,6 +29,7 @@ mod objects;
 mod permissions;
 mod post_object;
 mod reads;
+mod request_rules;
 mod routing;
 mod signatures;
 mod upload_conditions;

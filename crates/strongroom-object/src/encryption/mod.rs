@@ -96,7 +96,7 @@ pub(crate) async fn begin(
         key
     };
     match request.into_request() {
-        EncryptionRequest::Default | EncryptionRequest::S3 => {
+        EncryptionRequest::Default { .. } | EncryptionRequest::S3 => {
             let (external_key, ek_ref) = objects.kms().sse_s3_key(bucket.uid())?;
             Ok(plain(external_key, SseMode::S3, ek_ref))
         }
@@ -106,7 +106,7 @@ pub(crate) async fn begin(
             Ok(key)
         }
         EncryptionRequest::Dsse { key_id, context } => {
-            need_secure_transport(scope)?;
+            need_secure_transport(scope, SseMode::Dsse)?;
             let key_id = key_id.as_deref();
             // Never from a bucket key, whatever the bucket says.
             let new =
@@ -121,7 +121,7 @@ pub(crate) async fn begin(
             context,
             bucket_key,
         } => {
-            need_secure_transport(scope)?;
+            need_secure_transport(scope, SseMode::Kms)?;
             let bucket_key = bucket_key.unwrap_or(false);
             let key_id = key_id.as_deref();
             let new = bucket_key::new_key(
@@ -309,8 +309,8 @@ pub(crate) async fn open(
         (SseMode::C, None) => return Err(Error::CustomerKeyRequired),
         (_, Some(_)) => return Err(Error::CustomerKeyNotApplicable),
         (SseMode::S3, None) => objects.kms().sse_s3_open(record.ek_ref(), bucket.uid())?,
-        (SseMode::Kms | SseMode::Dsse, None) => {
-            need_secure_transport(scope)?;
+        (mode @ (SseMode::Kms | SseMode::Dsse), None) => {
+            need_secure_transport(scope, mode)?;
             let context = key.kms_context()?;
             bucket_key::stored_key(objects, scope, bucket, &record, &context).await?
         }
@@ -478,11 +478,13 @@ fn check_caller_context(
     }
 }
 
-/// Objects under KMS keys are not for connections in clear.
-pub(crate) fn need_secure_transport(scope: Scope<'_>) -> Result<(), Error> {
+/// Objects under KMS keys, in whichever `mode`, are not for connections in clear.
+pub(crate) fn need_secure_transport(scope: Scope<'_>, mode: SseMode) -> Result<(), Error> {
     if scope.caller.secure_transport() {
         Ok(())
     } else {
-        Err(Error::KmsNeedsSecureTransport)
+        Err(Error::KmsNeedsSecureTransport {
+            two_layers: mode == SseMode::Dsse,
+        })
     }
 }

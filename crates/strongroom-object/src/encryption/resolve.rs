@@ -6,7 +6,8 @@
 //!   AES256            SSE-S3; the bucket's KMS key is not inherited
 //!   aws:kms           the key named, else aws/s3; bucket key as asked, else as the bucket says
 //!   aws:kms:dsse      the key named, else aws/s3
-//!   nothing           the bucket's rule; SSE-S3 where it was given none
+//!   nothing           the bucket's rule; SSE-S3 where it was given none; under SSE-KMS a bucket
+//!                     key as asked, else as the bucket says
 //! ```
 
 use strongroom_format::{EncryptionContext, SseMode};
@@ -47,12 +48,12 @@ pub(crate) fn resolve(
         EncryptionRequest::Customer(_) if rule.blocks_customer_keys => {
             return Err(blocked(scope, bucket, object_key));
         }
-        EncryptionRequest::Default => match rule.algorithm {
+        EncryptionRequest::Default { bucket_key } => match rule.algorithm {
             DefaultAlgorithm::S3 => EncryptionRequest::S3,
             DefaultAlgorithm::Kms => EncryptionRequest::Kms {
                 key_id: rule.kms_key_id,
                 context: EncryptionContext::default(),
-                bucket_key: Some(rule.bucket_key),
+                bucket_key: Some(bucket_key.unwrap_or(rule.bucket_key)),
             },
             DefaultAlgorithm::Dsse => EncryptionRequest::Dsse {
                 key_id: rule.kms_key_id,

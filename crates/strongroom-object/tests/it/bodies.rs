@@ -126,7 +126,12 @@ async fn etag_is_md5_for_sse_s3_and_opaque_otherwise() {
     house.sse_c_bucket("bucket").await;
     let md5_of_hello = "5d41402abc4b2a76b9719d911017c592";
     let s3 = house
-        .put("bucket", "a", b"hello", EncryptionRequest::Default)
+        .put(
+            "bucket",
+            "a",
+            b"hello",
+            EncryptionRequest::Default { bucket_key: None },
+        )
         .await
         .unwrap();
     assert_eq!(s3.etag, md5_of_hello);
@@ -274,9 +279,15 @@ async fn kms_needs_tls_and_a_usable_key() {
     house.put("bucket", "k", b"x", kms()).await.unwrap();
     house.caller = caller(false);
     let put = house.put("bucket", "k2", b"x", kms()).await;
-    assert!(matches!(put, Err(Error::KmsNeedsSecureTransport)));
+    assert!(matches!(
+        put,
+        Err(Error::KmsNeedsSecureTransport { two_layers: false })
+    ));
     let get = house.get("bucket", "k", None).await;
-    assert!(matches!(get, Err(Error::KmsNeedsSecureTransport)));
+    assert!(matches!(
+        get,
+        Err(Error::KmsNeedsSecureTransport { two_layers: false })
+    ));
     house.caller = caller(true);
     let unknown = EncryptionRequest::Kms {
         key_id: Some("no-such-key".to_owned()),

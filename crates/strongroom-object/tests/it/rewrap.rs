@@ -121,9 +121,13 @@ async fn sse_s3_objects_and_open_uploads_come_forward_and_bodies_stay() {
     let large = pattern(200_000);
     let put = |name, bytes, encryption| rig.house.put("bucket", name, bytes, encryption);
     put("small", &small, EncryptionRequest::S3).await.unwrap();
-    put("large", &large, EncryptionRequest::Default)
-        .await
-        .unwrap();
+    put(
+        "large",
+        &large,
+        EncryptionRequest::Default { bucket_key: None },
+    )
+    .await
+    .unwrap();
     put("kms", &small, kms()).await.unwrap();
     let customer_key = EncryptionRequest::Customer(customer(7));
     put("customer", &small, customer_key).await.unwrap();

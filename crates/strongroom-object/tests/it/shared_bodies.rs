@@ -205,7 +205,12 @@ async fn copy_under_another_key_or_mode_has_a_body_of_its_own() {
     let cases: [(EncryptionRequest, Option<u8>, EncryptionRequest, Option<u8>); 8] = [
         (EncryptionRequest::S3, None, under(&keys[0]), None),
         (under(&keys[0]), None, EncryptionRequest::S3, None),
-        (under(&keys[0]), None, EncryptionRequest::Default, None),
+        (
+            under(&keys[0]),
+            None,
+            EncryptionRequest::Default { bucket_key: None },
+            None,
+        ),
         (under(&keys[0]), None, under(&keys[1]), None),
         (under(&keys[0]), None, kms(), None),
         (c(1), Some(1), c(2), Some(2)),

@@ -74,7 +74,7 @@ impl House {
             bucket: "bucket".to_owned(),
             object_key: to.to_owned(),
             directive: PropertiesDirective::Copy,
-            encryption: EncryptionRequest::Default,
+            encryption: EncryptionRequest::Default { bucket_key: None },
             storage_class: class,
             conditions: WriteConditions::default(),
             checksum_algorithm: None,

@@ -407,7 +407,10 @@ async fn sec_n71_sources_and_targets_that_cannot_be() {
     let refused = house
         .objects
         .update_object_encryption(scope, input("k", &key_arn));
-    assert!(matches!(refused.await, Err(Error::KmsNeedsSecureTransport)));
+    assert!(matches!(
+        refused.await,
+        Err(Error::KmsNeedsSecureTransport { two_layers: false })
+    ));
     request.finish_recorded();
     assert_eq!(row(&house), before);
     assert_eq!(house.get("bucket", "k", None).await.unwrap(), b"data");

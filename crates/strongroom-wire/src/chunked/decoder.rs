@@ -47,6 +47,10 @@ pub struct ChunkDecoder {
     /// Bytes of data that are still to come, in all chunks together.
     missing: u64,
     chunk: u64,
+    /// Least size of a chunk that others follow.
+    least_bytes: u64,
+    /// Size of the chunk before.
+    previous_bytes: Option<u64>,
     state: State,
     line: Vec<u8>,
     hasher: Hasher,
@@ -102,6 +106,8 @@ impl ChunkDecoder {
             decoded_length,
             missing: decoded_length,
             chunk: 0,
+            least_bytes: 0,
+            previous_bytes: None,
             state: State::SizeLine,
             line: Vec::new(),
             hasher: Hasher(Context::new(&SHA256)),
@@ -109,6 +115,15 @@ impl ChunkDecoder {
             trailers: Some(trailers),
             failed: None,
         })
+    }
+
+    /// The same that refuses a chunk of fewer than `bytes` bytes, unless it is the last with data.
+    #[must_use]
+    pub fn with_least_chunk(self, bytes: u64) -> Self {
+        Self {
+            least_bytes: bytes,
+            ..self
+        }
     }
 
     /// Decodes some of `input`.
@@ -229,6 +244,10 @@ impl ChunkDecoder {
         self.chunk_signature
             .push_str(parsed.signature.unwrap_or_default());
         if parsed.size > 0 {
+            let previous = self.previous_bytes.replace(parsed.size);
+            if let Some(size) = previous.filter(|size| *size < self.least_bytes) {
+                return Err(ChunkError::ChunkTooSmall { chunk, size });
+            }
             self.state = State::Data {
                 remaining: parsed.size,
             };

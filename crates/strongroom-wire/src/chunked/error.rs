@@ -35,6 +35,14 @@ pub enum ChunkError {
         /// Number of the chunk, from 0.
         chunk: u64,
     },
+    /// A chunk that others follow is smaller than it may be. S3: `InvalidChunkSizeError`.
+    #[error("chunk {chunk} comes after one of {size} bytes only")]
+    ChunkTooSmall {
+        /// Number of the chunk that came after it, from 0.
+        chunk: u64,
+        /// Size of the small one, bytes.
+        size: u64,
+    },
     /// A line is longer than any valid one. S3: `InvalidRequest`.
     #[error("a line of the chunked body is too long")]
     LineTooLong,

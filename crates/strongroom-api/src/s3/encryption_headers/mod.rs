@@ -100,6 +100,17 @@ pub(crate) fn customer_key(req: &S3Request, trio: Trio) -> Result<Option<Custome
     .customer_key(trio)
 }
 
+/// Whether a customer key came that is well-formed and its MD5 right, but is no key of AES-256. To a
+/// read it is a wrong key.
+pub(super) fn has_key_of_another_length(req: &S3Request, trio: Trio) -> bool {
+    let headers = Headers {
+        headers: &req.headers,
+        secure: req.secure,
+    };
+    let decoded = headers.decoded_key(trio);
+    decoded.is_ok_and(|key| key.is_some_and(|(key, _)| !key.is_empty() && key.len() != 32))
+}
+
 /// Refuses a request that brings a customer key over an unencrypted connection.
 pub(crate) fn refuse_insecure_customer_key(req: &S3Request) -> Result<(), S3Error> {
     Headers {
@@ -206,6 +217,7 @@ fn for_write_headers(req: &Headers<'_>) -> Result<EncryptionRequest, S3Error> {
         }
         req.refuse_kms_headers()?;
         let key = req.customer_key(Trio::Object)?;
+        req.bucket_key_header()?;
         return key
             .map(EncryptionRequest::Customer)
             .ok_or_else(|| S3Error::internal("a customer key vanished between two looks"));
@@ -213,8 +225,9 @@ fn for_write_headers(req: &Headers<'_>) -> Result<EncryptionRequest, S3Error> {
     match sse.map(HeaderValue::as_bytes) {
         None => {
             req.refuse_kms_headers()?;
-            req.bucket_key_header()?;
-            Ok(EncryptionRequest::Default)
+            Ok(EncryptionRequest::Default {
+                bucket_key: req.bucket_key_header()?,
+            })
         }
         Some(b"AES256") => {
             req.refuse_kms_headers()?;
@@ -325,6 +338,23 @@ impl Headers<'_> {
 
     /// Rows 2 to 7 of the order in which S3 checks a customer key.
     fn customer_key(&self, trio: Trio) -> Result<Option<CustomerKey>, S3Error> {
+        let Some((decoded, md5_base64)) = self.decoded_key(trio)? else {
+            return Ok(None);
+        };
+        let Ok(bytes) = <&[u8; 32]>::try_from(decoded.as_slice()) else {
+            return Err(sse_argument(
+                "The secret key was invalid for the specified algorithm.",
+                "null",
+            ));
+        };
+        Ok(Some(CustomerKey {
+            secret: ExternalKey::copied_from(bytes),
+            md5_base64,
+        }))
+    }
+
+    /// Rows 2 to 6: the key, of whatever length, and its MD5. One that is no base64 is empty.
+    fn decoded_key(&self, trio: Trio) -> Result<Option<(Zeroizing<Vec<u8>>, String)>, S3Error> {
         if !self.has_trio(trio) {
             return Ok(None);
         }
@@ -361,16 +391,7 @@ impl Headers<'_> {
                 "null",
             ));
         }
-        let Ok(bytes) = <&[u8; 32]>::try_from(decoded.as_slice()) else {
-            return Err(sse_argument(
-                "The secret key was invalid for the specified algorithm.",
-                "null",
-            ));
-        };
-        Ok(Some(CustomerKey {
-            secret: ExternalKey::copied_from(bytes),
-            md5_base64: computed,
-        }))
+        Ok(Some((decoded, computed)))
     }
 }
 

@@ -61,8 +61,14 @@ fn trio(key: &[u8]) -> (String, String) {
 
 #[test]
 fn modes_are_recognised() {
-    assert!(matches!(write(&[], true), Ok(EncryptionRequest::Default)));
-    assert!(matches!(write(&[], false), Ok(EncryptionRequest::Default)));
+    assert!(matches!(
+        write(&[], true),
+        Ok(EncryptionRequest::Default { bucket_key: None })
+    ));
+    assert!(matches!(
+        write(&[], false),
+        Ok(EncryptionRequest::Default { bucket_key: None })
+    ));
     assert!(matches!(
         write(&[(&names::SSE, "AES256")], false),
         Ok(EncryptionRequest::S3)
