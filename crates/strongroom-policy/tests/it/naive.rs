@@ -278,7 +278,8 @@ fn condition(
     new: bool,
     allows: bool,
 ) -> bool {
-    let of = |is_list, found| condition_on(case, operator, is_list, found, values, new, allows);
+    let of =
+        |is_list, found: &[&str]| condition_on(case, operator, is_list, found, values, new, allows);
     let told = told(case, key);
     if told.len() > 1 {
         // Whatever somebody else takes it for: no permission, and a denial for each reading.
@@ -286,12 +287,12 @@ fn condition(
             Known::One(value) => vec![value],
             Known::Several(values) => values,
         });
-        return !allows && readings.into_iter().any(|value| of(false, vec![value]));
+        return !allows && readings.into_iter().any(|value| of(false, &[value]));
     }
     match asked(case, key) {
-        None => of(false, Vec::new()),
-        Some(Known::One(value)) => of(false, vec![value]),
-        Some(Known::Several(values)) => of(true, values),
+        None => of(false, &[]),
+        Some(Known::One(value)) => of(false, &[value]),
+        Some(Known::Several(values)) => of(true, &values),
     }
 }
 
@@ -299,7 +300,7 @@ fn condition_on(
     case: &Case,
     operator: &str,
     is_list: bool,
-    found: Vec<&str>,
+    found: &[&str],
     values: &[&str],
     new: bool,
     allows: bool,

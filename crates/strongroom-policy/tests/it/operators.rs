@@ -511,8 +511,7 @@ fn sec_n33_a_key_that_is_there_twice_allows_nothing_and_denies_for_either() {
         let negated = operator.contains("Not");
         // Of a negation `asked` holds and what it names does not; of the others the reverse.
         let (holding, failing) = match (negated, operator) {
-            (true, "StringNotLike") => (asked, "evil"),
-            (true, "StringNotEqualsIgnoreCase") => (asked, "evil"),
+            (true, "StringNotLike" | "StringNotEqualsIgnoreCase") => (asked, "evil"),
             (true, "NotIpAddress") => (asked, "11.0.0.1"),
             (true, "ArnNotLike") => (asked, "arn:aws:s3:::evil/k"),
             (true, _) => (asked, own),

@@ -27,7 +27,7 @@ proptest! {
         let mut case = Case::new(&mut Choices::new(&bytes));
         let again = case.context.iter().enumerate().filter_map(|(at, (name, known))| {
             let of_another = |(_, other): &(&str, Known)| match other {
-                Known::One(value) => Some(Known::One(*value)),
+                Known::One(value) => Some(Known::One(value)),
                 Known::Several(_) => None,
             };
             match at % 3 {
