@@ -16,6 +16,7 @@
 
 mod audit;
 mod chain;
+mod clip;
 mod error;
 mod event;
 mod log;

@@ -4,10 +4,13 @@
 //! Pure: time, event id and account are arguments. Fields stand in CloudTrail's usual order so
 //! that the file is readable as it is.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::Value;
 
+use crate::clip::{Cuts, FIELD_BYTES_MAX, TEXT_BYTES_MAX, TOLD_BYTES_MAX, bounded, cut};
 use crate::error::Error;
 use crate::event::{Category, EventDetail, EventId, RequestFacts, Resource, UserIdentity};
 
@@ -39,6 +42,13 @@ pub(crate) fn render(
     now_ms: u64,
 ) -> Result<Vec<u8>, Error> {
     let internal = origin == Origin::Internal;
+    let mut cuts = Cuts::default();
+    let request_parameters = bounded("requestParameters", &detail.request_parameters, &mut cuts);
+    let response_elements = bounded("responseElements", &detail.response_elements, &mut cuts);
+    let additional = match &detail.additional {
+        Value::Null => None,
+        additional => Some(bounded("additionalEventData", additional, &mut cuts)),
+    };
     let record = Record {
         event_version: "1.11",
         user_identity: Identity {
@@ -61,12 +71,9 @@ pub(crate) fn render(
         },
         error_code: detail.error.as_ref().map(|error| error.code.as_str()),
         error_message: detail.error.as_ref().map(|error| clipped(&error.message)),
-        request_parameters: sized(&detail.request_parameters),
-        response_elements: sized(&detail.response_elements),
-        additional_event_data: match &detail.additional {
-            Value::Null => None,
-            additional => Some(sized(additional)),
-        },
+        request_parameters: &request_parameters,
+        response_elements: &response_elements,
+        additional_event_data: cuts.told(additional),
         request_id: &facts.request_id,
         event_id: event_id.to_string(),
         read_only: detail.read_only,
@@ -107,60 +114,9 @@ fn event_time(now_ms: u64) -> Result<String, Error> {
     Ok(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// CloudTrail leaves out `requestParameters` and `responseElements` beyond 100 KB.
-fn sized(value: &Value) -> &Value {
-    // Nearly all need not be gone through byte by byte.
-    let at_most = text_bytes(value, escaped_bytes_max);
-    if at_most > FIELD_BYTES_MAX && text_bytes(value, escaped_bytes) > FIELD_BYTES_MAX {
-        &Value::Null
-    } else {
-        value
-    }
-}
-
-/// How long a value is as JSON, with a few bytes to spare for each member; `escaped` says it of a
-/// text.
-fn text_bytes(value: &Value, escaped: fn(&str) -> usize) -> usize {
-    let sum = |lengths: &mut dyn Iterator<Item = usize>| {
-        lengths.fold(2_usize, |sum, length| {
-            sum.saturating_add(length).saturating_add(4)
-        })
-    };
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 24,
-        Value::String(text) => escaped(text),
-        Value::Array(items) => sum(&mut items.iter().map(|item| text_bytes(item, escaped))),
-        Value::Object(members) => sum(&mut members.iter().map(|(name, value)| {
-            let value = text_bytes(value, escaped);
-            escaped(name).saturating_add(value)
-        })),
-    }
-}
-
-/// How long a text can be between the quotation marks of JSON.
-fn escaped_bytes_max(text: &str) -> usize {
-    text.len().saturating_mul(6)
-}
-
-/// How long a text is between the quotation marks of JSON.
-fn escaped_bytes(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| match byte {
-            b'"' | b'\\' => 2,
-            0..0x20 => 6,
-            _ => 1,
-        })
-        .fold(0, usize::saturating_add)
-}
-
 /// At most 1 KiB of client text, cut at a character.
 fn clipped(text: &str) -> &str {
     cut(text, TEXT_BYTES_MAX)
-}
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    let end = text.floor_char_boundary(bytes_max);
-    text.get(..end).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -182,7 +138,7 @@ struct Record<'a> {
     request_parameters: &'a Value,
     response_elements: &'a Value,
     #[serde(skip_serializing_if = "Option::is_none")]
-    additional_event_data: Option<&'a Value>,
+    additional_event_data: Option<Cow<'a, Value>>,
     #[serde(rename = "requestID")]
     request_id: &'a str,
     #[serde(rename = "eventID")]
@@ -292,8 +248,6 @@ impl Serialize for Identity<'_> {
 /// Few records are longer; those move once.
 const TYPICAL_BYTES: usize = 2 << 10;
 const AWS_INTERNAL: &str = "AWS Internal";
-const FIELD_BYTES_MAX: usize = 100 * 1024;
-const TEXT_BYTES_MAX: usize = 1024;
 /// Longer than the ARN of any object: a name that a client made up may be longer.
 const ARN_BYTES_MAX: usize = 2048;
 const RESOURCES_MAX: usize = 16;
@@ -301,6 +255,9 @@ const RESOURCES_MAX: usize = 16;
 // A record that the log could not read back would keep the server from starting. Each byte of a
 // text becomes at most six; the fixed members and identities are well below 64 KiB.
 const _: () = assert!(
-    3 * FIELD_BYTES_MAX + 6 * (RESOURCES_MAX * ARN_BYTES_MAX + 16 * TEXT_BYTES_MAX) + (64 << 10)
+    3 * FIELD_BYTES_MAX
+        + TOLD_BYTES_MAX
+        + 6 * (RESOURCES_MAX * ARN_BYTES_MAX + 16 * TEXT_BYTES_MAX)
+        + (64 << 10)
         < crate::log::LINE_BYTES_MAX
 );

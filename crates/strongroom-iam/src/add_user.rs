@@ -13,7 +13,7 @@ use crate::identifier;
 use crate::identity_policy::{Document, granted};
 use crate::row::{AccessKeyRow, UserRow};
 use crate::user::{NewAccessKey, UserName};
-use crate::user_policy::{POLICY_NAME, recorded};
+use crate::user_policy::POLICY_NAME;
 
 impl Iam {
     /// Adds a user with full access and a first access key, whose secret is only in the answer.
@@ -52,7 +52,7 @@ impl Iam {
                 let parameters = json!({
                     "userName": user.name,
                     "policyName": POLICY_NAME,
-                    "policyDocument": recorded(policy),
+                    "policyDocument": policy,
                 });
                 let put_policy = event::asked("PutUserPolicy", false, parameters);
                 events.push(event::done(put_policy, user, Value::Null));

@@ -25,7 +25,7 @@ impl Iam {
         let parameters = json!({
             "userName": cut(&name),
             "policyName": POLICY_NAME,
-            "policyDocument": recorded(&document),
+            "policyDocument": document,
         });
         let asked = event::asked("PutUserPolicy", false, parameters);
         let done = asked.clone();
@@ -139,11 +139,5 @@ fn no_such_user(name: &UserName) -> Error {
     }
 }
 
-/// A document as an event shows it: whole if it may be stored, else its beginning.
-pub(crate) fn recorded(document: &str) -> String {
-    document.chars().take(RECORDED_CHARACTERS_MAX).collect()
-}
-
 /// IAM names the policies of a user; here there is one.
 pub(crate) const POLICY_NAME: &str = "identity-policy";
-const RECORDED_CHARACTERS_MAX: usize = 20_480;

@@ -374,6 +374,8 @@ fn asked(input: &CreateKeyInput) -> Value {
     let tags = input.tags.iter().take(TAGS_MAX);
     let tags = tags.map(|tag| json!({ "tagKey": shortened(&tag.key) }));
     json!({
+        "policy": input.policy,
+        "bypassPolicyLockoutSafetyCheck": input.bypass_policy_lockout_safety_check,
         "description": word(&input.description, ""),
         "keyUsage": word(&input.key_usage, "ENCRYPT_DECRYPT"),
         "keySpec": word(&input.key_spec, "SYMMETRIC_DEFAULT"),

@@ -11,7 +11,7 @@ use strongroom_format::EncryptionContext;
 
 use crate::authorize::Via;
 use crate::error::Error;
-use crate::key_id::{KeyUid, Place, shortened};
+use crate::key_id::{KeyUid, Place};
 use crate::last_use::{self, LastUse};
 use crate::service::Kms;
 
@@ -226,9 +226,10 @@ impl Drop for Event<'_> {
     }
 }
 
-/// A key identifier as it was asked for, cut to a length fit for a record.
+/// A key identifier as it was asked for. What no key can be called is cut where it is recorded, and
+/// said to be.
 pub(crate) fn asked(key_id: &str) -> Value {
-    json!(shortened(key_id))
+    json!(key_id)
 }
 
 #[cfg(test)]

@@ -196,12 +196,6 @@ pub(crate) fn only_default(name: Option<&str>) -> Result<(), Error> {
     }
 }
 
-/// A document as an event shows it: whole if it may be stored, else its beginning.
-pub(crate) fn recorded(document: &str) -> &str {
-    let end = document.floor_char_boundary(KEY_POLICY_BYTES_MAX);
-    document.get(..end).unwrap_or_default()
-}
-
 /// What a key without a policy of its own has.
 fn default_document(account_id: &str) -> String {
     format!(

@@ -9,7 +9,7 @@ use crate::authorize::{Ask, KmsAction};
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_change::Change;
-use crate::key_policy::{POLICY_NAME, only_default, recorded};
+use crate::key_policy::{POLICY_NAME, only_default};
 use crate::key_state::refusal;
 use crate::model::KeyState;
 use crate::service::Kms;
@@ -39,7 +39,7 @@ impl Kms {
         let parameters = json!({
             "keyId": asked(&input.key_id),
             "policyName": asked(policy_name),
-            "policy": recorded(&input.policy),
+            "policy": input.policy,
             "bypassPolicyLockoutSafetyCheck": input.bypass_policy_lockout_safety_check,
         });
         let mut event = Event::new(receipt, "PutKeyPolicy", false, parameters);

@@ -10,7 +10,6 @@ use crate::create_key::check_tags;
 use crate::error::Error;
 use crate::event::{Event, asked};
 use crate::key_change::Change;
-use crate::key_id::shortened;
 use crate::model::Tag;
 use crate::service::Kms;
 
@@ -31,10 +30,11 @@ impl Kms {
         receipt: &Receipt,
         input: TagResourceInput,
     ) -> Result<(), Error> {
-        let tags =
-            input.tags.iter().take(TAGS_TOLD_MAX).map(
-                |tag| json!({ "tagKey": shortened(&tag.key), "tagValue": shortened(&tag.value) }),
-            );
+        let tags = input
+            .tags
+            .iter()
+            .take(TAGS_TOLD_MAX)
+            .map(|tag| json!({ "tagKey": tag.key, "tagValue": tag.value }));
         let parameters = json!({
             "keyId": asked(&input.key_id),
             "tags": tags.collect::<Vec<_>>(),

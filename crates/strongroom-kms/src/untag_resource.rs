@@ -30,8 +30,7 @@ impl Kms {
         receipt: &Receipt,
         input: UntagResourceInput,
     ) -> Result<(), Error> {
-        let names = input.tag_keys.iter().take(TAGS_TOLD_MAX);
-        let names: Vec<_> = names.map(|name| shortened(name)).collect();
+        let names: Vec<_> = input.tag_keys.iter().take(TAGS_TOLD_MAX).collect();
         let parameters = json!({ "keyId": asked(&input.key_id), "tagKeys": names });
         let mut event = Event::new(receipt, "UntagResource", false, parameters);
         let result = self.try_untag_resource(caller, &input, &mut event).await;

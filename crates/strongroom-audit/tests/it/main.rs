@@ -11,6 +11,7 @@
 )]
 
 mod chain;
+mod clip;
 mod crash;
 mod failing;
 mod mirror;

@@ -195,38 +195,6 @@ async fn hostile_text_stays_on_one_line_and_short() {
 }
 
 #[tokio::test]
-async fn parameters_beyond_100_kilobytes_are_left_out() {
-    let world = new_world().await;
-    let mut detail = put_object("k");
-    detail.request_parameters = json!({ "keys": "x".repeat(200_000) });
-    detail.response_elements = json!({ "ok": true });
-    world
-        .audit
-        .begin(facts())
-        .finish(detail, Durability::Durable)
-        .await
-        .unwrap();
-    let record = world.only_record().await;
-    assert_eq!(record["requestParameters"], Value::Null);
-    assert_eq!(record["responseElements"]["ok"], true);
-}
-
-#[tokio::test]
-async fn what_is_beyond_100_kilobytes_only_when_all_is_escaped_is_not_left_out() {
-    let world = new_world().await;
-    let mut detail = put_object("k");
-    let kept = "x".repeat(90_000);
-    detail.request_parameters = json!({ "keys": kept });
-    // As short, and six times as long in JSON.
-    detail.response_elements = json!({ "keys": "\u{1}".repeat(20_000) });
-    let receipt = world.audit.begin(facts());
-    receipt.finish(detail, Durability::Durable).await.unwrap();
-    let record = world.only_record().await;
-    assert_eq!(record["requestParameters"]["keys"], kept);
-    assert_eq!(record["responseElements"], Value::Null);
-}
-
-#[tokio::test]
 async fn sec_no_client_text_makes_a_record_that_the_log_cannot_read_back() {
     let world = new_world().await;
     // Each of these is two megabytes or more of JSON; a list of deletions may name such an object.
