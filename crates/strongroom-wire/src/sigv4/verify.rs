@@ -239,6 +239,10 @@ fn check_time(credentials: &Credentials, now_ms: u64) -> Result<(), SigV4Error> 
 
 /// `host` and every `x-amz-*` header of the request must be covered, `host` exactly once. A form's
 /// signature covers no header: it has no `x-amz-*` ones, and what it says is in its fields.
+///
+/// Of a URL that writes, an ETag as a condition must be covered, too. Who was given such a URL may not
+/// read the object, and the answer would tell whether it has that ETag: the MD5 of its plaintext, if
+/// it has one.
 fn check_coverage(
     credentials: &Credentials,
     request: &RequestToVerify<'_>,
@@ -254,8 +258,16 @@ fn check_coverage(
     if !is_form && !covered("host") || request.values_of("host").count() != 1 {
         unsigned.push("host".to_owned());
     }
-    for (name, _) in request.headers {
-        if name.starts_with("x-amz-") && !covered(name) && !unsigned.iter().any(|u| u == name) {
+    let writes = !matches!(request.method, "GET" | "HEAD");
+    let is_guess = |name: &str, value: &[u8]| {
+        writes
+            && credentials.kind == AuthKind::Presigned
+            && matches!(name, "if-match" | "if-none-match")
+            && value.trim_ascii() != b"*"
+    };
+    for (name, value) in request.headers {
+        let must_be = name.starts_with("x-amz-") || is_guess(name, value);
+        if must_be && !covered(name) && !unsigned.iter().any(|u| u == name) {
             unsigned.push((*name).to_owned());
         }
     }
