@@ -17,49 +17,7 @@ use crate::edge::Address;
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
 use crate::response::{Answer, AuditFacts};
-use crate::s3::Operation;
-
-/// Request headers that hold no secret and decide something.
-const REQUEST_HEADERS: [&str; 38] = [
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-context",
-    "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key-md5",
-    "x-amz-copy-source",
-    "x-amz-copy-source-range",
-    "x-amz-copy-source-if-match",
-    "x-amz-copy-source-if-none-match",
-    "x-amz-copy-source-if-modified-since",
-    "x-amz-copy-source-if-unmodified-since",
-    "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-copy-source-server-side-encryption-customer-key-md5",
-    "x-amz-if-match-last-modified-time",
-    "x-amz-if-match-size",
-    "x-amz-max-parts",
-    "x-amz-metadata-directive",
-    "x-amz-object-attributes",
-    "x-amz-part-number-marker",
-    "x-amz-tagging-directive",
-    "x-amz-storage-class",
-    "x-amz-transition-default-minimum-object-size",
-    "x-amz-optional-object-attributes",
-    "x-amz-acl",
-    "x-amz-checksum-algorithm",
-    "x-amz-checksum-mode",
-    "x-amz-checksum-type",
-    "x-amz-sdk-checksum-algorithm",
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-legal-hold",
-    "x-amz-expected-bucket-owner",
-    "x-amz-website-redirect-location",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "range",
-];
+use crate::s3::{Operation, copy_source, names, recorded_headers};
 
 /// Query parameters that may be recorded; all others are credentials or unknown.
 const REQUEST_PARAMETERS: [&str; 34] = [
@@ -187,14 +145,11 @@ impl Asked {
                 None => format!("/{bucket}"),
             });
         }
-        for name in REQUEST_HEADERS {
+        for name in operation.into_iter().flat_map(recorded_headers::of) {
             if let Some(value) = headers.get(name) {
-                self.parameters.insert(
-                    name.to_owned(),
-                    String::from_utf8_lossy(value.as_bytes())
-                        .into_owned()
-                        .into(),
-                );
+                let value = String::from_utf8_lossy(value.as_bytes());
+                let shown = recorded_headers::shown(name, value).into_owned();
+                self.parameters.insert(name.to_owned(), shown.into());
             }
         }
         for (name, value) in query
@@ -203,6 +158,33 @@ impl Asked {
         {
             self.parameters.insert(name.to_owned(), value.into());
         }
+        self.source(query, headers);
+    }
+
+    /// What a copy reads is touched, whatever becomes of the copy.
+    fn source(&mut self, query: &Query, headers: &HeaderMap) {
+        let is_copy = matches!(
+            self.operation,
+            Some(Operation::CopyObject | Operation::UploadPartCopy)
+        );
+        if !is_copy {
+            return;
+        }
+        let name = names::COPY_SOURCE;
+        let name = name.as_str();
+        // A URL may have it as a parameter, which is a header once its signature is known to hold.
+        let mut of_url = query.iter().filter(|(of, _)| of.eq_ignore_ascii_case(name));
+        let text = match headers.get(name) {
+            Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            None => of_url.next().map_or("", |(_, value)| value).to_owned(),
+        };
+        if let Some(source) = copy_source::parse(&text) {
+            self.resources.push(object_resource(format!(
+                "arn:aws:s3:::{}/{}",
+                source.bucket, source.object_key
+            )));
+        }
+        self.parameters.insert(name.to_owned(), text.into());
     }
 
     /// The signature verified.
@@ -268,7 +250,7 @@ impl Asked {
         }
         event.detail.error = Some(EventError {
             code: error.code.as_str().to_owned(),
-            message: error.message.clone().into_owned(),
+            message: error.recorded().to_owned(),
         });
         // A read that found nothing is a plain read; a refusal is on the drive before the answer.
         let plain_read = self.operation.is_some()
@@ -317,9 +299,6 @@ impl Asked {
             if let Some(applied) = facts.sse_applied {
                 additional.insert("SSEApplied".to_owned(), applied.into());
             }
-            detail
-                .resources
-                .extend(facts.objects.iter().cloned().map(object_resource));
         }
         detail.request_parameters = Value::Object(parameters);
         detail.additional = Value::Object(additional);
@@ -390,7 +369,16 @@ mod tests {
 
     #[test]
     fn no_recorded_name_can_hold_a_key() {
-        for name in REQUEST_HEADERS.into_iter().chain(RESPONSE_HEADERS) {
+        let operations = [
+            Operation::CopyObject,
+            Operation::GetObject,
+            Operation::GetObjectAttributes,
+            Operation::ListParts,
+            Operation::UploadPartCopy,
+            Operation::UpdateObjectEncryption,
+        ];
+        let asked = operations.into_iter().flat_map(recorded_headers::of);
+        for name in asked.chain(RESPONSE_HEADERS) {
             assert!(!name.ends_with("customer-key"), "{name}");
             assert!(!name.contains("authorization") && !name.contains("security-token"));
         }

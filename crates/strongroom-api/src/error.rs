@@ -13,6 +13,8 @@ pub(crate) struct S3Error {
     pub(crate) code: S3Code,
     /// What the client reads.
     pub(crate) message: Cow<'static, str>,
+    /// What the audit log reads instead, where the message holds what the log must not.
+    recorded: Option<String>,
     /// Further elements of the error document, in order.
     pub(crate) elements: Vec<(&'static str, String)>,
     /// Further headers of the answer.
@@ -32,10 +34,23 @@ impl S3Error {
         Self {
             code,
             message: message.into(),
+            recorded: None,
             elements: Vec::new(),
             headers: Vec::new(),
             internal: None,
         }
+    }
+
+    /// Has the audit log say something else than what the client reads.
+    #[must_use]
+    pub(crate) fn recorded_as(mut self, message: String) -> Self {
+        self.recorded = Some(message);
+        self
+    }
+
+    /// What the audit log says.
+    pub(crate) fn recorded(&self) -> &str {
+        self.recorded.as_deref().unwrap_or(&self.message)
     }
 
     /// Adds an element to the error document.

@@ -73,8 +73,6 @@ pub(crate) struct AuditFacts {
     pub(crate) response: Map<String, Value>,
     /// Further `additionalEventData`.
     pub(crate) additional: Map<String, Value>,
-    /// ARNs of further objects that were touched.
-    pub(crate) objects: Vec<String>,
 }
 
 /// The body of an answer.

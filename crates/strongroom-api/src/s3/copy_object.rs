@@ -21,7 +21,6 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let encryption = encryption_headers::for_write(req)?;
     let by_default = matches!(encryption, EncryptionRequest::Default { .. });
     let source = copy_source::from_headers(req, receipt).await?;
-    let source_arn = format!("arn:aws:s3:::{}/{}", source.bucket, source.object_key);
     let input = CopyObject {
         source,
         bucket: req.bucket()?.to_owned(),
@@ -38,7 +37,6 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         by_default,
         &output.encryption,
     ));
-    answer.audit.objects.push(source_arn);
     let headers = answer.response.headers_mut();
     encryption_headers::echo(headers, &output.encryption, true);
     get_bucket_lifecycle::echo_expiry(headers, output.expiry.as_ref());

@@ -14,7 +14,7 @@ use strongroom_object::{DeleteObject, DeleteObjectOutput, WriteConditions};
 
 use super::conditions::{last_modified, object_size, one_etag};
 use super::request::version_id;
-use super::{S3Request, checksum_headers, names};
+use super::{S3Request, checksum_headers, names, recorded_headers};
 use crate::error::{S3Code, S3Error};
 use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed, Xml};
@@ -335,7 +335,8 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
             "Size" => "x-amz-if-match-size",
             other => other,
         };
-        parameters.insert(name.to_owned(), text.into());
+        let shown = recorded_headers::shown(name, text.into()).into_owned();
+        parameters.insert(name.to_owned(), shown.into());
     }
     detail.request_parameters = Value::Object(parameters);
     if let Some(Ok(deleted)) = &outcome.result {
@@ -355,7 +356,7 @@ fn event(bucket: &str, outcome: &Outcome) -> EventDetail {
         Some(Ok(_)) => None,
         Some(Err(error)) => Some(EventError {
             code: error.code.as_str().to_owned(),
-            message: error.message.to_string(),
+            message: error.recorded().to_owned(),
         }),
         None => Some(EventError {
             code: "RequestAborted".to_owned(),

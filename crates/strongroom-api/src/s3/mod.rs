@@ -14,6 +14,7 @@ pub(crate) mod post_object;
 pub(crate) mod post_policy;
 pub(crate) mod properties;
 pub(crate) mod range;
+pub(crate) mod recorded_headers;
 pub(crate) mod request;
 
 mod abort_multipart_upload;

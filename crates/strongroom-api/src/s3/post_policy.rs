@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use strongroom_wire::sigv4::Timestamp;
 
 use super::form_fields::{self, FormFields};
+use super::recorded_headers::HIDDEN;
 use crate::error::{S3Code, S3Error};
 use crate::kms::Json;
 
@@ -26,6 +27,9 @@ pub(crate) struct PostPolicy {
 struct Condition {
     test: Test,
     shown: String,
+    /// The same for the audit log, without a value that may be a digest of the file or is stored
+    /// sealed with it.
+    recorded: String,
 }
 
 #[derive(Debug)]
@@ -90,7 +94,12 @@ impl PostPolicy {
             name => fields.get(name),
         };
         let (mut least, mut most) = (0, u64::MAX);
-        for Condition { test, shown } in &self.conditions {
+        for Condition {
+            test,
+            shown,
+            recorded,
+        } in &self.conditions
+        {
             let holds = match test {
                 Test::Equals(name, expected) => value(name) == Some(expected.as_str()),
                 Test::StartsWith(name, prefix) => {
@@ -104,7 +113,9 @@ impl PostPolicy {
                 Test::Never => false,
             };
             if !holds {
-                return Err(denied(format!("Policy Condition failed: {shown}")));
+                let recorded = denied(format!("Policy Condition failed: {recorded}"));
+                let told = denied(format!("Policy Condition failed: {shown}"));
+                return Err(told.recorded_as(recorded.message.into_owned()));
             }
         }
         self.check_coverage(bucket, fields)?;
@@ -171,6 +182,7 @@ fn condition(json: &Json) -> Result<Condition, S3Error> {
             };
             Ok(Condition {
                 shown: shown("eq", &format!("${name}"), value),
+                recorded: recorded("eq", &format!("${name}"), value),
                 test: Test::Equals(name.to_ascii_lowercase(), value.to_string()),
             })
         }
@@ -194,6 +206,7 @@ fn list(items: &[Json]) -> Result<Condition, S3Error> {
         };
         Ok(Condition {
             shown: shown(operation, name, value),
+            recorded: recorded(operation, name, value),
             test: match name.strip_prefix('$') {
                 Some(name) => test(name.to_ascii_lowercase(), value.to_string()),
                 None => Test::Never,
@@ -207,16 +220,18 @@ fn list(items: &[Json]) -> Result<Condition, S3Error> {
             let [_, least, most] = items else {
                 return Err(wrong_number("content-length-range"));
             };
+            let shown = format!(
+                "[\"content-length-range\", {}, {}]",
+                bound_shown(least),
+                bound_shown(most)
+            );
             Ok(Condition {
                 test: match (bound(least)?, bound(most)?) {
                     (Some(least), Some(most)) => Test::Length(least..=most),
                     _ => Test::Never,
                 },
-                shown: format!(
-                    "[\"content-length-range\", {}, {}]",
-                    bound_shown(least),
-                    bound_shown(most)
-                ),
+                recorded: shown.clone(),
+                shown,
             })
         }
         _ => {
@@ -253,6 +268,13 @@ fn bound_shown(json: &Json) -> String {
 /// A condition as S3 shows it: with the policy's own spelling.
 fn shown(operation: &str, name: &str, value: &str) -> String {
     format!("[\"{operation}\", {}, {}]", quoted(name), quoted(value))
+}
+
+/// A condition as the audit log shows it.
+fn recorded(operation: &str, name: &str, value: &str) -> String {
+    let field = name.strip_prefix('$').unwrap_or(name).to_ascii_lowercase();
+    let may_be_read = RECORDED.contains(&field.as_str());
+    shown(operation, name, if may_be_read { value } else { HIDDEN })
 }
 
 fn quoted(text: &str) -> String {
@@ -316,6 +338,19 @@ pub(crate) fn fuzz(document: &[u8]) {
         }
     }
 }
+
+/// Fields whose values the audit log may hold, in lower case.
+const RECORDED: [&str; 9] = [
+    "acl",
+    "bucket",
+    "key",
+    "success_action_status",
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-server-side-encryption",
+    "x-amz-storage-class",
+];
 
 #[cfg(test)]
 #[path = "post_policy_tests.rs"]

@@ -218,6 +218,103 @@ async fn sec_no_digest_of_a_plaintext_is_in_the_log() {
     }
 }
 
+/// Under SSE-S3 the ETag is the MD5 of the plaintext, and clients send it back unasked.
+#[tokio::test]
+async fn sec_no_digest_of_a_plaintext_is_in_the_log_under_sse_s3() {
+    use base64::Engine as _;
+    let house = house().await;
+    house.bucket("bucket").await;
+    let md5 = md5::Md5::digest(b"guess me");
+    let (hex, base64) = (
+        hex::encode(md5),
+        base64::engine::general_purpose::STANDARD.encode(md5),
+    );
+    let etag = format!("\"{hex}\"");
+    let put = house
+        .call("PUT", "/bucket/k")
+        .header("content-md5", &base64);
+    let put = put.body("guess me").send().await.expect(StatusCode::OK);
+    assert_eq!(put.header("etag"), etag);
+    let crc = put.header("x-amz-checksum-crc64nvme").to_owned();
+    let begun = house.call("POST", "/bucket/m?uploads").send().await;
+    let id = begun.element("UploadId").unwrap();
+    let part = format!("/bucket/m?partNumber=1&uploadId={id}");
+    let list = format!("<Delete><Object><Key>d</Key><ETag>{hex}</ETag></Object></Delete>");
+    let list_md5 = md5::Md5::digest(list.as_bytes());
+    let list_md5 = base64::engine::general_purpose::STANDARD.encode(list_md5);
+    let complete = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag>\
+         <ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME></Part></CompleteMultipartUpload>"
+    );
+    let conditional = |method: &str, target: &str, name: &str| {
+        let call = house.call(method, target).header(name, &etag);
+        if target == "/bucket/c" || target == part {
+            call.header("x-amz-copy-source", "bucket/k")
+        } else {
+            call
+        }
+    };
+    let calls = [
+        conditional("GET", "/bucket/k", "if-match"),
+        conditional("GET", "/bucket/k", "if-none-match"),
+        conditional("GET", "/bucket/k", "if-range"),
+        conditional("HEAD", "/bucket/k", "if-match"),
+        conditional("GET", "/bucket/k?attributes", "if-match")
+            .header("x-amz-object-attributes", "ETag,Checksum"),
+        conditional("PUT", "/bucket/k", "if-match").body("guess me"),
+        conditional("PUT", "/bucket/k", "if-none-match"),
+        conditional("PUT", "/bucket/k", "x-amz-checksum-crc64nvme").body("another"),
+        conditional("PUT", "/bucket/k", "content-md5").body("another"),
+        conditional("PUT", "/bucket/c", "if-match"),
+        conditional("PUT", "/bucket/c", "x-amz-copy-source-if-match"),
+        conditional("PUT", "/bucket/c", "x-amz-copy-source-if-none-match"),
+        conditional("PUT", &part, "x-amz-copy-source-if-match"),
+        conditional("PUT", &part, "x-amz-copy-source-if-none-match"),
+        conditional("POST", &format!("/bucket/m?uploadId={id}"), "if-match").body(complete),
+        conditional("POST", "/bucket?delete", "x-a")
+            .header("content-md5", &list_md5)
+            .body(list),
+        conditional("DELETE", "/bucket/k", "if-none-match"),
+        conditional("PUT", "/bucket/k", "x-amz-website-redirect-location"),
+        conditional("DELETE", "/bucket/k", "if-match"),
+    ];
+    for call in calls {
+        call.send().await;
+    }
+    let events = house.events().await;
+    let log = serde_json::to_string(&events).unwrap();
+    for digest in [base64, hex, crc] {
+        assert!(!log.contains(&digest), "{digest}");
+    }
+    // That there was a condition is said.
+    for (event, name) in [
+        ("GetObject", "if-match"),
+        ("GetObject", "if-none-match"),
+        ("HeadObject", "if-match"),
+        ("PutObject", "if-match"),
+        ("CopyObject", "if-match"),
+        ("CopyObject", "x-amz-copy-source-if-match"),
+        ("CopyObject", "x-amz-copy-source-if-none-match"),
+        ("UploadPartCopy", "x-amz-copy-source-if-match"),
+        ("CompleteMultipartUpload", "if-match"),
+        ("DeleteObject", "if-match"),
+        ("PutObject", "x-amz-website-redirect-location"),
+    ] {
+        let is_said = |of: &serde_json::Value| {
+            of["eventName"] == event
+                && of["requestParameters"][name] == "HIDDEN_DUE_TO_SECURITY_REASONS"
+        };
+        assert!(events.iter().any(is_said), "{event} {name}");
+    }
+    let any = house.call("PUT", "/bucket/k").header("if-none-match", "*");
+    any.send().await;
+    let events = house.events().await;
+    assert_eq!(
+        events.last().unwrap()["requestParameters"]["if-none-match"],
+        "*"
+    );
+}
+
 /// One request may delete a thousand objects: hanging up must not keep their names out of the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sec_every_object_of_an_aborted_list_of_deletions_is_named() {

@@ -321,7 +321,11 @@ async fn sec_n74_one_entry_that_fails_leaves_the_others() {
     }
     let events = house.events().await;
     let deletes = deletions(&events);
-    assert_eq!(deletes[0]["requestParameters"]["if-match"], "x");
+    // That there was a condition, and not which: an ETag may be the MD5 of a plaintext.
+    assert_eq!(
+        deletes[0]["requestParameters"]["if-match"],
+        "HIDDEN_DUE_TO_SECURITY_REASONS"
+    );
     assert_eq!(deletes[0]["errorCode"], "PreconditionFailed");
     assert_eq!(deletes[1]["requestParameters"]["x-amz-if-match-size"], "7");
     assert!(deletes[1]["errorCode"].is_null());

@@ -15,6 +15,7 @@
 )]
 
 mod audit_events;
+mod audit_parameters;
 mod bodies;
 mod buckets;
 mod delete_objects;

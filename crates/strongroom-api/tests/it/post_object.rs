@@ -276,3 +276,35 @@ async fn sec_n31_customer_keys_in_forms_need_tls() {
     assert_eq!(posted[1]["requestParameters"]["key"], "k");
     assert!(!format!("{posted:?}").contains(&key_base64));
 }
+
+/// The value of a failed condition may be the digest of the file, or be stored sealed with it.
+#[tokio::test]
+async fn sec_a_failed_condition_is_recorded_without_what_it_said() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    for name in [
+        "$content-md5",
+        "$x-amz-meta-a",
+        "$If-Match",
+        "$x-amz-checksum-crc32",
+    ] {
+        let fields = signed(&[("key", "k")], &[json!(["eq", name, "PLANTED"])]);
+        let reply = post(&house, &fields, b"x")
+            .await
+            .refused(403, "AccessDenied");
+        assert!(reply.text().contains("PLANTED"), "{}", reply.text());
+        let events = house.events().await;
+        let message = events.last().unwrap()["errorMessage"].as_str().unwrap();
+        assert!(
+            message.contains(name) && !message.contains("PLANTED"),
+            "{message}"
+        );
+    }
+    let fields = signed(&[("key", "k")], &[json!(["starts-with", "$key", "SHOWN"])]);
+    post(&house, &fields, b"x")
+        .await
+        .refused(403, "AccessDenied");
+    let events = house.events().await;
+    let message = events.last().unwrap()["errorMessage"].as_str().unwrap();
+    assert!(message.contains("SHOWN"), "{message}");
+}
