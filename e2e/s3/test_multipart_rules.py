@@ -5,10 +5,11 @@ what a key that is not there does to an open upload."""
 import hashlib
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 import sse
-from clients import MIB, SEGMENT, noise, read, refused
+from clients import MIB, SEGMENT, CustomerKey, noise, read, refused
 from rawhttp import UNSIGNED, Signer, Wire
 
 pytestmark = pytest.mark.sse_c
@@ -261,3 +262,76 @@ def test_s6_6_conditions_of_complete(s3, bucket, mode):
     # What was refused is still open.
     complete(s3, upload, etags, IfMatch=first)
     assert read(s3.get_object(Bucket=bucket, Key="k", **mode.read)) == b"second"
+
+
+# ---- checksums that Complete names --------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["upload_file", "upload_file with SHA256"])
+def test_s3_5_managed_transfer_under_a_customer_key(s3, bucket, tmp_path, path):
+    """A stock client brings a CRC32 of each part unasked, and names it to Complete."""
+    key, data = CustomerKey(), noise(2 * PART + LAST, 5)
+    (tmp_path / "source").write_bytes(data)
+    more = {"ChecksumAlgorithm": "SHA256"} if "SHA256" in path else {}
+    config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
+    s3.upload_file(str(tmp_path / "source"), bucket, "k", ExtraArgs=key.boto() | more, Config=config)
+    s3.download_file(bucket, "k", str(tmp_path / "target"), ExtraArgs=key.boto(), Config=config)
+    assert (tmp_path / "target").read_bytes() == data
+    assert s3.head_object(Bucket=bucket, Key="k", **key.boto())["ETag"].endswith('-3"')
+
+
+def test_s3_5_named_checksums_of_an_upload_under_a_customer_key(s3, bucket):
+    """They passed whatever they were where Create named no algorithm."""
+    key = CustomerKey()
+    upload = create(s3, bucket, **key.boto())
+    part = s3.upload_part(PartNumber=1, Body=b"123456789", **upload, **key.boto())
+    assert part["ChecksumCRC32"] == "y/Q5Jg=="
+
+    def done(checksum=None, **more):
+        named = {} if checksum is None else {"ChecksumCRC32": checksum}
+        parts = [{"PartNumber": 1, "ETag": part["ETag"], **named}]
+        return s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **more)
+
+    with refused("InvalidPart", 400):
+        done("AAAAAA==", **key.boto())
+    with refused("InvalidRequest", 400):
+        done("y/Q5Jg==")
+    for more in ({}, key.boto()):
+        with refused("BadDigest", 400):
+            done(ChecksumCRC64NVME="AAAAAAAAAAA=", **more)
+    with refused("InvalidRequest", 400):
+        done(ChecksumType="COMPOSITE", **key.boto())
+    done("y/Q5Jg==", **key.boto())
+    # Without anything to compare no key is needed.
+    upload = create(s3, bucket, **key.boto())
+    part = s3.upload_part(PartNumber=1, Body=b"123456789", **upload, **key.boto())
+    done()
+    assert read(s3.get_object(Bucket=bucket, Key="k", **key.boto())) == b"123456789"
+
+
+def test_s3_5_parts_are_listed_with_the_key_of_the_upload_or_none(raw, s3, bucket):
+    for write in ({}, {"ServerSideEncryption": "aws:kms"}):
+        upload = create(s3, bucket, **write)
+        target = f"/{bucket}/k?uploadId={upload['UploadId']}"
+        answer = raw.request("GET", target, headers=CustomerKey().headers())
+        assert (answer.status, answer.code) == (400, "InvalidRequest"), answer.body
+        assert s3.list_parts(**upload)["IsTruncated"] is False
+
+
+def test_s8_a_part_of_a_composite_brings_its_checksum(raw, s3, bucket):
+    for kind, status in (("COMPOSITE", 400), ("FULL_OBJECT", 200)):
+        upload = create(s3, bucket, ChecksumAlgorithm="CRC32", ChecksumType=kind)
+        target = f"/{bucket}/k?partNumber=1&uploadId={upload['UploadId']}"
+        answer = raw.request("PUT", target, b"123456789")
+        assert answer.status == status, answer.body
+        if status == 400:
+            assert answer.element("Message") == (
+                "Checksum Type mismatch occurred, expected checksum Type: crc32, actual checksum "
+                "Type: null")
+            continue
+        assert answer.headers["x-amz-checksum-crc32"] == "y/Q5Jg=="
+        part = {"PartNumber": 1, "ETag": answer.headers["etag"], "ChecksumCRC32": "y/Q5Jg=="}
+        named = {"MultipartUpload": {"Parts": [part]}, **upload}
+        with refused("InvalidRequest", 400):
+            s3.complete_multipart_upload(ChecksumCRC32="y/Q5Jg==-1", **named)
+        s3.complete_multipart_upload(ChecksumCRC32="y/Q5Jg==", **named)

@@ -262,6 +262,12 @@ pub enum Error {
         /// Which type.
         checksum_type: ChecksumType,
     },
+    /// A checksum of a whole object that says of how many parts it is.
+    #[error("the checksum of a whole object has a number of parts")]
+    ChecksumOfParts {
+        /// Its algorithm.
+        algorithm: ChecksumAlgorithm,
+    },
     /// Complete names another checksum type than Create.
     #[error("the upload was created with checksum type {expected:?}")]
     ChecksumTypeMismatch {

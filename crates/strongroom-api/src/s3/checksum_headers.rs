@@ -319,6 +319,14 @@ fn digest(algorithm: ChecksumAlgorithm, body: &[u8]) -> Vec<u8> {
     }
 }
 
+/// 400 for the value of the header of an algorithm.
+pub(crate) fn invalid_value(algorithm: ChecksumAlgorithm) -> S3Error {
+    S3Error::invalid_request(format!(
+        "Value for {} header is invalid.",
+        header_name(algorithm)
+    ))
+}
+
 fn value_invalid(name: &HeaderName) -> S3Error {
     S3Error::invalid_request(format!("Value for {name} header is invalid."))
 }

@@ -42,6 +42,7 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         object_key: req.object_key()?.to_owned(),
         upload_id,
         parts,
+        checksum_parts: announced.as_ref().and_then(|announced| announced.parts),
         checksum: announced.map(|announced| (announced.algorithm, announced.value)),
         checksum_type,
         object_size,

@@ -171,6 +171,7 @@ impl From<ObjectError> for S3Error {
                 checksum_headers::type_name(checksum_type),
                 checksum_headers::lower_name(algorithm)
             )),
+            E::ChecksumOfParts { algorithm } => checksum_headers::invalid_value(algorithm),
             E::ChecksumTypeMismatch { expected } => S3Error::invalid_request(format!(
                 "The upload was created using the {} checksum mode. The complete request must use the same checksum mode.",
                 checksum_headers::type_name(expected)

@@ -337,6 +337,21 @@ async fn sec_n79_checksums_follow_the_upload() {
         "Checksum Type mismatch occurred, expected checksum Type: sha256, actual checksum Type: \
          crc32",
     );
+    let without = part(&house, &upload_id, 1, b"123456789").send().await;
+    without.refused(400, "InvalidRequest").says(
+        "Checksum Type mismatch occurred, expected checksum Type: sha256, actual checksum Type: \
+         null",
+    );
+    // Of a whole object the server computes what a part did not bring.
+    let full = house
+        .call("POST", "/bucket/full?uploads")
+        .header("x-amz-checksum-algorithm", "CRC32")
+        .header("x-amz-checksum-type", "FULL_OBJECT");
+    let (full, _) = create(full).await;
+    let target = format!("/bucket/full?partNumber=1&uploadId={full}");
+    let stored = house.call("PUT", &target).body("123456789").send().await;
+    let stored = stored.expect(StatusCode::OK);
+    assert_eq!(stored.header("x-amz-checksum-crc32"), "y/Q5Jg==");
     let sha = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"123456789");
     let sha = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, sha);
     let wrong = part(&house, &upload_id, 1, b"other").header("x-amz-checksum-sha256", &sha);
@@ -488,19 +503,49 @@ async fn sec_n79_an_upload_without_an_algorithm_has_crc64nvme_whatever_its_parts
             let target = format!("/bucket/k?uploadId={upload_id}");
             keyed(house.call("POST", &target).body(body), sse)
         };
-        if sse != "C" {
-            for (one, two) in [
-                ("", "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"),
-                ("<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>", ""),
-                ("<ChecksumCRC32C>y/Q5Jg==</ChecksumCRC32C>", ""),
-                ("", "<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>"),
-            ] {
-                let reply = end(body(one, two)).send().await;
-                reply.refused(400, "InvalidPart");
-            }
+        for (one, two) in [
+            ("", "<ChecksumCRC32>AAAAAA==</ChecksumCRC32>"),
+            ("<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>", ""),
+            ("<ChecksumCRC32C>y/Q5Jg==</ChecksumCRC32C>", ""),
+            ("", "<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>"),
+        ] {
+            let reply = end(body(one, two)).send().await;
+            reply.refused(400, "InvalidPart");
         }
         let one = format!("<ChecksumCRC32>{}</ChecksumCRC32>", crc32(&big));
-        let done = end(body(&one, "<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>"));
+        let named = body(&one, "<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>");
+        // The default has one type, and no number of parts; a wrong one of the whole does not pass
+        // where there is none to compare it with.
+        let typed = end(named.clone()).header("x-amz-checksum-type", "COMPOSITE");
+        typed.send().await.refused(400, "InvalidRequest").says(
+            "The upload was created using the FULL_OBJECT checksum mode. The complete request must \
+             use the same checksum mode.",
+        );
+        let counted = end(named.clone()).header("x-amz-checksum-crc32", "SQ9wxg==-2");
+        counted
+            .send()
+            .await
+            .refused(400, "InvalidRequest")
+            .says("Value for x-amz-checksum-crc32 header is invalid.");
+        let wrong = end(named.clone()).header("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=");
+        wrong.send().await.refused(400, "BadDigest");
+        let target = format!("/bucket/k?uploadId={upload_id}");
+        if sse == "C" {
+            let unkeyed = house.call("POST", &target).body(named.clone());
+            unkeyed.send().await.refused(400, "InvalidRequest").says(
+                "The object was stored using a form of Server Side Encryption. The correct \
+                 parameters must be provided to retrieve the object.",
+            );
+            let listed = house.call("GET", &target).customer_key(&[6; 32]);
+            listed.send().await.refused(400, "InvalidRequest");
+        } else {
+            let listed = house.call("GET", &target).customer_key(&[5; 32]);
+            listed.send().await.refused(400, "InvalidRequest").says(
+                "The multipart upload initiate requested encryption. Subsequent part requests must \
+                 include the appropriate encryption parameters.",
+            );
+        }
+        let done = end(named);
         let done = done.send().await.expect(StatusCode::OK);
         let head = keyed(house.call("HEAD", "/bucket/k"), sse);
         let head = head.header("x-amz-checksum-mode", "ENABLED").send().await;

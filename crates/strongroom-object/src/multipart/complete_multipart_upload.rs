@@ -49,13 +49,15 @@ pub struct CompleteMultipartUpload {
     pub parts: Vec<CompletedPart>,
     /// The object's checksum, where it is named.
     pub checksum: Option<(ChecksumAlgorithm, Vec<u8>)>,
+    /// Of how many parts that says it is; one of a whole object says nothing of parts.
+    pub checksum_parts: Option<usize>,
     /// The checksum's type, where it is named.
     pub checksum_type: Option<ChecksumType>,
     /// The object's size, where it is named.
     pub object_size: Option<u64>,
     /// Conditions on what is there.
     pub conditions: WriteConditions,
-    /// The key of an SSE-C upload; needed only where a checksum has to be stored.
+    /// The key of an SSE-C upload; needed only where a checksum has to be stored or compared.
     pub customer_key: Option<CustomerKey>,
 }
 
@@ -154,7 +156,7 @@ impl Objects {
         let odi = ObjectDataId(upload.row.odi);
         let mode = upload.row.key.mode()?;
         let oek = opened.map(|(_, oek)| oek);
-        let sums = open_sums(mode, oek, &odi, &chosen)?;
+        let sums = open_sums(input, mode, oek, &odi, &chosen)?;
         check_named(input, &sums)?;
         let checksum = object_checksum(input, upload, &chosen, &sums)?;
         let parts: Vec<StoredPart> = chosen.iter().map(|part| part.row.part.clone()).collect();
@@ -277,20 +279,29 @@ struct PartSums {
 /// What a checksum is, or whether it is the one that a request names, is only for who may use the key:
 /// each answer about it would be one about a guess of the plaintext. So nothing is compared before.
 fn open_sums(
+    input: &CompleteMultipartUpload,
     mode: SseMode,
     oek: Option<&ObjectKeys>,
     odi: &ObjectDataId,
     chosen: &[&OpenPart],
 ) -> Result<Vec<PartSums>, Error> {
-    let sums = chosen.iter().map(|part| {
+    let sums = chosen.iter().zip(&input.parts).map(|(part, named)| {
         let PartRowStored {
             part,
             checksum,
             announced,
             ..
         } = &part.row;
-        if oek.is_none() && (checksum.is_some() || announced.is_some()) {
-            return Err(Error::CustomerKeyRequired);
+        if oek.is_none() {
+            // Without a key there is an object, as long as nothing is to be compared.
+            let compared = announced.is_some() && named.checksum.is_some();
+            if checksum.is_some() || compared {
+                return Err(Error::CustomerKeyRequired);
+            }
+            return Ok(PartSums {
+                own: None,
+                announced: None,
+            });
         }
         let open = |which, stored: &Option<ChecksumRow>| {
             let stored = stored.as_ref();
@@ -393,13 +404,21 @@ fn chosen_size(input: &CompleteMultipartUpload, chosen: &[&OpenPart]) -> Result<
 
 /// What can be refused of the checksums that Complete names without knowing any.
 fn check_request(input: &CompleteMultipartUpload, upload: &OpenUpload) -> Result<(), Error> {
-    let Some(algorithm) = upload.checksum_algorithm()? else {
-        return Ok(());
-    };
+    // Without an algorithm it is that of the default, FULL_OBJECT.
     let expected = upload.checksum_type();
     if input.checksum_type.is_some_and(|wanted| wanted != expected) {
         return Err(Error::ChecksumTypeMismatch { expected });
     }
+    if let (Some((algorithm, _)), Some(_)) = (&input.checksum, input.checksum_parts)
+        && expected == ChecksumType::FullObject
+    {
+        return Err(Error::ChecksumOfParts {
+            algorithm: *algorithm,
+        });
+    }
+    let Some(algorithm) = upload.checksum_algorithm()? else {
+        return Ok(());
+    };
     let unnamed = input.parts.iter().find(|part| part.checksum.is_none());
     match unnamed.filter(|_| expected == ChecksumType::Composite) {
         Some(part) => Err(Error::ChecksumMissingForPart {
@@ -425,14 +444,13 @@ fn object_checksum(
     } else {
         full_checksum(algorithm, chosen, sums)
     };
-    match (&input.checksum, &checksum) {
-        (Some((algorithm, value)), Some(sum))
-            if *algorithm != sum.algorithm || *value != sum.value =>
-        {
-            Err(Error::ChecksumMismatch {
-                algorithm: *algorithm,
-            })
-        }
+    // One that there is nothing to compare with does not hold, either.
+    let holds = |(algorithm, value): &(ChecksumAlgorithm, Vec<u8>)| {
+        let sum = checksum.as_ref();
+        sum.is_some_and(|sum| *algorithm == sum.algorithm && *value == sum.value)
+    };
+    match &input.checksum {
+        Some(named) if !holds(named) => Err(Error::ChecksumMismatch { algorithm: named.0 }),
         _ => Ok(checksum),
     }
 }

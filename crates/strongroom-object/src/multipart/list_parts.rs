@@ -75,7 +75,8 @@ impl Objects {
         let checksum_algorithm = upload.checksum_algorithm()?;
         // A checksum of the plaintext tells of the plaintext.
         let mode = upload.row.key.mode()?;
-        if mode == SseMode::C && (checksum_algorithm.is_some() || input.customer_key.is_some()) {
+        let wants_key = mode == SseMode::C && checksum_algorithm.is_some();
+        if wants_key || input.customer_key.is_some() {
             upload.check_customer_key(input.customer_key.as_ref())?;
         }
         let oek = if checksum_algorithm.is_some() && mode != SseMode::S3 {

@@ -8,8 +8,8 @@ use super::upload::OpenUpload;
 use crate::encryption::{self, PartSum, WrapKey};
 use crate::error::Error;
 use crate::model::{
-    Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, CustomerKey, Encryption,
-    ObjectName, PUT_BYTES_MAX, Scope,
+    Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, CustomerKey,
+    Encryption, ObjectName, PUT_BYTES_MAX, Scope,
 };
 use crate::objects::{Bucket, Objects};
 use crate::part_store::Incoming;
@@ -95,6 +95,14 @@ impl Objects {
         let wrap_key = self
             .reopen_upload(scope, &bucket, &upload, input.customer_key)
             .await?;
+        // A composite is made of what clients said of their parts, so they have to say it.
+        let composite = upload.checksum_type() == ChecksumType::Composite;
+        if composite && input.checksum.algorithm.is_none() {
+            return Err(Error::ChecksumAlgorithmMismatch {
+                expected: upload.checksum_algorithm()?,
+                actual: None,
+            });
+        }
         let new = NewPart {
             bucket: &bucket,
             object_key: &input.object_key,
@@ -146,22 +154,28 @@ impl Objects {
         let sealed = self.seal_part(incoming, body).await?;
         let (checksum, crc64) = (&sealed.checksum, &sealed.crc64);
         // An upload without a checksum algorithm gets CRC64NVME over the whole object, whatever
-        // its parts announced; under a customer key it gets none, since Complete has no key.
-        let without = fixed.is_none() && mode == SseMode::C;
+        // its parts announced; under a customer key it gets none, since Complete may have no key.
+        // What a part announced is kept in any case: Complete may name it.
+        let (own, besides) = match (&crc64, &checksum) {
+            (None, announced) if fixed.is_none() && mode == SseMode::C => {
+                (None, announced.as_ref())
+            }
+            (Some(crc64), announced) => (Some(crc64), announced.as_ref()),
+            (None, announced) => (announced.as_ref(), None),
+        };
         let kept = |which, sum: Option<&Checksum>| {
-            sum.filter(|_| !without)
-                .map(|sum| {
-                    let odi = ObjectDataId(upload.row.odi);
-                    encryption::seal_sum_of_part(mode, &oek, &odi, &sealed.part, which, sum)
-                })
-                .transpose()
+            sum.map(|sum| {
+                let odi = ObjectDataId(upload.row.odi);
+                encryption::seal_sum_of_part(mode, &oek, &odi, &sealed.part, which, sum)
+            })
+            .transpose()
         };
         let row = PartRowStored {
             part: sealed.part.clone(),
             etag: sealed.etag.clone(),
             modified_ms: self.now_ms(),
-            checksum: kept(PartSum::Own, crc64.as_ref().or(checksum.as_ref()))?,
-            announced: kept(PartSum::Announced, crc64.as_ref().and(checksum.as_ref()))?,
+            checksum: kept(PartSum::Own, own)?,
+            announced: kept(PartSum::Announced, besides)?,
         };
         let modified_ms = row.modified_ms;
         let (etag, checksum) = (row.etag.clone(), checksum.clone());

@@ -110,6 +110,7 @@ async fn complete_naming(
         upload_id: upload_id.to_owned(),
         parts,
         checksum: whole,
+        checksum_parts: None,
         checksum_type: None,
         object_size: None,
         conditions: WriteConditions::default(),

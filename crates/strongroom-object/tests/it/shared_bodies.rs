@@ -267,7 +267,10 @@ async fn upload(
             part_number: number,
             customer_key: key.map(customer),
             content_length: bytes.len() as u64,
-            checksum: strongroom_object::ChecksumRequest::default(),
+            checksum: strongroom_object::ChecksumRequest {
+                algorithm,
+                ..strongroom_object::ChecksumRequest::default()
+            },
             body: body(bytes),
         };
         let request = house.request();

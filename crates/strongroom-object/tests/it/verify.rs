@@ -104,6 +104,7 @@ async fn complete(house: &House, object_key: &str, upload_id: &str, etag: String
             checksum: None,
         }],
         checksum: None,
+        checksum_parts: None,
         checksum_type: None,
         object_size: None,
         conditions: WriteConditions::default(),
