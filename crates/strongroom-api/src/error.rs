@@ -14,7 +14,7 @@ pub(crate) struct S3Error {
     /// What the client reads.
     pub(crate) message: Cow<'static, str>,
     /// What the audit log reads instead, where the message holds what the log must not.
-    recorded: Option<String>,
+    recorded: Option<Box<str>>,
     /// Further elements of the error document, in order.
     pub(crate) elements: Vec<(&'static str, String)>,
     /// Further headers of the answer.
@@ -43,8 +43,8 @@ impl S3Error {
 
     /// Has the audit log say something else than what the client reads.
     #[must_use]
-    pub(crate) fn recorded_as(mut self, message: String) -> Self {
-        self.recorded = Some(message);
+    pub(crate) fn recorded_as(mut self, message: impl Into<Box<str>>) -> Self {
+        self.recorded = Some(message.into());
         self
     }
 

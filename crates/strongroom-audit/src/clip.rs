@@ -255,11 +255,12 @@ fn clip_text(text: &str, room: Room, place: &Place<'_>, cuts: &mut Cuts) -> Opti
     let rule = room.rule.unwrap_or(Rule::of(place.name));
     let kept = cut_written(cut(text, rule.text_bytes), room.bytes)?;
     if kept.len() < text.len() {
-        let mut line = json!({ "bytes": text.len() });
-        if rule.has_digest {
+        let line = if rule.has_digest {
             let digest = digest(&SHA256, text.as_bytes());
-            line["sha256"] = Value::String(hex::encode(digest));
-        }
+            json!({ "bytes": text.len(), "sha256": hex::encode(digest) })
+        } else {
+            json!({ "bytes": text.len() })
+        };
         cuts.push(place, line);
     }
     Some(kept.to_owned())

@@ -306,6 +306,12 @@ async fn sec_no_digest_of_a_plaintext_is_in_the_log_under_sse_s3() {
         };
         assert!(events.iter().any(is_said), "{event} {name}");
     }
+}
+
+#[tokio::test]
+async fn a_condition_that_there_is_nothing_or_anything_is_shown() {
+    let house = house().await;
+    house.bucket("bucket").await;
     let any = house.call("PUT", "/bucket/k").header("if-none-match", "*");
     any.send().await;
     let events = house.events().await;
