@@ -104,6 +104,16 @@ HEADER_ROWS = {
 }
 
 
+# To a read, a key of another length with its own MD5 is a wrong key (docs/semantics.md).
+WRONG_TO_READS = (403, "AccessDenied", MUST + "the correct secret key.")
+
+
+def to_read(name):
+    """Status, code and message that a read answers to a row."""
+    row = CUSTOMER_ROWS[name]
+    return WRONG_TO_READS if name in ("31 bytes", "33 bytes") else (400, row[1], row[2])
+
+
 def check(answer, row):
     headers, code, message, value = row
     assert (answer.status, answer.code) == (400, code), answer.body
@@ -149,13 +159,16 @@ def test_sec_n66_customer_key_on_writes(raw, s3, place, bucket, row, target):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("row", CUSTOMER_ROWS.values(), ids=CUSTOMER_ROWS)
-def test_sec_n66_customer_key_on_reads(raw, place, row, method):
+@pytest.mark.parametrize("name", CUSTOMER_ROWS)
+def test_sec_n66_customer_key_on_reads(raw, place, name, method):
+    row, expected = CUSTOMER_ROWS[name], to_read(name)
     answer = raw.request(method, f"/{place['bucket']}/c", headers=row[0])
-    if method == "GET":
-        check(answer, row)
+    if method == "HEAD":
+        assert (answer.status, answer.body) == (expected[0], b"")
+    elif expected is WRONG_TO_READS:
+        assert (answer.status, answer.code, answer.element("Message")) == expected
     else:
-        assert (answer.status, answer.body) == (400, b"")
+        check(answer, row)
 
 
 @pytest.mark.parametrize("row", CUSTOMER_ROWS.values(), ids=CUSTOMER_ROWS)
@@ -166,14 +179,14 @@ def test_sec_n66_customer_key_on_parts(raw, s3, place, row):
     assert "Parts" not in s3.list_parts(Bucket=bucket, Key="m", UploadId=upload)
 
 
-@pytest.mark.parametrize("row", CUSTOMER_ROWS.values(), ids=CUSTOMER_ROWS)
-def test_sec_n66_customer_key_of_copy_sources(raw, s3, place, bucket, row):
+@pytest.mark.parametrize("name", CUSTOMER_ROWS)
+def test_sec_n66_customer_key_of_copy_sources(raw, s3, place, bucket, name):
+    row = CUSTOMER_ROWS[name]
     stem = "x-amz-copy-source-server-side-encryption-customer"
     headers = {name.replace(C_ALG[:-10], stem): value for name, value in row[0].items()}
     headers["x-amz-copy-source"] = f"/{place['bucket']}/c"
     answer = raw.request("PUT", f"/{bucket}/k", b"", headers)
-    assert (answer.status, answer.code) == (400, row[1])
-    assert answer.element("Message") == row[2]
+    assert (answer.status, answer.code, answer.element("Message")) == to_read(name)
     nothing_there(s3, bucket)
 
 

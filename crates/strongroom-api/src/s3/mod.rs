@@ -71,8 +71,8 @@ pub(crate) async fn handle(
     // INVARIANT: nothing is done with a request that brings a customer key in clear, whatever it
     // asks for and whatever the bucket: the key is to be taken for lost.
     encryption_headers::refuse_insecure_customer_key(req)?;
-    if operation.changes_without_a_body() {
-        req.refuse_another_body().await?;
+    if let Some(asks) = operation.without_a_body() {
+        req.refuse_another_body(receipt, asks).await?;
     }
     match operation {
         Operation::AbortMultipartUpload => abort_multipart_upload::handle(req, receipt).await,

@@ -7,6 +7,7 @@
 
 use http::Method;
 use strongroom_audit::Category;
+use strongroom_object::Action;
 
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
@@ -47,6 +48,19 @@ pub(crate) enum Operation {
     UpdateObjectEncryption,
     UploadPart,
     UploadPartCopy,
+}
+
+/// What a request asks to do, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asks {
+    /// With an object.
+    OfObject(Action),
+    /// With the current version of an object, or with one that it names.
+    OfVersion { current: Action, named: Action },
+    /// With an open upload.
+    OfUpload,
+    /// With a bucket.
+    OfBucket(Action),
 }
 
 /// What a route is decided on.
@@ -311,18 +325,25 @@ impl Operation {
         }
     }
 
-    /// Whether it changes something and takes no body. A body that comes all the same is held to
-    /// what the request says of it, before anything is done.
-    pub(crate) fn changes_without_a_body(self) -> bool {
+    /// Who may do it, of an operation that changes something and takes no body: one that comes all
+    /// the same is held to what the request says of it, before anything is done and after it is known
+    /// that the caller may do it.
+    pub(crate) fn without_a_body(self) -> Option<Asks> {
         match self {
-            Self::AbortMultipartUpload
-            | Self::CopyObject
-            | Self::CreateMultipartUpload
-            | Self::DeleteBucket
-            | Self::DeleteBucketEncryption
-            | Self::DeleteBucketLifecycle
-            | Self::DeleteObject
-            | Self::UploadPartCopy => true,
+            Self::AbortMultipartUpload => Some(Asks::OfObject(Action::AbortMultipartUpload)),
+            Self::CopyObject | Self::CreateMultipartUpload => {
+                Some(Asks::OfObject(Action::PutObject))
+            }
+            Self::DeleteBucket => Some(Asks::OfBucket(Action::DeleteBucket)),
+            Self::DeleteBucketEncryption => {
+                Some(Asks::OfBucket(Action::PutEncryptionConfiguration))
+            }
+            Self::DeleteBucketLifecycle => Some(Asks::OfBucket(Action::PutLifecycleConfiguration)),
+            Self::DeleteObject => Some(Asks::OfVersion {
+                current: Action::DeleteObject,
+                named: Action::DeleteObjectVersion,
+            }),
+            Self::UploadPartCopy => Some(Asks::OfUpload),
             Self::CompleteMultipartUpload
             | Self::CreateBucket
             | Self::DeleteObjects
@@ -347,7 +368,7 @@ impl Operation {
             | Self::PutObject
             | Self::RestoreObject
             | Self::UpdateObjectEncryption
-            | Self::UploadPart => false,
+            | Self::UploadPart => None,
         }
     }
 

@@ -11,6 +11,7 @@ use strongroom_object::{Action, Body, BodyLength, Objects, PUT_BYTES_MAX, Scope,
 
 use super::form_fields::FormFields;
 use super::object_error::entity_too_large;
+use super::operation::Asks;
 use crate::audit::Said;
 use crate::body::RequestBody;
 use crate::edge::ApiServices;
@@ -163,8 +164,25 @@ impl S3Request {
 
 impl S3Request {
     /// Reads what came as the body of an operation that takes none, and compares it with what the
-    /// request says of it: framing, length, `x-amz-content-sha256`, Content-MD5.
-    pub(super) async fn refuse_another_body(&mut self) -> Result<(), S3Error> {
+    /// request says of it: framing, length, `x-amz-content-sha256`, Content-MD5. Policies come first.
+    pub(super) async fn refuse_another_body(
+        &mut self,
+        receipt: &Receipt,
+        asks: Asks,
+    ) -> Result<(), S3Error> {
+        match asks {
+            Asks::OfObject(action) => self.admit(receipt, action)?,
+            Asks::OfVersion { named, .. } if self.query.has("versionId") => {
+                self.admit(receipt, named)?;
+            }
+            Asks::OfVersion { current, .. } => self.admit(receipt, current)?,
+            Asks::OfUpload => self.admit_part(receipt)?,
+            Asks::OfBucket(action) => {
+                let scope = self.scope(receipt);
+                let bucket = self.bucket()?;
+                self.objects().admit_to_bucket(scope, bucket, action)?;
+            }
+        }
         let content_md5 = super::checksum_headers::content_md5(&self.headers)?;
         let (bytes, _) = self.take_body()?.collect(UNUSED_BODY_BYTES_MAX).await?;
         super::checksum_headers::verify_md5(content_md5, &bytes)

@@ -158,6 +158,19 @@ async fn sec_n15_bodies_that_nobody_reads_are_what_was_signed() {
         let long = call().body(vec![0; 16 * 1024 + 1]).send().await;
         long.refused(400, "MaxMessageLengthExceeded");
     }
+    // Who may not do it hears nothing else, and no byte of the body is read.
+    let reads = allow(&json!("s3:GetObject"), &json!("*"));
+    let nobody = User::new(&house, "nobody", json!([reads])).await;
+    for (method, target) in operations {
+        let call = nobody.call(&house, method, target);
+        let call = if method == "PUT" {
+            call.header("x-amz-copy-source", "/bucket/k")
+        } else {
+            call
+        };
+        let refused = call.header("content-md5", "x").send_unread(1).await;
+        refused.refused(403, "AccessDenied");
+    }
     still_there(&house).await;
     let missing = house.call("GET", "/bucket/copy").send().await;
     missing.refused(404, "NoSuchKey");
