@@ -517,8 +517,9 @@ def test_sec_n69_no_header_leads_below_the_default_of_a_bucket(raw, s3, kms, buc
         for method, target in (("PUT", "k"), ("POST", "k?uploads")):
             answer = raw.request(method, f"/{bucket}/{target}", b"", headers)
             assert answer.status == 400, (headers, answer.body)
+    # Whether there is a bucket key is for the request to say, where it says so (section 2.3).
     for headers, has_bucket_key in (
-            ({}, bucket_key), ({BK: "false"}, bucket_key), ({BK: "true"}, bucket_key),
+            ({}, bucket_key), ({BK: "false"}, False), ({BK: "true"}, True),
             ({f"x-amz-meta-{SSE}": "AES256"}, bucket_key),
             ({"x-amz-meta-x-amz-server-side-encryption": "AES256"}, bucket_key)):
         put = raw.request("PUT", f"/{bucket}/k", b"text", headers)
