@@ -248,10 +248,7 @@ def test_s3_0_customer_key_where_none_applies(standing, operation, name):
     here = standing(name)
     before = here.facts()
     answer = here.ask(operation, CustomerKey().headers())
-    if operation == "ListParts":
-        assert answer.status == 200
-    else:
-        assert answer.status == 400
-        if operation != "HeadObject":
-            assert answer.code == "InvalidRequest", answer.body
+    assert answer.status == 400
+    if operation != "HeadObject":
+        assert answer.code == "InvalidRequest", answer.body
     assert here.facts() == before
