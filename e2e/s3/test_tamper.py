@@ -13,7 +13,7 @@ import pytest
 
 import clients
 import sse
-import xxh3
+import shard_sums
 from clients import SEGMENT, noise, read, refused
 from rawhttp import Client
 from strongroom import Server
@@ -36,11 +36,11 @@ class Shard:
         self.units = [body[at:at + step][:-SUM] for at in range(0, len(body), step)]
 
     def bytes(self):
-        base = xxh3.xxh3_64(self.header[16:32] + b"\0", 0x5352554E49000001)
+        base = shard_sums.xxh3_64(self.header[16:32] + b"\0", 0x5352554E49000001)
         out = self.header
         for number, unit in enumerate(self.units):
-            seed = base + number * 0x9E3779B97F4A7C15 & xxh3.MASK
-            out += unit + xxh3.xxh3_64(unit, seed).to_bytes(SUM, "little")
+            seed = base + number * 0x9E3779B97F4A7C15 & shard_sums.MASK
+            out += unit + shard_sums.xxh3_64(unit, seed).to_bytes(SUM, "little")
         return out + self.rest
 
 
