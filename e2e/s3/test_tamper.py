@@ -12,8 +12,8 @@ import re
 import pytest
 
 import clients
-import sse
 import shard_sums
+import sse
 from clients import SEGMENT, noise, read, refused
 from rawhttp import Client
 from strongroom import Server
