@@ -83,11 +83,11 @@ async fn one(store: &Store, bytes: u64, md5: bool) -> Outcome<()> {
         policy: BlobPolicy::Standard,
     };
     let length = BodyLength::Exactly(bytes);
-    let sealed = seal_body(store.blobs(), blob, &sealer, &mut body, length, wanted).await?;
-    if sealed.digests.md5.is_some() != md5 {
+    let taken = seal_body(store.blobs(), blob, &sealer, &mut body, length, wanted).await?;
+    if taken.digests.md5.is_some() != md5 {
         return Err("the pipeline computes another digest than it was asked for".into());
     }
-    drop(sealed.body.store(Vec::new()).await?);
+    drop(taken.body.store(Vec::new()).await?);
     Ok(())
 }
 

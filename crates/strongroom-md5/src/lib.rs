@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! MD5 (RFC 1321) as the cryptographic module computes it, for ETags and `Content-MD5`.
+//! MD5 (RFC 1321) as the cryptographic module computes it, for `ETag`s and `Content-MD5`.
 //!
 //! `aws-lc-rs` does not offer it; the module has it in assembly, about 1.3 times as fast as the same in
 //! Rust. It is broken as a hash for security and is used for none.

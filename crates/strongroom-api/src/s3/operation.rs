@@ -54,13 +54,13 @@ pub(crate) enum Operation {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asks {
     /// With an object.
-    OfObject(Action),
+    Object(Action),
     /// With the current version of an object, or with one that it names.
-    OfVersion { current: Action, named: Action },
+    Version { current: Action, named: Action },
     /// With an open upload.
-    OfUpload,
+    Upload,
     /// With a bucket.
-    OfBucket(Action),
+    Bucket(Action),
 }
 
 /// What a route is decided on.
@@ -330,20 +330,16 @@ impl Operation {
     /// that the caller may do it.
     pub(crate) fn without_a_body(self) -> Option<Asks> {
         match self {
-            Self::AbortMultipartUpload => Some(Asks::OfObject(Action::AbortMultipartUpload)),
-            Self::CopyObject | Self::CreateMultipartUpload => {
-                Some(Asks::OfObject(Action::PutObject))
-            }
-            Self::DeleteBucket => Some(Asks::OfBucket(Action::DeleteBucket)),
-            Self::DeleteBucketEncryption => {
-                Some(Asks::OfBucket(Action::PutEncryptionConfiguration))
-            }
-            Self::DeleteBucketLifecycle => Some(Asks::OfBucket(Action::PutLifecycleConfiguration)),
-            Self::DeleteObject => Some(Asks::OfVersion {
+            Self::AbortMultipartUpload => Some(Asks::Object(Action::AbortMultipartUpload)),
+            Self::CopyObject | Self::CreateMultipartUpload => Some(Asks::Object(Action::PutObject)),
+            Self::DeleteBucket => Some(Asks::Bucket(Action::DeleteBucket)),
+            Self::DeleteBucketEncryption => Some(Asks::Bucket(Action::PutEncryptionConfiguration)),
+            Self::DeleteBucketLifecycle => Some(Asks::Bucket(Action::PutLifecycleConfiguration)),
+            Self::DeleteObject => Some(Asks::Version {
                 current: Action::DeleteObject,
                 named: Action::DeleteObjectVersion,
             }),
-            Self::UploadPartCopy => Some(Asks::OfUpload),
+            Self::UploadPartCopy => Some(Asks::Upload),
             Self::CompleteMultipartUpload
             | Self::CreateBucket
             | Self::DeleteObjects

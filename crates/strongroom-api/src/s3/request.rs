@@ -171,13 +171,13 @@ impl S3Request {
         asks: Asks,
     ) -> Result<(), S3Error> {
         match asks {
-            Asks::OfObject(action) => self.admit(receipt, action)?,
-            Asks::OfVersion { named, .. } if self.query.has("versionId") => {
+            Asks::Object(action) => self.admit(receipt, action)?,
+            Asks::Version { named, .. } if self.query.has("versionId") => {
                 self.admit(receipt, named)?;
             }
-            Asks::OfVersion { current, .. } => self.admit(receipt, current)?,
-            Asks::OfUpload => self.admit_part(receipt)?,
-            Asks::OfBucket(action) => {
+            Asks::Version { current, .. } => self.admit(receipt, current)?,
+            Asks::Upload => self.admit_part(receipt)?,
+            Asks::Bucket(action) => {
                 let scope = self.scope(receipt);
                 let bucket = self.bucket()?;
                 self.objects().admit_to_bucket(scope, bucket, action)?;

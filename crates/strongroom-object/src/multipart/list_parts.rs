@@ -74,13 +74,13 @@ impl Objects {
         let upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
         let checksum_algorithm = upload.checksum_algorithm()?;
         // A checksum of the plaintext tells of the plaintext.
-        let mode = upload.row.key.mode()?;
-        let wants_key = mode == SseMode::C && checksum_algorithm.is_some();
+        let sse_mode = upload.row.key.mode()?;
+        let wants_key = sse_mode == SseMode::C && checksum_algorithm.is_some();
         if wants_key || input.customer_key.is_some() {
             upload.check_customer_key(input.customer_key.as_ref())?;
         }
-        let oek = if checksum_algorithm.is_some() && mode != SseMode::S3 {
-            let customer = input.customer_key.filter(|_| mode == SseMode::C);
+        let oek = if checksum_algorithm.is_some() && sse_mode != SseMode::S3 {
+            let customer = input.customer_key.filter(|_| sse_mode == SseMode::C);
             let key = encryption::reopen(self, scope, &bucket, &upload.row.key, customer).await?;
             let name = &input.object_key;
             let oek = encryption::unwrap_upload(self, &key, &bucket, name, &upload.row)?;
@@ -102,7 +102,7 @@ impl Objects {
                 let open = |stored| {
                     let odi = ObjectDataId(upload.row.odi);
                     let (oek, part) = (oek.as_ref(), &row.part);
-                    encryption::open_sum_of_part(mode, oek, &odi, part, PartSum::Own, &stored)
+                    encryption::open_sum_of_part(sse_mode, oek, &odi, part, PartSum::Own, &stored)
                 };
                 Ok(ListedPart {
                     part_number: row.part.part_number,

@@ -354,7 +354,7 @@ impl Headers<'_> {
     }
 
     /// Rows 2 to 6: the key, of whatever length, and its MD5. One that is no base64 is empty.
-    fn decoded_key(&self, trio: Trio) -> Result<Option<(Zeroizing<Vec<u8>>, String)>, S3Error> {
+    fn decoded_key(&self, trio: Trio) -> Result<Option<DecodedKey>, S3Error> {
         if !self.has_trio(trio) {
             return Ok(None);
         }
@@ -394,6 +394,9 @@ impl Headers<'_> {
         Ok(Some((decoded, computed)))
     }
 }
+
+/// A customer key of whatever length, and its MD5 in Base64.
+type DecodedKey = (Zeroizing<Vec<u8>>, String);
 
 /// The MD5 of a customer key. Md5 keeps what it was given in a buffer of its own, which lies on the
 /// heap here and is wiped; what its working leaves on the stack is overwritten before anything else
