@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests without, with broken and with bent signatures. Nothing may happen in any of them."""
 
+import base64
 import hashlib
 import os
 
