@@ -72,7 +72,8 @@ pub(crate) fn of(operation: Operation) -> impl Iterator<Item = &'static str> {
 
 /// What an event says of a header. An ETag is the MD5 of a plaintext under SSE-S3, with which guesses
 /// of it could be tested, and a redirect is stored with the object: of these, only that they were
-/// there.
+/// there. So too what is too long for the word or the digest that is meant: a customer key that came
+/// in the header beside its own.
 pub(crate) fn shown<'v>(name: &str, value: Cow<'v, str>) -> Cow<'v, str> {
     let is_hidden = match name {
         "if-match"
@@ -80,6 +81,13 @@ pub(crate) fn shown<'v>(name: &str, value: Cow<'v, str>) -> Cow<'v, str> {
         | "x-amz-copy-source-if-match"
         | "x-amz-copy-source-if-none-match" => value.trim() != "*",
         "x-amz-website-redirect-location" => true,
+        "x-amz-server-side-encryption"
+        | "x-amz-server-side-encryption-customer-algorithm"
+        | "x-amz-server-side-encryption-customer-key-md5"
+        | "x-amz-copy-source-server-side-encryption-customer-algorithm"
+        | "x-amz-copy-source-server-side-encryption-customer-key-md5" => {
+            value.len() > MD5_BASE64_BYTES
+        }
         _ => false,
     };
     if is_hidden {
@@ -88,6 +96,9 @@ pub(crate) fn shown<'v>(name: &str, value: Cow<'v, str>) -> Cow<'v, str> {
         value
     }
 }
+
+/// No longer than this is any word of encryption, and no way to write a key of 32 bytes is as short.
+const MD5_BASE64_BYTES: usize = 24;
 
 /// CloudTrail's words in place of what it hides.
 pub(crate) const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
@@ -163,6 +174,18 @@ mod tests {
             );
         }
         assert_eq!(shown("if-none-match", "*".into()), "*");
+        let key = "A".repeat(43);
+        for name in CUSTOMER_KEY {
+            assert_eq!(shown(name, key.as_str().into()), HIDDEN);
+            assert_eq!(shown(name, key[..24].into()), key[..24]);
+        }
+        for name in ["algorithm", "key-md5"] {
+            let name = format!("x-amz-copy-source-server-side-encryption-customer-{name}");
+            assert_eq!(shown(&name, key.as_str().into()), HIDDEN);
+        }
+        let name = "x-amz-server-side-encryption";
+        assert_eq!(shown(name, key.as_str().into()), HIDDEN);
+        assert_eq!(shown(name, "aws:kms:dsse".into()), "aws:kms:dsse");
         assert_eq!(shown("if-match", "*, \"e\"".into()), HIDDEN);
     }
 }
