@@ -190,6 +190,10 @@ def pytest_addoption(parser):
         "--write-compat", action="store_true",
         help="write the compatibility documents from what this run shows",
     )
+    parser.addoption(
+        "--share", choices=["s3", "rest"],
+        help="only the tests that docs/s3-compatibility.md is written from, or only the others",
+    )
 
 
 def pytest_deselected(items):
@@ -198,8 +202,14 @@ def pytest_deselected(items):
             document.whole = False
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """The comparisons come last, and only after all tests of their API."""
+    share = config.getoption("--share")
+    if share:
+        s3 = next(one for one in DOCUMENTS if one.service == "s3")
+        others = [item for item in items if (share == "s3") != s3.is_about(item)]
+        items[:] = [item for item in items if item not in set(others)]
+        config.hook.pytest_deselected(items=others)
     last = [item for item in items if item.path.name.endswith("_compat.py")]
     rest = [item for item in items if item not in last]
     items[:] = rest + last

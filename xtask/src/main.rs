@@ -77,7 +77,30 @@ fn test(args: &[String]) -> Outcome {
     step::run("test", &mut command)
 }
 
+/// What a run of everything writes from a clean clone, in GiB, with the drives of its tests and some to spare.
+const ROOM_FOR_CI: u64 = 20;
+
+/// A full disk is better said at once than by a linker after ten minutes.
+fn room() -> Outcome {
+    let mut df = step::command("df", &["--output=avail", "--block-size=1G", "."]);
+    let output = df.output().map_err(|error| format!("df: {error}"))?;
+    let free = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .nth(1)
+        .and_then(|line| line.trim().parse::<u64>().ok())
+        .ok_or("df: an answer that is not understood")?;
+    let built = step::root().join("target/release/strongroom").exists();
+    step::say(&format!("disk: {free} GiB free"));
+    if free < ROOM_FOR_CI && !built {
+        return Err(format!(
+            "{free} GiB are free where this project lies, and a clean run needs {ROOM_FOR_CI}"
+        ));
+    }
+    Ok(())
+}
+
 fn ci() -> Outcome {
+    room()?;
     step::timed("check", check::run)?;
     step::timed("test", || test(&[]))?;
     step::timed("vectors", vectors::run)?;
