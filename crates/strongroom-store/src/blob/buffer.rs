@@ -121,7 +121,8 @@ impl UnitBuffer {
         self.file_bytes_mut().get_mut(bytes).unwrap_or_default()
     }
 
-    fn file_len(&self) -> usize {
+    /// How long the units and their checksums are in the file.
+    pub(crate) fn file_len(&self) -> usize {
         match self.units.checked_sub(1) {
             Some(last) => self
                 .slot_offset(last)

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A new blob on its way to the drives, one buffer behind whoever hands the buffers over.
+//! A new blob on its way to the drives, a few buffers behind whoever hands them over.
+//!
+//! ```text
+//!   append -> [buffer][buffer] -> all of them in one job, when the one before is done
+//!     waits above WAITING_BYTES_MAX
+//! ```
+//!
+//! Whoever hands over has a body to receive and to seal, and the thread that writes may have to wait
+//! for a processor: so neither waits for the other before there is much to wait for.
 
 use std::sync::Arc;
 
@@ -17,6 +25,9 @@ pub(super) struct Flow {
     /// Empty while a write is on its way, and after one failed.
     writing: Option<Box<StripeWriter>>,
     pending: Option<Running<Box<StripeWriter>>>,
+    /// Buffers for the write after that, and their bytes.
+    waiting: Vec<UnitBuffer>,
+    waiting_bytes: usize,
     /// Given up with the flow, unless there is a proof.
     ticket: Option<Arc<Ticket>>,
 }
@@ -28,11 +39,37 @@ impl Flow {
             ticket: Some(Arc::clone(writing.ticket())),
             writing: Some(Box::new(writing)),
             pending: None,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
         }
     }
 
-    /// Waits for the write on its way.
+    /// Waits until all that was appended is written.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        self.wait().await?;
+        if !self.waiting.is_empty() {
+            self.start().await?;
+            self.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts to write the units of a buffer, or keeps it for the next write while one is on its
+    /// way.
+    pub(super) async fn append(&mut self, buffer: UnitBuffer) -> Result<(), Error> {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(buffer.file_len());
+        self.waiting.push(buffer);
+        if self.waiting_bytes < WAITING_BYTES_MAX
+            && self.pending.as_ref().is_some_and(Running::is_under_way)
+        {
+            return Ok(());
+        }
+        self.wait().await?;
+        self.start().await
+    }
+
+    /// Waits for the write on its way.
+    async fn wait(&mut self) -> Result<(), Error> {
         if let Some(pending) = self.pending.as_mut() {
             let done = pending.await;
             self.pending = None;
@@ -41,11 +78,12 @@ impl Flow {
         Ok(())
     }
 
-    /// Starts to write the units of a buffer, after the write before this one is done.
-    pub(super) async fn append(&mut self, buffer: UnitBuffer) -> Result<(), Error> {
-        self.settle().await?;
+    /// Starts to write what waits.
+    async fn start(&mut self) -> Result<(), Error> {
         let writing = self.writing.take().ok_or(FAILED_BEFORE)?;
-        self.pending = Some(writing.append(&self.blobs, buffer).await?);
+        let buffers = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        self.pending = Some(writing.append(&self.blobs, buffers).await?);
         Ok(())
     }
 
@@ -72,6 +110,9 @@ impl Drop for Flow {
     }
 }
 
+/// So much waits beside the write on its way: what is sealed in the time of a write and of a few
+/// turns of the scheduler.
+const WAITING_BYTES_MAX: usize = 512 * 1024;
 const FAILED_BEFORE: Error = Error::Misuse {
     what: "a blob writer used after it failed",
 };

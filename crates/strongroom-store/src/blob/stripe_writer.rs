@@ -132,15 +132,17 @@ impl StripeWriter {
         self.ticket.blob()
     }
 
-    /// Starts to write the units of `buffer`, of which all but the last are full.
+    /// Starts to write the units of `buffers`, of which all but the last are full.
     pub(super) async fn append(
         mut self: Box<Self>,
         blobs: &Arc<Inner>,
-        buffer: UnitBuffer,
+        buffers: Vec<UnitBuffer>,
     ) -> Result<Running<Box<Self>>, Error> {
         if let Some(drive) = self.only_drive() {
             let job = move || {
-                self.append_alone(buffer)?;
+                for buffer in buffers {
+                    self.append_alone(buffer)?;
+                }
                 Ok(self)
             };
             return blobs.writers.on(drive).start(job).await;
@@ -149,7 +151,10 @@ impl StripeWriter {
         let round = async move {
             let of_job = Arc::clone(&shared);
             let take = move || {
-                let pieces = self.take(&of_job, buffer)?;
+                let mut pieces = self.no_pieces();
+                for buffer in buffers {
+                    self.take(&of_job, buffer, &mut pieces)?;
+                }
                 Ok((self, pieces))
             };
             let (mut this, pieces) = shared.coders.run(take).await?;
@@ -251,14 +256,17 @@ impl StripeWriter {
     }
 
     /// Makes what can be written of the units so far and those of `buffer`; the rest waits.
-    fn take(&mut self, blobs: &Inner, buffer: UnitBuffer) -> Result<Pieces, Error> {
+    fn take(
+        &mut self,
+        blobs: &Inner,
+        buffer: UnitBuffer,
+        pieces: &mut Pieces,
+    ) -> Result<(), Error> {
         self.count(&buffer)?;
-        let mut pieces = self.no_pieces();
         let units = buffer.capacity_units();
         if self.stripes.redundancy().data() == 1 {
             // Where a unit lies does not depend on the stripe's length.
-            self.code(blobs, buffer, 0..units, &mut pieces)?;
-            return Ok(pieces);
+            return self.code(blobs, buffer, 0..units, pieces);
         }
         let stripe = usize::try_from(self.stripes.stripe_units()).map_err(|_| TOO_LONG)?;
         let mut next = 0;
@@ -272,7 +280,7 @@ impl StripeWriter {
                     ..
                 } = waiting;
                 buffer.set_last_len(u32::try_from(last_len).map_err(|_| TOO_LONG)?);
-                self.code(blobs, buffer, 0..stripe, &mut pieces)?;
+                self.code(blobs, buffer, 0..stripe, pieces)?;
             } else {
                 self.waiting = Some(waiting);
             }
@@ -293,9 +301,9 @@ impl StripeWriter {
             self.waiting = Some(waiting);
         }
         if whole > 0 {
-            self.code(blobs, buffer, next..end, &mut pieces)?;
+            self.code(blobs, buffer, next..end, pieces)?;
         }
-        Ok(pieces)
+        Ok(())
     }
 
     fn no_pieces(&self) -> Pieces {

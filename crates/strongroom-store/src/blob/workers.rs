@@ -151,6 +151,14 @@ impl<T: Send + 'static> Running<T> {
         };
         Self { job }
     }
+
+    /// Whether its answer would have to be waited for.
+    pub(crate) fn is_under_way(&self) -> bool {
+        match &self.job {
+            Job::OnThread(handle) => !handle.is_finished(),
+            Job::Done(_) => false,
+        }
+    }
 }
 
 // A job's answer is moved out, never pinned.

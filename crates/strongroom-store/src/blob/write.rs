@@ -86,7 +86,7 @@ impl<S: UnitSealer> BlobWriter<S> {
     }
 
     /// Seals and appends the first `used_units` units of `buffer`, all of them full, and more will
-    /// follow. Returns when the write *before* this one is done: an error belongs to either.
+    /// follow. Returns before it is written: an error belongs to any write before it.
     /// After an error the writer is of no more use.
     pub async fn write(&mut self, buffer: UnitBuffer, used_units: usize) -> Result<(), Error> {
         self.seal_and_append(buffer, used_units, false).await

@@ -2,7 +2,7 @@
 //! A drive that stops answering: writes go on without it, and reads around it.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,13 @@ use strongroom_store::blob::{Patience, ShardSet};
 use strongroom_store::drive::{Access, Drive, DriveFile, DriveNo, DrivePath, Folder, HealthState};
 use strongroom_store::layout::{Redundancy, ShardIndex};
 use strongroom_store::{BlobId, Error, Store, Write};
-use strongroom_testkit::SimDrive;
+use strongroom_testkit::{SimDrive, UnsealedUnits};
 
 use crate::stage::{self, UNIT};
 
 const BLOB: BlobId = BlobId([0xB0; 16]);
+/// Buffers of a blob that is longer than what may gather.
+const RUNS: usize = 24;
 
 /// Short, and far longer than any drive of these tests takes that answers.
 const PATIENCE: Patience = Patience {
@@ -270,6 +272,71 @@ async fn dur_d10_a_hanging_drive_stops_no_read() {
         assert!(store.blobs().damage().is_empty(), "late is no damage");
         slow.gate.set(false);
         assert_eq!(stage::read_all(&store, &location).await.unwrap(), bytes);
+    }
+}
+
+/// While a write is on its way others gather behind it, so many and no more; then they are written,
+/// in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_gather_behind_one_that_is_late_and_memory_stays_bounded() {
+    for (data, parity) in [(1, 0), (2, 0)] {
+        let redundancy = code(data, parity);
+        let drives: Vec<_> = (0..u64::from(redundancy.shards()))
+            .map(Hanging::new)
+            .collect();
+        let store = open(&drives, redundancy).await;
+        let run = stage::bytes(1, 1024 * UNIT);
+        let created = store.blobs().create(BLOB, stage::layout(), UnsealedUnits);
+        let mut writer = created.await.unwrap();
+        drives[0].gate.set(true);
+        let taken = Arc::new(AtomicUsize::new(0));
+        let writing = tokio::spawn({
+            let (taken, run, blobs) = (Arc::clone(&taken), run.clone(), store.blobs().clone());
+            async move {
+                for number in 0..u8::try_from(RUNS).unwrap() {
+                    let mut buffer = blobs.buffer(stage::layout(), 1024);
+                    for (slot, unit) in run.chunks(UNIT).enumerate() {
+                        buffer.slot_mut(slot).copy_from_slice(unit);
+                        buffer.slot_mut(slot)[0] = number;
+                    }
+                    writer.write(buffer, 1024).await.unwrap();
+                    taken.fetch_add(1, Ordering::SeqCst);
+                }
+                writer.finish().await.unwrap()
+            }
+        });
+        // One on its way and 512 KiB behind it, of 64 KiB and their checksums each.
+        let start = Instant::now();
+        while taken.load(Ordering::SeqCst) < 4 {
+            assert!(start.elapsed() < Duration::from_mins(2), "nothing gathers");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let held = taken.load(Ordering::SeqCst);
+        assert!((4..=9).contains(&held), "{held} buffers are in memory");
+        drives[0].gate.set(false);
+        let proof = writing.await.unwrap();
+        let location = proof.location();
+        stage::commit(&store, Write::AdoptBlob(proof)).await;
+        let reader = store.blobs().open(&location).await.unwrap();
+        assert_eq!(
+            location.sealed_bytes,
+            u64::try_from(RUNS * run.len()).unwrap()
+        );
+        for number in 0..RUNS {
+            let first = u64::try_from(number * 1024).unwrap();
+            let read = reader.read(first, 1024).await.unwrap();
+            // Each run its own bytes: so they are in order.
+            let number = u8::try_from(number).unwrap();
+            for (slot, unit) in run.chunks(UNIT).enumerate() {
+                let (mark, rest) = read.slot(slot).split_first().unwrap();
+                assert_eq!(
+                    (*mark, rest),
+                    (number, &unit[1..]),
+                    "unit {slot} of run {number}"
+                );
+            }
+        }
     }
 }
 
