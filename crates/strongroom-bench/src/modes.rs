@@ -29,6 +29,9 @@ use crate::{Options, Outcome};
 
 /// How often the sides of a pair take turns.
 const TURNS: u32 = 4;
+/// The same for small requests, of which a short turn has enough: what a neighbour does to one turn
+/// says nothing about the median of so many.
+const SHORT_TURNS: u32 = 16;
 const CONNECTIONS: usize = 16;
 const KIB4: u64 = 4 << 10;
 const MIB1: u64 = 1 << 20;
@@ -135,10 +138,11 @@ impl Modes<'_> {
             if !what.contains(self.only) {
                 continue;
             }
-            let (one, two) = self.pair(&operation, KIB4, a, b).await?;
+            let turns = if self.smoke { TURNS } else { SHORT_TURNS };
+            let (.., of_turns) = self.in_turns(&operation, KIB4, a, b, turns).await?;
             ratios.push(Ratio {
                 what,
-                value: requests(two) / requests(one),
+                value: median(of_turns),
                 target: Some(ALIKE),
                 at_least: true,
             });
@@ -298,6 +302,19 @@ impl Modes<'_> {
         a: Side,
         b: Side,
     ) -> Outcome<(Turns, Turns)> {
+        let (a, b, _) = self.in_turns(operation, bytes, a, b, TURNS).await?;
+        Ok((a, b))
+    }
+
+    /// Both sides in so many turns, and of each turn the requests a second of `b` / of `a`.
+    async fn in_turns(
+        &self,
+        operation: &Method,
+        bytes: u64,
+        a: Side,
+        b: Side,
+        turns: u32,
+    ) -> Outcome<(Turns, Turns, Vec<f64>)> {
         let paced = |side: Side| -> Outcome<Work> {
             let work = work(side.mode, bytes)?;
             Ok(Work {
@@ -311,13 +328,15 @@ impl Modes<'_> {
             load::run(&self.endpoint, put, side.connections, Duration::ZERO, true).await?;
         }
         let mut sums = [Turns::default(), Turns::default()];
-        for _ in 0..TURNS {
+        let mut of_turns = Vec::new();
+        for _ in 0..turns {
+            let mut rates = Vec::new();
             for ((side, put), sum) in works.iter().zip(&mut sums) {
                 let work = match *operation {
                     Method::PUT => put.clone(),
                     _ => read_of(put, side.mode),
                 };
-                let time = self.time / TURNS;
+                let time = self.time / turns;
                 let before = (self.product.process.cpu_seconds()?, own_cpu_seconds()?);
                 let done = load::run(&self.endpoint, &work, side.connections, time, false).await?;
                 sum.server_cpu += self.product.process.cpu_seconds()? - before.0;
@@ -325,6 +344,10 @@ impl Modes<'_> {
                 sum.done.requests += done.requests;
                 sum.done.bytes += done.bytes;
                 sum.done.seconds += done.seconds;
+                rates.push(float(done.requests) / done.seconds);
+            }
+            if let [a, b] = rates[..] {
+                of_turns.push(b / a);
             }
         }
         // Neighbours change this less than what is done in a second.
@@ -339,7 +362,7 @@ impl Modes<'_> {
             ));
         }
         let [a, b] = sums;
-        Ok((a, b))
+        Ok((a, b, of_turns))
     }
 }
 
@@ -407,8 +430,15 @@ fn md5_alone(time: Duration) -> f64 {
     float(bytes) / start.elapsed().as_secs_f64()
 }
 
-fn requests(Turns { done, .. }: Turns) -> f64 {
-    float(done.requests) / done.seconds
+/// The one in the middle, or between the two that are.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.get(..=middle) {
+        Some([.., low, high]) if values.len().is_multiple_of(2) => low.midpoint(*high),
+        Some([.., one]) => *one,
+        _ => f64::NAN,
+    }
 }
 
 fn throughput(Turns { done, .. }: Turns) -> f64 {
@@ -428,4 +458,20 @@ fn at_best(turns: Turns) -> Outcome<f64> {
 )]
 pub(crate) fn float(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn one_turn_of_many_decides_nothing() {
+        assert_eq!(median(vec![1.0, 9.0, 1.1]).to_bits(), 1.1_f64.to_bits());
+        assert_eq!(
+            median(vec![0.1, 4.0, 2.0, 3.0]).to_bits(),
+            2.5_f64.to_bits()
+        );
+        assert_eq!(median(vec![7.0]).to_bits(), 7.0_f64.to_bits());
+        assert!(median(Vec::new()).is_nan());
+    }
 }
