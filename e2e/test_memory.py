@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory is bounded by connections, never by what they declare: 200 uploads of 1 GiB at once."""
 
+import hashlib
 import selectors
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from clients import MIB, CustomerKey, make_bucket, noise, read, s3 as s3_client
-from rawhttp import UNSIGNED, Client, Wire
-from strongroom import DEADLINE, until
+sys.path.insert(0, str(Path(__file__).parent / "kms"))
+
+from clients import MIB, CustomerKey, make_bucket, noise, read, s3 as s3_client  # noqa: E402
+from people import User, deny, document  # noqa: E402
+from rawhttp import UNSIGNED, Client, Wire  # noqa: E402
+from strongroom import DEADLINE, until  # noqa: E402
 
 UPLOADS = 200
 DECLARED = 1024 * MIB
@@ -84,3 +91,88 @@ def test_sec_n95_two_hundred_declared_gibibytes(make_server):
     until(lambda: server.metrics()["strongroom_connections_open"] <= 3, "the end of connections",
           pause=0.2)
     server.stop()
+
+
+# Room that all documents share, and what a test may find beside it: programs, buffers of connections.
+DOCUMENTS, BESIDE = 64 * MIB, 144 * MIB
+
+
+def unfinished(server, client, method, target, length, begin):
+    """A request whose body has everything but its last bytes."""
+    wire = Wire(server, "https")
+    path, _, query = target.partition("?")
+    headers = {"host": wire.host, "content-length": str(length),
+               "content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}
+    client.signer().sign(method, path, query, headers, UNSIGNED)
+    wire.send(wire.head(method, target, headers) + begin + b" " * (length - 4096 - len(begin)))
+    return wire
+
+
+def refused_documents(server):
+    name = "strongroom_documents_refused_total"
+    return sum(value for key, value in server.metrics().items() if key.startswith(name))
+
+
+def test_sec_n95_documents_that_do_not_end_share_one_amount(make_server):
+    """Lists of parts and of objects are read whole: who stops in the middle, on many connections, held
+    megabytes with each; also one who may do nothing."""
+    server = make_server(log="info")
+    s3 = s3_client(server)
+    make_bucket(s3, name="lists")
+    nobody = User(server, document(deny("*")))
+    upload = s3.create_multipart_upload(Bucket="lists", Key="k")["UploadId"]
+    clients = [(Client(server), f"/lists/k?uploadId={upload}", 4 * MIB, b"<CompleteMultipartUpload>"),
+               (Client(server, credential=nobody.credential), "/lists?delete", 2 * MIB, b"<Delete>")]
+    before = server.resident_bytes()
+    with ThreadPoolExecutor(60) as pool:
+        asked = [pool.submit(unfinished, server, clients[n % 2][0], "POST", *clients[n % 2][1:])
+                 for n in range(60)]
+        # Longer than a long document waits for room.
+        peak, until_ = 0, time.monotonic() + 15
+        while time.monotonic() < until_:
+            peak = max(peak, server.resident_bytes())
+            # What needs no room of that is served all the time.
+            s3.put_object(Bucket="lists", Key="small", Body=b"x")
+            assert [o["Key"] for o in s3.list_objects_v2(Bucket="lists")["Contents"]] == ["small"]
+            time.sleep(0.2)
+        for one in asked:
+            one.result().close()
+    print(f"{before // MIB} MiB, then {peak // MIB} MiB resident")
+    assert peak < before + DOCUMENTS + BESIDE, f"{(peak - before) // MIB} MiB more"
+    assert refused_documents(server) > 0
+    # And when they are gone there is room again.
+    keys = [{"Key": "x" * 1000 + str(n)} for n in range(1000)]
+    gone = s3_client(server, retries=8).delete_objects(Bucket="lists", Delete={"Objects": keys})
+    assert len(gone["Deleted"]) == 1000
+    nobody.remove()
+
+
+def test_sec_n95_answers_that_nobody_reads_share_one_amount(make_server):
+    server = make_server(log="info")
+    s3 = s3_client(server)
+    make_bucket(s3, name="lists")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: s3.put_object(Bucket="lists", Key=f"{n:04}" + "&" * 1015, Body=b""),
+                      range(1000)))
+    client, wires = Client(server), []
+    before = server.resident_bytes()
+    for _ in range(60):
+        wire = Wire(server, "https")
+        headers = {"host": wire.host}
+        client.signer().sign("GET", "/lists", "list-type=2", headers, hashlib.sha256(b"").hexdigest())
+        wire.send(wire.head("GET", "/lists?list-type=2", headers))
+        wires.append(wire)
+    try:
+        peak, until_ = 0, time.monotonic() + 8
+        while time.monotonic() < until_:
+            peak = max(peak, server.resident_bytes())
+            assert len(s3.list_objects_v2(Bucket="lists", MaxKeys=5)["Contents"]) == 5
+            time.sleep(0.2)
+        print(f"{before // MIB} MiB, then {peak // MIB} MiB resident")
+        assert peak < before + DOCUMENTS + BESIDE, f"{(peak - before) // MIB} MiB more"
+        assert refused_documents(server) > 0
+    finally:
+        for wire in wires:
+            wire.close()
+    listed = s3_client(server, retries=8).list_objects_v2(Bucket="lists")
+    assert listed["KeyCount"] == 1000

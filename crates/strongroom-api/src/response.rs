@@ -12,6 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use serde_json::{Map, Value};
 use strongroom_object::ObjectBody;
 
+use crate::body::Documents;
+use crate::error::S3Error;
+
 /// What an S3 handler hands back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -35,6 +38,14 @@ impl Answer {
             HeaderValue::from_static("application/xml"),
         );
         answer
+    }
+
+    /// The same, holding room for its document, if that is long; 503 SlowDown without room.
+    pub(crate) fn with_room(mut self, documents: &Documents) -> Result<Self, S3Error> {
+        if let Inner::Full(Some(document)) = &mut self.response.body_mut().0 {
+            *document = documents.for_answer(std::mem::take(document))?;
+        }
+        Ok(self)
     }
 
     /// An answer with a body.
@@ -74,6 +85,8 @@ pub(crate) struct AuditFacts {
     /// Further `additionalEventData`.
     pub(crate) additional: Map<String, Value>,
 }
+
+const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// The body of an answer.
 pub struct ResponseBody(Inner);
@@ -131,6 +144,10 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseError>>> {
         match &mut self.0 {
+            // In pieces: whoever sends it has no more of it in buffers of his own than one.
+            Inner::Full(Some(bytes)) if bytes.len() > PIECE_BYTES_MAX => {
+                Poll::Ready(Some(Ok(Frame::data(bytes.split_to(PIECE_BYTES_MAX)))))
+            }
             Inner::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Inner::Object { left: 0, .. } => Poll::Ready(None),
             Inner::Object { body, left } => match Pin::new(body).poll_next(cx) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body as HttpBody;
 
+use super::documents::Documents;
 use super::pace::Pace;
 use crate::error::{S3Code, S3Error};
 
@@ -31,11 +32,17 @@ pub(crate) struct Frames {
     pace: Pace,
     /// The client waits for `100 Continue` as long as nothing was polled; draining would send it.
     waits_for_continue: bool,
+    documents: Documents,
 }
 
 impl Frames {
     /// The frames of an HTTP body.
-    pub(crate) fn new<B>(body: B, waits_for_continue: bool, stall_timeout: Duration) -> Self
+    pub(crate) fn new<B>(
+        body: B,
+        waits_for_continue: bool,
+        stall_timeout: Duration,
+        documents: Documents,
+    ) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -45,7 +52,13 @@ impl Frames {
             body: Some(Mutex::new(body)),
             pace: Pace::new(stall_timeout),
             waits_for_continue,
+            documents,
         }
+    }
+
+    /// Where there is room for what is read whole.
+    pub(crate) fn documents(&self) -> &Documents {
+        &self.documents
     }
 
     /// The next data; trailers of HTTP itself are not ours and are dropped.

@@ -10,6 +10,7 @@
 //! SHA-256 hold: whoever commits at the end commits what was signed. Nothing is read, and so no
 //! `100 Continue` is sent, before the first poll.
 
+mod documents;
 mod frames;
 mod pace;
 
@@ -18,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use bytes::{Buf, Bytes, BytesMut};
@@ -25,12 +27,17 @@ use strongroom_object::{Body, BodyError, BodySource, ChecksumAlgorithm, PUT_BYTE
 use strongroom_wire::chunked::Event;
 use strongroom_wire::form::{self, FormDecoder, FormError, FormHead, HEAD_BYTES_MAX};
 use strongroom_wire::{ChunkDecoder, ChunkError};
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{S3Code, S3Error};
 use crate::s3::object_error::entity_too_large;
 use crate::s3::{checksum_headers, form_fields};
+pub(crate) use documents::{Documents, Room, SMALL_BYTES_MAX};
 pub(crate) use frames::Frames;
 pub(crate) use pace::STALL_TIMEOUT;
+
+/// How long a document may take for which room is kept that others wait for.
+const DOCUMENT_TIME_MAX: Duration = Duration::from_mins(2);
 
 /// A request's body.
 pub(crate) struct RequestBody {
@@ -97,6 +104,16 @@ impl Framing {
             file_bytes: 0..=PUT_BYTES_MAX,
         }
     }
+}
+
+/// A document that is whole in memory.
+pub(crate) struct Collected {
+    /// All of it.
+    pub(crate) bytes: Bytes,
+    /// The checksum in its trailer.
+    pub(crate) trailing: Option<(ChecksumAlgorithm, Vec<u8>)>,
+    /// To be kept as long as the bytes are.
+    pub(crate) room: Room,
 }
 
 impl RequestBody {
@@ -173,11 +190,9 @@ impl RequestBody {
         Box::pin(self)
     }
 
-    /// Reads all of a small body and the checksum of its trailer.
-    pub(crate) async fn collect(
-        mut self,
-        limit_bytes: usize,
-    ) -> Result<(Bytes, Option<(ChecksumAlgorithm, Vec<u8>)>), S3Error> {
+    /// Reads all of a document of at most `limit_bytes`, and the checksum of its trailer. A long one
+    /// waits for room ([`Documents`]) and then has [`DOCUMENT_TIME_MAX`] to arrive.
+    pub(crate) async fn collect(mut self, limit_bytes: usize) -> Result<Collected, S3Error> {
         let too_long = || {
             S3Error::from_code(S3Code::MaxMessageLengthExceeded)
                 .with("MaxMessageLengthBytes", limit_bytes.to_string())
@@ -186,17 +201,44 @@ impl RequestBody {
         if self.declared_length.is_some_and(|length| length > limit) {
             return Err(too_long());
         }
+        let announced = self.declared_length.map(usize::try_from);
+        let announced = announced.and_then(Result::ok);
         let mut all = BytesMut::new();
-        while let Some(piece) = std::future::poll_fn(|cx| self.poll_piece(cx))
-            .await
-            .transpose()?
-        {
-            if all.len().saturating_add(piece.len()) > limit_bytes {
+        let mut room = Room::none();
+        let mut until = None;
+        if let Some(length) = announced {
+            room = self.frames.documents().for_request(length).await?;
+        }
+        loop {
+            if !room.is_none() && until.is_none() {
+                until = Some(Instant::now() + DOCUMENT_TIME_MAX);
+                // As long as it will be, so that it does not grow by doubling.
+                all.reserve(announced.unwrap_or(limit_bytes).saturating_sub(all.len()));
+            }
+            let next = std::future::poll_fn(|cx| self.poll_piece(cx));
+            let next = match until {
+                None => next.await,
+                Some(until) => timeout_at(until, next)
+                    .await
+                    .map_err(|_| S3Error::from_code(S3Code::RequestTimeout))?,
+            };
+            let Some(piece) = next.transpose()? else {
+                break;
+            };
+            let length = all.len().saturating_add(piece.len());
+            if length > limit_bytes {
                 return Err(too_long());
+            }
+            if length > SMALL_BYTES_MAX && room.is_none() {
+                room = self.frames.documents().for_request(limit_bytes).await?;
             }
             all.extend_from_slice(&piece);
         }
-        Ok((all.freeze(), self.trailing.take()))
+        Ok(Collected {
+            bytes: all.freeze(),
+            trailing: self.trailing.take(),
+            room,
+        })
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, S3Error>>> {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::finish::{Measured, finish_kms};
 use super::{ApiServices, Exchange, authenticate, limits};
 use crate::audit;
-use crate::body::{Frames, Framing, RequestBody};
+use crate::body::{Collected, Frames, Framing, RequestBody, Room};
 use crate::error::{S3Code, S3Error};
 use crate::kms;
 use crate::response::{KmsAnswer, ResponseBody};
@@ -65,10 +65,11 @@ pub(super) async fn answer(
             let receipt = services.audit.begin(exchange.facts.clone());
             record(receipt, kms::refuse(&error)).await
         }
-        Ok(body) => {
+        Ok((body, room)) => {
             let (services, exchange) = (Arc::clone(services), Arc::clone(&exchange));
             let task = tokio::spawn(async move {
                 let (answer, receipt) = admit(&services, &exchange, parts, body).await;
+                drop(room);
                 record(receipt, answer).await
             });
             task.await
@@ -140,17 +141,17 @@ async fn read(
     parts: &Parts,
     frames: Frames,
     wire_bytes: &Arc<AtomicU64>,
-) -> Result<Zeroizing<Vec<u8>>, S3Error> {
+) -> Result<(Zeroizing<Vec<u8>>, Room), S3Error> {
     limits::check(&parts.headers)?;
     let length = limits::content_length(&parts.headers)?;
     let body = RequestBody::new(frames, Framing::Plain, length, Arc::clone(wire_bytes));
-    let (bytes, _) = body.collect(BODY_BYTES_MAX).await?;
+    let Collected { bytes, room, .. } = body.collect(BODY_BYTES_MAX).await?;
     let document = Zeroizing::new(bytes.to_vec());
     // The collected copy is wiped too; the connection's read buffer is the HTTP library's.
     if let Ok(mut buffer) = bytes.try_into_mut() {
         zeroize::Zeroize::zeroize(&mut *buffer);
     }
-    Ok(document)
+    Ok((document, room))
 }
 
 /// Ends the receipt: what the key service did not record itself is recorded here, durably.

@@ -29,7 +29,7 @@ use strongroom_kms::Kms;
 use strongroom_object::Objects;
 use strongroom_store::env::Clock;
 
-use crate::body::{Frames, STALL_TIMEOUT};
+use crate::body::{Documents, Frames, STALL_TIMEOUT};
 use crate::response::ResponseBody;
 pub(crate) use address::Address;
 pub use address::fuzz_address;
@@ -79,6 +79,7 @@ pub struct ConnectionFacts {
 pub struct Api {
     services: Arc<ApiServices>,
     stall_timeout: Duration,
+    documents: Documents,
 }
 
 impl Api {
@@ -90,6 +91,7 @@ impl Api {
         Self {
             services: Arc::new(services),
             stall_timeout: STALL_TIMEOUT,
+            documents: Documents::new(),
         }
     }
 
@@ -111,7 +113,12 @@ impl Api {
         let (parts, body) = req.into_parts();
         let waits_for_continue = parts.headers.contains_key(header::EXPECT);
         let no_content = body.is_end_stream();
-        let frames = Frames::new(body, waits_for_continue, self.stall_timeout);
+        let frames = Frames::new(
+            body,
+            waits_for_continue,
+            self.stall_timeout,
+            self.documents.clone(),
+        );
         let speaks_kms = authenticate::speaks_kms(&parts);
         let Some(exchange) = Exchange::begin(&parts, &conn, speaks_kms) else {
             return finish::no_randomness();

@@ -41,7 +41,9 @@ pub(super) async fn answer(
         host_id: exchange.host_id.clone(),
         wire_bytes: Arc::new(AtomicU64::new(0)),
     };
+    let documents = frames.documents().clone();
     let result = run(services, &exchange, parts, frames, &mut pending).await;
+    let result = result.and_then(|answer| answer.with_room(&documents));
     let bytes_in = pending.wire_bytes.load(Ordering::Relaxed);
     let event = match &result {
         Ok(answer) => pending.asked.succeeded(answer, bytes_in),

@@ -13,7 +13,7 @@ use super::form_fields::FormFields;
 use super::object_error::entity_too_large;
 use super::operation::Asks;
 use crate::audit::Said;
-use crate::body::RequestBody;
+use crate::body::{Collected, RequestBody};
 use crate::edge::ApiServices;
 use crate::error::{S3Code, S3Error};
 use crate::query::Query;
@@ -156,9 +156,13 @@ impl S3Request {
     pub(crate) async fn read_small_body(&mut self, limit_bytes: usize) -> Result<Bytes, S3Error> {
         let checksum = super::checksum_headers::request(self)?;
         let body = self.take_body()?;
-        let (bytes, trailing) = body.collect(limit_bytes).await?;
+        let Collected {
+            bytes,
+            trailing,
+            room,
+        } = body.collect(limit_bytes).await?;
         super::checksum_headers::verify_small_body(&checksum, trailing.as_ref(), &bytes)?;
-        Ok(bytes)
+        Ok(room.keep(bytes))
     }
 }
 
@@ -184,8 +188,8 @@ impl S3Request {
             }
         }
         let content_md5 = super::checksum_headers::content_md5(&self.headers)?;
-        let (bytes, _) = self.take_body()?.collect(UNUSED_BODY_BYTES_MAX).await?;
-        super::checksum_headers::verify_md5(content_md5, &bytes)
+        let body = self.take_body()?.collect(UNUSED_BODY_BYTES_MAX).await?;
+        super::checksum_headers::verify_md5(content_md5, &body.bytes)
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 
 use super::NAMESPACE;
+use crate::body::SMALL_BYTES_MAX;
 
 /// A document under construction; open elements close themselves at the end.
 #[derive(Debug)]
@@ -112,6 +113,10 @@ impl Xml {
     pub(crate) fn finish(mut self) -> Bytes {
         while !self.open.is_empty() {
             self.close();
+        }
+        // A long one may lie about for as long as its reader likes, with all that it has grown by.
+        if self.out.len() > SMALL_BYTES_MAX {
+            self.out.shrink_to_fit();
         }
         Bytes::from(self.out)
     }
