@@ -182,6 +182,7 @@ impl Objects {
             class: new.class,
             restore: None,
             note: None,
+            older_bodies: false,
         };
         let part = sealed.part.clone();
         let seal = |row: &mut VersionRow| {

@@ -95,7 +95,7 @@ impl Run<'_> {
         page: Vec<ScannedRow>,
         mark: &RewrapMark,
     ) -> Result<(), Error> {
-        let mut changes = Vec::new();
+        let (mut changes, mut doubtful) = (Vec::new(), Vec::new());
         for (key, row) in page {
             self.report.seen = self.report.seen.saturating_add(1);
             let rewrapped = match row {
@@ -105,11 +105,13 @@ impl Run<'_> {
             match rewrapped {
                 Ok((_, None)) => {}
                 Ok((seq, Some(value))) => changes.push((key, seq, value)),
-                Err(error) if is_damage(&error) => {
-                    self.report.damaged = self.report.damaged.saturating_add(1);
-                }
+                // Or deleted since the page was read, with what belongs to it.
+                Err(error) if is_damage(&error) => doubtful.push(key),
                 Err(error) => return Err(error),
             }
+        }
+        for key in doubtful {
+            self.one(table, key).await?;
         }
         if changes.is_empty() {
             return Ok(());
@@ -129,13 +131,23 @@ impl Run<'_> {
 
     async fn one(&mut self, table: TableId, key: Vec<u8>) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some(row) = self.objects.tables().get(table, &key)? else {
-                return Ok(());
+            let row = match self.objects.tables().get(table, &key).map_err(Error::from) {
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok(()),
+                Err(error) if is_damage(&error) => {
+                    self.report.damaged = self.report.damaged.saturating_add(1);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             };
             let value = match self.row(table, &key, &row) {
                 Ok(Some(value)) => value,
                 Ok(None) => return Ok(()),
                 Err(error) if is_damage(&error) => {
+                    let now = self.objects.tables().get(table, &key)?;
+                    if now.is_none_or(|now| now.seq != row.seq) {
+                        continue;
+                    }
                     self.report.damaged = self.report.damaged.saturating_add(1);
                     return Ok(());
                 }

@@ -142,6 +142,11 @@ pub(crate) struct VersionRow {
     /// bound: nothing is read from it while there are tables, and it is released as a note only.
     #[n(14)]
     pub note: Option<BlobLocation>,
+    /// Whether the object was put under another KMS key after its bodies were written: their
+    /// manifests have the key of before, so no other object is to stand on them. Not bound either.
+    #[n(15)]
+    #[cbor(default)]
+    pub older_bodies: bool,
 }
 
 /// How the object key is wrapped.

@@ -58,7 +58,8 @@ struct OwnBodies {
 
 impl Objects {
     /// Store a copy that stands on its source's bodies. `None` where it cannot: under another key
-    /// or mode, without a blob to share, or where the source is not what it was any more.
+    /// or mode, where the bodies are older than the key, without a blob to share, or where the source
+    /// is not what it was any more.
     pub(crate) async fn share_bodies(
         &self,
         new: &NewObject<'_>,
@@ -66,7 +67,10 @@ impl Objects {
         source: &Source,
     ) -> Result<Option<StoredObject>, Error> {
         let is_blob = |part: &StoredPart| matches!(part.place, Place::Blob(_));
-        if !source.held.parts.iter().any(is_blob) || !wrap_key.is_as_trusted_as(&source.row.key)? {
+        if !source.held.parts.iter().any(is_blob)
+            || source.row.older_bodies
+            || !wrap_key.is_as_trusted_as(&source.row.key)?
+        {
             return Ok(None);
         }
         // Its rows are content, too: without end they would fill what is kept free for the tables.
@@ -97,6 +101,7 @@ impl Objects {
             class: new.class,
             restore: None,
             note: None,
+            older_bodies: false,
         };
         let seal = |row: &mut VersionRow| {
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, &parts)?;

@@ -12,8 +12,8 @@ use strongroom_kms::CreateKeyInput;
 use strongroom_object::{
     BucketVersioning, ChecksumAlgorithm, ChecksumType, CompletedPart, CopyObject, CopyObjectOutput,
     CopySource, CustomerKey, DeleteObject, Encryption, EncryptionRequest, Error,
-    GetObjectAttributes, PartsPage, Properties, PropertiesDirective, ReadConditions, UploadPart,
-    VersionId, WriteConditions,
+    GetObjectAttributes, KmsKeyArn, PartsPage, Properties, PropertiesDirective, ReadConditions,
+    UpdateObjectEncryption, UploadPart, VersionId, WriteConditions,
 };
 use strongroom_store::drive::{Drive, Folder};
 use strongroom_store::{Batch, Row, TableId, Write};
@@ -225,6 +225,41 @@ async fn copy_under_another_key_or_mode_has_a_body_of_its_own() {
         assert_eq!(refs(&house), [1, 1], "case {number}");
         let got = house.get("bucket", "copy", target_key.map(customer)).await;
         assert_eq!(got.unwrap(), bytes, "case {number}");
+    }
+    assert_sound(&house).await;
+}
+
+/// The files of a body that was put under another KMS key keep what the first key wrapped: a copy
+/// that stood on them did not end with its key, as one does that was written under it.
+#[tokio::test]
+async fn copy_of_what_was_put_under_another_key_has_a_body_of_its_own() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let key_arn = new_key(&house).await;
+    let bytes = pattern(300_000);
+    house
+        .put("bucket", "k", &bytes, EncryptionRequest::S3)
+        .await
+        .unwrap();
+    let input = UpdateObjectEncryption {
+        bucket: "bucket".to_owned(),
+        object_key: "k".to_owned(),
+        version_id: None,
+        key_arn: KmsKeyArn::parse(&key_arn).unwrap(),
+        bucket_key: false,
+    };
+    let request = house.request();
+    let updated = house
+        .objects
+        .update_object_encryption(request.scope(), input);
+    updated.await.unwrap();
+    copy(&house, "k", "copy", under(&key_arn)).await;
+    assert_eq!(refs(&house), [1, 1], "under one key, and yet two bodies");
+    // The copy was written under its key, and so are its own copies.
+    copy(&house, "copy", "another", under(&key_arn)).await;
+    assert_eq!(refs(&house), [1, 2]);
+    for name in ["k", "copy", "another"] {
+        assert_eq!(house.get("bucket", name, None).await.unwrap(), bytes);
     }
     assert_sound(&house).await;
 }

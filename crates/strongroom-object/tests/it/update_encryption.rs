@@ -529,6 +529,35 @@ async fn writers_meanwhile_win_and_readers_always_read() {
     assert_eq!(got.len(), 40_000);
 }
 
+/// The checksums of the parts are in a row of their own: one that another request had sealed in the
+/// meantime was called damage.
+#[tokio::test]
+async fn several_at_once_take_turns_also_where_parts_have_checksums() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let keys = [key(&house).await, key(&house).await];
+    let sha = Some(ChecksumAlgorithm::Sha256);
+    let bytes = pattern(70_000);
+    for round in 0..8 {
+        let id = create_with(&house, EncryptionRequest::S3, sha, None)
+            .await
+            .unwrap();
+        let done = part(&house, &id, 1, &bytes, None).await.unwrap();
+        let sum = done.checksum.clone().unwrap();
+        let mut named = completed(1, &done);
+        named.checksum = Some((sum.algorithm, sum.value));
+        complete(&house, &id, vec![named], None).await.unwrap();
+        let all = (0..4).map(|number| update(&house, "k", &keys[number % 2]));
+        let outcomes = futures_util::future::join_all(all).await;
+        for outcome in &outcomes {
+            let fine = matches!(outcome, Ok(()) | Err(Error::ConditionalConflict));
+            assert!(fine, "round {round}: {outcome:?}");
+        }
+        assert!(outcomes.iter().any(Result::is_ok));
+        assert_eq!(house.get("bucket", "k", None).await.unwrap(), bytes);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn delete_meanwhile_is_not_undone() {
     let house = Arc::new(house().await);
