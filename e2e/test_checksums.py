@@ -192,7 +192,8 @@ def test_multipart_full_object_crc32(s3, bucket):
         )
         parts.append({"PartNumber": n, "ETag": answer["ETag"]})
     whole = checksum("CRC32", b"".join(pieces))
-    with refused("BadDigest", 400):
+    message = "The crc32 you specified did not match the calculated checksum."
+    with refused("BadDigest", 400, message):
         complete(s3, bucket, upload, parts, ChecksumCRC32="AAAAAA==", ChecksumType="FULL_OBJECT")
     done = complete(s3, bucket, upload, parts, ChecksumCRC32=whole, ChecksumType="FULL_OBJECT")
     assert (done["ChecksumCRC32"], done["ChecksumType"]) == (whole, "FULL_OBJECT")
@@ -230,3 +231,39 @@ def test_sec_n79_part_with_another_algorithm(s3, bucket):
             Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"x",
             ChecksumAlgorithm="SHA1",
         )
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_parts_with_checksums_are_numbered_without_gaps(s3, bucket, algorithm):
+    """`CompletedPart.PartNumber`: from 1 on where each part has a checksum; CRC64NVME is not meant."""
+    name = f"Checksum{algorithm}"
+    upload = start(s3, bucket, ChecksumAlgorithm=algorithm)
+    parts = []
+    for number, data in ((2, noise(5 * MIB, 1)), (4, b"tail")):
+        made = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=number, Body=data,
+                              ChecksumAlgorithm=algorithm)
+        parts.append({"PartNumber": number, "ETag": made["ETag"], name: made[name]})
+    if algorithm == "CRC64NVME":
+        complete(s3, bucket, upload, parts)
+        return
+    with refused("InvalidPartOrder", 400):
+        complete(s3, bucket, upload, parts)
+    with refused("InvalidPartOrder", 400):
+        complete(s3, bucket, upload, parts[:1])
+    s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload)
+
+
+@pytest.mark.parametrize("named", [
+    "<ChecksumSHA256>bad</ChecksumSHA256>",
+    "<ChecksumCRC32>AAAAAQ==</ChecksumCRC32><ChecksumSHA1>2jmj7l5rSw0yVb/vlWAYkK/YBwk=</ChecksumSHA1>",
+])
+def test_a_part_names_one_checksum_that_is_one(raw, s3, bucket, named):
+    upload = start(s3, bucket)
+    made = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"x")
+    body = (f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{made['ETag']}</ETag>"
+            f"{named}</Part></CompleteMultipartUpload>").encode()
+    answer = raw.request("POST", f"/{bucket}/k?uploadId={upload}", body)
+    assert (answer.status, answer.code) == (400, "InvalidArgument"), answer.body
+    assert answer.element("Message") == "Invalid Base64 or multiple checksums present in request"
+    assert answer.element("ArgumentName") == "Checksum"
+    s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload)

@@ -207,6 +207,9 @@ def test_copy_conditions(s3, bucket):
     source = {"Bucket": bucket, "Key": "a"}
     s3.copy_object(Bucket=bucket, Key="b", CopySource=source, CopySourceIfMatch=etag)
     s3.copy_object(Bucket=bucket, Key="b", CopySource=source, CopySourceIfModifiedSince=past)
+    # A time that has not come is no condition on a source, as AWS answers.
+    future = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    s3.copy_object(Bucket=bucket, Key="b", CopySource=source, CopySourceIfModifiedSince=future)
     for fails in (
         {"CopySourceIfMatch": '"other"'}, {"CopySourceIfNoneMatch": etag},
         {"CopySourceIfUnmodifiedSince": past},

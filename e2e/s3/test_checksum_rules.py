@@ -56,6 +56,37 @@ def test_s8_a_checksum_is_shown_when_asked_for_the_whole_object(server, bucket, 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_s8_a_part_is_shown_with_its_own_checksum(server, bucket, mode, algorithm):
+    """Of a composite checksum, which is one of parts; never with that of the whole."""
+    s3 = clients.s3(server, request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required")
+    write, reading = MODES[mode]
+    where, name = {"Bucket": bucket, "Key": "m"}, f"Checksum{algorithm}"
+    pieces = [noise(5 * MIB, 4), b"tail"]
+    upload = where | {"UploadId": s3.create_multipart_upload(
+        **where, **write, ChecksumAlgorithm=algorithm)["UploadId"]}
+    parts = []
+    for number, piece in enumerate(pieces, 1):
+        made = s3.upload_part(
+            PartNumber=number, Body=piece, ChecksumAlgorithm=algorithm, **upload, **reading)
+        parts.append({"PartNumber": number, "ETag": made["ETag"], name: made[name]})
+    s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload, **reading)
+    composite = algorithm != "CRC64NVME"
+    for number, piece in enumerate(pieces, 1):
+        wanted = {name: checksum(algorithm, piece), "ChecksumType": "COMPOSITE"} if composite else {}
+        for ask in (s3.get_object, s3.head_object):
+            part = ask(PartNumber=number, ChecksumMode="ENABLED", **where, **reading)
+            assert shown(part) == wanted
+            assert shown(ask(PartNumber=number, **where, **reading)) == {}
+    # A part that is all there is has the checksum of the object.
+    s3.put_object(Bucket=bucket, Key="one", Body=DATA, ChecksumAlgorithm=algorithm, **write)
+    whole = {name: checksum(algorithm, DATA), "ChecksumType": "FULL_OBJECT"}
+    head = s3.head_object(Bucket=bucket, Key="one", PartNumber=1, ChecksumMode="ENABLED", **reading)
+    assert shown(head) == whole
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_s8_a_part_is_not_shown_with_the_checksum_of_the_whole(s3, raw, bucket, mode, algorithm):
     write, reading = MODES[mode]
     where, name = {"Bucket": bucket, "Key": "m"}, f"Checksum{algorithm}"
@@ -92,6 +123,30 @@ def test_s8_the_checksum_of_a_kms_object_needs_the_key(server, s3, kms_key, buck
         user.s3.head_object(ChecksumMode="ENABLED", **where)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     user.remove()
+
+
+def test_s8_the_checksum_of_a_part_of_a_kms_object_needs_the_key(server, s3, kms_key, bucket):
+    where = {"Bucket": bucket, "Key": "m"}
+    upload = where | {"UploadId": s3.create_multipart_upload(
+        ServerSideEncryption="aws:kms", SSEKMSKeyId=kms_key["id"], ChecksumAlgorithm="SHA256",
+        **where)["UploadId"]}
+    made = s3.upload_part(PartNumber=1, Body=b"x", ChecksumAlgorithm="SHA256", **upload)
+    part = {"PartNumber": 1, "ETag": made["ETag"], "ChecksumSHA256": made["ChecksumSHA256"]}
+    s3.complete_multipart_upload(MultipartUpload={"Parts": [part]}, **upload)
+    user = User(server, document(allow("*"), deny("kms:Decrypt", "*")))
+    assert shown(user.s3.head_object(PartNumber=1, **where)) == {}
+    with pytest.raises(user.s3.exceptions.ClientError) as caught:
+        user.s3.head_object(PartNumber=1, ChecksumMode="ENABLED", **where)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    user.remove()
+
+
+@pytest.mark.parametrize("word", ["INVALID", "DISABLED", ""])
+def test_s8_the_checksum_mode_is_enabled_or_refused(raw, s3, bucket, word):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    answer = raw.request("GET", f"/{bucket}/k", headers={"x-amz-checksum-mode": word})
+    assert (answer.status, answer.code) == (400, "InvalidRequest"), answer.body
+    assert answer.element("Message") == "Value for x-amz-checksum-mode header is invalid."
 
 
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])

@@ -75,7 +75,7 @@ def test_s6_2_self_copy_that_changes_nothing_is_illegal(s3, place, more):
 
 @pytest.mark.parametrize("more", [
     {"ServerSideEncryption": "AES256"}, {"ServerSideEncryption": "aws:kms"},
-    {"MetadataDirective": "REPLACE"}, {"MetadataDirective": "REPLACE", "Metadata": {"a": "1"}},
+    {"BucketKeyEnabled": True}, {"BucketKeyEnabled": False}, {"MetadataDirective": "REPLACE"}, {"MetadataDirective": "REPLACE", "Metadata": {"a": "1"}},
     {"WebsiteRedirectLocation": "/elsewhere"}, {"StorageClass": "STANDARD"},
     {"StorageClass": "STANDARD_IA"},
 ], ids=str)

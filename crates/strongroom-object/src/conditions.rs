@@ -11,8 +11,12 @@ use crate::model::{ReadConditions, WriteConditions};
 pub(crate) enum ReadKind {
     /// GET and HEAD: a failed `If-None-Match` is 304.
     Read,
-    /// Copy source: every failure is 412.
-    CopySource,
+    /// Copy source: every failure is 412, and `If-Modified-Since` of a time that has not come yet is
+    /// no condition, as in S3.
+    CopySource {
+        /// Unix seconds.
+        now: u64,
+    },
 }
 
 /// Decide whether a read with `conditions` may see an object.
@@ -26,7 +30,7 @@ pub(crate) fn check_read(
         Err(Error::PreconditionFailed {
             condition: match kind {
                 ReadKind::Read => read,
-                ReadKind::CopySource => copy,
+                ReadKind::CopySource { .. } => copy,
             },
         })
     };
@@ -35,7 +39,7 @@ pub(crate) fn check_read(
             etag: etag.to_owned(),
             last_modified_ms,
         }),
-        ReadKind::CopySource => Err(Error::PreconditionFailed { condition: copy }),
+        ReadKind::CopySource { .. } => Err(Error::PreconditionFailed { condition: copy }),
     };
     let last_modified = last_modified_ms / 1000;
     if let Some(wanted) = &conditions.if_match {
@@ -57,6 +61,7 @@ pub(crate) fn check_read(
         }
     } else if conditions
         .if_modified_since
+        .filter(|since| !matches!(kind, ReadKind::CopySource { now } if *since > now))
         .is_some_and(|since| last_modified <= since)
     {
         return not_modified("x-amz-copy-source-If-Modified-Since");
@@ -265,13 +270,27 @@ mod tests {
             if_none_match: tags(&["e"]),
             ..Default::default()
         };
-        let answer = check_read(&conditions, ReadKind::CopySource, "e", 0);
+        let answer = check_read(&conditions, ReadKind::CopySource { now: 50 }, "e", 0);
         assert!(matches!(
             answer,
             Err(Error::PreconditionFailed {
                 condition: "x-amz-copy-source-If-None-Match"
             })
         ));
+    }
+
+    /// As S3 answers: a time that has not come yet is no condition on a source.
+    #[test]
+    fn copy_sources_ignore_times_to_come() {
+        let now = 1_000;
+        for (since, is_met) in [(10, false), (1_000, false), (1_001, true), (u64::MAX, true)] {
+            let conditions = ReadConditions {
+                if_modified_since: Some(since),
+                ..Default::default()
+            };
+            let answer = check_read(&conditions, ReadKind::CopySource { now }, "e", 10_999);
+            assert_eq!(answer.is_ok(), is_met, "{since}");
+        }
     }
 
     #[test]

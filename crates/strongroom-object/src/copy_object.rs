@@ -155,8 +155,10 @@ impl Objects {
         let same_customer_key = onto_itself
             && matches!((&input.encryption, &input.source.customer_key),
                 (EncryptionRequest::Customer(to), Some(from)) if to.md5_base64 == from.md5_base64);
-        let changes_nothing = matches!(input.encryption, EncryptionRequest::Default { .. })
-            && matches!(input.directive, PropertiesDirective::Copy)
+        let changes_nothing = matches!(
+            input.encryption,
+            EncryptionRequest::Default { bucket_key: None }
+        ) && matches!(input.directive, PropertiesDirective::Copy)
             && input.storage_class.is_none()
             && !self.has_default_encryption(&bucket)?;
         let encryption =
@@ -248,7 +250,9 @@ impl Objects {
         let row = &opened.row;
         check_read(
             &source.conditions,
-            ReadKind::CopySource,
+            ReadKind::CopySource {
+                now: self.now_ms() / 1000,
+            },
             &row.etag,
             row.created_ms,
         )?;

@@ -11,7 +11,10 @@ use crate::conditions::{ReadKind, check_read};
 use crate::encryption::{self, ObjectKeys};
 use crate::error::Error;
 use crate::lifecycle::ObjectExpiry;
-use crate::model::{ByteRange, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope, Served};
+use crate::model::{
+    ByteRange, Checksum, ChecksumType, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope,
+    Served,
+};
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource, open_body};
 use crate::rows::{Place, StoredPart, VersionRow, Versioning};
@@ -92,15 +95,14 @@ impl Objects {
             ..
         } = opened;
         let name = &input.object_key;
+        let asked = asked_checksum(&input);
         let customer_key = input.customer_key;
         let encryption = encryption::describe(&row.key, &record, customer_key.as_ref());
         let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key).await?;
         let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
-        let whole = input.range.is_none() && input.part_number.is_none();
-        let checksum = if input.checksum_mode && whole {
-            encryption::open_checksum(&row, &oek)?
-        } else {
-            None
+        let checksum = match asked {
+            Some(of) => self.shown_checksum(of, &row, &oek)?,
+            None => None,
         };
         let body = self.open_body(&oek, &row, held, served).await?;
         let mut head = self.head_of(row, encryption)?;
@@ -128,16 +130,16 @@ impl Objects {
             held,
             ..
         } = opened;
+        let asked = asked_checksum(&input);
         let customer_key = input.customer_key;
         let encryption = encryption::describe(&row.key, &record, customer_key.as_ref());
-        let whole = input.range.is_none() && input.part_number.is_none();
-        let checksum = match &row.checksum {
-            Some(_) if input.checksum_mode && whole => {
+        let checksum = match (&row.checksum, asked) {
+            (Some(_), Some(of)) => {
                 let name = &input.object_key;
                 let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key);
                 let key = key.await?;
                 let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
-                encryption::open_checksum(&row, &oek)?
+                self.shown_checksum(of, &row, &oek)?
             }
             _ => None,
         };
@@ -193,6 +195,27 @@ impl Objects {
             .flatten()
     }
 
+    /// The stored checksum of what is asked for: of the object, or of one of its parts. Only a
+    /// composite checksum is one of parts; another one is told with a part that is all there is.
+    fn shown_checksum(
+        &self,
+        of: Whole,
+        row: &VersionRow,
+        oek: &ObjectKeys,
+    ) -> Result<Option<Checksum>, Error> {
+        let object = encryption::open_checksum(row, oek)?;
+        let Whole::Part(number) = of else {
+            return Ok(object);
+        };
+        let Some(object) = object else {
+            return Ok(None);
+        };
+        match object.checksum_type {
+            ChecksumType::FullObject => Ok(Some(object).filter(|_| row.parts <= 1)),
+            ChecksumType::Composite => self.checksum_of_part(row, oek, number),
+        }
+    }
+
     /// What an answer says about a version.
     fn head_of(
         &self,
@@ -243,6 +266,20 @@ impl Objects {
         }
         open_body(self.blobs().clone(), sealed, pin).await
     }
+}
+
+/// Something that may have a checksum.
+#[derive(Clone, Copy)]
+enum Whole {
+    Object,
+    /// Its number, from 1.
+    Part(u32),
+}
+
+/// What the answer is to have the checksum of; a range has none.
+fn asked_checksum(input: &GetObject) -> Option<Whole> {
+    let of = input.part_number.map_or(Whole::Object, Whole::Part);
+    (input.checksum_mode && input.range.is_none()).then_some(of)
 }
 
 /// One part's share of a range, ready to be opened.

@@ -145,6 +145,27 @@ impl Objects {
         })
     }
 
+    /// The checksum of the part of this number, from 1, of an object with a composite checksum.
+    pub(crate) fn checksum_of_part(
+        &self,
+        row: &VersionRow,
+        oek: &ObjectKeys,
+        number: u32,
+    ) -> Result<Option<Checksum>, Error> {
+        let Some(all) = self.part_checksums(row, oek)? else {
+            return Ok(None);
+        };
+        let place = number.checked_sub(1).map(usize::try_from);
+        let Some(Ok(place)) = place else {
+            return Ok(None);
+        };
+        let one = each(&all).into_iter().nth(place);
+        Ok(one.map(|one| Checksum {
+            checksum_type: ChecksumType::Composite,
+            ..one
+        }))
+    }
+
     /// The checksums of the parts of an object with a composite checksum, one after another: that
     /// is a digest over them, so BIND, which covers it, covers them.
     pub(crate) fn part_checksums(

@@ -82,11 +82,7 @@ pub(crate) fn mode_enabled(req: &S3Request) -> Result<bool, S3Error> {
     match req.header(&names::CHECKSUM_MODE)? {
         None => Ok(false),
         Some(mode) if mode.eq_ignore_ascii_case("ENABLED") => Ok(true),
-        Some(mode) => Err(S3Error::invalid_argument(
-            "The checksum mode must be ENABLED.",
-            names::CHECKSUM_MODE.as_str(),
-            mode,
-        )),
+        Some(_) => Err(value_invalid(&names::CHECKSUM_MODE)),
     }
 }
 
@@ -203,12 +199,18 @@ pub(crate) fn bad_digest(expected: &[u8; 16], calculated: &[u8; 16]) -> S3Error 
 
 /// 400 BadDigest of `x-amz-checksum-*`.
 pub(crate) fn mismatch(algorithm: ChecksumAlgorithm) -> S3Error {
+    mismatch_of(name(algorithm))
+}
+
+/// The same of the checksum of an object that parts become, where S3 writes the name in lower case.
+pub(crate) fn mismatch_of_parts(algorithm: ChecksumAlgorithm) -> S3Error {
+    mismatch_of(lower_name(algorithm))
+}
+
+fn mismatch_of(name: &str) -> S3Error {
     S3Error::new(
         S3Code::BadDigest,
-        format!(
-            "The {} you specified did not match the calculated checksum.",
-            name(algorithm)
-        ),
+        format!("The {name} you specified did not match the calculated checksum."),
     )
 }
 

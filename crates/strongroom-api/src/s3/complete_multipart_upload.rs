@@ -7,11 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_audit::Receipt;
 use strongroom_object::{
-    ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart, PutObjectOutput,
+    ChecksumAlgorithm, ChecksumRequest, CompleteMultipartUpload, CompletedPart, Error,
+    PutObjectOutput,
 };
 
 use super::encryption_headers::{self, Trio};
 use super::{S3Request, checksum_headers, conditions, get_bucket_lifecycle, names, upload};
+use crate::body::Collected;
 use crate::error::S3Error;
 use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed, Xml, url_encoded};
@@ -31,7 +33,11 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         content_md5: checksum_headers::content_md5(&req.headers)?,
         ..ChecksumRequest::default()
     };
-    let (body, trailing) = req.take_body()?.collect(LIMITS.bytes).await?;
+    let Collected {
+        bytes: body,
+        trailing,
+        room: _room,
+    } = req.take_body()?.collect(LIMITS.bytes).await?;
     checksum_headers::verify_small_body(&of_document, trailing.as_ref(), &body)?;
     let parts = parse(&body)?;
     if let Some(announced) = &announced {
@@ -52,7 +58,11 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let output = req
         .objects()
         .complete_multipart_upload(req.scope(receipt), input)
-        .await?;
+        .await
+        .map_err(|error| match error {
+            Error::ChecksumMismatch { algorithm } => checksum_headers::mismatch_of_parts(algorithm),
+            other => other.into(),
+        })?;
     let host = req
         .headers
         .get(header::HOST)
@@ -94,7 +104,7 @@ impl ObjectChecksum {
     fn check_count(&self, parts: usize) -> Result<(), S3Error> {
         match self.parts {
             Some(announced) if announced != parts => {
-                Err(checksum_headers::mismatch(self.algorithm))
+                Err(checksum_headers::mismatch_of_parts(self.algorithm))
             }
             _ => Ok(()),
         }
@@ -177,14 +187,16 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
         if text.is_empty() {
             continue;
         }
-        let value = checksum_headers::decode(algorithm, text).ok_or_else(|| {
-            S3Error::invalid_request(format!("Value for {element} of a part is invalid."))
-        })?;
+        let refused = || {
+            S3Error::invalid_argument(
+                "Invalid Base64 or multiple checksums present in request",
+                "Checksum",
+                format!("{}:{text};", checksum_headers::name(algorithm)),
+            )
+        };
+        let value = checksum_headers::decode(algorithm, text).ok_or_else(refused)?;
         if checksum.replace((algorithm, value)).is_some() {
-            return Err(S3Error::invalid_request(
-                "Expecting a single checksum for each part. Multiple checksum Types are not \
-                 allowed.",
-            ));
+            return Err(refused());
         }
     }
     Ok(CompletedPart {
@@ -354,18 +366,18 @@ mod tests {
             ),
             (
                 part("<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AA==</ChecksumCRC32>"),
-                "InvalidRequest",
+                "InvalidArgument",
             ),
             (
                 part("<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumSHA1>x</ChecksumSHA1>"),
-                "InvalidRequest",
+                "InvalidArgument",
             ),
             (
                 part(
                     "<ETag>e</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AAAAAQ==\
                      </ChecksumCRC32><ChecksumCRC32C>AAAAAQ==</ChecksumCRC32C>",
                 ),
-                "InvalidRequest",
+                "InvalidArgument",
             ),
         ] {
             assert_eq!(parts(&bad).unwrap_err().code.as_str(), code, "{bad}");

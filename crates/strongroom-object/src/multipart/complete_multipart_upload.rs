@@ -178,6 +178,7 @@ impl Objects {
             class: upload.row.class,
             restore: None,
             note: None,
+            older_bodies: false,
         };
         let seal = |row: &mut VersionRow| self.rewrap(bucket, name, upload, opened, row, &parts);
         // Before the note is durable: it is to have the record.
@@ -329,7 +330,7 @@ fn choose<'a>(
         [a, b] => a.part_number < b.part_number,
         _ => true,
     });
-    if !in_order {
+    if !in_order || has_gaps_under_checksums(&input.parts) {
         return Err(Error::InvalidPartOrder {
             upload_id: input.upload_id.clone(),
         });
@@ -356,6 +357,18 @@ fn choose<'a>(
         chosen.push(part);
     }
     Ok(chosen)
+}
+
+/// Whether parts that all have a checksum of their own are not numbered from 1 on: S3 wants them to
+/// be, and allows gaps to others (`CompletedPart` in its API reference, which does not count
+/// CRC64NVME among those checksums).
+fn has_gaps_under_checksums(parts: &[CompletedPart]) -> bool {
+    let is_named = |part: &CompletedPart| {
+        let algorithm = part.checksum.as_ref().map(|(algorithm, _)| *algorithm);
+        algorithm.is_some_and(|algorithm| algorithm != ChecksumAlgorithm::Crc64Nvme)
+    };
+    let mut numbered = (1_u32..).zip(parts);
+    parts.iter().all(is_named) && numbered.any(|(number, part)| part.part_number != number)
 }
 
 fn invalid(input: &CompleteMultipartUpload, named: &CompletedPart) -> Error {
