@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory is bounded by connections, never by what they declare: 200 uploads of 1 GiB at once."""
 
+import contextlib
 import hashlib
 import selectors
 import sys
@@ -176,3 +177,36 @@ def test_sec_n95_answers_that_nobody_reads_share_one_amount(make_server):
             wire.close()
     listed = s3_client(server, retries=8).list_objects_v2(Bucket="lists")
     assert listed["KeyCount"] == 1000
+
+
+def test_sec_n95_strangers_take_no_room_from_those_who_are_known(make_server):
+    """Documents of the key service are read before it is known who sent them: they have room of their
+    own, and whoever fills it keeps nobody of S3 waiting."""
+    server = make_server(log="info")
+    s3 = s3_client(server)
+    make_bucket(s3, name="lists")
+    keys = [{"Key": "x" * 1000 + str(n)} for n in range(1000)]
+    length, wires, before = 250 * 1024, [], server.resident_bytes()
+    try:
+        for _ in range(120):
+            wire = Wire(server, "https")
+            headers = {"host": wire.host, "content-length": str(length),
+                       "content-type": "application/x-amz-json-1.1",
+                       "x-amz-target": "TrentService.Encrypt"}
+            wire.send(wire.head("POST", "/", headers))
+            wire.socket.setblocking(False)
+            wires.append(wire)
+        peak, until_ = 0, time.monotonic() + 14
+        while time.monotonic() < until_:
+            for wire in wires:
+                with contextlib.suppress(OSError):
+                    wire.socket.send(b" " * 2048)
+            peak = max(peak, server.resident_bytes())
+            gone = s3.delete_objects(Bucket="lists", Delete={"Objects": keys})
+            assert len(gone["Deleted"]) == 1000
+            time.sleep(0.2)
+        assert refused_documents(server) > 0
+        assert peak < before + DOCUMENTS + BESIDE, f"{(peak - before) // MIB} MiB more"
+    finally:
+        for wire in wires:
+            wire.close()

@@ -8,6 +8,9 @@
 //!   longer, an answer         has room, or is 503 instead
 //! ```
 //!
+//! The key service has room of its own, which nobody of S3 needs: its documents are read before it is
+//! known who sent them.
+//!
 //! Without this a client that stops in the middle of a list of ten thousand parts, or does not read
 //! a page of long names, holds megabytes for each of its connections.
 
@@ -43,10 +46,17 @@ impl AsRef<[u8]> for Kept {
 }
 
 impl Documents {
-    /// Room for all documents of a server.
-    pub(crate) fn new() -> Self {
+    /// Room for all documents of S3: 64 MiB.
+    pub(crate) fn of_s3() -> Self {
         Self {
             free: Arc::new(Semaphore::new(ALL_KIB)),
+        }
+    }
+
+    /// Room for all documents of the key service: 16 MiB.
+    pub(crate) fn of_kms() -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(KMS_KIB)),
         }
     }
 
@@ -105,7 +115,7 @@ fn kib(bytes: usize) -> u32 {
 
 /// What every connection may have at any time: all requests but long lists, and most answers.
 pub(crate) const SMALL_BYTES_MAX: usize = 64 * 1024;
-/// 64 MiB.
+const KMS_KIB: usize = 16 * 1024;
 const ALL_KIB: usize = 64 * 1024;
 const ROOM_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -115,7 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_documents_share_one_amount_and_small_ones_need_none() {
-        let documents = Documents::new();
+        let documents = Documents::of_s3();
         let mut held = Vec::new();
         for _ in 0..16 {
             held.push(documents.for_request(4 << 20).await.unwrap());
@@ -148,7 +158,7 @@ mod tests {
 
     #[test]
     fn room_is_given_back_with_the_last_byte() {
-        let documents = Documents::new();
+        let documents = Documents::of_s3();
         let mut answer = documents.for_answer(Bytes::from(vec![7; 1 << 20])).unwrap();
         assert_eq!(documents.free.available_permits(), ALL_KIB - 1024);
         let piece = answer.split_to(10);
@@ -161,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_longest_document_fits() {
-        let documents = Documents::new();
+        let documents = Documents::of_s3();
         let long = Bytes::from(vec![0; (ALL_KIB + 1) * 1024]);
         assert!(documents.for_answer(long).is_ok());
     }

@@ -80,6 +80,7 @@ pub struct Api {
     services: Arc<ApiServices>,
     stall_timeout: Duration,
     documents: Documents,
+    kms_documents: Documents,
 }
 
 impl Api {
@@ -91,7 +92,8 @@ impl Api {
         Self {
             services: Arc::new(services),
             stall_timeout: STALL_TIMEOUT,
-            documents: Documents::new(),
+            documents: Documents::of_s3(),
+            kms_documents: Documents::of_kms(),
         }
     }
 
@@ -113,13 +115,18 @@ impl Api {
         let (parts, body) = req.into_parts();
         let waits_for_continue = parts.headers.contains_key(header::EXPECT);
         let no_content = body.is_end_stream();
+        let speaks_kms = authenticate::speaks_kms(&parts);
+        let documents = if speaks_kms {
+            &self.kms_documents
+        } else {
+            &self.documents
+        };
         let frames = Frames::new(
             body,
             waits_for_continue,
             self.stall_timeout,
-            self.documents.clone(),
+            documents.clone(),
         );
-        let speaks_kms = authenticate::speaks_kms(&parts);
         let Some(exchange) = Exchange::begin(&parts, &conn, speaks_kms) else {
             return finish::no_randomness();
         };
