@@ -35,13 +35,13 @@ def whole(key):
 
 
 def in_parts(client, bucket, algorithm, write=None, read=None, **create):
-    """An object of two parts with numbers 2 and 5; answers the checksums of the parts."""
+    """An object of two parts, numbered as S3 wants them; answers the checksums of the parts."""
     write, read = write or {}, read or {}
     upload = client.create_multipart_upload(
         Bucket=bucket, Key="k", **write, **create, ChecksumAlgorithm=algorithm
     )["UploadId"]
     named, name = [], f"Checksum{algorithm}"
-    for number, data in ((2, FIRST), (5, SECOND)):
+    for number, data in ((1, FIRST), (2, SECOND)):
         part = client.upload_part(
             Bucket=bucket, Key="k", UploadId=upload, PartNumber=number, Body=data,
             ChecksumAlgorithm=algorithm, **read,
@@ -93,20 +93,20 @@ def test_s8_composite_parts_keep_their_checksums(s3, bucket, kms, kms_key, name,
     parts = got["ObjectParts"]
     assert parts["TotalPartsCount"] == 2 and not parts["IsTruncated"]
     assert [(p["PartNumber"], p["Size"], p[field]) for p in parts["Parts"]] == [
-        (2, len(FIRST), named[0][field]), (5, len(SECOND), named[1][field])
+        (1, len(FIRST), named[0][field]), (2, len(SECOND), named[1][field])
     ]
 
 
 def test_pages_of_parts(s3, bucket):
     in_parts(s3, bucket, "CRC32")
     first = ask(s3, bucket, ["ObjectParts"], MaxParts=1)["ObjectParts"]
-    assert [p["PartNumber"] for p in first["Parts"]] == [2]
+    assert [p["PartNumber"] for p in first["Parts"]] == [1]
     assert first["IsTruncated"] and first["MaxParts"] == 1 and first["TotalPartsCount"] == 2
     marker = first["NextPartNumberMarker"]
     second = ask(s3, bucket, ["ObjectParts"], MaxParts=1, PartNumberMarker=marker)["ObjectParts"]
-    assert [p["PartNumber"] for p in second["Parts"]] == [5]
-    assert not second["IsTruncated"] and second["PartNumberMarker"] == marker == 2
-    none = ask(s3, bucket, ["ObjectParts"], PartNumberMarker=5)["ObjectParts"]
+    assert [p["PartNumber"] for p in second["Parts"]] == [2]
+    assert not second["IsTruncated"] and second["PartNumberMarker"] == marker == 1
+    none = ask(s3, bucket, ["ObjectParts"], PartNumberMarker=2)["ObjectParts"]
     assert "Parts" not in none and none["TotalPartsCount"] == 2
 
 
