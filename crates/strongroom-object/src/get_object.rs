@@ -10,6 +10,7 @@ use crate::authorize::Action;
 use crate::conditions::{ReadKind, check_read};
 use crate::encryption::{self, ObjectKeys};
 use crate::error::Error;
+use crate::get_object_attributes::checksum_of_part;
 use crate::lifecycle::ObjectExpiry;
 use crate::model::{
     ByteRange, Checksum, ChecksumType, CustomerKey, ObjectHead, ObjectName, ReadConditions, Scope,
@@ -17,7 +18,7 @@ use crate::model::{
 };
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource, open_body};
-use crate::rows::{Place, StoredPart, VersionRow, Versioning};
+use crate::rows::{ChecksumRow, Place, StoredPart, VersionRow, Versioning};
 use crate::version::{Held, HeldVersion};
 use crate::version_id::VersionId;
 
@@ -101,7 +102,7 @@ impl Objects {
         let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key).await?;
         let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
         let checksum = match asked {
-            Some(of) => self.shown_checksum(of, &row, &oek)?,
+            Some(of) => shown_checksum(of, &row, held.sums.as_ref(), &oek)?,
             None => None,
         };
         let body = self.open_body(&oek, &row, held, served).await?;
@@ -139,7 +140,7 @@ impl Objects {
                 let key = encryption::open(self, scope, &bucket, &row.key, record, customer_key);
                 let key = key.await?;
                 let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
-                self.shown_checksum(of, &row, &oek)?
+                shown_checksum(of, &row, held.sums.as_ref(), &oek)?
             }
             _ => None,
         };
@@ -195,27 +196,6 @@ impl Objects {
             .flatten()
     }
 
-    /// The stored checksum of what is asked for: of the object, or of one of its parts. Only a
-    /// composite checksum is one of parts; another one is told with a part that is all there is.
-    fn shown_checksum(
-        &self,
-        of: Whole,
-        row: &VersionRow,
-        oek: &ObjectKeys,
-    ) -> Result<Option<Checksum>, Error> {
-        let object = encryption::open_checksum(row, oek)?;
-        let Whole::Part(number) = of else {
-            return Ok(object);
-        };
-        let Some(object) = object else {
-            return Ok(None);
-        };
-        match object.checksum_type {
-            ChecksumType::FullObject => Ok(Some(object).filter(|_| row.parts <= 1)),
-            ChecksumType::Composite => self.checksum_of_part(row, oek, number),
-        }
-    }
-
     /// What an answer says about a version.
     fn head_of(
         &self,
@@ -251,6 +231,7 @@ impl Objects {
         }
         let Held {
             parts,
+            sums: _,
             mut inline,
             pin,
         } = held;
@@ -265,6 +246,27 @@ impl Objects {
             sealed.push_back(sealed_part(oek, row, part, source, start, len)?);
         }
         open_body(self.blobs().clone(), sealed, pin).await
+    }
+}
+
+/// The stored checksum of what is asked for: of the object, or of one of its parts. Only a composite
+/// checksum is one of parts; another one is told with a part that is all there is.
+fn shown_checksum(
+    of: Whole,
+    row: &VersionRow,
+    of_parts: Option<&ChecksumRow>,
+    oek: &ObjectKeys,
+) -> Result<Option<Checksum>, Error> {
+    let object = encryption::open_checksum(row, oek)?;
+    let Whole::Part(number) = of else {
+        return Ok(object);
+    };
+    let Some(object) = object else {
+        return Ok(None);
+    };
+    match object.checksum_type {
+        ChecksumType::FullObject => Ok(Some(object).filter(|_| row.parts <= 1)),
+        ChecksumType::Composite => checksum_of_part(row, of_parts, oek, number),
     }
 }
 

@@ -11,9 +11,8 @@ use crate::error::Error;
 use crate::get_object::{GetObject, Opened};
 use crate::model::{Checksum, ChecksumType, CustomerKey, ReadConditions, Scope};
 use crate::objects::Objects;
-use crate::rows::{self, PartTableRow, StoredPart, VersionRow};
+use crate::rows::{ChecksumRow, StoredPart, VersionRow};
 use crate::storage_class::StorageClass;
-use crate::table_key::PART_TABLES;
 use crate::version_id::VersionId;
 
 /// A GetObjectAttributes request.
@@ -126,7 +125,7 @@ impl Objects {
             let key = key.await?;
             let oek = encryption::unwrap_version(self, &key, &bucket, name, &row, &held.parts)?;
             if let Some(page) = input.parts.filter(|_| shows_parts) {
-                let sums = self.part_checksums(&row, &oek)?;
+                let sums = part_checksums(&row, held.sums.as_ref(), &oek)?;
                 let sums = sums.map_or_else(Vec::new, |all| each(&all));
                 parts = Some(object_parts(&held.parts, page, &sums));
             }
@@ -144,56 +143,53 @@ impl Objects {
             storage_class: row.class,
         })
     }
+}
 
-    /// The checksum of the part of this number, from 1, of an object with a composite checksum.
-    pub(crate) fn checksum_of_part(
-        &self,
-        row: &VersionRow,
-        oek: &ObjectKeys,
-        number: u32,
-    ) -> Result<Option<Checksum>, Error> {
-        let Some(all) = self.part_checksums(row, oek)? else {
-            return Ok(None);
-        };
-        let place = number.checked_sub(1).map(usize::try_from);
-        let Some(Ok(place)) = place else {
-            return Ok(None);
-        };
-        let one = each(&all).into_iter().nth(place);
-        Ok(one.map(|one| Checksum {
-            checksum_type: ChecksumType::Composite,
-            ..one
-        }))
-    }
+/// The checksum of the part of this number, from 1, of an object with a composite checksum.
+pub(crate) fn checksum_of_part(
+    row: &VersionRow,
+    stored: Option<&ChecksumRow>,
+    oek: &ObjectKeys,
+    number: u32,
+) -> Result<Option<Checksum>, Error> {
+    let Some(all) = part_checksums(row, stored, oek)? else {
+        return Ok(None);
+    };
+    let place = number.checked_sub(1).map(usize::try_from);
+    let Some(Ok(place)) = place else {
+        return Ok(None);
+    };
+    let one = each(&all).into_iter().nth(place);
+    Ok(one.map(|one| Checksum {
+        checksum_type: ChecksumType::Composite,
+        ..one
+    }))
+}
 
-    /// The checksums of the parts of an object with a composite checksum, one after another: that
-    /// is a digest over them, so BIND, which covers it, covers them.
-    pub(crate) fn part_checksums(
-        &self,
-        row: &VersionRow,
-        oek: &ObjectKeys,
-    ) -> Result<Option<Checksum>, Error> {
-        let Some(found) = self.tables().get(PART_TABLES, &row.version_uid)? else {
-            return Ok(None);
-        };
-        let table: PartTableRow = rows::decode(&found.value, "part table row")?;
-        let whole = encryption::open_checksum(row, oek)?;
-        let composite = whole.filter(|sum| sum.checksum_type == ChecksumType::Composite);
-        let (whole, sealed) = match (composite, &table.checksums) {
-            (None, None) => return Ok(None),
-            (Some(whole), Some(sealed)) => (whole, sealed),
-            (_, _) => return Err(damaged()),
-        };
-        let all = encryption::open_part_checksums(row, sealed, oek)?;
-        let length = digest_len(all.algorithm).saturating_mul(usize::from(row.parts));
-        let belongs = all.value.len() == length
-            && digest(all.algorithm, &all.value) == whole.value
-            && Checksum {
-                value: whole.value.clone(),
-                ..all.clone()
-            } == whole;
-        belongs.then_some(Some(all)).ok_or_else(damaged)
-    }
+/// The checksums of the parts of an object with a composite checksum, one after another: that
+/// is a digest over them, so BIND, which covers it, covers them. `stored` is what the part table has
+/// of them, read with the row.
+pub(crate) fn part_checksums(
+    row: &VersionRow,
+    stored: Option<&ChecksumRow>,
+    oek: &ObjectKeys,
+) -> Result<Option<Checksum>, Error> {
+    let whole = encryption::open_checksum(row, oek)?;
+    let composite = whole.filter(|sum| sum.checksum_type == ChecksumType::Composite);
+    let (whole, sealed) = match (composite, stored) {
+        (None, None) => return Ok(None),
+        (Some(whole), Some(sealed)) => (whole, sealed),
+        (_, _) => return Err(damaged()),
+    };
+    let all = encryption::open_part_checksums(row, sealed, oek)?;
+    let length = digest_len(all.algorithm).saturating_mul(usize::from(row.parts));
+    let belongs = all.value.len() == length
+        && digest(all.algorithm, &all.value) == whole.value
+        && Checksum {
+            value: whole.value.clone(),
+            ..all.clone()
+        } == whole;
+    belongs.then_some(Some(all)).ok_or_else(damaged)
 }
 
 fn damaged() -> Error {

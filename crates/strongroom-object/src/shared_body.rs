@@ -25,6 +25,7 @@ use crate::copy_object::{Source, copy_body};
 use crate::digest::{Digester, WantedDigests, combine, digest_len};
 use crate::encryption::{self, WrapKey};
 use crate::error::Error;
+use crate::get_object_attributes::part_checksums;
 use crate::manifest::ManifestTime;
 use crate::model::{
     BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType, Served,
@@ -233,6 +234,7 @@ impl Objects {
         let sealed = source.held.inline.get(&part.part_uid).cloned();
         let held = Held {
             parts: vec![part.clone()],
+            sums: None,
             inline: HashMap::from([(part.part_uid, sealed.unwrap_or_default())]),
             pin: self.blobs().pin(Vec::new()),
         };
@@ -323,7 +325,7 @@ impl Objects {
         if whole.algorithm != algorithm || whole.checksum_type == ChecksumType::FullObject {
             return Ok(Some(whole).filter(|whole| whole.algorithm == algorithm));
         }
-        let Some(sums) = self.part_checksums(row, oek)? else {
+        let Some(sums) = part_checksums(row, source.held.sums.as_ref(), oek)? else {
             return Ok(None);
         };
         let mut all: Option<Vec<u8>> = None;
@@ -350,6 +352,7 @@ impl Objects {
         let blobs = source.held.parts.iter().filter_map(StoredPart::blob);
         let held = Held {
             parts: source.held.parts.clone(),
+            sums: None,
             inline: source.held.inline.clone(),
             pin: self.blobs().pin(blobs.collect()),
         };

@@ -12,10 +12,13 @@ use strongroom_store::{Batch, CommitError, Write};
 use crate::authorize::Action;
 use crate::encryption;
 use crate::error::Error;
+use crate::get_object_attributes::part_checksums;
 use crate::model::{EncryptionRequest, ObjectName, Scope};
 use crate::objects::{Bucket, Objects};
 use crate::rewrap::is_damage;
-use crate::rows::{self, PartTableRow, StoredPart, VersionEntry, VersionRow, context_from};
+use crate::rows::{
+    self, ChecksumRow, PartTableRow, StoredPart, VersionEntry, VersionRow, context_from,
+};
 use crate::table_key::{PART_TABLES, VERSIONS};
 use crate::version::Standing;
 use crate::version_id::VersionId;
@@ -111,13 +114,13 @@ impl Objects {
             let (found, old) = self
                 .version(&bucket, &input.object_key, input.version_id)
                 .map_err(|error| bucket.hide(scope, error))?;
-            let parts = match self.parts(&old) {
-                Ok(parts) => parts,
+            let (parts, sums) = match self.parts_and_sums(&old) {
+                Ok(read) => read,
                 Err(error) if self.still_stands(&found)? => return Err(error),
                 Err(_) => continue,
             };
             let changed = self
-                .under_another_key(scope, &bucket, &input, &old, &parts)
+                .under_another_key(scope, &bucket, &input, &old, (&parts, sums.as_ref()))
                 .await;
             let (row, mut writes) = match changed {
                 Ok(changed) => changed,
@@ -151,7 +154,7 @@ impl Objects {
         bucket: &Bucket,
         input: &UpdateObjectEncryption,
         old: &VersionRow,
-        parts: &[StoredPart],
+        (parts, sums): (&[StoredPart], Option<&ChecksumRow>),
     ) -> Result<(VersionRow, Vec<Write>), Error> {
         let name = input.object_key.as_str();
         let record = old.key.sealed_record()?;
@@ -193,7 +196,7 @@ impl Objects {
             row.checksum = Some(sealed);
         }
         let mut writes = Vec::new();
-        if let Some(sums) = self.part_checksums(old, &oek)? {
+        if let Some(sums) = part_checksums(old, sums, &oek)? {
             let sealed = encryption::seal_part_checksums(wrap_key.mode(), &oek, &odi, &sums)?;
             let table = PartTableRow {
                 parts: parts.to_vec(),

@@ -24,6 +24,7 @@ use strongroom_store::{BlobId, CommitSeq, Row, TableId};
 use crate::authorize::{Action, Resource, authorize};
 use crate::encryption;
 use crate::error::Error;
+use crate::get_object_attributes::part_checksums;
 use crate::model::{Scope, Served};
 use crate::objects::{Bucket, Objects};
 use crate::rows::{self, BucketRow, PartRowStored, Place, StoredPart, VersionEntry, VersionRow};
@@ -438,7 +439,7 @@ impl Run<'_> {
         };
         let oek = encryption::unwrap_version(objects, &key, bucket, object_key, row, &held.parts)?;
         encryption::open_checksum(row, &oek)?;
-        objects.part_checksums(row, &oek)?;
+        part_checksums(row, held.sums.as_ref(), &oek)?;
         for part in &held.parts {
             if let Place::Blob(location) = &part.place {
                 objects.blobs().verify_trailer(location).await?;

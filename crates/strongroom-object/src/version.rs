@@ -109,6 +109,9 @@ pub(crate) struct HeldVersion {
 pub(crate) struct Held {
     /// Its parts, in order.
     pub parts: Vec<StoredPart>,
+    /// Their checksums, as they are stored beside them: read at another time they may be those of
+    /// another row.
+    pub sums: Option<ChecksumRow>,
     /// Sealed bodies that live in the tables, by part uid.
     pub inline: HashMap<[u8; 16], Vec<u8>>,
     /// Keeps the files of its blobs.
@@ -289,9 +292,20 @@ impl Objects {
 
     /// The parts of a version, in order: one for an object made by one PUT.
     pub(crate) fn parts(&self, row: &VersionRow) -> Result<Vec<StoredPart>, Error> {
+        Ok(self.parts_and_sums(row)?.0)
+    }
+
+    /// The same, and what is stored of the checksums of parts.
+    pub(crate) fn parts_and_sums(
+        &self,
+        row: &VersionRow,
+    ) -> Result<(Vec<StoredPart>, Option<ChecksumRow>), Error> {
         match (&row.body, row.parts) {
-            (Some(body), 0) => Ok(vec![body.clone()]),
-            (None, parts) if parts > 0 => Ok(self.part_table(row)?.parts),
+            (Some(body), 0) => Ok((vec![body.clone()], None)),
+            (None, parts) if parts > 0 => {
+                let PartTableRow { parts, checksums } = self.part_table(row)?;
+                Ok((parts, checksums))
+            }
             _ => Err(Error::Corrupted {
                 what: "version row".to_owned(),
             }),
@@ -349,7 +363,7 @@ impl Objects {
 
     /// Hold the bytes of a row that was just read.
     pub(crate) fn hold(&self, row: &VersionRow) -> Result<Held, Error> {
-        let parts = self.parts(row)?;
+        let (parts, sums) = self.parts_and_sums(row)?;
         let mut inline = HashMap::new();
         let mut blobs = Vec::new();
         for part in &parts {
@@ -369,6 +383,7 @@ impl Objects {
         }
         Ok(Held {
             parts,
+            sums,
             inline,
             pin: self.blobs().pin(blobs),
         })
