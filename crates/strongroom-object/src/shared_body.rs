@@ -270,7 +270,7 @@ impl Objects {
     ) -> Result<(String, Checksum), Error> {
         let algorithm = new.checksum.algorithm;
         let algorithm = algorithm.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
-        let checksum = self.known_checksum(source, algorithm)?;
+        let checksum = known_checksum(source, algorithm)?;
         // Under SSE-S3 an ETag is the MD5 of the bytes, unless it is one of parts: `md5-N`.
         let etag = match wrap_key.mode() {
             SseMode::S3 if source.row.etag.contains('-') => None,
@@ -312,41 +312,6 @@ impl Objects {
         }
     }
 
-    /// The checksum of the source's bytes, if it is stored or follows from those of its parts.
-    fn known_checksum(
-        &self,
-        source: &Source,
-        algorithm: ChecksumAlgorithm,
-    ) -> Result<Option<Checksum>, Error> {
-        let (row, oek) = (&source.row, &source.oek);
-        let Some(whole) = encryption::open_checksum(row, oek)? else {
-            return Ok(None);
-        };
-        if whole.algorithm != algorithm || whole.checksum_type == ChecksumType::FullObject {
-            return Ok(Some(whole).filter(|whole| whole.algorithm == algorithm));
-        }
-        let Some(sums) = part_checksums(row, source.held.sums.as_ref(), oek)? else {
-            return Ok(None);
-        };
-        let mut all: Option<Vec<u8>> = None;
-        let sums = sums.value.chunks(digest_len(algorithm));
-        for (part, sum) in source.held.parts.iter().zip(sums) {
-            all = match all {
-                None => Some(sum.to_vec()),
-                Some(before) => match combine(algorithm, &before, sum, part.plain_len) {
-                    Some(both) => Some(both),
-                    None => return Ok(None),
-                },
-            };
-        }
-        Ok(all.map(|value| Checksum {
-            algorithm,
-            checksum_type: ChecksumType::FullObject,
-            value,
-            parts: None,
-        }))
-    }
-
     /// The bytes of a source that stays held.
     async fn open_again(&self, source: &Source) -> Result<crate::ObjectBody, Error> {
         let blobs = source.held.parts.iter().filter_map(StoredPart::blob);
@@ -363,4 +328,38 @@ impl Objects {
         };
         self.open_body(&source.oek, &source.row, held, served).await
     }
+}
+
+/// The checksum of the source's bytes, if it is stored or follows from those of its parts.
+fn known_checksum(
+    source: &Source,
+    algorithm: ChecksumAlgorithm,
+) -> Result<Option<Checksum>, Error> {
+    let (row, oek) = (&source.row, &source.oek);
+    let Some(whole) = encryption::open_checksum(row, oek)? else {
+        return Ok(None);
+    };
+    if whole.algorithm != algorithm || whole.checksum_type == ChecksumType::FullObject {
+        return Ok(Some(whole).filter(|whole| whole.algorithm == algorithm));
+    }
+    let Some(sums) = part_checksums(row, source.held.sums.as_ref(), oek)? else {
+        return Ok(None);
+    };
+    let mut all: Option<Vec<u8>> = None;
+    let sums = sums.value.chunks(digest_len(algorithm));
+    for (part, sum) in source.held.parts.iter().zip(sums) {
+        all = match all {
+            None => Some(sum.to_vec()),
+            Some(before) => match combine(algorithm, &before, sum, part.plain_len) {
+                Some(both) => Some(both),
+                None => return Ok(None),
+            },
+        };
+    }
+    Ok(all.map(|value| Checksum {
+        algorithm,
+        checksum_type: ChecksumType::FullObject,
+        value,
+        parts: None,
+    }))
 }
