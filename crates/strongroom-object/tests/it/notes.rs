@@ -28,23 +28,24 @@ const MIB5: usize = 5 << 20;
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 const BODIES: TableId = TableId(24);
 
-/// An upload of the name `k`: parts 3, 5 and 8 of those that were sent, the last one small enough
-/// to live in the tables if so wished.
+/// An upload of the name `k`: three of the parts that were sent (3, 5 and 8; with checksums they have
+/// to be 1, 2 and 3), the last one small enough to live in the tables if so wished.
 async fn upload(house: &House, mode: &Mode, rest: usize, composed: bool) -> Vec<u8> {
     let sums = composed.then_some(ChecksumAlgorithm::Sha256);
     let upload = create_with(house, mode.0(), sums, None).await.unwrap();
+    let numbers = if composed { [1, 2, 3] } else { [3, 5, 8] };
     let bodies = [
-        (3, pattern(MIB5 + 3)),
-        (5, pattern(MIB5 + 70_001)),
-        (8, pattern(rest)),
+        (numbers[0], pattern(MIB5 + 3)),
+        (numbers[1], pattern(MIB5 + 70_001)),
+        (numbers[2], pattern(rest)),
     ];
     // One that is replaced, and one that is not chosen.
-    part(house, &upload, 5, &pattern(90_000), mode.1())
-        .await
-        .unwrap();
-    part(house, &upload, 4, &pattern(80_000), mode.1())
-        .await
-        .unwrap();
+    let left_out = if composed { 4 } else { 6 };
+    for (number, bytes) in [(numbers[1], 90_000), (left_out, 80_000)] {
+        let bytes = pattern(bytes);
+        let sent = part(house, &upload, number, &bytes, mode.1());
+        sent.await.unwrap();
+    }
     let mut parts = Vec::new();
     for (number, bytes) in &bodies {
         let done = part(house, &upload, *number, bytes, mode.1())
