@@ -279,7 +279,8 @@ async fn dur_d10_a_hanging_drive_stops_no_read() {
 /// in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_gather_behind_one_that_is_late_and_memory_stays_bounded() {
-    for (data, parity) in [(1, 0), (2, 0)] {
+    // So many hang that a write has to wait for them.
+    for (data, parity, hanging) in [(1, 0, 1), (2, 1, 2)] {
         let redundancy = code(data, parity);
         let drives: Vec<_> = (0..u64::from(redundancy.shards()))
             .map(Hanging::new)
@@ -288,7 +289,7 @@ async fn writes_gather_behind_one_that_is_late_and_memory_stays_bounded() {
         let run = stage::bytes(1, 1024 * UNIT);
         let created = store.blobs().create(BLOB, stage::layout(), UnsealedUnits);
         let mut writer = created.await.unwrap();
-        drives[0].gate.set(true);
+        drives[..hanging].iter().for_each(|drive| drive.hang(true));
         let taken = Arc::new(AtomicUsize::new(0));
         let writing = tokio::spawn({
             let (taken, run, blobs) = (Arc::clone(&taken), run.clone(), store.blobs().clone());
@@ -314,7 +315,7 @@ async fn writes_gather_behind_one_that_is_late_and_memory_stays_bounded() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let held = taken.load(Ordering::SeqCst);
         assert!((4..=9).contains(&held), "{held} buffers are in memory");
-        drives[0].gate.set(false);
+        drives[..hanging].iter().for_each(|drive| drive.hang(false));
         let proof = writing.await.unwrap();
         let location = proof.location();
         stage::commit(&store, Write::AdoptBlob(proof)).await;
@@ -323,19 +324,12 @@ async fn writes_gather_behind_one_that_is_late_and_memory_stays_bounded() {
             location.sealed_bytes,
             u64::try_from(RUNS * run.len()).unwrap()
         );
-        for number in 0..RUNS {
-            let first = u64::try_from(number * 1024).unwrap();
-            let read = reader.read(first, 1024).await.unwrap();
-            // Each run its own bytes: so they are in order.
-            let number = u8::try_from(number).unwrap();
-            for (slot, unit) in run.chunks(UNIT).enumerate() {
-                let (mark, rest) = read.slot(slot).split_first().unwrap();
-                assert_eq!(
-                    (*mark, rest),
-                    (number, &unit[1..]),
-                    "unit {slot} of run {number}"
-                );
-            }
+        for (at, wanted) in (0..RUNS).flat_map(|_| run.chunks(UNIT)).enumerate() {
+            let read = reader.read(u64::try_from(at).unwrap(), 1).await.unwrap();
+            // Each run has its number in its units: so they are in order.
+            let (mark, rest) = read.slot(0).split_first().unwrap();
+            let number = u8::try_from(at / 1024).unwrap();
+            assert_eq!((*mark, rest), (number, &wanted[1..]), "unit {at}");
         }
     }
 }
