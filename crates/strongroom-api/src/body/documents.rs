@@ -8,8 +8,9 @@
 //!   longer, an answer         has room, or is 503 instead
 //! ```
 //!
-//! The key service has room of its own, which nobody of S3 needs: its documents are read before it is
-//! known who sent them.
+//! Requests and answers have room of their own each: who may ask for nothing can send long requests,
+//! and must not keep others from their answers. So has the key service, whose documents are read
+//! before it is known who sent them.
 //!
 //! Without this a client that stops in the middle of a list of ten thousand parts, or does not read
 //! a page of long names, holds megabytes for each of its connections.
@@ -26,7 +27,8 @@ use crate::error::{S3Code, S3Error};
 #[derive(Clone, Debug)]
 pub(crate) struct Documents {
     /// One permit for each KiB.
-    free: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
 /// Room for one document; given back when it is dropped. Small documents need none.
@@ -46,17 +48,20 @@ impl AsRef<[u8]> for Kept {
 }
 
 impl Documents {
-    /// Room for all documents of S3: 64 MiB.
+    /// Room for all documents of S3: 64 MiB of requests, and of answers.
     pub(crate) fn of_s3() -> Self {
-        Self {
-            free: Arc::new(Semaphore::new(ALL_KIB)),
-        }
+        Self::of(S3_KIB)
     }
 
-    /// Room for all documents of the key service: 16 MiB.
+    /// Room for all documents of the key service: 16 MiB of requests, and of answers.
     pub(crate) fn of_kms() -> Self {
+        Self::of(KMS_KIB)
+    }
+
+    fn of(kib: usize) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(KMS_KIB)),
+            requests: Arc::new(Semaphore::new(kib)),
+            answers: Arc::new(Semaphore::new(kib)),
         }
     }
 
@@ -66,7 +71,7 @@ impl Documents {
         if bytes <= SMALL_BYTES_MAX {
             return Ok(Room::none());
         }
-        let wanted = Arc::clone(&self.free).acquire_many_owned(kib(bytes));
+        let wanted = Arc::clone(&self.requests).acquire_many_owned(kib(bytes));
         match tokio::time::timeout(ROOM_TIME_MAX, wanted).await {
             Ok(Ok(permit)) => Ok(Room(Some(permit))),
             Ok(Err(_)) | Err(_) => Err(no_room("request")),
@@ -79,7 +84,7 @@ impl Documents {
         if document.len() <= SMALL_BYTES_MAX {
             return Ok(document);
         }
-        let permit = Arc::clone(&self.free).try_acquire_many_owned(kib(document.len()));
+        let permit = Arc::clone(&self.answers).try_acquire_many_owned(kib(document.len()));
         let permit = permit.map_err(|_| no_room("answer"))?;
         Ok(Room(Some(permit)).keep(document))
     }
@@ -110,13 +115,13 @@ fn no_room(of: &'static str) -> S3Error {
 
 /// No single document is longer than all the room there is, so each gets it some time.
 fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024).min(ALL_KIB)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.div_ceil(1024).min(S3_KIB)).unwrap_or(u32::MAX)
 }
 
 /// What every connection may have at any time: all requests but long lists, and most answers.
 pub(crate) const SMALL_BYTES_MAX: usize = 64 * 1024;
 const KMS_KIB: usize = 16 * 1024;
-const ALL_KIB: usize = 64 * 1024;
+const S3_KIB: usize = 64 * 1024;
 const ROOM_TIME_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -132,8 +137,12 @@ mod tests {
         }
         let refused = documents.for_request(SMALL_BYTES_MAX + 1).await;
         assert_eq!(refused.unwrap_err().code, S3Code::SlowDown);
-        let answer = documents.for_answer(Bytes::from(vec![0; SMALL_BYTES_MAX + 1]));
-        assert_eq!(answer.unwrap_err().code, S3Code::SlowDown);
+        // Answers have room of their own.
+        let answer = || documents.for_answer(Bytes::from(vec![0; 32 << 20]));
+        let answers = [answer().unwrap(), answer().unwrap()];
+        let refused = documents.for_answer(Bytes::from(vec![0; SMALL_BYTES_MAX + 1]));
+        assert_eq!(refused.unwrap_err().code, S3Code::SlowDown);
+        drop(answers);
         assert!(
             documents
                 .for_request(SMALL_BYTES_MAX)
@@ -153,26 +162,27 @@ mod tests {
         held.pop();
         assert!(!waiting.await.unwrap().unwrap().is_none());
         held.clear();
-        assert_eq!(documents.free.available_permits(), ALL_KIB);
+        assert_eq!(documents.requests.available_permits(), S3_KIB);
+        assert_eq!(documents.answers.available_permits(), S3_KIB);
     }
 
     #[test]
     fn room_is_given_back_with_the_last_byte() {
         let documents = Documents::of_s3();
         let mut answer = documents.for_answer(Bytes::from(vec![7; 1 << 20])).unwrap();
-        assert_eq!(documents.free.available_permits(), ALL_KIB - 1024);
+        assert_eq!(documents.answers.available_permits(), S3_KIB - 1024);
         let piece = answer.split_to(10);
         drop(answer);
-        assert_eq!(documents.free.available_permits(), ALL_KIB - 1024);
+        assert_eq!(documents.answers.available_permits(), S3_KIB - 1024);
         assert_eq!(piece, vec![7; 10]);
         drop(piece);
-        assert_eq!(documents.free.available_permits(), ALL_KIB);
+        assert_eq!(documents.answers.available_permits(), S3_KIB);
     }
 
     #[test]
     fn the_longest_document_fits() {
         let documents = Documents::of_s3();
-        let long = Bytes::from(vec![0; (ALL_KIB + 1) * 1024]);
+        let long = Bytes::from(vec![0; (S3_KIB + 1) * 1024]);
         assert!(documents.for_answer(long).is_ok());
     }
 }
