@@ -13,6 +13,8 @@
 //! What `aws:` and `kms:` condition keys say is set here and by `Caller`, from what the server
 //! knows itself; a client sets none of them.
 
+use std::sync::{Arc, OnceLock};
+
 use strongroom_format::EncryptionContext;
 use strongroom_iam::{AccessDenied, Caller};
 use strongroom_policy::{
@@ -22,6 +24,7 @@ use strongroom_policy::{
 use crate::error::Error;
 use crate::grant::Terms;
 use crate::key_id::{KeyUid, Place};
+use crate::key_policy::{KeyPolicies, KeyPolicy};
 use crate::model::{KeySpec, Tag};
 use crate::rows::KeyRow;
 use crate::s3::AWS_S3_ALIAS;
@@ -232,6 +235,8 @@ impl<'a> Ask<'a> {
 pub(crate) struct Told {
     pub(crate) arn: String,
     context: SharedContext,
+    /// Read when somebody decides by it.
+    policy: OnceLock<Arc<KeyPolicy>>,
 }
 
 impl Told {
@@ -239,7 +244,35 @@ impl Told {
         Told {
             arn: key.arn(place),
             context: describe(key).share(),
+            policy: OnceLock::new(),
         }
+    }
+
+    /// The policy of the key that this was told by.
+    fn policy(&self, key: &KeyRow, policies: &KeyPolicies) -> Result<&KeyPolicy, Error> {
+        if let Some(known) = self.policy.get() {
+            return Ok(known);
+        }
+        // One that cannot be read is not remembered.
+        let read = policies.of(key)?;
+        Ok(self.policy.get_or_init(|| read))
+    }
+}
+
+/// The policies that decide. What none of them asks for changes nothing, and is not found out.
+#[derive(Clone, Copy)]
+pub(crate) struct Deciding<'a> {
+    pub(crate) resource: Option<&'a Policy>,
+    pub(crate) identity: &'a [Arc<Policy>],
+}
+
+impl Deciding<'_> {
+    fn any(&self, asks: impl Fn(&Policy) -> bool) -> bool {
+        self.resource.is_some_and(&asks) || self.identity.iter().any(|policy| asks(policy))
+    }
+
+    fn ask_for(&self, condition_key: &str) -> bool {
+        self.any(|policy| policy.asks_for(condition_key))
     }
 }
 
@@ -287,7 +320,7 @@ impl Kms {
         told: &Told,
     ) -> Result<Permit, Error> {
         self.check_grant_tokens(ask.grant_tokens)?;
-        let policy = self.key_policies().of(key)?;
+        let policy = told.policy(key, self.key_policies())?;
         let identity = ask.caller.identity_policies();
         let context = self.context_of_key(ask, key, told, &policy.parsed)?;
         let request = Request {
@@ -320,14 +353,13 @@ impl Kms {
         may: impl FnOnce(bool) -> bool,
     ) -> Result<(), Error> {
         let told = Told::by(key, self.place());
-        let policy = self.key_policies().of(key)?;
+        let policy = told.policy(key, self.key_policies())?;
         let identity = ask.caller.identity_policies();
         let context = self.context_of_key(ask, key, &told, &policy.parsed)?;
-        let resource = told.arn;
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
-            resource: &resource,
+            resource: &told.arn,
             context: &context,
         };
         let by_identity = decide_account(identity, &request).is_allowed();
@@ -336,29 +368,29 @@ impl Kms {
             Decision::Allow if may(by_identity) => Ok(()),
             Decision::Allow => {
                 let decision = Decision::ImplicitDeny(Missing::ResourcePolicy);
-                Err(denied(ask, resource, decision))
+                Err(denied(ask, told.arn, decision))
             }
-            no => Err(denied(ask, resource, no)),
+            no => Err(denied(ask, told.arn, no)),
         }
     }
 
     /// Decides about an action on the key of S3 before there is one: only who may use it makes it.
     pub(crate) fn authorize_first_use(&self, ask: &Ask<'_>) -> Result<(), Error> {
         let resource = self.place().key_arn(KeyUid([0; 16]));
-        let context = self.context(ask, None);
+        let policy = self.key_policies().of_s3();
+        let identity = ask.caller.identity_policies();
+        let deciding = Deciding {
+            resource: Some(&policy.parsed),
+            identity,
+        };
+        let context = self.context(ask, None, deciding);
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
             resource: &resource,
             context: &context,
         };
-        let policy = self.key_policies().of_s3();
-        let decision = decide_key(
-            &policy.parsed,
-            ask.caller.identity_policies(),
-            false,
-            &request,
-        );
+        let decision = decide_key(&policy.parsed, identity, false, &request);
         if decision.is_allowed() {
             return Ok(());
         }
@@ -379,14 +411,19 @@ impl Kms {
 
     /// Decides by identity policies alone.
     fn authorize_by_identity(&self, ask: &Ask<'_>, resource: String) -> Result<(), Error> {
-        let context = self.context(ask, None);
+        let identity = ask.caller.identity_policies();
+        let deciding = Deciding {
+            resource: None,
+            identity,
+        };
+        let context = self.context(ask, None, deciding);
         let request = Request {
             principal: ask.caller.principal(),
             action: ask.action.name(),
             resource: &resource,
             context: &context,
         };
-        let decision = decide_account(ask.caller.identity_policies(), &request);
+        let decision = decide_account(identity, &request);
         if ask.caller.account_id() != self.place().account_id {
             let decision = Decision::ImplicitDeny(Missing::ResourcePolicy);
             return Err(denied(ask, resource, decision));
@@ -406,25 +443,40 @@ impl Kms {
         told: &Told,
         policy: &Policy,
     ) -> Result<Context, Error> {
-        let mut context = self.context(ask, Some((key, told)));
-        let identity = ask.caller.identity_policies();
-        if mentions_aliases(policy) || identity.iter().any(|policy| mentions_aliases(policy)) {
+        let deciding = Deciding {
+            resource: Some(policy),
+            identity: ask.caller.identity_policies(),
+        };
+        let mut context = self.context(ask, Some((key, told)), deciding);
+        if deciding.ask_for(RESOURCE_ALIASES) {
             let names = self.alias_names_of(key.uid(), None, usize::MAX)?;
-            context.set_all("kms:ResourceAliases", names.iter().map(String::as_str));
+            context.set_all(RESOURCE_ALIASES, names.iter().map(String::as_str));
         }
         Ok(context)
     }
 
-    /// The condition keys of a question.
-    pub(crate) fn context(&self, ask: &Ask<'_>, key: Option<(&KeyRow, &Told)>) -> Context {
+    /// The condition keys of a question: none if those who decide ask for none, and the costly ones
+    /// only if they ask for them.
+    pub(crate) fn context(
+        &self,
+        ask: &Ask<'_>,
+        key: Option<(&KeyRow, &Told)>,
+        deciding: Deciding<'_>,
+    ) -> Context {
+        if !deciding.any(Policy::asks_for_something) {
+            return Context::default();
+        }
         let caller = ask.caller.policy_context();
         let door = self.doors().of(ask.via);
         let mut context = match key {
             Some((_, told)) => Context::over(&[caller, door, &told.context]),
             None => Context::over(&[caller, door]),
         };
-        context.set("kms:CallerAccount", ask.caller.account_id());
-        if let Some((key, _)) = key
+        if deciding.ask_for(CALLER_ACCOUNT) {
+            context.set(CALLER_ACCOUNT, ask.caller.account_id());
+        }
+        if deciding.ask_for(ENCRYPTION_ALGORITHM)
+            && let Some((key, _)) = key
             && ask.action.is_encryption()
             && key.spec == KeySpec::SymmetricDefault
             && !ask
@@ -434,7 +486,9 @@ impl Kms {
         {
             context.set(ENCRYPTION_ALGORITHM, key.spec.as_str());
         }
-        if let Some(pairs) = ask.context {
+        if let Some(pairs) = ask.context
+            && deciding.any(|policy| policy.asks_for_any_of(CONTEXT_KEYS))
+        {
             for (name, value) in pairs.iter() {
                 context.set(&format!("kms:EncryptionContext:{name}"), value);
             }
@@ -445,7 +499,8 @@ impl Kms {
         }
         for (at, (name, _)) in ask.conditions.iter().enumerate() {
             let is_this = |(other, _): &&(&'static str, String)| other == name;
-            if ask.conditions.iter().take(at).any(|other| is_this(&other)) {
+            let is_told = ask.conditions.iter().take(at).any(|other| is_this(&other));
+            if is_told || !deciding.ask_for(name) {
                 continue;
             }
             let mut values = ask
@@ -497,10 +552,6 @@ fn describe(key: &KeyRow) -> Context {
     context
 }
 
-fn mentions_aliases(policy: &Policy) -> bool {
-    policy.asks_for("kms:ResourceAliases")
-}
-
 fn word(on: bool) -> &'static str {
     if on { "true" } else { "false" }
 }
@@ -514,5 +565,9 @@ fn denied(ask: &Ask<'_>, resource: String, decision: Decision) -> Error {
     })
 }
 
+const CALLER_ACCOUNT: &str = "kms:CallerAccount";
+const RESOURCE_ALIASES: &str = "kms:ResourceAliases";
+/// `kms:EncryptionContext:..` and `kms:EncryptionContextKeys`.
+const CONTEXT_KEYS: &str = "kms:EncryptionContext";
 /// Condition keys that are lists by their nature, also when there is one value.
 const LISTS: &[&str] = &["kms:GrantOperations"];

@@ -22,7 +22,7 @@ use strongroom_iam::Caller;
 use strongroom_memory::SecretBytes;
 
 use crate::authorize::{Ask, KmsAction, Via};
-use crate::bucket_key_cache::{AskedFor, Held, Said};
+use crate::bucket_key_cache::{AskedFor, Held, Said, Seen};
 use crate::data_key::{DataKey, DataKeySpec, Decrypted};
 use crate::encryption::SYMMETRIC_DEFAULT;
 use crate::error::Error;
@@ -162,21 +162,43 @@ impl Kms {
     /// the KMS key would decide is decided again, without an event. Whatever goes wrong here goes
     /// wrong on the audited path, too, which says so.
     fn held_bucket_key(&self, wanted: &Wanted<'_>) -> Standing {
-        let found = match wanted.what {
-            What::New { key_id } => self.find(key_id),
-            What::Stored { blob } => self.key_of_blob(blob, None),
-        };
-        let Ok(found) = found else {
+        let Ok((key, alias)) = self.named(wanted.what) else {
             return Standing::Refused;
         };
-        let key = found.row.uid();
+        // After the alias, so that the key is looked at as it is when that names it, and before any
+        // row of the key is read.
+        let counts = self.counts_of_keys();
+        let now_ms = self.now_ms();
         let asked_for = wanted.asked_for(key);
+        let held = self.bucket_keys().get(&asked_for, now_ms);
+        let seen = held.as_ref().and_then(|held| held.seen_at(counts));
+        // Rows that did not change since they were looked at say the same; only time is looked at
+        // and the caller asked about.
+        if let Some(Seen { row, told, .. }) = seen.filter(|seen| seen.row.is_as_stored(now_ms)) {
+            let alias = alias.as_deref();
+            let decided = self.decide_about(&wanted.wish, row, told, alias, Via::S3);
+            // A key's row tells the earliest end of its material, too; it is asked for once more all
+            // the same.
+            return match (decided, held) {
+                (Ok(_), Some(held)) if held.stored.is_there(now_ms) => Standing::Good(held),
+                (decided, _) => {
+                    self.bucket_keys().drop_one(&asked_for);
+                    match decided {
+                        Ok(_) => Standing::Missing(key),
+                        Err(_) => Standing::Refused,
+                    }
+                }
+            };
+        }
+        let Ok(Some(found)) = self.key(key) else {
+            return Standing::Refused;
+        };
+        let found = Found { alias, ..found };
         if self.decide(&wanted.wish, &found, Via::S3).is_err() {
             self.bucket_keys().drop_one(&asked_for);
             return Standing::Refused;
         }
-        let now_ms = self.now_ms();
-        let Some(held) = self.bucket_keys().get(&asked_for, now_ms) else {
+        let Some(held) = held else {
             return Standing::Missing(key);
         };
         let stored = self.material(key, held.version);
@@ -184,11 +206,34 @@ impl Kms {
         let same = held.seq == found.seq
             && stored
                 .is_some_and(|stored| is_same(&stored, &held.stored) && stored.is_there(now_ms));
-        if same {
-            return Standing::Good(held);
+        if !same {
+            self.bucket_keys().drop_one(&asked_for);
+            return Standing::Missing(key);
         }
-        self.bucket_keys().drop_one(&asked_for);
-        Standing::Missing(key)
+        let small = found.row.text_bytes() <= SEEN_TEXT_BYTES_MAX;
+        let Some(counts) = counts.filter(|_| small) else {
+            return Standing::Good(held);
+        };
+        // It serves, so it is the row as it is stored: what comes with time takes from a key only.
+        let seen = Seen {
+            counts,
+            row: found.row,
+            told: found.told,
+        };
+        let now = Arc::new(held.seen_again(seen));
+        self.bucket_keys().see_again(&asked_for, &held, &now);
+        Standing::Good(now)
+    }
+
+    /// The key that is meant, and the alias that it is named by.
+    fn named(&self, what: What<'_>) -> Result<(KeyUid, Option<String>), Error> {
+        match what {
+            What::New { key_id } => self.uid_of(key_id),
+            What::Stored { blob } => {
+                let header = kms_blob_parse(blob).map_err(|_| Error::InvalidCiphertext)?;
+                Ok((KeyUid(header.key_uid), None))
+            }
+        }
     }
 
     /// GenerateDataKey, recorded on the drive before anybody can use the outcome.
@@ -248,6 +293,7 @@ impl Kms {
             seq: found.seq,
             version: found.row.current_version,
             stored,
+            seen: None,
         })
     }
 
@@ -296,6 +342,7 @@ impl Kms {
             seq: found.seq,
             version: header.version,
             stored: stored?,
+            seen: None,
         })
     }
 
@@ -370,3 +417,6 @@ fn secret(plaintext: &Plaintext) -> Result<Arc<SecretBytes>, Error> {
 }
 
 const BUCKET_KEY_BYTES: usize = 32;
+/// Each bucket key that is held may keep a row of its own in memory, with the policy in it: larger ones
+/// are looked up among the opened rows, which have a bound together.
+const SEEN_TEXT_BYTES_MAX: usize = 8 << 10;

@@ -7,15 +7,18 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use strongroom_format::sha384;
 use strongroom_memory::SecretBytes;
+use strongroom_store::table::ChangeCount;
 
+use crate::authorize::Told;
 use crate::key_id::KeyUid;
-use crate::rows::MaterialRow;
+use crate::rows::{KeyRow, MaterialRow};
 
 /// Whose, and what for: as a request says it, nothing of it kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,12 +148,15 @@ impl Eq for dyn AsAsked + '_ {}
 impl Hash for dyn AsAsked + '_ {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let asked = self.as_asked();
-        asked.access_key_id.hash(state);
-        asked.key.hash(state);
+        state.write(asked.access_key_id.as_bytes());
         match asked.blob {
-            Some(Said::Whole(blob)) => blob.last_chunk::<16>().hash(state),
+            Some(Said::Whole(blob)) => {
+                let tag = blob.last_chunk().copied().unwrap_or_default();
+                state.write_u64(u64::from_le_bytes(tag));
+            }
             Some(digest) => digest.hash(state),
             None => {
+                asked.key.hash(state);
                 asked.context.hash(state);
                 asked.bucket_uid.hash(state);
             }
@@ -187,6 +193,59 @@ pub(crate) struct Held {
     /// Version of the material, and its row.
     pub(crate) version: u32,
     pub(crate) stored: Arc<MaterialRow>,
+    /// Of a use for which the rows were looked at.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// The KMS key, when it was found to be that of a bucket key, and the material's row to be
+/// [`Held::stored`]. It is so as long as the tables' counts are these
+/// (`docs/adr/0045-opened-kms-rows-under-a-count-of-changes.md`); what changes with time is not in
+/// it.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    /// Asked before the rows were read.
+    pub(crate) counts: Counts,
+    pub(crate) row: Arc<KeyRow>,
+    pub(crate) told: Arc<Told>,
+}
+
+/// Counts of changes of the tables of keys and of their material.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) keys: ChangeCount,
+    pub(crate) materials: ChangeCount,
+}
+
+impl Held {
+    /// What is known of the KMS key while the tables have these counts.
+    pub(crate) fn seen_at(&self, counts: Option<Counts>) -> Option<&Seen> {
+        let counts = counts?;
+        self.seen.as_ref().filter(|seen| seen.counts == counts)
+    }
+
+    /// The same bucket key, whose KMS key was looked at once more.
+    pub(crate) fn seen_again(&self, seen: Seen) -> Held {
+        Held {
+            secret: Arc::clone(&self.secret),
+            blob: Arc::clone(&self.blob),
+            key: self.key,
+            key_arn: self.key_arn.clone(),
+            key_material_id: self.key_material_id.clone(),
+            seq: self.seq,
+            version: self.version,
+            stored: Arc::clone(&self.stored),
+            seen: Some(seen),
+        }
+    }
+}
+
+/// No policy, tags or description.
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen")
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -282,6 +341,17 @@ impl BucketKeyCache {
         all.entries.insert(HeldFor::of(asked), entry);
     }
 
+    /// Puts what was seen of one in its place, if that is still there: neither longer nor for
+    /// anybody else.
+    pub(crate) fn see_again(&self, asked: &AskedFor<'_>, held: &Arc<Held>, now: &Arc<Held>) {
+        let mut all = self.shelf();
+        if let Some(entry) = all.entries.get_mut(asked.as_key())
+            && Arc::ptr_eq(&entry.held, held)
+        {
+            entry.held = Arc::clone(now);
+        }
+    }
+
     pub(crate) fn drop_one(&self, asked: &AskedFor<'_>) {
         self.shelf().entries.remove(asked.as_key());
     }
@@ -351,6 +421,7 @@ mod tests {
             seq: 1,
             version: 1,
             stored: stored(),
+            seen: None,
         })
     }
 
@@ -423,6 +494,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_seen_again_lives_no_longer_and_comes_back_for_nobody() {
+        let cache = BucketKeyCache::default();
+        let (first, again) = (held(), held());
+        cache.put(&held_for(0), &first, 1_000, cache.remembered());
+        cache.see_again(&held_for(0), &first, &again);
+        let now = cache.get(&held_for(0), 300_999).unwrap();
+        assert!(Arc::ptr_eq(&now, &again));
+        // Another request was quicker.
+        cache.see_again(&held_for(0), &first, &held());
+        let now = cache.get(&held_for(0), 300_999).unwrap();
+        assert!(Arc::ptr_eq(&now, &again));
+        assert!(cache.get(&held_for(0), 301_000).is_none());
+        cache.see_again(&held_for(0), &again, &held());
+        assert!(cache.shelf().entries.is_empty());
+        cache.put(&held_for(0), &first, 1_000, cache.remembered());
+        cache.forget(KeyUid([1; 16]));
+        cache.see_again(&held_for(0), &first, &again);
+        assert!(cache.shelf().entries.is_empty());
+    }
+
+    #[test]
     fn turns_of_nobody_are_not_kept() {
         let cache = BucketKeyCache::default();
         let first = cache.turn(&held_for(0));
@@ -478,6 +570,20 @@ mod tests {
             said(b"a", Some(b"b")),
             said(b"b", Some(b"a")),
             said(b"", Some(b"ab")),
+            // What is hashed of these is the same.
+            AskedFor {
+                user_id: "v",
+                ..said(b"a", Some(b"b"))
+            },
+            AskedFor {
+                key: KeyUid([9; 16]),
+                ..said(b"a", Some(b"b"))
+            },
+            AskedFor {
+                bucket_uid: &[9; 16],
+                ..said(b"a", Some(b"b"))
+            },
+            said(b"b", Some(b"b")),
             said(b"a", Some(long.leak())),
         ];
         let cache = BucketKeyCache::default();

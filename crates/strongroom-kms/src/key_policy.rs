@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use minicbor::{Decode, Encode};
 use strongroom_policy::{KEY_POLICY_BYTES_MAX, Policy, PolicyKind, Request, evaluate};
 
-use crate::authorize::{Ask, KmsAction, Told};
+use crate::authorize::{Ask, Deciding, KmsAction, Told};
 use crate::error::Error;
 use crate::key_id::{KeyUid, Place};
 use crate::model::KeyManager;
@@ -174,7 +174,11 @@ impl Kms {
     /// account.
     fn could_put_again(&self, policy: &Policy, ask: &Ask<'_>, row: &KeyRow) -> bool {
         let told = Told::by(row, self.place());
-        let context = self.context(ask, Some((row, &told)));
+        let deciding = Deciding {
+            resource: Some(policy),
+            identity: &[],
+        };
+        let context = self.context(ask, Some((row, &told)), deciding);
         let verdict = evaluate(
             policy,
             &Request {

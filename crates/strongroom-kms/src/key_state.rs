@@ -190,11 +190,20 @@ impl KeyRow {
         if row.is_due_for_deletion(now_ms) {
             return None;
         }
-        let expired = row.valid_to_ms.is_some_and(|end_ms| end_ms <= now_ms);
-        if expired && matches!(row.state, KeyState::Enabled | KeyState::Disabled) {
+        if row.is_due_to_expire(now_ms) {
             Arc::make_mut(&mut row).state = KeyState::PendingImport;
         }
         Some(row)
+    }
+
+    /// Whether [`KeyRow::at`] that time is the row itself.
+    pub(crate) fn is_as_stored(&self, now_ms: u64) -> bool {
+        !self.is_due_for_deletion(now_ms) && !self.is_due_to_expire(now_ms)
+    }
+
+    fn is_due_to_expire(&self, now_ms: u64) -> bool {
+        let expired = self.valid_to_ms.is_some_and(|end_ms| end_ms <= now_ms);
+        expired && matches!(self.state, KeyState::Enabled | KeyState::Disabled)
     }
 
     pub(crate) fn is_due_for_deletion(&self, now_ms: u64) -> bool {

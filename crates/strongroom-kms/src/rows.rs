@@ -86,6 +86,18 @@ pub(crate) struct KeyRow {
 }
 
 impl KeyRow {
+    /// Bytes of the texts in it, which make most of its size in memory.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let policy = self.key_policy.iter().map(String::len);
+        let tags = self.tags.iter();
+        let tags = tags.map(|tag| tag.key.len().saturating_add(tag.value.len()));
+        let principals = self.key_policy_principals.iter();
+        let principals =
+            principals.map(|named| named.arn.len().saturating_add(named.unique_id.len()));
+        let lens = policy.chain(tags).chain(principals);
+        lens.fold(self.description.len(), usize::saturating_add)
+    }
+
     pub(crate) fn uid(&self) -> KeyUid {
         KeyUid(self.uid)
     }

@@ -10,7 +10,7 @@ use strongroom_store::env::Clock;
 use strongroom_store::{Batch, CommitError, Precondition, Row, Store, TableId, Write};
 
 use crate::authorize::{Doors, Told};
-use crate::bucket_key_cache::BucketKeyCache;
+use crate::bucket_key_cache::{BucketKeyCache, Counts};
 use crate::error::Error;
 use crate::key_id::{KeyName, KeyUid, Place, invalid_key_id};
 use crate::key_policy::KeyPolicies;
@@ -215,18 +215,39 @@ impl Kms {
 
     /// The key that any of the four identifiers names.
     pub(crate) fn find(&self, key_id: &str) -> Result<Found, Error> {
-        match self.place().parse(key_id)? {
-            KeyName::Key(uid) => self
+        match self.uid_of(key_id)? {
+            (uid, None) => self
                 .key(uid)?
                 .ok_or_else(|| self.place().key_not_found(uid)),
-            KeyName::Alias(alias) => {
-                let target = self.alias(&alias)?;
-                let target = target.ok_or_else(|| self.place().alias_not_found(&alias))?;
-                let found = self.target(target, &alias)?;
+            (uid, Some(alias)) => {
+                let found = self.target(uid, &alias)?;
                 let alias = Some(alias);
                 Ok(Found { alias, ..found })
             }
         }
+    }
+
+    /// The uid that any of the four identifiers names, whether or not there is such a key, and the
+    /// alias if it is one.
+    pub(crate) fn uid_of(&self, key_id: &str) -> Result<(KeyUid, Option<String>), Error> {
+        match self.place().parse(key_id)? {
+            KeyName::Key(uid) => Ok((uid, None)),
+            KeyName::Alias(alias) => {
+                let target = self.alias(&alias)?;
+                let target = target.ok_or_else(|| self.place().alias_not_found(&alias))?;
+                Ok((target, Some(alias)))
+            }
+        }
+    }
+
+    /// How often the rows of keys and of their material were changed; `None` while they are. To be
+    /// asked before any of them is read.
+    pub(crate) fn counts_of_keys(&self) -> Option<Counts> {
+        let tables = self.store().tables();
+        Some(Counts {
+            keys: tables.change_count(KEYS)?,
+            materials: tables.change_count(MATERIALS)?,
+        })
     }
 
     /// The key that a key id or key ARN names; operations that manage keys take no alias.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use strongroom_format::EncryptionContext;
 use strongroom_iam::Caller;
 
-use crate::authorize::{Ask, KmsAction, Permit, Via};
+use crate::authorize::{Ask, KmsAction, Permit, Told, Via};
 use crate::error::Error;
 use crate::event::Event;
 use crate::material::Material;
@@ -52,7 +52,20 @@ impl Kms {
 
     /// What [`Self::permit`] decides, for what is not recorded as a use of the key.
     pub(crate) fn decide(&self, wish: &Use<'_>, found: &Found, via: Via) -> Result<Permit, Error> {
-        let row = &found.row;
+        let alias = found.alias.as_deref();
+        self.decide_about(wish, &found.row, &found.told, alias, via)
+    }
+
+    /// The same about a key as it counts now, what it says of itself, and the alias that the request
+    /// names it by.
+    pub(crate) fn decide_about(
+        &self,
+        wish: &Use<'_>,
+        row: &KeyRow,
+        told: &Told,
+        alias: Option<&str>,
+        via: Via,
+    ) -> Result<Permit, Error> {
         let ask = Ask::new(wish.caller, via, wish.action).grant_tokens(wish.grant_tokens);
         let ask = match wish.context {
             Some(context) => ask.context(context),
@@ -60,19 +73,19 @@ impl Kms {
         };
         let ask = Ask {
             conditions: wish.conditions,
-            alias: found.alias.as_deref(),
+            alias,
             ..ask
         };
-        let permit = self.authorize_told(&ask, row, &found.told)?;
+        let permit = self.authorize_told(&ask, row, told)?;
         let needs = wish.action.needs();
         if !needs.fit(row.state) {
-            needs.check(&found.told.arn, row.state)?;
+            needs.check(&told.arn, row.state)?;
         }
         let purpose = Purpose::of(wish.action);
         if purpose.suits(row) {
             return Ok(permit);
         }
-        let arn = &found.told.arn;
+        let arn = &told.arn;
         let usage = row.usage.as_str();
         let operation = operation(wish.action);
         Err(Error::InvalidKeyUsage(format!(

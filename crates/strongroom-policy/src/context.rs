@@ -22,6 +22,13 @@ impl KeyName {
         }
     }
 
+    /// Whether it begins like this, whatever the letters' case. `prefix` is ASCII, so no letter of
+    /// another alphabet is one of its.
+    pub(crate) fn begins(&self, prefix: &str) -> bool {
+        let start = self.lower.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }
+
     /// Whether it is the one that is written like this.
     pub(crate) fn is(&self, name: &str) -> bool {
         if name.is_ascii() {
@@ -81,12 +88,13 @@ impl Context {
         }
     }
 
-    /// A context that has the keys of all of `shared`, with room for some of its own.
+    /// A context that has the keys of all of `shared`. It takes no memory for keys of its own before
+    /// it has one.
     pub fn over(shared: &[&SharedContext]) -> Self {
         let mut layers = Vec::with_capacity(shared.len());
         layers.extend(shared.iter().flat_map(|of| of.layers.iter().cloned()));
         Self {
-            own: Facts::with_capacity(256, 8),
+            own: Facts::default(),
             shared: layers,
         }
     }
@@ -120,14 +128,16 @@ impl Context {
         let mut values = Values {
             context: self,
             name,
+            only: None,
             is_list: false,
             is_ambiguous: false,
             is_absent: true,
         };
         let mut found = 0_usize;
         let mut all_lists = true;
-        for (_, entry) in self.entries(name) {
+        for (facts, entry) in self.entries(name) {
             found = found.saturating_add(1);
+            values.only = (found == 1).then_some((facts, entry));
             all_lists &= entry.is_only_lists();
             values.is_list |= entry.is_list || found > 1;
             values.is_ambiguous |= entry.is_ambiguous || (found > 1 && !all_lists);
@@ -142,7 +152,9 @@ impl Context {
         if values.is_list {
             return None;
         }
-        let value = values.iter().next()?;
+        // What is set in several places is a list.
+        let (facts, entry) = values.only?;
+        let value = facts.texts(entry).next()?;
         (!value.is_empty()).then_some(value)
     }
 
@@ -174,6 +186,9 @@ impl Facts {
         values: impl IntoIterator<Item = V>,
         is_list: bool,
     ) {
+        if self.entries.capacity() == 0 {
+            *self = Self::with_capacity(128, 4);
+        }
         let name_from = self.text.len();
         push_lower(&mut self.text, name);
         let name = name_from..self.text.len();
@@ -252,6 +267,8 @@ impl fmt::Debug for SharedContext {
 pub(crate) struct Values<'a> {
     context: &'a Context,
     name: &'a KeyName,
+    /// Where it is set, if in one place only.
+    only: Option<(&'a Facts, &'a Entry)>,
     is_list: bool,
     is_ambiguous: bool,
     is_absent: bool,
@@ -259,7 +276,11 @@ pub(crate) struct Values<'a> {
 
 impl<'a> Values<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let entries = self.context.entries(self.name);
+        let several = match self.only {
+            Some(_) => None,
+            None => Some(self.context.entries(self.name)),
+        };
+        let entries = self.only.into_iter().chain(several.into_iter().flatten());
         entries.flat_map(|(facts, entry)| facts.texts(entry))
     }
 

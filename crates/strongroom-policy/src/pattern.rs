@@ -89,6 +89,14 @@ impl Pattern {
         self.has_variables
     }
 
+    /// The condition keys that its variables stand for.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &KeyName> {
+        self.tokens.iter().filter_map(|token| match token {
+            Token::Variable { name, .. } => Some(name),
+            Token::Text(_) | Token::One | Token::Many => None,
+        })
+    }
+
     /// Whether it is `*` alone.
     pub(crate) fn is_everything(&self) -> bool {
         self.tokens == [Token::Many]
@@ -199,6 +207,7 @@ impl Pattern {
                 let near = |a: &str, b: &str| a.len() <= b.len().saturating_mul(LOWER_GROWTH_MAX);
                 near(text, subject)
                     && near(subject, text)
+                    && first_lower(text) == first_lower(subject)
                     && text.to_lowercase() == subject.to_lowercase()
             }
         };
@@ -209,6 +218,11 @@ impl Pattern {
         }
         same(self)
     }
+}
+
+/// The first character of a text in lower case. What it is depends on nothing behind it.
+fn first_lower(text: &str) -> Option<char> {
+    text.chars().next()?.to_lowercase().next()
 }
 
 /// The value of a variable: the key's only one, or the default. A key with several values cannot

@@ -2,6 +2,7 @@
 //! A policy: parsed, compiled, immutable.
 
 use crate::condition::Condition;
+use crate::context::KeyName;
 use crate::error::{PolicyError, Reason};
 use crate::parse;
 use crate::pattern::{Case, Pattern};
@@ -10,6 +11,8 @@ use crate::{Principal, Request};
 
 /// Largest policy of a KMS key, in bytes.
 pub const KEY_POLICY_BYTES_MAX: usize = 32_768;
+/// A policy may ask for some thousand keys; no question is worth comparing its own with all of them.
+const ASKED_MAX: usize = 64;
 /// Largest policy of a bucket, in bytes.
 pub const BUCKET_POLICY_BYTES_MAX: usize = 20_480;
 
@@ -27,6 +30,16 @@ pub enum PolicyKind {
 pub struct Policy {
     kind: PolicyKind,
     pub(crate) statements: Vec<Statement>,
+    asked: Asked,
+}
+
+/// The condition keys that can change what a policy says.
+#[derive(Debug, Clone)]
+enum Asked {
+    /// Each once.
+    These(Vec<KeyName>),
+    /// More than are worth looking through: any key may be one.
+    Many,
 }
 
 impl Policy {
@@ -51,22 +64,28 @@ impl Policy {
             let valid = std::str::from_utf8(valid).unwrap_or_default();
             PolicyError::new(valid, valid.len(), "", Reason::NotUtf8)
         })?;
-        let statements = parse::document(text, kind)?;
-        Ok(Policy { kind, statements })
+        Ok(Policy::of(kind, parse::document(text, kind)?))
+    }
+
+    fn of(kind: PolicyKind, statements: Vec<Statement>) -> Policy {
+        let asked = Asked::by(&statements);
+        Policy {
+            kind,
+            statements,
+            asked,
+        }
     }
 
     /// An identity policy that allows everything.
     pub fn full_access() -> Policy {
-        Policy {
-            kind: PolicyKind::Identity,
-            statements: vec![Statement {
-                effect: Effect::Allow,
-                whom: Whom::Owner,
-                actions: Patterns::everything(),
-                resources: Patterns::everything(),
-                conditions: Vec::new(),
-            }],
-        }
+        let everything = Statement {
+            effect: Effect::Allow,
+            whom: Whom::Owner,
+            actions: Patterns::everything(),
+            resources: Patterns::everything(),
+            conditions: Vec::new(),
+        };
+        Policy::of(PolicyKind::Identity, vec![everything])
     }
 
     /// What it is attached to.
@@ -79,11 +98,21 @@ impl Policy {
         self.statements.len()
     }
 
-    /// Whether a condition looks at this key of the request: what is costly to find out need not
-    /// be found out for a policy that does not ask.
+    /// Whether a condition or a variable looks at this key of the request. Nothing that it does not
+    /// ask for can change what it says: that need not be found out, nor be in the context.
     pub fn asks_for(&self, condition_key: &str) -> bool {
-        let mut conditions = self.statements.iter().flat_map(|s| &s.conditions);
-        conditions.any(|condition| condition.is_about(condition_key))
+        self.asked.any(|name| name.is(condition_key))
+    }
+
+    /// The same for the keys whose names begin like this, as those of an encryption context do.
+    /// `prefix` is ASCII.
+    pub fn asks_for_any_of(&self, prefix: &str) -> bool {
+        self.asked.any(|name| name.begins(prefix))
+    }
+
+    /// Whether it looks at any key of the request.
+    pub fn asks_for_something(&self) -> bool {
+        self.asked.any(|_| true)
     }
 
     /// The ARNs of users, roles and sessions that it names, each as often as it stands there.
@@ -159,6 +188,29 @@ impl Policy {
     }
 }
 
+impl Asked {
+    fn by(statements: &[Statement]) -> Asked {
+        let mut these: Vec<KeyName> = Vec::new();
+        for name in statements.iter().flat_map(Statement::looks_at) {
+            if these.contains(name) {
+                continue;
+            }
+            if these.len() >= ASKED_MAX {
+                return Asked::Many;
+            }
+            these.push(name.clone());
+        }
+        Asked::These(these)
+    }
+
+    fn any(&self, is_one: impl Fn(&KeyName) -> bool) -> bool {
+        match self {
+            Asked::These(these) => these.iter().any(is_one),
+            Asked::Many => true,
+        }
+    }
+}
+
 /// A policy names somebody who does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no principal `{arn}`")]
@@ -203,6 +255,13 @@ pub(crate) struct Patterns {
 }
 
 impl Statement {
+    /// The condition keys that can change whether it applies.
+    fn looks_at(&self) -> impl Iterator<Item = &KeyName> {
+        let resources = self.resources.list.iter().flat_map(Pattern::variables);
+        let conditions = self.conditions.iter().flat_map(Condition::looks_at);
+        resources.chain(conditions)
+    }
+
     /// Whether it applies to a request, and how it is about the principal. The cheapest and most
     /// selective questions come first.
     pub(crate) fn applies(&self, request: &Request<'_>) -> Named {

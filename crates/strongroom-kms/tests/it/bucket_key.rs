@@ -7,13 +7,15 @@ use serde_json::json;
 use strongroom_format::{EncryptionContext, ExternalKey};
 use strongroom_iam::Caller;
 use strongroom_kms::{
-    Error, RevokeGrantInput, RotateKeyOnDemandInput, S3DataKey, ScheduleKeyDeletionInput,
+    CreateAliasInput, Error, RevokeGrantInput, RotateKeyOnDemandInput, S3DataKey,
+    ScheduleKeyDeletionInput,
 };
 
+use crate::import::{imported, rotated_to_another};
 use crate::users::{
     ALL_OF_KMS, NOTHING_OF_KMS, delegation, denial, grant_to, policy, root_arn, statement, user_arn,
 };
-use crate::world::{World, call, context, new_world, refused};
+use crate::world::{NOON_MS, World, call, context, new_world, refused};
 
 const BUCKET: [u8; 16] = [7; 16];
 const LIFETIME_MS: u64 = 300_000;
@@ -61,6 +63,20 @@ impl World {
             .await;
         receipt.finish_recorded();
         opened
+    }
+
+    /// So that the next use finds it held, and its KMS key looked at: the first gets the bucket key,
+    /// the second reads the rows, the third does not.
+    async fn hold(&self, caller: &Caller, ek_ref: &[u8]) {
+        for _ in 0..3 {
+            self.read(caller, ek_ref).await.unwrap();
+        }
+    }
+
+    async fn hold_to_write(&self, caller: &Caller, key: &str) {
+        for _ in 0..3 {
+            self.write(caller, key).await.unwrap();
+        }
     }
 
     /// How often the log says that a KMS key was used, or asked for and refused.
@@ -219,7 +235,8 @@ async fn sec_n70_a_disabled_key_stops_the_next_use_of_its_bucket_keys() {
     let world = new_world().await;
     let key = world.key().await;
     let made = world.write(&world.caller, &key.key_id).await.unwrap();
-    world.read(&world.caller, &made.blob).await.unwrap();
+    world.hold(&world.caller, &made.blob).await;
+    world.hold_to_write(&world.caller, &key.key_id).await;
     world.disable(&key.key_id).await;
     for _ in 0..2 {
         let read = refused(world.read(&world.caller, &made.blob).await);
@@ -235,7 +252,8 @@ async fn sec_n70_a_key_due_for_deletion_stops_the_next_use_of_its_bucket_keys() 
     let world = new_world().await;
     let key = world.key().await;
     let made = world.write(&world.caller, &key.key_id).await.unwrap();
-    world.read(&world.caller, &made.blob).await.unwrap();
+    world.hold(&world.caller, &made.blob).await;
+    world.hold_to_write(&world.caller, &key.key_id).await;
     let input = ScheduleKeyDeletionInput {
         key_id: key.key_id.clone(),
         pending_window_in_days: None,
@@ -264,8 +282,9 @@ async fn sec_n37_key_policy_identity_policy_and_grant_act_on_the_next_use() {
     let made = world.write(&ann, &key.key_id).await.unwrap();
     let of_bob = world.write(&bob, &key.key_id).await.unwrap();
     for caller in [&ann, &bob] {
-        world.read(caller, &made.blob).await.unwrap();
-        world.read(caller, &made.blob).await.unwrap();
+        world.hold(caller, &made.blob).await;
+        world.hold(caller, &of_bob.blob).await;
+        world.hold_to_write(caller, &key.key_id).await;
     }
     let input = RevokeGrantInput {
         key_id: key.key_id.clone(),
@@ -279,9 +298,13 @@ async fn sec_n37_key_policy_identity_policy_and_grant_act_on_the_next_use() {
     world.read(&ann, &made.blob).await.unwrap();
     let deny = statement("Deny", &json!({ "AWS": user_arn("ann") }), "kms:Decrypt");
     let document = policy(&json!([delegation(), deny]));
+    world.hold(&ann, &made.blob).await;
+    world.hold_to_write(&ann, &key.key_id).await;
     world.put_policy(&key.key_id, &document).await;
     denial(world.read(&ann, &made.blob).await);
-    world.write(&ann, &key.key_id).await.unwrap();
+    world.hold_to_write(&ann, &key.key_id).await;
+    world.hold(&world.caller, &made.blob).await;
+    world.hold_to_write(&world.caller, &key.key_id).await;
     // Only the object's own bucket counts in conditions about the context.
     let mut only = statement("Allow", &json!({ "AWS": root_arn() }), "kms:*");
     only["Condition"] = json!({ "StringEquals": {
@@ -291,11 +314,110 @@ async fn sec_n37_key_policy_identity_policy_and_grant_act_on_the_next_use() {
     denial(world.read(&world.caller, &made.blob).await);
 }
 
+/// What is remembered of a key is not how the last request named it.
+#[tokio::test]
+async fn sec_n37_the_alias_of_each_request_counts() {
+    let world = new_world().await;
+    let iam = world.iam().await;
+    let ann = world.user(&iam, "ann", Some(ALL_OF_KMS)).await;
+    let key = world.key().await;
+    let input = CreateAliasInput {
+        alias_name: "alias/one".to_owned(),
+        target_key_id: key.key_id.clone(),
+    };
+    call!(world, create_alias, input).unwrap();
+    let ann_arn = json!({ "AWS": user_arn("ann") });
+    let mut deny = statement("Deny", &ann_arn, "kms:GenerateDataKey");
+    deny["Condition"] = json!({ "StringNotEquals": { "kms:RequestAlias": "alias/one" } });
+    let document = policy(&json!([delegation(), deny]));
+    world.put_policy(&key.key_id, &document).await;
+    for _ in 0..3 {
+        world.hold_to_write(&ann, "alias/one").await;
+        denial(world.write(&ann, &key.key_id).await);
+    }
+}
+
+/// A key whose policy is long is looked up each time; nothing else differs.
+#[tokio::test]
+async fn sec_n70_a_key_with_a_long_policy_is_stopped_like_any_other() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let mut long = delegation();
+    long["Sid"] = json!("x".repeat(12_000));
+    world.put_policy(&key.key_id, &policy(&json!([long]))).await;
+    let made = world.write(&world.caller, &key.key_id).await.unwrap();
+    world.hold(&world.caller, &made.blob).await;
+    world.hold_to_write(&world.caller, &key.key_id).await;
+    world.disable(&key.key_id).await;
+    let read = refused(world.read(&world.caller, &made.blob).await);
+    assert_eq!(read.0, "DisabledException");
+    let write = refused(world.write(&world.caller, &key.key_id).await);
+    assert_eq!(write.0, "DisabledException");
+}
+
+/// No commit says that its time has come.
+#[tokio::test]
+async fn sec_n70_imported_material_that_expires_stops_the_next_use_of_its_bucket_keys() {
+    let world = new_world().await;
+    let valid_to_ms = NOON_MS + LIFETIME_MS / 2;
+    let key_id = imported(&world, valid_to_ms).await;
+    let made = world.write(&world.caller, &key_id).await.unwrap();
+    world.clock.set_ms(valid_to_ms - 1);
+    world.hold(&world.caller, &made.blob).await;
+    world.hold_to_write(&world.caller, &key_id).await;
+    world.clock.set_ms(valid_to_ms);
+    let read = refused(world.read(&world.caller, &made.blob).await);
+    assert_eq!(read.0, "KMSInvalidStateException");
+    let write = refused(world.write(&world.caller, &key_id).await);
+    assert_eq!(write.0, "KMSInvalidStateException");
+}
+
+/// The older of two materials expires, which the newest ciphertexts do not need.
+#[tokio::test]
+async fn sec_n70_older_material_that_expires_stops_the_next_use_of_what_came_from_it() {
+    let world = new_world().await;
+    let valid_to_ms = NOON_MS + LIFETIME_MS / 2;
+    let key_id = imported(&world, valid_to_ms).await;
+    let made = world.write(&world.caller, &key_id).await.unwrap();
+    rotated_to_another(&world, &key_id).await;
+    world.hold(&world.caller, &made.blob).await;
+    world.hold_to_write(&world.caller, &key_id).await;
+    world.clock.set_ms(valid_to_ms);
+    let read = refused(world.read(&world.caller, &made.blob).await);
+    assert_eq!(read.0, "KMSInvalidStateException");
+    // A key lacks what any of its materials lacks, also for what the others would do.
+    let write = refused(world.write(&world.caller, &key_id).await);
+    assert_eq!(write.0, "KMSInvalidStateException");
+}
+
+/// What is read again because another key changed is the same, and lives no longer for it.
+#[tokio::test]
+async fn changes_of_other_keys_neither_end_nor_prolong_it() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let made = world.write(&world.caller, &key.key_id).await.unwrap();
+    world.hold(&world.caller, &made.blob).await;
+    for _ in 0..4 {
+        world.clock.advance_ms(LIFETIME_MS / 5);
+        let other = world.key().await;
+        world.disable(&other.key_id).await;
+        let opened = world.read(&world.caller, &made.blob).await.unwrap();
+        assert!(same(&opened, &made.plaintext));
+        world.hold(&world.caller, &made.blob).await;
+    }
+    assert_eq!(world.uses("Decrypt").await, 1);
+    world.clock.advance_ms(LIFETIME_MS / 5);
+    world.read(&world.caller, &made.blob).await.unwrap();
+    assert_eq!(world.uses("Decrypt").await, 2);
+}
+
 #[tokio::test]
 async fn rotation_and_new_wraps_begin_another_bucket_key() {
     let mut world = new_world().await;
     let key = world.key().await;
     let first = world.write(&world.caller, &key.key_id).await.unwrap();
+    world.hold(&world.caller, &first.blob).await;
+    world.hold_to_write(&world.caller, &key.key_id).await;
     let input = RotateKeyOnDemandInput {
         key_id: key.key_id.clone(),
     };
@@ -307,13 +429,14 @@ async fn rotation_and_new_wraps_begin_another_bucket_key() {
         let opened = world.read(&world.caller, &made.blob).await.unwrap();
         assert!(same(&opened, &made.plaintext));
     }
+    world.hold(&world.caller, &first.blob).await;
     world.rotate();
     world.kms.rewrap(&|_, _| {}).await.unwrap();
     for made in [&first, &second] {
         let opened = world.read(&world.caller, &made.blob).await.unwrap();
         assert!(same(&opened, &made.plaintext));
     }
-    assert_eq!(world.uses("Decrypt").await, 4);
+    assert_eq!(world.uses("Decrypt").await, 5);
 }
 
 #[tokio::test]

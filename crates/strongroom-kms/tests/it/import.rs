@@ -117,12 +117,17 @@ pub(crate) async fn imported(world: &World, valid_to_ms: u64) -> String {
 /// A symmetric key with two materials: an older one that expires, and the one in use, for ever.
 pub(crate) async fn imported_twice(world: &World, valid_to_ms: u64) -> String {
     let key_id = imported(world, valid_to_ms).await;
-    import(world, &key_id, &OTHER, is_new).await.unwrap();
+    rotated_to_another(world, &key_id).await;
+    key_id
+}
+
+/// From now on an imported key uses another material, which is valid for ever.
+pub(crate) async fn rotated_to_another(world: &World, key_id: &str) {
+    import(world, key_id, &OTHER, is_new).await.unwrap();
     let input = RotateKeyOnDemandInput {
-        key_id: key_id.clone(),
+        key_id: key_id.to_owned(),
     };
     call!(world, rotate_key_on_demand, input).unwrap();
-    key_id
 }
 
 /// The same material once more, for ever.

@@ -64,6 +64,21 @@ async fn uses_of_a_bucket_key_that_is_held_open_no_row() {
 }
 
 #[tokio::test]
+async fn an_alias_means_the_key_that_it_names_now_whatever_is_held() {
+    let world = new_world().await;
+    let keys = [world.key().await, world.key().await];
+    world.name(&keys[0].key_id).await;
+    for turn in 0..6 {
+        let now = &keys[turn % 2];
+        world.rename(&now.key_id).await;
+        for _ in 0..3 {
+            let made = world.write(&world.caller, ALIAS).await.unwrap();
+            assert_eq!(made.key_arn, now.arn, "{turn}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn uses_of_a_key_open_its_rows_once() {
     let world = new_world().await;
     let key = world.key().await;

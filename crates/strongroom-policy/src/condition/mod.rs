@@ -82,9 +82,9 @@ impl Condition {
         })
     }
 
-    /// Whether it looks at this key.
-    pub(crate) fn is_about(&self, key: &str) -> bool {
-        self.key.is(key)
+    /// The keys that it looks at: its own, and those that its variables stand for.
+    pub(crate) fn looks_at(&self) -> impl Iterator<Item = &KeyName> {
+        std::iter::once(&self.key).chain(self.test.variables())
     }
 
     /// Whether it holds for a request.
@@ -205,6 +205,21 @@ impl Test {
         })
     }
 
+    fn variables(&self) -> impl Iterator<Item = &KeyName> {
+        let (texts, arns): (&[Pattern], &[ArnPattern]) = match self {
+            Self::String(patterns) | Self::StringIgnoreCase(patterns) => (patterns, &[]),
+            Self::Arn(arns) => (&[], arns),
+            Self::Null { .. }
+            | Self::Numeric(..)
+            | Self::Date(..)
+            | Self::Bool(_)
+            | Self::Binary(_)
+            | Self::Ip(_) => (&[], &[]),
+        };
+        let of_texts = texts.iter().flat_map(Pattern::variables);
+        of_texts.chain(arns.iter().flat_map(ArnPattern::variables))
+    }
+
     /// Whether one of the policy's values matches this value of the request. A value of another
     /// type matches nothing.
     fn matches(&self, asked: &str, context: &Context) -> bool {
@@ -263,6 +278,14 @@ impl ArnPattern {
         (is_arn && parts.len() == PARTS)
             .then_some(Self::Parts(parts))
             .ok_or(AN_ARN)
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &KeyName> {
+        let patterns = match self {
+            Self::Parts(parts) => parts.as_slice(),
+            Self::Variable(pattern) => std::slice::from_ref(pattern),
+        };
+        patterns.iter().flat_map(Pattern::variables)
     }
 
     fn matches(&self, asked: &Arn<'_>, context: &Context) -> bool {
