@@ -15,6 +15,16 @@ use crate::pattern::{Case, Token};
 
 /// Whether the tokens describe all of `subject`.
 pub(crate) fn glob(tokens: &[Token], subject: &str, case: Case) -> bool {
+    // Most patterns, told without being taken apart.
+    match (tokens, case) {
+        ([Token::Many], _) => return true,
+        ([Token::Text(text)], Case::Matters) => return subject == text,
+        ([Token::Text(text)], Case::Ignored) => return subject.eq_ignore_ascii_case(text),
+        ([Token::Text(_), Token::Many], _) => {
+            return behind(tokens.get(..1).unwrap_or_default(), subject, case).is_some();
+        }
+        _ => {}
+    }
     // Patterns are resolved before; what could not be matches nothing.
     if tokens
         .iter()
@@ -78,6 +88,14 @@ fn find<'a>(piece: &[Token], text: &'a str, case: Case) -> Option<&'a str> {
     if let ([Token::Text(wanted)], Case::Matters) = (piece, case) {
         return text.split_once(wanted.as_str()).map(|(_, behind)| behind);
     }
+    // Most texts lack one of the words, which the standard library sees much sooner.
+    let lacks = |token: &Token| match token {
+        Token::Text(word) => !text.contains(word.as_str()),
+        _ => false,
+    };
+    if case == Case::Matters && piece.iter().any(lacks) {
+        return None;
+    }
     let letters = letters(piece, case, text.len())?;
     // For what is short the simple way is the quick one, and needs no memory.
     if letters.len().saturating_mul(text.len()) <= SIMPLE_MAX {
@@ -89,7 +107,11 @@ fn find<'a>(piece: &[Token], text: &'a str, case: Case) -> Option<&'a str> {
             rest = without_first(rest)?;
         }
     }
-    find_letters(&letters, text, case)
+    if letters.len() <= WORD_BITS {
+        find_few_letters(&letters, text, case)
+    } else {
+        find_letters(&letters, text, case)
+    }
 }
 
 /// The characters of a piece, `None` for `?`; not of one that is longer than `longest`.
@@ -110,15 +132,52 @@ fn letters(piece: &[Token], case: Case, longest: usize) -> Option<Vec<Option<cha
     Some(letters)
 }
 
+/// [`find_letters`] for no more letters than one word has bits.
+fn find_few_letters<'a>(letters: &[Option<char>], text: &'a str, case: Case) -> Option<&'a str> {
+    let (mut any, mut ascii, mut others) = (0_u64, [0_u64; 128], Vec::new());
+    for (at, letter) in letters.iter().enumerate() {
+        let bit = 1_u64 << (at % WORD_BITS);
+        match letter {
+            None => any |= bit,
+            Some(letter) => match ascii.get_mut(index(*letter)) {
+                Some(set) => *set |= bit,
+                None => others.push((*letter, bit)),
+            },
+        }
+    }
+    let last_bit = 1_u64 << (letters.len().checked_sub(1)? % WORD_BITS);
+    let mut set = 0_u64;
+    let mut rest = text.chars();
+    while let Some(letter) = rest.next() {
+        let letter = folded(letter, case);
+        let own = ascii.get(index(letter)).copied().unwrap_or_else(|| {
+            let same = others.iter().filter(|(other, _)| *other == letter);
+            same.fold(0, |set, (_, bit)| set | bit)
+        });
+        set = (set << 1 | 1) & (own | any);
+        if set & last_bit != 0 {
+            return Some(rest.as_str());
+        }
+    }
+    None
+}
+
 /// Bit `i` of the set says that the first `i + 1` letters stand just before this place.
 fn find_letters<'a>(letters: &[Option<char>], text: &'a str, case: Case) -> Option<&'a str> {
     let words = letters.len().div_ceil(WORD_BITS);
     let mut any = vec![0_u64; words];
-    let mut places: HashMap<char, Vec<u64>> = HashMap::new();
+    let mut ascii = vec![Vec::new(); 128];
+    let mut others: HashMap<char, Vec<u64>> = HashMap::new();
     for (at, letter) in letters.iter().enumerate() {
         let (word, bit) = (at / WORD_BITS, 1_u64 << (at % WORD_BITS));
         let set = match letter {
-            Some(letter) => places.entry(*letter).or_insert_with(|| vec![0; words]),
+            Some(letter) => match ascii.get_mut(index(*letter)) {
+                Some(set) => {
+                    set.resize(words, 0);
+                    set
+                }
+                None => others.entry(*letter).or_insert_with(|| vec![0; words]),
+            },
             None => &mut any,
         };
         if let Some(set) = set.get_mut(word) {
@@ -131,7 +190,12 @@ fn find_letters<'a>(letters: &[Option<char>], text: &'a str, case: Case) -> Opti
     let mut set = none.clone();
     let mut rest = text.chars();
     while let Some(letter) = rest.next() {
-        let own = places.get(&folded(letter, case)).unwrap_or(&none);
+        let letter = folded(letter, case);
+        let own = match ascii.get(index(letter)) {
+            Some(set) if set.is_empty() => &none,
+            Some(set) => set,
+            None => others.get(&letter).unwrap_or(&none),
+        };
         let mut carry = 1;
         for ((word, own), any) in set.iter_mut().zip(own).zip(&any) {
             let out = *word >> (WORD_BITS - 1);
@@ -143,6 +207,11 @@ fn find_letters<'a>(letters: &[Option<char>], text: &'a str, case: Case) -> Opti
         }
     }
     None
+}
+
+/// Where a letter stands in a list of all characters.
+fn index(letter: char) -> usize {
+    usize::try_from(u32::from(letter)).unwrap_or(usize::MAX)
 }
 
 fn folded(letter: char, case: Case) -> char {
@@ -163,7 +232,7 @@ fn without_last(text: &str) -> Option<&str> {
 }
 
 const WORD_BITS: usize = 64;
-const SIMPLE_MAX: usize = 4096;
+const SIMPLE_MAX: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {
