@@ -313,6 +313,37 @@ mod tests {
         pattern.matches(subject, Case::Matters, &context)
     }
 
+    /// Where letters in lower case are more than one character, or depend on where they stand.
+    #[test]
+    fn texts_without_regard_to_case_are_compared_whole() {
+        let context = Context::new();
+        for (text, subject, same) in [
+            ("\u{c9}a", "\u{e9}A", true),
+            ("\u{130}x", "i\u{307}x", true),
+            ("\u{130}", "i", false),
+            ("\u{3a3}\u{391}", "\u{3c3}\u{3b1}", true),
+            ("\u{391}\u{3a3}", "\u{3b1}\u{3c2}", true),
+            ("\u{3a3}", "\u{3c2}", false),
+            ("\u{212a}ey", "Key", true),
+            ("\u{e9}a", "a\u{e9}", false),
+            ("\u{e9}a", "\u{e9}b", false),
+            ("", "\u{e9}", false),
+        ] {
+            let pattern = Pattern::literal(text);
+            assert_eq!(
+                pattern.equals_ignoring_case(subject, &context),
+                same,
+                "{text} {subject}"
+            );
+            let other = Pattern::literal(subject);
+            assert_eq!(
+                other.equals_ignoring_case(text, &context),
+                same,
+                "{subject} {text}"
+            );
+        }
+    }
+
     #[test]
     fn wildcards() {
         for (pattern, subject) in [

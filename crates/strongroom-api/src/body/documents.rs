@@ -53,7 +53,7 @@ impl Documents {
         Self::of(S3_KIB)
     }
 
-    /// Room for all documents of the key service: 16 MiB of requests, and of answers.
+    /// Room for all requests of the key service: 16 MiB. Its answers ask for none.
     pub(crate) fn of_kms() -> Self {
         Self::of(KMS_KIB)
     }
