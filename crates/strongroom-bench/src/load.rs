@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::SendRequest;
@@ -121,12 +121,13 @@ async fn one(
     once_through: bool,
 ) -> Outcome<Done> {
     let mut sender = connect(endpoint).await?;
+    let said = Said::of(endpoint, work)?;
     let mut done = Done::default();
     for (turn, name) in names.iter().cycle().enumerate() {
         if Instant::now() >= end && !(once_through && turn < names.len()) {
             break;
         }
-        let request = build(endpoint, work, name)?;
+        let request = build(endpoint, work, &said, name)?;
         sender.ready().await?;
         let mut response = sender.send_request(request).await?;
         let mut received = 0;
@@ -168,7 +169,8 @@ pub(crate) async fn once(
         pace: None,
     };
     let mut sender = connect(endpoint).await?;
-    let response = sender.send_request(build(endpoint, &work, path)?).await?;
+    let request = build(endpoint, &work, &Said::of(endpoint, &work)?, path)?;
+    let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     if status.is_success() {
@@ -203,17 +205,34 @@ where
     Ok(sender)
 }
 
-fn build(endpoint: &Endpoint, work: &Work, path: &str) -> Outcome<Request<Paced>> {
-    let host = endpoint.address.to_string();
+/// The headers that each request of a connection has. They are made once: what the load does for one
+/// mode and not for another, the server seems to do.
+struct Said(Vec<(HeaderName, HeaderValue)>);
+
+impl Said {
+    fn of(endpoint: &Endpoint, work: &Work) -> Outcome<Self> {
+        let host = endpoint.address.to_string();
+        let mut said = vec![(http::header::HOST, HeaderValue::try_from(host)?)];
+        for (name, value) in &work.headers {
+            said.push((HeaderName::try_from(name)?, HeaderValue::try_from(value)?));
+        }
+        Ok(Self(said))
+    }
+}
+
+fn build(endpoint: &Endpoint, work: &Work, said: &Said, path: &str) -> Outcome<Request<Paced>> {
     let range = work.range.map(random_range).transpose()?;
-    let mut headers: Vec<(&str, &[u8])> = vec![("host", host.as_bytes())];
-    headers.extend(work.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())));
+    let said = said.0.iter();
+    let headers: Vec<(&str, &[u8])> = said
+        .clone()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
     let mut request = Request::builder().method(&work.method).uri(path);
     if let Some(range) = &range {
         request = request.header("range", range);
     }
-    for (name, value) in &headers {
-        request = request.header(*name, *value);
+    for (name, value) in said {
+        request = request.header(name, value);
     }
     if let Some(credential) = &endpoint.credential {
         let (without_query, query) = path.split_once('?').unwrap_or((path, ""));

@@ -278,30 +278,49 @@ impl Deciding<'_> {
 
 /// What each door says of the requests that came by it.
 pub(crate) struct Doors {
-    wire: SharedContext,
-    s3: SharedContext,
+    wire: Door,
+    s3: Door,
+}
+
+struct Door {
+    /// Of those whose caller is of the account that the keys belong to: that, too.
+    own_account: SharedContext,
+    others: SharedContext,
 }
 
 impl Doors {
     pub(crate) fn new(place: &Place) -> Doors {
-        let said = |via: Via| {
+        let said = |via: Via, account: Option<&str>| {
             let mut context = Context::new();
             context.set("aws:ViaAWSService", word(via == Via::S3));
-            context
+            if via == Via::S3 {
+                let service = format!("s3.{}.amazonaws.com", place.region);
+                context.set("kms:ViaService", service);
+            }
+            if let Some(account) = account {
+                context.set(CALLER_ACCOUNT, account);
+            }
+            context.share()
         };
-        let mut s3 = said(Via::S3);
-        let service = format!("s3.{}.amazonaws.com", place.region);
-        s3.set("kms:ViaService", service);
+        let door = |via: Via| Door {
+            own_account: said(via, Some(&place.account_id)),
+            others: said(via, None),
+        };
         Doors {
-            wire: said(Via::Wire).share(),
-            s3: s3.share(),
+            wire: door(Via::Wire),
+            s3: door(Via::S3),
         }
     }
 
-    fn of(&self, via: Via) -> &SharedContext {
-        match via {
+    fn of(&self, via: Via, is_own_account: bool) -> &SharedContext {
+        let door = match via {
             Via::Wire => &self.wire,
             Via::S3 => &self.s3,
+        };
+        if is_own_account {
+            &door.own_account
+        } else {
+            &door.others
         }
     }
 }
@@ -467,13 +486,15 @@ impl Kms {
             return Context::default();
         }
         let caller = ask.caller.policy_context();
-        let door = self.doors().of(ask.via);
+        let account = ask.caller.account_id();
+        let is_own_account = account == self.place().account_id;
+        let door = self.doors().of(ask.via, is_own_account);
         let mut context = match key {
             Some((_, told)) => Context::over(&[caller, door, &told.context]),
             None => Context::over(&[caller, door]),
         };
-        if deciding.ask_for(CALLER_ACCOUNT) {
-            context.set(CALLER_ACCOUNT, ask.caller.account_id());
+        if !is_own_account && deciding.ask_for(CALLER_ACCOUNT) {
+            context.set(CALLER_ACCOUNT, account);
         }
         if deciding.ask_for(ENCRYPTION_ALGORITHM)
             && let Some((key, _)) = key
@@ -516,7 +537,9 @@ impl Kms {
                 }
             };
         }
-        if let Some(alias) = ask.alias {
+        if let Some(alias) = ask.alias
+            && deciding.ask_for(REQUEST_ALIAS)
+        {
             context.set(REQUEST_ALIAS, alias);
         }
         for tag in ask.tags {

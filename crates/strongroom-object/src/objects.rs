@@ -261,9 +261,15 @@ impl Bucket {
 
 /// Sixteen random bytes for an id.
 pub(crate) fn random_uid() -> Result<[u8; 16], Error> {
-    let mut uid = [0; 16];
-    aws_lc_rs::rand::fill(&mut uid).map_err(|_| Error::Internal("no randomness"))?;
+    let [uid] = random_uids()?;
     Ok(uid)
+}
+
+/// The same for several. The generator is asked once: to ask costs more than the bytes do.
+pub(crate) fn random_uids<const N: usize>() -> Result<[[u8; 16]; N], Error> {
+    let mut uids = [[0; 16]; N];
+    aws_lc_rs::rand::fill(uids.as_flattened_mut()).map_err(|_| Error::Internal("no randomness"))?;
+    Ok(uids)
 }
 
 /// Thirty-two random bytes.

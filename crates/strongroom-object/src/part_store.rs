@@ -8,7 +8,7 @@ use crate::digest::{WantedDigests, digest_len};
 use crate::encryption::ObjectKeys;
 use crate::error::Error;
 use crate::model::{Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, ChecksumType};
-use crate::objects::{Objects, random_uid};
+use crate::objects::{Objects, random_uids};
 use crate::pipeline::SegmentSealer;
 use crate::pipeline::write::{NewBlob, Unstored, seal_body};
 use crate::rows::{Place, StoredPart};
@@ -69,7 +69,7 @@ impl Objects {
         mut body: Body,
     ) -> Result<SealedPart, Error> {
         self.blobs().check_room()?;
-        let part_uid = random_uid()?;
+        let [part_uid, no_md5] = random_uids()?;
         let context = BodyContext {
             odi: incoming.odi,
             part_no: incoming.part_number,
@@ -107,7 +107,7 @@ impl Objects {
             .map(|value| full_object(ChecksumAlgorithm::Crc64Nvme, value));
         let etag = match digests.md5 {
             Some(md5) if incoming.md5_etag => hex::encode(md5),
-            _ => hex::encode(random_uid()?),
+            _ => hex::encode(no_md5),
         };
         let part = StoredPart {
             part_number: incoming.part_number,

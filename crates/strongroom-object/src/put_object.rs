@@ -14,7 +14,7 @@ use crate::model::{
     Body, BodyLength, Checksum, ChecksumAlgorithm, ChecksumRequest, Encryption, EncryptionRequest,
     ObjectName, Properties, Scope, WriteConditions,
 };
-use crate::objects::{Bucket, Objects, random_uid};
+use crate::objects::{Bucket, Objects, random_uids};
 use crate::part_store::Incoming;
 use crate::rows::{PropertiesRow, VersionRow, Versioning};
 use crate::storage_class::StorageClass;
@@ -148,7 +148,8 @@ impl Objects {
         body: Body,
     ) -> Result<StoredObject, Error> {
         let oek = wrap_key.new_object_keys()?;
-        let odi = ObjectDataId(random_uid()?);
+        let [odi, version_uid] = random_uids()?;
+        let odi = ObjectDataId(odi);
         let mode = wrap_key.mode();
         let incoming = Incoming {
             oek: &oek,
@@ -163,7 +164,7 @@ impl Objects {
         };
         let sealed = self.seal_part(incoming, body).await?;
         let mut row = VersionRow {
-            version_uid: random_uid()?,
+            version_uid,
             odi: odi.0,
             size: sealed.part.plain_len,
             created_ms: self.now_ms(),
