@@ -12,6 +12,7 @@ use strongroom_kms::{
 };
 
 use crate::import::{imported, rotated_to_another};
+use crate::sec_damage::{MATERIALS, put, rows};
 use crate::users::{
     ALL_OF_KMS, NOTHING_OF_KMS, delegation, denial, grant_to, policy, root_arn, statement, user_arn,
 };
@@ -77,6 +78,14 @@ impl World {
         for _ in 0..3 {
             self.write(caller, key).await.unwrap();
         }
+    }
+
+    /// To read under it, and to write under its key.
+    async fn refuses(&self, ek_ref: &[u8], key: &str, code: &str) {
+        let read = refused(self.read(&self.caller, ek_ref).await);
+        assert_eq!(read.0, code, "read");
+        let write = refused(self.write(&self.caller, key).await);
+        assert_eq!(write.0, code, "write");
     }
 
     /// How often the log says that a KMS key was used, or asked for and refused.
@@ -259,10 +268,9 @@ async fn sec_n70_a_key_due_for_deletion_stops_the_next_use_of_its_bucket_keys() 
         pending_window_in_days: None,
     };
     call!(world, schedule_key_deletion, input).unwrap();
-    let read = refused(world.read(&world.caller, &made.blob).await);
-    assert_eq!(read.0, "KMSInvalidStateException");
-    let write = refused(world.write(&world.caller, &key.key_id).await);
-    assert_eq!(write.0, "KMSInvalidStateException");
+    world
+        .refuses(&made.blob, &key.key_id, "KMSInvalidStateException")
+        .await;
 }
 
 #[tokio::test]
@@ -349,10 +357,9 @@ async fn sec_n70_a_key_with_a_long_policy_is_stopped_like_any_other() {
     world.hold(&world.caller, &made.blob).await;
     world.hold_to_write(&world.caller, &key.key_id).await;
     world.disable(&key.key_id).await;
-    let read = refused(world.read(&world.caller, &made.blob).await);
-    assert_eq!(read.0, "DisabledException");
-    let write = refused(world.write(&world.caller, &key.key_id).await);
-    assert_eq!(write.0, "DisabledException");
+    world
+        .refuses(&made.blob, &key.key_id, "DisabledException")
+        .await;
 }
 
 /// No commit says that its time has come.
@@ -366,10 +373,9 @@ async fn sec_n70_imported_material_that_expires_stops_the_next_use_of_its_bucket
     world.hold(&world.caller, &made.blob).await;
     world.hold_to_write(&world.caller, &key_id).await;
     world.clock.set_ms(valid_to_ms);
-    let read = refused(world.read(&world.caller, &made.blob).await);
-    assert_eq!(read.0, "KMSInvalidStateException");
-    let write = refused(world.write(&world.caller, &key_id).await);
-    assert_eq!(write.0, "KMSInvalidStateException");
+    world
+        .refuses(&made.blob, &key_id, "KMSInvalidStateException")
+        .await;
 }
 
 /// The older of two materials expires, which the newest ciphertexts do not need.
@@ -437,6 +443,30 @@ async fn rotation_and_new_wraps_begin_another_bucket_key() {
         assert!(same(&opened, &made.plaintext));
     }
     assert_eq!(world.uses("Decrypt").await, 5);
+}
+
+/// Nothing of the KMS key's own row says that another row of it is not what it was.
+#[tokio::test]
+async fn sec_n70_a_held_bucket_key_serves_only_while_its_material_is_as_it_was() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let made = world.write(&world.caller, &key.key_id).await.unwrap();
+    let stored = rows(&world, MATERIALS, &key.key_id);
+    let [(row_key, row)] = stored.as_slice() else {
+        panic!("{} rows", stored.len());
+    };
+    for turn in 1..=3 {
+        world.hold(&world.caller, &made.blob).await;
+        world.hold_to_write(&world.caller, &key.key_id).await;
+        put(&world, MATERIALS, row_key, b"damaged").await;
+        let read = world.read(&world.caller, &made.blob).await;
+        assert!(read.is_err(), "{turn}");
+        let write = world.write(&world.caller, &key.key_id).await;
+        assert!(write.is_err(), "{turn}");
+        put(&world, MATERIALS, row_key, row).await;
+        let opened = world.read(&world.caller, &made.blob).await.unwrap();
+        assert!(same(&opened, &made.plaintext));
+    }
 }
 
 #[tokio::test]

@@ -63,6 +63,47 @@ async fn uses_of_a_bucket_key_that_is_held_open_no_row() {
     assert_eq!(world.rows_read(), before);
 }
 
+/// It has the row itself, as long as nothing changes; one whose policy is long it has not.
+#[tokio::test]
+async fn a_held_bucket_key_needs_no_row_when_others_crowd_it_out() {
+    let world = new_world_in_memory().await;
+    let (key, long) = (world.key().await, world.key().await);
+    let document = |bytes: usize| {
+        let mut said = delegation();
+        said["Sid"] = json!("x".repeat(bytes));
+        policy(&json!([said]))
+    };
+    world.put_policy(&long.key_id, &document(12_000)).await;
+    // More than there is room for.
+    let mut others = Vec::new();
+    for _ in 0..160 {
+        let other = world.key().await;
+        world.put_policy(&other.key_id, &document(30_000)).await;
+        others.push(other.key_id);
+    }
+    let mut blobs = Vec::new();
+    for held in [&key, &long] {
+        let made = world.write(&world.caller, &held.key_id).await.unwrap();
+        for _ in 0..3 {
+            world.write(&world.caller, &held.key_id).await.unwrap();
+            world.read(&world.caller, &made.blob).await.unwrap();
+        }
+        blobs.push(made.blob);
+    }
+    let uses = async |of: usize| {
+        for other in &others {
+            world.describe(other).await.unwrap();
+        }
+        let before = world.rows_read();
+        let held = [&key, &long][of];
+        world.write(&world.caller, &held.key_id).await.unwrap();
+        world.read(&world.caller, &blobs[of]).await.unwrap();
+        world.rows_read() - before
+    };
+    assert_eq!(uses(0).await, 0);
+    assert_eq!(uses(1).await, 1, "its row was crowded out, too");
+}
+
 #[tokio::test]
 async fn an_alias_means_the_key_that_it_names_now_whatever_is_held() {
     let world = new_world().await;

@@ -16,7 +16,7 @@ use crate::import;
 use crate::users::{delegation, denial, grant_to, policy, statement, user_arn};
 use crate::world::{ACCOUNT, DAY_MS, NOON_MS, World, call, context, new_world, refused};
 
-const MATERIALS: TableId = TableId(2);
+pub(crate) const MATERIALS: TableId = TableId(2);
 const ALIASES: TableId = TableId(3);
 const GRANTS: TableId = TableId(4);
 const GRANT_INDEX: TableId = TableId(5);
@@ -27,7 +27,7 @@ fn uid(key_id: &str) -> [u8; 16] {
     uid.try_into().unwrap()
 }
 
-fn rows(world: &World, table: TableId, key_id: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn rows(world: &World, table: TableId, key_id: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     use std::ops::Bound::Unbounded;
     let rows = world
         .store
@@ -40,7 +40,7 @@ fn rows(world: &World, table: TableId, key_id: &str) -> Vec<(Vec<u8>, Vec<u8>)> 
         .collect()
 }
 
-async fn put(world: &World, table: TableId, key: &[u8], value: &[u8]) {
+pub(crate) async fn put(world: &World, table: TableId, key: &[u8], value: &[u8]) {
     let write = Write::Put {
         table,
         key: key.to_vec(),
