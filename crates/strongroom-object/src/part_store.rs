@@ -69,7 +69,7 @@ impl Objects {
         mut body: Body,
     ) -> Result<SealedPart, Error> {
         self.blobs().check_room()?;
-        let [part_uid, no_md5] = random_uids()?;
+        let [part_uid, random_etag] = random_uids()?;
         let context = BodyContext {
             odi: incoming.odi,
             part_no: incoming.part_number,
@@ -107,7 +107,7 @@ impl Objects {
             .map(|value| full_object(ChecksumAlgorithm::Crc64Nvme, value));
         let etag = match digests.md5 {
             Some(md5) if incoming.md5_etag => hex::encode(md5),
-            _ => hex::encode(no_md5),
+            _ => hex::encode(random_etag),
         };
         let part = StoredPart {
             part_number: incoming.part_number,

@@ -215,6 +215,33 @@ async fn sec_n35_principals() {
     }
 }
 
+#[tokio::test]
+async fn the_account_of_a_caller_is_his_own_and_not_that_of_the_key() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let other = "999988887777";
+    let callers = [caller_of(ACCOUNT), caller_of(other)];
+    for (effect, named, expected) in [
+        ("Allow", ACCOUNT, [true, false]),
+        ("Allow", other, [false, true]),
+        ("Deny", ACCOUNT, [false, true]),
+        ("Deny", other, [true, false]),
+    ] {
+        let mut about = statement(effect, &json!("*"), "kms:Encrypt");
+        about["Condition"] = json!({ "StringEquals": { "kms:CallerAccount": named } });
+        let open = statement("Allow", &json!("*"), "kms:Encrypt");
+        let statements = match effect {
+            "Deny" => vec![open, about],
+            _ => vec![about],
+        };
+        world.reset_policy(&key.key_id, &statements).await;
+        for (caller, expected) in callers.iter().zip(expected) {
+            let outcome = encrypt(&world, caller, &key.key_id).await;
+            assert_eq!(outcome == "ok", expected, "{effect} {named} {caller:?}");
+        }
+    }
+}
+
 /// A key policy named ann; ann was removed, and another one got her name.
 #[tokio::test]
 async fn sec_n35_a_key_policy_does_not_pass_to_the_next_user_of_a_name() {
