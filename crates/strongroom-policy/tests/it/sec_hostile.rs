@@ -106,11 +106,21 @@ fn sec_n42_patterns_made_to_be_slow_are_not() {
 #[test]
 fn sec_n42_texts_made_to_be_slow_are_not() {
     let long = "ab".repeat(VALUE_BYTES / 2);
-    for pattern in [
-        "*a?b*".to_owned(),
-        "*b?????a*".to_owned(),
-        format!("*{}a*", "b?".repeat(33)),
-        format!("*{}b?b", "*a?a".repeat(50)),
+    // Words that are there, at the very end: each is looked for through all of the text.
+    let late = format!("{}xb", "a".repeat(VALUE_BYTES - 2));
+    let of_one_word = format!("{}b", "a".repeat(39));
+    for (long, pattern) in [
+        (&long, "*a?b*".to_owned()),
+        (&long, "*b?????a*".to_owned()),
+        (&long, format!("*{}a*", "b?".repeat(33))),
+        (&long, format!("*{}b?b", "*a?a".repeat(50))),
+        (&late, format!("*{}c*", "xb?".repeat(10_000))),
+        (&late, format!("*{}c*", "xb?".repeat(2_000))),
+        (&late, format!("*{}c*", "b?".repeat(16_000))),
+        (
+            &late,
+            format!("*{}c*", format!("{of_one_word}?").repeat(190)),
+        ),
     ] {
         let policy = deny(&format!(
             r#"{{"StringLike":{{"kms:EncryptionContext:k":[{}]}}}}"#,
