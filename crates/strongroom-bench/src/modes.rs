@@ -9,7 +9,8 @@
 //! - MD5 beside sealing: one stream of SSE-S3 against the slower of MD5 alone and of the same stream
 //!   without MD5 (SSE-C), from an end of the network to the drive, where the processors of the machine
 //!   are the third bound; the same inside this process, where they are none; and over a network
-//!   that is slower than MD5. Two streams against one.
+//!   that is slower than MD5. Two streams against one, and several on all processors against one of
+//!   them.
 //! - Small ranges of a large object: bytes read from the drive, in segments of each layer.
 
 use std::hint::black_box;
@@ -73,6 +74,14 @@ struct Turns {
     /// Processor seconds of the server and of the load generator, which share the machine.
     server_cpu: f64,
     load_cpu: f64,
+}
+
+impl Turns {
+    fn add(&mut self, done: Done) {
+        self.done.requests += done.requests;
+        self.done.bytes += done.bytes;
+        self.done.seconds += done.seconds;
+    }
 }
 
 pub(crate) struct Modes<'a> {
@@ -233,8 +242,45 @@ impl Modes<'_> {
             at_least: true,
         };
         let mut ratios = vec![one, allowed, scaling];
+        ratios.extend(self.streams_on_processors(&name, bytes).await?);
         ratios.extend(self.md5_alone_bounds(&name, bytes, alone).await?);
         Ok(ratios)
+    }
+
+    /// Several streams on all processors and on one of them, in turns; load and server have the same.
+    /// More streams than processors, so that none waits for the one stream that it has.
+    async fn streams_on_processors(&self, name: &str, bytes: u64) -> Outcome<Option<Ratio>> {
+        let processors = std::thread::available_parallelism()?.get();
+        if processors < 2 {
+            say("  one processor only: how streams scale with processors cannot be said");
+            return Ok(None);
+        }
+        let streams = 2 * processors;
+        let side = Side {
+            mode: "SSE-S3",
+            connections: streams,
+            pace: None,
+        };
+        let put = work(side.mode, bytes)?;
+        load::run(&self.endpoint, &put, streams, Duration::ZERO, true).await?;
+        let turns = if self.smoke { 1 } else { TURNS };
+        let each = self.time / TURNS;
+        let (mut on_one, mut on_all) = (Turns::default(), Turns::default());
+        for _ in 0..turns {
+            let confined = self.product.process.on_one_processor()?;
+            on_one.add(load::run(&self.endpoint, &put, streams, each, false).await?);
+            confined.give_back()?;
+            on_all.add(load::run(&self.endpoint, &put, streams, each, false).await?);
+        }
+        let processors = float(processors.try_into()?);
+        Ok(Some(Ratio {
+            what: format!(
+                "{name}: {streams} streams, all processors / (one of them x their number)"
+            ),
+            value: throughput(on_all) / throughput(on_one) / processors,
+            target: Some(0.85),
+            at_least: true,
+        }))
     }
 
     /// The two bounds of a stream, each where the processors of this machine are none: a network of
@@ -257,8 +303,8 @@ impl Modes<'_> {
         let streams =
             crate::pipeline::streams(&self.folder.join("pipeline"), bytes, self.time).await?;
         let inside = format!("{} MiB in this process, MD5 beside sealing", bytes >> 20);
-        // Two processors that have less than two cores between them are not two of one: what counts
-        // is what an MD5 does beside the same work, whoever computes it.
+        // One thread seals, one writes and one digests: on two processors each waits for one at times.
+        // What counts is what an MD5 does beside the same work, whoever computes it.
         let beside = Ratio {
             what: format!("{inside} / min(MD5 in a thread of its own beside it, sealing)"),
             value: streams.with_md5 / streams.md5_beside.min(streams.without_md5),
@@ -357,9 +403,7 @@ impl Modes<'_> {
                 let done = load::run(&self.endpoint, &work, side.connections, each, false).await?;
                 sum.server_cpu += self.product.process.cpu_seconds()? - before.0;
                 sum.load_cpu += own_cpu_seconds()? - before.1;
-                sum.done.requests += done.requests;
-                sum.done.bytes += done.bytes;
-                sum.done.seconds += done.seconds;
+                sum.add(done);
                 rates.push(float(done.requests) / done.seconds);
             }
             if let [a, b] = rates[..] {

@@ -31,7 +31,7 @@ pub(crate) struct Streams {
     pub(crate) without_md5: f64,
     pub(crate) with_md5: f64,
     /// Of an MD5 in a thread of its own, of other bytes, while bodies without one are sealed. Less
-    /// than alone where processors share a core, a cache or the way to memory.
+    /// than alone where more threads want to run than there are processors.
     pub(crate) md5_beside: f64,
 }
 

@@ -33,6 +33,26 @@ impl Process {
         cpu_seconds(&self.child.id().to_string())
     }
 
+    /// Leave it, and this process, one of the processors until the outcome is dropped.
+    pub(crate) fn on_one_processor(&self) -> Outcome<OnOneProcessor> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let all = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+            .ok_or("no Cpus_allowed_list")?
+            .trim();
+        let first = all.split([',', '-']).next().unwrap_or(all);
+        let processes = [self.child.id(), std::process::id()];
+        let confined = OnOneProcessor {
+            all: all.to_owned(),
+            processes,
+        };
+        for process in processes {
+            set_processors(process, first)?;
+        }
+        Ok(confined)
+    }
+
     /// The most memory it ever had resident, bytes.
     pub(crate) fn resident_bytes_max(&self) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -60,6 +80,50 @@ impl Process {
         }
         Err(format!("{} did not appear", file.display()).into())
     }
+}
+
+/// Processes that have one processor between them. They have theirs again when this is given back or
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct OnOneProcessor {
+    /// As the kernel lists them.
+    all: String,
+    processes: [u32; 2],
+}
+
+impl OnOneProcessor {
+    pub(crate) fn give_back(self) -> Outcome<()> {
+        for process in self.processes {
+            set_processors(process, &self.all)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for OnOneProcessor {
+    fn drop(&mut self) {
+        for process in self.processes {
+            // Something else failed, and says so.
+            let _ = set_processors(process, &self.all);
+        }
+    }
+}
+
+/// All threads of a process; new ones take after those that start them. Once more, for those that were
+/// started meanwhile.
+fn set_processors(process: u32, list: &str) -> Outcome<()> {
+    for _ in 0..2 {
+        let done = Command::new("taskset")
+            .args(["--all-tasks", "--cpu-list", "--pid", list])
+            .arg(process.to_string())
+            .output()
+            .map_err(|error| format!("taskset (Debian: util-linux): {error}"))?;
+        if !done.status.success() {
+            let why = String::from_utf8_lossy(&done.stderr);
+            return Err(format!("taskset: {}", why.trim()).into());
+        }
+    }
+    Ok(())
 }
 
 /// A program that ran to its end, and what it used.
