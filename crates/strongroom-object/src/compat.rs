@@ -58,6 +58,14 @@ impl Compat {
         }
     }
 
+    /// Whether a write may be about whatever is there (`If-Match: *`); else it names an ETag.
+    pub fn overwrites_whatever_is_there(self) -> bool {
+        match self {
+            Self::Aws => false,
+            Self::Ceph => true,
+        }
+    }
+
     /// Whether parts and Complete may carry the header that chose the encryption of the upload.
     pub fn overlooks_encryption_headers_of_parts(self) -> bool {
         match self {

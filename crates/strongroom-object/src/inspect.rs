@@ -72,11 +72,7 @@ impl Objects {
             .map(|part| InspectedPart {
                 part_number: part.part_number,
                 plain_bytes: part.plain_len,
-                sealed_bytes: match part.outer_floe_header {
-                    None => strongroom_format::sealed_bytes(part.plain_len),
-                    Some(_) => strongroom_format::dual_sealed_bytes(part.plain_len),
-                }
-                .unwrap_or(0),
+                sealed_bytes: part.sealed_bytes().unwrap_or(0),
                 segments: strongroom_format::segment_count(part.plain_len),
                 files: match &part.place {
                     Place::Inline => Vec::new(),

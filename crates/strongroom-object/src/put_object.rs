@@ -184,6 +184,7 @@ impl Objects {
             restore: None,
             note: None,
             older_bodies: false,
+            completed: None,
         };
         let part = sealed.part.clone();
         let seal = |row: &mut VersionRow| {

@@ -147,6 +147,21 @@ pub(crate) struct VersionRow {
     #[n(15)]
     #[cbor(default)]
     pub older_bodies: bool,
+    /// The upload that became this version; not of a copy. Not bound: all that it does is to let who
+    /// completes that upload once more, with the same parts, hear of this version.
+    #[n(16)]
+    pub completed: Option<CompletedRow>,
+}
+
+/// An upload that was completed.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct CompletedRow {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub upload_uid: [u8; 16],
+    /// As [`UploadRow::conditions`]: policies see the same when it is completed once more.
+    #[n(1)]
+    pub conditions: BTreeMap<String, String>,
 }
 
 /// How the object key is wrapped.
@@ -224,6 +239,14 @@ impl StoredPart {
         match &self.place {
             Place::Inline => None,
             Place::Blob(location) => Some(location.blob),
+        }
+    }
+
+    /// How many bytes it is sealed, under one layer or two; `None` for a length that no body has.
+    pub(crate) fn sealed_bytes(&self) -> Option<u64> {
+        match self.outer_floe_header {
+            None => strongroom_format::sealed_bytes(self.plain_len),
+            Some(_) => strongroom_format::dual_sealed_bytes(self.plain_len),
         }
     }
 

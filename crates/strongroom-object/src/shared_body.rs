@@ -103,6 +103,7 @@ impl Objects {
             restore: None,
             note: None,
             older_bodies: false,
+            completed: None,
         };
         let seal = |row: &mut VersionRow| {
             let bind = encryption::bind_version(self, new.bucket, new.object_key, row, &parts)?;

@@ -170,7 +170,7 @@ impl Objects {
                     .get(BODIES, &part.part_uid)?
                     .ok_or_else(missing)?;
                 let sealed = u64::try_from(row.value.len()).ok();
-                if sealed == strongroom_format::sealed_bytes(part.plain_len) {
+                if sealed == part.sealed_bytes() {
                     Ok(())
                 } else {
                     Err(missing())

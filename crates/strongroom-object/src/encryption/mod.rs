@@ -151,6 +151,15 @@ impl WrapKey {
         }
     }
 
+    /// The same key, to open what `record` wraps under it: that of a version in place of its upload's.
+    pub(crate) fn reading(self, record: SealedKeyRecord) -> OpenKey {
+        OpenKey {
+            external_key: self.external_key,
+            outer: self.outer,
+            record,
+        }
+    }
+
     /// The mode.
     pub(crate) fn mode(&self) -> SseMode {
         self.mode

@@ -22,7 +22,7 @@ use crate::model::{
 use crate::note::Noted;
 use crate::objects::{Bucket, Objects, random_uid};
 use crate::put_object::PutObjectOutput;
-use crate::rows::{ChecksumRow, PartRowStored, StoredPart, VersionRow, Versioning};
+use crate::rows::{ChecksumRow, CompletedRow, PartRowStored, StoredPart, VersionRow, Versioning};
 use crate::version::{Found, NewVersion, remove_body};
 
 /// A part as Complete names it.
@@ -65,7 +65,7 @@ pub struct CompleteMultipartUpload {
 const TRIES_MAX: usize = 64;
 
 /// The key of an upload, asked for once however often it is tried to complete it.
-enum KeyToComplete {
+pub(super) enum KeyToComplete {
     NotAskedFor(Option<CustomerKey>),
     /// An SSE-C upload is completed without its key.
     NotGiven,
@@ -102,19 +102,38 @@ impl Objects {
         let permit = self.authorize_part(scope, &bucket, &input.object_key, &input.upload_id)?;
         let name = &input.object_key;
         bucket.may_compare(scope, name, None, &input.conditions)?;
-        let mut upload = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
-        encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         let mut key = KeyToComplete::NotAskedFor(input.customer_key.take());
+        let found = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id);
+        let mut upload = match found {
+            Err(Error::NoSuchUpload { .. }) => {
+                return self.completed_before(scope, &bucket, &input, key).await;
+            }
+            found => found?,
+        };
+        encryption::refuse_blocked_upload(self, scope, &bucket, &input.object_key, &upload)?;
         for _ in 0..TRIES_MAX {
             let tried = self
                 .try_to_complete(scope, &permit, &bucket, &input, &upload, &mut key)
                 .await;
-            match tried {
+            let Err(error) = tried else {
+                return tried;
+            };
+            let now = self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id);
+            match (error, now) {
+                // The same was asked twice at a time, and the other was quicker: that its object is
+                // there now, or its parts are not, is what this one fell for.
+                (
+                    Error::ConditionalConflict
+                    | Error::PreconditionFailed { .. }
+                    | Error::InvalidPart { .. },
+                    Err(Error::NoSuchUpload { .. }),
+                ) => {
+                    return self.completed_before(scope, &bucket, &input, key).await;
+                }
                 // A part came, or came again, while this was under way: what is named may be
-                // another one now, or the upload may be gone.
-                Err(Error::ConditionalConflict) => {
-                    let now =
-                        self.find_upload(&permit, &bucket, &input.object_key, &input.upload_id)?;
+                // another one now.
+                (Error::ConditionalConflict, now) => {
+                    let now = now?;
                     // Wrapped again meanwhile: the older key is not to come back. There is no
                     // customer key that this could be about.
                     if now.row.key.record != upload.row.key.record {
@@ -122,7 +141,7 @@ impl Objects {
                     }
                     upload = now;
                 }
-                done => return done.map_err(|error| bucket.hide(scope, error)),
+                (error, _) => return Err(bucket.hide(scope, error)),
             }
         }
         Err(Error::ConditionalConflict)
@@ -167,7 +186,8 @@ impl Objects {
             odi: upload.row.odi,
             size,
             created_ms: self.now_ms(),
-            etag: multipart_etag(&chosen),
+            etag: etag_of(chosen.iter().map(|part| part.row.etag.as_str()))
+                .ok_or(Error::Internal("the ETag of a part"))?,
             properties: upload.row.properties.clone(),
             key: upload.row.key.clone(),
             checksum: sealed_checksum,
@@ -179,6 +199,10 @@ impl Objects {
             restore: None,
             note: None,
             older_bodies: false,
+            completed: Some(CompletedRow {
+                upload_uid: upload.row.upload_uid,
+                conditions: upload.row.conditions.clone(),
+            }),
         };
         let seal = |row: &mut VersionRow| self.rewrap(bucket, name, upload, opened, row, &parts);
         // Before the note is durable: it is to have the record.
@@ -371,7 +395,7 @@ fn has_gaps_under_checksums(parts: &[CompletedPart]) -> bool {
     parts.iter().all(is_named) && numbered.any(|(number, part)| part.part_number != number)
 }
 
-fn invalid(input: &CompleteMultipartUpload, named: &CompletedPart) -> Error {
+pub(super) fn invalid(input: &CompleteMultipartUpload, named: &CompletedPart) -> Error {
     Error::InvalidPart {
         part_number: named.part_number,
         etag: named.etag.clone(),
@@ -548,13 +572,20 @@ fn full_checksum(
     })
 }
 
-/// MD5 over the parts' binary ETags, and their number.
-fn multipart_etag(chosen: &[&OpenPart]) -> String {
+/// MD5 over the parts' binary ETags, and their number; `None` if one of them is no ETag of a part.
+pub(super) fn etag_of<'a>(parts: impl ExactSizeIterator<Item = &'a str>) -> Option<String> {
+    let count = parts.len();
     let mut md5 = Md5::new();
-    for part in chosen {
-        md5.update(&hex::decode(&part.row.etag).unwrap_or_default());
+    for etag in parts {
+        // One spelling only, as they are compared.
+        if etag.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return None;
+        }
+        let mut bytes = [0; strongroom_md5::DIGEST_BYTES];
+        hex::decode_to_slice(etag, &mut bytes).ok()?;
+        md5.update(&bytes);
     }
-    format!("{}-{}", hex::encode(md5.finish()), chosen.len())
+    Some(format!("{}-{count}", hex::encode(md5.finish())))
 }
 
 /// The upload and its part rows go; bodies of parts that were not chosen go with them.

@@ -130,12 +130,12 @@ impl Objects {
         object_key: &str,
         upload_id: &str,
     ) -> Result<Permit, Error> {
-        // An upload that is not there said nothing; that it is not there is for the permitted.
+        // An upload that is not there said nothing; that it is not there is for the permitted. One
+        // that was completed said what it said.
         let said = match parse_upload_id(upload_id) {
             None => BTreeMap::new(),
             Some(uid) => self
-                .upload_row(&table_key::upload(bucket.uid(), object_key, &uid))?
-                .map(|row| row.conditions)
+                .said_of_upload(bucket, object_key, &uid)?
                 .unwrap_or_default(),
         };
         let conditions: Vec<_> = LASTING_CONDITIONS
@@ -158,6 +158,20 @@ impl Objects {
         let bucket = self.bucket(bucket)?;
         self.authorize_part(scope, &bucket, object_key, upload_id)
             .map(drop)
+    }
+
+    fn said_of_upload(
+        &self,
+        bucket: &Bucket,
+        object_key: &str,
+        uid: &[u8; 16],
+    ) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let open = self.upload_row(&table_key::upload(bucket.uid(), object_key, uid))?;
+        if let Some(upload) = open {
+            return Ok(Some(upload.conditions));
+        }
+        let found = self.find_completed(bucket, object_key, uid)?;
+        Ok(found.and_then(|(_, row)| Some(row.completed?.conditions)))
     }
 
     fn upload_row(&self, table_key: &[u8]) -> Result<Option<UploadRow>, Error> {

@@ -465,6 +465,58 @@ async fn a_disabled_key_closes_the_object_and_the_server_alone_opens_nothing() {
     );
 }
 
+/// Small bodies were held to the length that they have under one layer.
+#[tokio::test]
+async fn verification_takes_no_whole_body_for_damaged_that_it_cannot_open() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let key_id = new_key(&house).await;
+    for size in SIZES {
+        let name = format!("k{size}");
+        let under = dsse_under(Some(key_id.clone()));
+        house
+            .put("bucket", &name, &pattern(size), under)
+            .await
+            .unwrap();
+        let upload = create(&house, dsse_under(Some(key_id.clone()))).await;
+        part(&house, &upload, 1, &pattern(size), None)
+            .await
+            .unwrap();
+    }
+    let request = house.request();
+    let scope = request.scope();
+    let disable = DisableKeyInput { key_id };
+    let disabled = house.kms.disable_key(scope.caller, scope.receipt, disable);
+    disabled.await.unwrap();
+    let report = house
+        .objects
+        .verify(request.scope(), &|_| {})
+        .await
+        .unwrap();
+    assert_eq!(report.unopened, SIZES.len() as u64);
+    assert_eq!(report.open_parts, SIZES.len() as u64);
+    assert!(report.damaged.lines().is_empty(), "{:?}", report.damaged);
+
+    // One byte more or less is still seen.
+    let all = rows(&house, BODIES);
+    assert_eq!(
+        all.len(),
+        2 * SIZES.iter().filter(|size| **size <= 32_000).count()
+    );
+    for (key, row) in all {
+        for other in [&row.value[1..], &[row.value.as_slice(), &[0]].concat()] {
+            put_row(&house, BODIES, &key, other).await;
+            let report = house
+                .objects
+                .verify(request.scope(), &|_| {})
+                .await
+                .unwrap();
+            assert_eq!(report.damaged.lines().len(), 1, "{:?}", report.damaged);
+        }
+        put_row(&house, BODIES, &key, &row.value).await;
+    }
+}
+
 pub(crate) async fn new_key(house: &House) -> String {
     let request = house.request();
     let scope = request.scope();

@@ -16,6 +16,7 @@ mod binding;
 mod bodies;
 mod bucket_key;
 mod class_policies;
+mod completed_before;
 mod dsse;
 mod harness;
 mod lifecycle;
