@@ -45,8 +45,10 @@ def one_space(value):
 
 
 def canonical_query(query):
-    again = [quote(unquote_to_bytes(part), safe="-_.~=") for part in query.split("&") if part]
-    pairs = [tuple((part + "=").split("=")[:2]) for part in again]
+    pairs = [
+        tuple(quote(unquote_to_bytes(text), safe="-_.~") for text in part.partition("=")[::2])
+        for part in query.split("&") if part
+    ]
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 

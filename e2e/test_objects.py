@@ -292,3 +292,15 @@ def test_if_none_match_race_has_one_winner(server, bucket):
         answers = list(pool.map(put, range(50)))
     assert answers.count(200) == 1
     assert set(answers) <= {200, 409, 412}
+
+
+def test_if_range_means_the_same_to_head_and_get(raw, s3, bucket):
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")["ETag"]
+    for validator, range_, expected in [
+        (etag, "bytes=1-2", (206, "2")), ('"other"', "bytes=1-2", (200, "10")),
+        (etag, "bytes=10-", (416, None)), ('"other"', "bytes=10-", (200, "10")),
+    ]:
+        for method in ("GET", "HEAD"):
+            answer = raw.request(method, f"/{bucket}/k", headers={"range": range_, "if-range": validator})
+            told = answer.headers.get("content-length") if answer.status < 400 else None
+            assert (answer.status, told) == expected, (method, validator, range_)

@@ -257,3 +257,30 @@ def test_sec_n21_presigned_with_version_2(server, bucket):
     status, _, body = fetch(server, "GET", url)
     assert (status, b"<Code>InvalidRequest</Code>" in body) == (400, True)
     assert b"Please use AWS4-HMAC-SHA256." in body
+
+
+def test_s8_checksums_in_a_url_are_ignored_and_those_in_headers_hold(raw, s3, bucket):
+    """An SDK puts the checksum of no bytes into a URL, since it has none when it signs."""
+    target = f"/{bucket}/k"
+    of_nothing = [("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-sdk-checksum-algorithm", "CRC32"),
+                  ("x-id", "PutObject")]
+    assert raw.presigned("PUT", target, of_nothing, body=b"hello").status == 200
+    assert read(s3.get_object(Bucket=bucket, Key="k")) == b"hello"
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
+    part = f"/{bucket}/m?partNumber=1&uploadId={upload}"
+    assert raw.presigned("PUT", part, of_nothing, body=b"hello").status == 200
+    wrong = {"x-amz-checksum-crc32": "AAAAAA=="}
+    for where in (target, part):
+        answer = raw.presigned("PUT", where, headers=wrong, body=b"other")
+        assert (answer.status, answer.code) == (400, "BadDigest")
+    assert read(s3.get_object(Bucket=bucket, Key="k")) == b"hello"
+
+
+def test_parameters_of_the_clients_own_are_ignored(raw, s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    mine = [("x-user", "johndoe")]
+    assert raw.presigned("GET", f"/{bucket}/k", mine).body == b"x"
+    assert raw.request("GET", f"/{bucket}/k?x-user=johndoe").body == b"x"
+    assert raw.request("GET", f"/{bucket}?list-type=2&x-user=johndoe").status == 200
+    for other in ("user=johndoe", "X-Amz-User=johndoe", "xuser"):
+        assert raw.request("GET", f"/{bucket}/k?{other}").status == 501, other

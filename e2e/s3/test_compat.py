@@ -44,6 +44,20 @@ def side(request, server):
         clients.empty_and_delete(made.s3, name)
 
 
+def test_compat_s3_6_a_write_about_whatever_is_there(side):
+    bucket = side.bucket()
+    target = f"/{bucket}/k"
+    absent = side.raw.request("PUT", target, b"x", {"if-match": "*"})
+    side.s3.put_object(Bucket=bucket, Key="k", Body=b"old")
+    there = side.raw.request("PUT", target, b"new", {"if-match": "*"})
+    kept = read(side.s3.get_object(Bucket=bucket, Key="k"))
+    if side.ceph:
+        assert (absent.code, there.status, kept) == ("NoSuchKey", 200, b"new")
+    else:
+        assert (absent.status, absent.code) == (there.status, there.code) == (501, "NotImplemented")
+        assert (there.element("Header"), kept) == ("If-Match", b"old")
+
+
 def test_compat_s3_6_customer_keys_in_new_buckets(side):
     bucket = side.bucket()
     where = {"Bucket": bucket, "Key": "k"}

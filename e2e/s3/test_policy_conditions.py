@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "kms"))
 import clients  # noqa: E402
 from clients import CustomerKey, empty_and_delete, make_bucket, refused  # noqa: E402
 from people import User, allow, deny, document  # noqa: E402
-from rawhttp import Client  # noqa: E402
+from forms import Forms  # noqa: E402
+from rawhttp import Client, amz_date  # noqa: E402
 from sse import C_ALG, KID, SSE  # noqa: E402
 
 KEY = CustomerKey(bytes(range(32)))
@@ -265,7 +266,9 @@ def test_sec_who_may_not_read_learns_nothing_by_conditions(server, s3, person):
         for answer in [mine.request("PUT", f"/{name}/{key}", b"x", {"if-match": value})]
     }
     assert answers == {(403, "AccessDenied")}
-    assert mine.request("PUT", f"/{name}/absent", b"x", {"if-match": "*"}).status == 403
+    # Not a question that a write may ask, whatever is there.
+    for key in ("k", "absent"):
+        assert mine.request("PUT", f"/{name}/{key}", b"x", {"if-match": "*"}).status == 501
     assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"guess"
     under(person, {"Effect": "Deny", "Action": "s3:ListBucket", "Resource": "*"})
     assert mine.request("PUT", f"/{name}/k", b"x", {"if-match": '"0"'}).status == 412
@@ -301,13 +304,50 @@ def test_s7_1_an_upload_under_a_policy_that_wants_encryption_named(server, perso
         mine.create_multipart_upload(**where)
     upload = mine.create_multipart_upload(ServerSideEncryption="AES256", **where)["UploadId"]
     part = mine.upload_part(UploadId=upload, PartNumber=1, Body=b"x", **where)
-    mine.complete_multipart_upload(UploadId=upload, **where, MultipartUpload={
-        "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    for _ in range(2):
+        mine.complete_multipart_upload(UploadId=upload, **where, MultipartUpload={
+            "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
     # An upload that did not name it goes no further, whatever a part says.
     other = clients.s3(server).create_multipart_upload(**where)["UploadId"]
     raw = Client(server, credential=person.credential)
     for headers in ({}, AES, KMS):
         is_denied(raw.request("PUT", f"/{bucket}/named?partNumber=1&uploadId={other}", b"x", headers))
+    asked = dict(UploadId=other, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
     with refused("AccessDenied", 403):
-        mine.complete_multipart_upload(UploadId=other, **where, MultipartUpload={
-            "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+        mine.complete_multipart_upload(**asked, **where)
+    # Nor is it told of when somebody else completed it.
+    root = clients.s3(server)
+    root.upload_part(UploadId=other, PartNumber=1, Body=b"x", **where)
+    for _ in range(2):
+        root.complete_multipart_upload(**asked, **where)
+        with refused("AccessDenied", 403):
+            mine.complete_multipart_upload(**asked, **where)
+
+
+def test_s7_1_the_age_of_a_signature(server, person, bucket):
+    """AWS's own example: no presigned URL that was signed more than ten minutes ago."""
+    mine = Client(server, credential=person.credential)
+    target = f"/{bucket}/aged"
+    under(person)
+    assert mine.request("PUT", target, b"x").status == 200
+    old, new = mine.signer(), mine.signer()
+    old.date = amz_date(-900)
+    under(person, deny("s3:*", f"arn:aws:s3:::{bucket}/*",
+                       condition={"NumericGreaterThan": {"s3:signatureAge": "600000"}}))
+    assert mine.presigned("GET", target, signer=new, expires=3600).body == b"x"
+    is_denied(mine.presigned("GET", target, signer=old, expires=3600))
+    is_denied(mine.presigned("PUT", target, signer=old, expires=3600, body=b"y"))
+    # Where the signature is in a header there is no such key, as in S3.
+    assert mine.request("GET", target).body == b"x"
+    under(person, deny("s3:*", f"arn:aws:s3:::{bucket}/*",
+                       condition={"Null": {"s3:signatureAge": "false"}}))
+    assert mine.request("GET", target).body == b"x"
+    is_denied(mine.presigned("GET", target, signer=new))
+    # The policy of a form is signed for somebody else to use, too.
+    forms = Forms(server, credential=person.credential)
+    is_denied(forms.upload(bucket, {"key": "aged"}, b"y"))
+    under(person, deny("s3:*", f"arn:aws:s3:::{bucket}/*",
+                       condition={"NumericGreaterThan": {"s3:signatureAge": "600000"}}))
+    is_denied(forms.upload(bucket, {"key": "aged"}, b"y", date=amz_date(-900)))
+    assert mine.request("GET", target).body == b"x"
+    assert forms.upload(bucket, {"key": "aged"}, b"z").status == 204

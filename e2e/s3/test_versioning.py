@@ -45,14 +45,18 @@ def test_status_of_a_bucket(s3, raw, plain):
     for status in ["Suspended", "Enabled", "Enabled", "Suspended"]:
         set_versioning(s3, plain, status)
         assert s3.get_bucket_versioning(Bucket=plain)["Status"] == status
-    bad = [
-        "", "<VersioningConfiguration/>", "<Other><Status>Enabled</Status></Other>",
-        "<VersioningConfiguration><Status>Off</Status></VersioningConfiguration>",
-        "<VersioningConfiguration><Status>enabled</Status></VersioningConfiguration>",
-    ]
-    for document in bad:
+    nothing = "IllegalVersioningConfigurationException"
+    for document, code in [
+        ("", "MissingRequestBodyError"),
+        ("<VersioningConfiguration/>", nothing),
+        ("<VersioningConfiguration><Status/></VersioningConfiguration>", nothing),
+        ("<Other><Status>Enabled</Status></Other>", "MalformedXML"),
+        ("<VersioningConfiguration><Status>Off</Status></VersioningConfiguration>", "MalformedXML"),
+        ("<VersioningConfiguration><Status>enabled</Status></VersioningConfiguration>", "MalformedXML"),
+        ("<VersioningConfiguration><Status> Enabled</Status></VersioningConfiguration>", "MalformedXML"),
+    ]:
         answer = raw.request("PUT", f"/{plain}?versioning", body=document.encode())
-        assert (answer.status, answer.code) == (400, "MalformedXML"), document
+        assert (answer.status, answer.code) == (400, code), document
     with refused("NotImplemented", 501):
         s3.put_bucket_versioning(
             Bucket=plain, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}
@@ -287,3 +291,29 @@ def test_deletes_of_versions_are_audited(s3, server, versioned):
     versions = [e for e in report if e["eventName"] == "DeleteObject"
                 and e["requestParameters"].get("bucketName") == versioned]
     assert len(versions) == 1, json.dumps(versions)[:2000]
+
+
+def test_s9_an_empty_marker_of_a_version_is_refused(raw, bucket):
+    for query in ("versions&version-id-marker=", "versions&key-marker=a&version-id-marker="):
+        answer = raw.request("GET", f"/{bucket}?{query}")
+        assert (answer.status, answer.code) == (400, "InvalidArgument"), query
+        assert answer.element("ArgumentName") == "version-id-marker"
+
+
+@pytest.mark.parametrize("order", [["", "null"], ["null", "", "null"], ["", "", "null"]])
+def test_s9_deletes_of_one_name_in_one_document_come_one_after_the_other(s3, order):
+    """The marker that the first one made was told to be deleted, and stayed."""
+    name = make_bucket(s3, "batch")
+    set_versioning(s3, name, "Suspended")
+    others = [{"Key": f"other-{n}"} for n in range(40)]
+    for other in others:
+        s3.put_object(Bucket=name, Body=b"x", **other)
+    entries = [{"Key": "k"} | ({"VersionId": id} if id else {}) for id in order]
+    asked = [entry for pair in zip(others, entries) for entry in pair] + others[len(entries):]
+    done = s3.delete_objects(Bucket=name, Delete={"Objects": asked})
+    assert "Errors" not in done
+    assert [told["Key"] for told in done["Deleted"]] == [entry["Key"] for entry in asked]
+    listed = s3.list_object_versions(Bucket=name)
+    assert [m["Key"] for m in listed["DeleteMarkers"] if m["Key"] == "k"] == []
+    assert len(listed["DeleteMarkers"]) == len(others)
+    empty_and_delete(s3, name)

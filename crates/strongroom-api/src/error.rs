@@ -158,6 +158,7 @@ codes! {
     EntityTooLarge, "EntityTooLarge", BAD_REQUEST, "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall, "EntityTooSmall", BAD_REQUEST, "Your proposed upload is smaller than the minimum allowed size";
     IllegalLocationConstraint, "IllegalLocationConstraintException", BAD_REQUEST, "The specified location-constraint is not valid for this endpoint.";
+    IllegalVersioningConfiguration, "IllegalVersioningConfigurationException", BAD_REQUEST, "The Versioning element must be specified";
     IncompleteBody, "IncompleteBody", BAD_REQUEST, "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InternalError, "InternalError", INTERNAL_SERVER_ERROR, "We encountered an internal error. Please try again.";
     InvalidAccessKeyId, "InvalidAccessKeyId", FORBIDDEN, "The AWS Access Key Id you provided does not exist in our records.";
@@ -191,6 +192,7 @@ codes! {
     MetadataTooLarge, "MetadataTooLarge", BAD_REQUEST, "Your metadata headers exceed the maximum allowed metadata size";
     MethodNotAllowed, "MethodNotAllowed", METHOD_NOT_ALLOWED, "The specified method is not allowed against this resource.";
     MissingContentLength, "MissingContentLength", LENGTH_REQUIRED, "You must provide the Content-Length HTTP header.";
+    MissingRequestBodyError, "MissingRequestBodyError", BAD_REQUEST, "Request Body is empty";
     NoSuchBucket, "NoSuchBucket", NOT_FOUND, "The specified bucket does not exist";
     NoSuchKey, "NoSuchKey", NOT_FOUND, "The specified key does not exist.";
     NoSuchLifecycleConfiguration, "NoSuchLifecycleConfiguration", NOT_FOUND, "The lifecycle configuration does not exist";

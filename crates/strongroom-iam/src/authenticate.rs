@@ -14,6 +14,8 @@ use crate::iam::Iam;
 pub struct Authenticated {
     /// Who made it.
     pub caller: Caller,
+    /// How long ago it was signed, milliseconds; none if the signer's clock is ahead.
+    pub signature_age_ms: u64,
     /// How its body is covered: a declared hash is still to be compared with the body's.
     pub payload: PayloadMode,
     /// The seed of the chunk signatures, in the two modes that have them.
@@ -80,6 +82,7 @@ impl Iam {
         let payload = verified.payload_mode();
         Ok(Authenticated {
             caller,
+            signature_age_ms: now_ms.saturating_sub(verified.signed_at_ms()),
             payload,
             chunk_seed: verified.into_chunk_signer(),
         })

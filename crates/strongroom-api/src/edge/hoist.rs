@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::S3Error;
 use crate::query::Query;
-use crate::s3::names;
 use crate::s3::operation::{Operation, refused_parameter};
+use crate::s3::{checksum_headers, names};
 
 /// Parameters of the signature itself.
 const SIGNING: [&str; 9] = [
@@ -29,14 +29,20 @@ const SIGNING: [&str; 9] = [
     "x-amz-user-agent",
 ];
 
+/// Which checksum an SDK sends along.
+const SDK_CHECKSUM: &str = "x-amz-sdk-checksum-algorithm";
+
 /// Adds the query's headers to the request's.
 pub(super) fn hoist(query: &Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
     for (name, value) in query.iter() {
         let lower = name.to_ascii_lowercase();
-        // AWS ignores the encryption context of a URL.
+        // AWS ignores the encryption context of a URL, and checksums: SDKs put that of no bytes at
+        // all into one, since they know no body when they sign.
         if !lower.starts_with("x-amz-")
             || SIGNING.contains(&lower.as_str())
             || lower == names::SSE_CONTEXT.as_str()
+            || checksum_headers::is_value(&lower)
+            || lower == SDK_CHECKSUM
         {
             continue;
         }
@@ -121,6 +127,31 @@ mod tests {
         );
         let context = "x-amz-server-side-encryption-context=e30%3D";
         assert!(hoisted(context, &[]).unwrap().is_empty());
+    }
+
+    /// What an SDK puts there is the checksum of no bytes.
+    #[test]
+    fn checksums_in_a_url_are_none() {
+        for ignored in [
+            "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32",
+            "X-Amz-Checksum-Crc64nvme=x",
+            "x-amz-checksum-sha256=x",
+        ] {
+            assert!(hoisted(ignored, &[]).unwrap().is_empty(), "{ignored}");
+            // Beside one that differs from it, too.
+            let header = [("x-amz-checksum-crc32", "AAAAAQ==")];
+            let map = hoisted(ignored, &header).unwrap();
+            assert_eq!(map.get("x-amz-checksum-crc32").unwrap(), "AAAAAQ==");
+            assert_eq!(map.len(), 1);
+        }
+        for (query, name) in [
+            ("x-amz-checksum-sha512=x", "x-amz-checksum-sha512"),
+            ("x-amz-checksum-mode=ENABLED", "x-amz-checksum-mode"),
+            ("x-amz-checksum-algorithm=CRC32", "x-amz-checksum-algorithm"),
+            ("x-amz-checksum-type=COMPOSITE", "x-amz-checksum-type"),
+        ] {
+            assert!(hoisted(query, &[]).unwrap().contains_key(name), "{query}");
+        }
     }
 
     #[test]

@@ -141,6 +141,7 @@ async fn run(
     }
     let Authenticated {
         caller,
+        signature_age_ms,
         payload,
         chunk_seed,
     } = authenticated;
@@ -149,6 +150,7 @@ async fn run(
     let wire_bytes = Arc::clone(&pending.wire_bytes);
     let arrived = Arrived {
         caller,
+        signature_age_ms,
         address,
         query,
         headers: parts.headers,
@@ -189,7 +191,11 @@ async fn run_form(
         Ok(authenticated) => authenticated,
         Err(refused) => return pending.refuse(services, refused.facts, refused.error),
     };
-    let caller = authenticated.caller;
+    let Authenticated {
+        caller,
+        signature_age_ms,
+        ..
+    } = authenticated;
     pending.asked.authenticated(caller.auth_method());
     let facts = caller.facts().clone();
     let receipt = pending.receipt.insert(services.audit.begin(facts));
@@ -198,6 +204,7 @@ async fn run_form(
     check_owner(services, &headers)?;
     let arrived = Arrived {
         caller,
+        signature_age_ms,
         address,
         query,
         headers,
@@ -260,6 +267,7 @@ impl Head {
 /// A request whose caller is known.
 struct Arrived {
     caller: Caller,
+    signature_age_ms: u64,
     address: Address,
     query: Query,
     headers: HeaderMap,
@@ -276,6 +284,7 @@ fn request(
 ) -> S3Request {
     let Arrived {
         caller,
+        signature_age_ms,
         address,
         query,
         headers,
@@ -286,9 +295,13 @@ fn request(
         region: &services.region,
         account_id: &services.account_id,
     };
+    let signature = policy_conditions::Signature {
+        method: caller.auth_method(),
+        age_ms: signature_age_ms,
+    };
     let conditions = policy_conditions::of(
         caller.facts(),
-        caller.auth_method(),
+        signature,
         &headers,
         &query,
         operation,

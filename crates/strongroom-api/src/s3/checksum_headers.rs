@@ -69,6 +69,12 @@ pub(crate) fn value(headers: &HeaderMap) -> Result<Option<(ChecksumAlgorithm, Ve
     Ok(found)
 }
 
+/// Whether a header of this name, in lower case, is a checksum of an algorithm that is known.
+pub(crate) fn is_value(name: &str) -> bool {
+    name.strip_prefix(names::CHECKSUM_PREFIX)
+        .is_some_and(|short| ALGORITHMS.into_iter().any(|a| lower_name(a) == short))
+}
+
 /// Base64 of a digest of the algorithm's length; a multipart's `-N` is not part of it.
 pub(crate) fn decode(algorithm: ChecksumAlgorithm, text: &str) -> Option<Vec<u8>> {
     STANDARD

@@ -39,6 +39,11 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         room: _room,
     } = req.take_body()?.collect(LIMITS.bytes).await?;
     checksum_headers::verify_small_body(&of_document, trailing.as_ref(), &body)?;
+    if body.is_empty() {
+        return Err(S3Error::invalid_request(
+            "You must specify at least one part",
+        ));
+    }
     let parts = parse(&body)?;
     if let Some(announced) = &announced {
         announced.check_count(parts.len())?;

@@ -54,6 +54,11 @@ pub(crate) fn write(req: &S3Request) -> Result<WriteConditions, S3Error> {
         }
     };
     let if_match = if_match(req)?;
+    // It must name an ETag, as the API reference has it.
+    let takes_any = req.objects().compat().overwrites_whatever_is_there();
+    if if_match.as_deref() == Some("*") && !takes_any {
+        return Err(refused_if_match());
+    }
     if if_none_match_any && if_match.is_some() {
         return Err(S3Error::not_implemented("A header you provided")
             .with("Header", "If-Match,If-None-Match")
@@ -122,8 +127,17 @@ pub(crate) fn if_match(req: &S3Request) -> Result<Option<String>, S3Error> {
     };
     match strong(parse_etags(text)).as_slice() {
         [one] => Ok(Some(one.clone())),
-        _ => Err(S3Error::not_implemented("A header you provided").with("Header", "If-Match")),
+        _ => Err(refused_if_match()),
     }
+}
+
+fn refused_if_match() -> S3Error {
+    S3Error::not_implemented("A header you provided")
+        .with("Header", "If-Match")
+        .with(
+            "additionalMessage",
+            "We don't accept the provided value of If-Match header for this API",
+        )
 }
 
 fn conditions(

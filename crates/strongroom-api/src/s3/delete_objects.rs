@@ -3,6 +3,8 @@
 //!
 //! Every name is its own delete: authorized, carried out, answered and recorded by itself.
 
+use std::collections::{HashMap, HashSet};
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
@@ -32,11 +34,23 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let bucket = req.bucket()?.to_owned();
     let req: &S3Request = req;
     let bucket = &bucket;
-    let mut deletions: Vec<Deletion<'_>> = stream::iter(asked.objects)
-        .map(|object| delete_one(req, Deletion::begin(receipt, bucket, object)))
+    let mut deletions: Vec<(usize, Deletion<'_>)> = stream::iter(in_order(asked.objects))
+        .map(|objects| async move {
+            let mut done = Vec::with_capacity(objects.len());
+            for (at, object) in objects {
+                let deletion = Deletion::begin(receipt, bucket, object);
+                done.push((at, delete_one(req, deletion).await));
+            }
+            done
+        })
         .buffered(AT_ONCE)
-        .collect()
+        .concat()
         .await;
+    deletions.sort_unstable_by_key(|(at, _)| *at);
+    let mut deletions: Vec<_> = deletions
+        .into_iter()
+        .map(|(_, deletion)| deletion)
+        .collect();
     refuse_for_the_bucket(&mut deletions)?;
     for deletion in &mut deletions {
         let detail = event(bucket, &deletion.outcome);
@@ -65,6 +79,28 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         .additional
         .insert("objectsFailed".to_owned(), json!(failed));
     Ok(answer)
+}
+
+/// What has to be done one after the other, each with its place in the document. A delete without a
+/// version id changes what is there for those of the same name after it; all others are done at once.
+fn in_order(objects: Vec<ObjectToDelete>) -> Vec<Vec<(usize, ObjectToDelete)>> {
+    let without_id = objects.iter().filter(|object| object.version_id.is_none());
+    let changed: HashSet<String> = without_id.map(|object| object.object_key.clone()).collect();
+    let mut groups: Vec<Vec<_>> = Vec::with_capacity(objects.len());
+    let mut group_of: HashMap<String, usize> = HashMap::new();
+    for (at, object) in objects.into_iter().enumerate() {
+        let known = group_of.get(&object.object_key).copied();
+        match known.and_then(|group| groups.get_mut(group)) {
+            Some(group) => group.push((at, object)),
+            None => {
+                if changed.contains(&object.object_key) {
+                    group_of.insert(object.object_key.clone(), groups.len());
+                }
+                groups.push(vec![(at, object)]);
+            }
+        }
+    }
+    groups
 }
 
 async fn delete_one<'a>(req: &S3Request, mut deletion: Deletion<'a>) -> Deletion<'a> {
@@ -425,6 +461,30 @@ mod tests {
         assert_eq!(conditions.if_size, Some(7));
         assert_eq!(conditions.if_last_modified, Some(784_111_777));
         assert!(!conditions.if_none_match_any);
+    }
+
+    #[test]
+    fn names_without_an_id_are_deleted_in_their_order() {
+        let object = |(name, id): &(&str, &str)| ObjectToDelete {
+            object_key: (*name).to_owned(),
+            version_id: (!id.is_empty()).then(|| (*id).to_owned()),
+            etag: None,
+            last_modified: None,
+            size: None,
+        };
+        let groups = |asked: &[(&str, &str)]| -> Vec<Vec<usize>> {
+            let objects = asked.iter().map(object).collect();
+            let at = |group: Vec<(usize, _)>| group.into_iter().map(|(at, _)| at).collect();
+            in_order(objects).into_iter().map(at).collect()
+        };
+        assert_eq!(groups(&[("a", ""), ("b", "")]), [[0], [1]]);
+        // Versions do not meet each other.
+        let versions = [("a", "1"), ("a", "2"), ("a", "1"), ("b", "")];
+        assert_eq!(groups(&versions), [[0], [1], [2], [3]]);
+        for id in ["", "null", "1"] {
+            let mixed = [("a", id), ("b", "1"), ("a", ""), ("b", "2"), ("a", "null")];
+            assert_eq!(groups(&mixed), [vec![0, 2, 4], vec![1], vec![3]]);
+        }
     }
 
     #[test]

@@ -149,14 +149,14 @@ pub(super) fn overrides(req: &S3Request) -> Result<Vec<(HeaderName, HeaderValue)
 }
 
 /// The validator of `If-Range` (RFC 9110, 13.1.5).
-enum Validator {
+pub(super) enum Validator {
     Tag(Vec<EntityTag>),
     Date(Option<u64>),
 }
 
 impl Validator {
     /// Whether the client's bytes are of this very object.
-    fn holds(&self, head: &ObjectHead) -> bool {
+    pub(super) fn holds(&self, head: &ObjectHead) -> bool {
         match self {
             Self::Tag(tags) => match tags.as_slice() {
                 [tag] => tag.is_strongly(&head.etag),
@@ -167,7 +167,7 @@ impl Validator {
     }
 }
 
-fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Validator>, S3Error> {
+pub(super) fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Validator>, S3Error> {
     let Some(text) = req
         .header(&header::IF_RANGE)?
         .filter(|_| input.range.is_some())

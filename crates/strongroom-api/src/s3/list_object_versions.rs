@@ -68,6 +68,13 @@ impl Asked {
                 version_id_marker,
             ));
         }
+        if query.get("version-id-marker") == Some("") {
+            return Err(S3Error::invalid_argument(
+                "A version-id marker cannot be empty.",
+                "version-id-marker",
+                "",
+            ));
+        }
         let version_id_marker = if version_id_marker.is_empty() {
             None
         } else {
@@ -222,6 +229,8 @@ mod tests {
     fn bad_parameters_are_refused() {
         for bad in [
             "version-id-marker=null",
+            "version-id-marker=",
+            "key-marker=k&version-id-marker=",
             "key-marker=&version-id-marker=null",
             "key-marker=k&version-id-marker=x",
             "key-marker=k&version-id-marker=NULL",
@@ -231,11 +240,6 @@ mod tests {
             let error = parse(bad).unwrap_err();
             assert_eq!(error.code.as_str(), "InvalidArgument", "{bad}");
         }
-        assert_eq!(
-            parse("key-marker=k&version-id-marker=")
-                .unwrap()
-                .version_id_marker,
-            None
-        );
+        assert_eq!(parse("key-marker=k").unwrap().version_id_marker, None);
     }
 }

@@ -163,11 +163,12 @@ impl Operation {
         // `x-id` is the operation's name, sent by some SDKs; `x-amz-*` are credentials and
         // headers of presigned URLs. Of a request that is not presigned they are refused when its
         // caller is known (`edge/hoist.rs`).
-        let signing = name == "x-id"
+        // Other names with `x-` in front are the client's own, for its access logs: S3 ignores them.
+        let ignored = name.starts_with("x-")
             || name
                 .get(..6)
                 .is_some_and(|p| p.eq_ignore_ascii_case("x-amz-"));
-        signing || self.parameters().contains(&name)
+        ignored || self.parameters().contains(&name)
     }
 
     fn parameters(self) -> &'static [&'static str] {
@@ -486,6 +487,7 @@ mod tests {
             (Method::POST, "/b/?x-id=PostObject", O::PostObject),
             (Method::PUT, "/b/k", O::PutObject),
             (Method::PUT, "/b/k?x-id=PutObject", O::PutObject),
+            (Method::GET, "/b/k?x-user=johndoe", O::GetObject),
             (Method::PUT, "/b/k?encryption", O::UpdateObjectEncryption),
             (
                 Method::PUT,

@@ -11,10 +11,16 @@ use strongroom_iam::AuthMethod;
 use super::{Operation, copy_source, names};
 use crate::query::Query;
 
+/// How a request was signed, and how many milliseconds ago.
+pub(crate) struct Signature {
+    pub(crate) method: AuthMethod,
+    pub(crate) age_ms: u64,
+}
+
 /// The condition keys of a request. What it does not say is absent.
 pub(crate) fn of(
     facts: &RequestFacts,
-    method: AuthMethod,
+    signature: Signature,
     headers: &HeaderMap,
     query: &Query,
     operation: Operation,
@@ -24,7 +30,7 @@ pub(crate) fn of(
         ("s3:signatureversion", "AWS4-HMAC-SHA256".to_owned()),
         (
             "s3:authType",
-            match method {
+            match signature.method {
                 AuthMethod::Header => "REST-HEADER",
                 AuthMethod::Query => "REST-QUERY-STRING",
                 AuthMethod::Form => "POST",
@@ -32,6 +38,10 @@ pub(crate) fn of(
             .to_owned(),
         ),
     ];
+    // As in S3, of what was signed for somebody else to use later.
+    if matches!(signature.method, AuthMethod::Query | AuthMethod::Form) {
+        conditions.push(("s3:signatureAge", signature.age_ms.to_string()));
+    }
     let tls = facts.tls.as_ref();
     if let Some(version) = tls.and_then(|tls| tls.version.strip_prefix("TLSv")) {
         conditions.push(("s3:TlsVersion", version.to_owned()));

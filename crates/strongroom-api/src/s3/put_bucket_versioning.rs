@@ -7,7 +7,7 @@ use strongroom_audit::Receipt;
 use strongroom_object::BucketVersioning;
 
 use super::{S3Request, names};
-use crate::error::S3Error;
+use crate::error::{S3Code, S3Error};
 use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed};
 
@@ -16,6 +16,9 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
         return Err(S3Error::not_implemented("MFA delete"));
     }
     let body = req.read_small_body(LIMITS.bytes).await?;
+    if body.is_empty() {
+        return Err(S3Error::from_code(S3Code::MissingRequestBodyError));
+    }
     let status = parse(&body)?;
     let shown = match status {
         BucketVersioning::Enabled => "Enabled",
@@ -30,20 +33,20 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     Ok(Answer::empty(StatusCode::OK))
 }
 
-/// The status. S3 takes a document without one for malformed, and nothing leads back to never
-/// having been versioned.
+/// The status. Nothing leads back to never having been versioned.
 fn parse(body: &[u8]) -> Result<BucketVersioning, S3Error> {
     let document = Element::parse(body, "VersioningConfiguration", &LIMITS)?;
     document.expect_children(&["Status", "MfaDelete"], &[])?;
-    match document.text_of("MfaDelete")?.map(str::trim_ascii) {
-        None | Some("Disabled") => {}
+    match document.text_of("MfaDelete")? {
+        None | Some("" | "Disabled") => {}
         Some("Enabled") => return Err(S3Error::not_implemented("MFA delete")),
         Some(_) => return Err(Malformed("`MfaDelete` is neither Enabled nor Disabled").into()),
     }
-    match document.required("Status")?.trim_ascii() {
-        "Enabled" => Ok(BucketVersioning::Enabled),
-        "Suspended" => Ok(BucketVersioning::Suspended),
-        _ => Err(Malformed("`Status` is neither Enabled nor Suspended").into()),
+    match document.text_of("Status")? {
+        Some("Enabled") => Ok(BucketVersioning::Enabled),
+        Some("Suspended") => Ok(BucketVersioning::Suspended),
+        None | Some("") => Err(S3Error::from_code(S3Code::IllegalVersioningConfiguration)),
+        Some(_) => Err(Malformed("`Status` is neither Enabled nor Suspended").into()),
     }
 }
 
@@ -73,7 +76,9 @@ mod tests {
     fn only_the_two_statuses_of_s3_are_taken() {
         for (inner, expected) in [
             ("<Status>Enabled</Status>", "Enabled"),
-            ("<Status> Suspended\n</Status>", "Suspended"),
+            ("<Status>Suspended</Status>", "Suspended"),
+            ("<Status>Enabled</Status><MfaDelete/>", "Enabled"),
+            ("<Status> Suspended\n</Status>", "MalformedXML"),
             (
                 "<MfaDelete>Disabled</MfaDelete><Status>Enabled</Status>",
                 "Enabled",
@@ -82,12 +87,15 @@ mod tests {
                 "<Status>Enabled</Status><MfaDelete>Enabled</MfaDelete>",
                 "NotImplemented",
             ),
-            ("", "MalformedXML"),
-            ("<Status/>", "MalformedXML"),
+            ("", "IllegalVersioningConfigurationException"),
+            ("<Status/>", "IllegalVersioningConfigurationException"),
             ("<Status>Off</Status>", "MalformedXML"),
             ("<Status>enabled</Status>", "MalformedXML"),
             ("<Status>Disabled</Status>", "MalformedXML"),
-            ("<MfaDelete>Disabled</MfaDelete>", "MalformedXML"),
+            (
+                "<MfaDelete>Disabled</MfaDelete>",
+                "IllegalVersioningConfigurationException",
+            ),
             (
                 "<Status>Enabled</Status><MfaDelete>On</MfaDelete>",
                 "MalformedXML",

@@ -189,7 +189,7 @@ pub(crate) struct RewrapArgs {
     #[arg(long, value_name = "TEXT", requires = "bucket")]
     pub(crate) prefix: Option<String>,
 
-    /// Only count what would be done
+    /// Only count what would be done; whether each object's present key can be used is not asked
     #[arg(long, requires = "bucket")]
     pub(crate) dry_run: bool,
 

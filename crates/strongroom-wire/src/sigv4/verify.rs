@@ -34,6 +34,7 @@ pub struct Admitted<'a> {
 #[derive(Debug)]
 pub struct VerifiedSignature {
     kind: AuthKind,
+    signed_at_ms: u64,
     payload: PayloadMode,
     chunk_signer: Option<ChunkSigner>,
 }
@@ -120,6 +121,7 @@ impl Admitted<'_> {
         };
         Ok(VerifiedSignature {
             kind: credentials.kind,
+            signed_at_ms: credentials.timestamp.unix_ms(),
             payload: credentials.payload,
             chunk_signer,
         })
@@ -130,6 +132,11 @@ impl VerifiedSignature {
     /// Header, presigned or form.
     pub fn kind(&self) -> AuthKind {
         self.kind
+    }
+
+    /// When it was signed, as the signer says, Unix milliseconds.
+    pub fn signed_at_ms(&self) -> u64 {
+        self.signed_at_ms
     }
 
     /// How the body is covered; a declared hash remains to be compared with the body's.
@@ -160,6 +167,7 @@ fn verify_form(
     }
     Ok(VerifiedSignature {
         kind: credentials.kind,
+        signed_at_ms: credentials.timestamp.unix_ms(),
         payload: credentials.payload,
         chunk_signer: None,
     })
