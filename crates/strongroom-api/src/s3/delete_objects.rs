@@ -90,15 +90,14 @@ fn in_order(objects: Vec<ObjectToDelete>) -> Vec<Vec<(usize, ObjectToDelete)>> {
     let mut group_of: HashMap<String, usize> = HashMap::new();
     for (at, object) in objects.into_iter().enumerate() {
         let known = group_of.get(&object.object_key).copied();
-        match known.and_then(|group| groups.get_mut(group)) {
-            Some(group) => group.push((at, object)),
-            None => {
-                if changed.contains(&object.object_key) {
-                    group_of.insert(object.object_key.clone(), groups.len());
-                }
-                groups.push(vec![(at, object)]);
-            }
+        if let Some(group) = known.and_then(|group| groups.get_mut(group)) {
+            group.push((at, object));
+            continue;
         }
+        if changed.contains(&object.object_key) {
+            group_of.insert(object.object_key.clone(), groups.len());
+        }
+        groups.push(vec![(at, object)]);
     }
     groups
 }

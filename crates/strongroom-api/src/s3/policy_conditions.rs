@@ -12,6 +12,7 @@ use super::{Operation, copy_source, names};
 use crate::query::Query;
 
 /// How a request was signed, and how many milliseconds ago.
+#[derive(Clone, Copy)]
 pub(crate) struct Signature {
     pub(crate) method: AuthMethod,
     pub(crate) age_ms: u64,

@@ -13,6 +13,9 @@ use crate::dsse::new_key;
 use crate::harness::*;
 use crate::multipart::{completed, create, create_with, part};
 
+/// A customer key, or none.
+type Key = fn() -> Option<strongroom_object::CustomerKey>;
+
 const MIB5: usize = 5 * 1024 * 1024;
 
 fn input(upload_id: &str, parts: &[CompletedPart]) -> CompleteMultipartUpload {
@@ -46,11 +49,7 @@ fn assert_same(one: &PutObjectOutput, other: &PutObjectOutput) {
 }
 
 /// An upload of two parts, numbered 2 and 7, under a customer key or none.
-async fn two_parts(
-    house: &House,
-    upload: &str,
-    key: fn() -> Option<strongroom_object::CustomerKey>,
-) -> Vec<CompletedPart> {
+async fn two_parts(house: &House, upload: &str, key: Key) -> Vec<CompletedPart> {
     let one = part(house, upload, 2, &pattern(MIB5), key()).await.unwrap();
     let two = part(house, upload, 7, b"the end", key()).await.unwrap();
     vec![completed(2, &one), completed(7, &two)]
@@ -71,7 +70,7 @@ async fn sec_n76_completed_again_is_answered_as_before_in_each_mode() {
                 .put_bucket_versioning(request.scope(), "bucket", on);
             put.await.unwrap();
         }
-        let modes: [(EncryptionRequest, fn() -> _, fn() -> _); 5] = [
+        let modes: [(EncryptionRequest, Key, Key); 5] = [
             (EncryptionRequest::S3, none, none),
             (kms(), none, none),
             (dsse(), none, none),
@@ -199,8 +198,15 @@ async fn sec_n76_completed_again_with_anything_else_is_refused() {
         matches!(refused, Err(Error::MultipartEncryptionMissing)),
         "{refused:?}"
     );
+}
 
-    // What it became is gone.
+#[tokio::test]
+async fn sec_n76_what_it_became_is_gone() {
+    let house = house().await;
+    house.bucket("bucket").await;
+    let upload = create(&house, EncryptionRequest::S3).await;
+    let parts = two_parts(&house, &upload, || None).await;
+    complete(&house, input(&upload, &parts)).await.unwrap();
     house
         .put("bucket", "k", b"another", EncryptionRequest::S3)
         .await
