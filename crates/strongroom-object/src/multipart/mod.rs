@@ -9,9 +9,10 @@
 //! ```
 //!
 //! An attempt at a part never shares a key with another attempt at it, since the part uid is
-//! random. The version
-//! says which upload it was, so that completing it once more is answered as before. An SSE-C upload can be completed without the customer's key: then the record of the
+//! random. An SSE-C upload can be completed without the customer's key: then the record of the
 //! upload stays, and a tag under a key derived from OEK binds the finished object to it.
+//!
+//! The version says which upload it was, so that completing it once more is answered as before.
 
 mod abort_multipart_upload;
 mod complete_multipart_upload;
