@@ -42,13 +42,12 @@ impl Process {
             .ok_or("no Cpus_allowed_list")?
             .trim();
         let first = all.split([',', '-']).next().unwrap_or(all);
-        let processes = [self.child.id(), std::process::id()];
         let confined = OnOneProcessor {
             all: all.to_owned(),
-            processes,
+            processes: vec![self.child.id(), std::process::id()],
         };
-        for process in processes {
-            set_processors(process, first)?;
+        for process in &confined.processes {
+            set_processors(*process, first)?;
         }
         Ok(confined)
     }
@@ -88,12 +87,12 @@ impl Process {
 pub(crate) struct OnOneProcessor {
     /// As the kernel lists them.
     all: String,
-    processes: [u32; 2],
+    processes: Vec<u32>,
 }
 
 impl OnOneProcessor {
-    pub(crate) fn give_back(self) -> Outcome<()> {
-        for process in self.processes {
+    pub(crate) fn give_back(mut self) -> Outcome<()> {
+        for process in std::mem::take(&mut self.processes) {
             set_processors(process, &self.all)?;
         }
         Ok(())
@@ -102,9 +101,9 @@ impl OnOneProcessor {
 
 impl Drop for OnOneProcessor {
     fn drop(&mut self) {
-        for process in self.processes {
+        for process in &self.processes {
             // Something else failed, and says so.
-            let _ = set_processors(process, &self.all);
+            let _ = set_processors(*process, &self.all);
         }
     }
 }

@@ -23,10 +23,9 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let overrides = overrides(req)?;
     let input = input(req, receipt).await?;
     let part = input.part_number.is_some();
-    let output = match if_range(req, &input)? {
-        None => req.objects().get_object(req.scope(receipt), input).await?,
-        Some(validator) => conditional_range(req, receipt, input, &validator).await?,
-    };
+    let req: &S3Request = req;
+    let read = |input| req.objects().get_object(req.scope(receipt), input);
+    let output = range_if(req, receipt, input, read, |output| &output.head).await?;
     let GetObjectOutput { head, served, body } = output;
     let mut answer = Answer::new(status(served), ResponseBody::object(body, served.len));
     describe(answer.response.headers_mut(), &head, served, part);
@@ -149,14 +148,14 @@ pub(super) fn overrides(req: &S3Request) -> Result<Vec<(HeaderName, HeaderValue)
 }
 
 /// The validator of `If-Range` (RFC 9110, 13.1.5).
-pub(super) enum Validator {
+enum Validator {
     Tag(Vec<EntityTag>),
     Date(Option<u64>),
 }
 
 impl Validator {
     /// Whether the client's bytes are of this very object.
-    pub(super) fn holds(&self, head: &ObjectHead) -> bool {
+    fn holds(&self, head: &ObjectHead) -> bool {
         match self {
             Self::Tag(tags) => match tags.as_slice() {
                 [tag] => tag.is_strongly(&head.etag),
@@ -167,7 +166,7 @@ impl Validator {
     }
 }
 
-pub(super) fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Validator>, S3Error> {
+fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Validator>, S3Error> {
     let Some(text) = req
         .header(&header::IF_RANGE)?
         .filter(|_| input.range.is_some())
@@ -182,16 +181,21 @@ pub(super) fn if_range(req: &S3Request, input: &GetObject) -> Result<Option<Vali
     }))
 }
 
-/// A range of the object the client knows, or all of the object that is there now.
-async fn conditional_range(
+/// What is asked for; with `If-Range` a range of the object the client knows, or all of the object
+/// that is there now.
+pub(super) async fn range_if<T, F: Future<Output = Result<T, ObjectError>>>(
     req: &S3Request,
     receipt: &Receipt,
-    ranged: GetObject,
-    validator: &Validator,
-) -> Result<GetObjectOutput, S3Error> {
-    let ranged = req.objects().get_object(req.scope(receipt), ranged).await;
+    asked: GetObject,
+    read: impl Fn(GetObject) -> F,
+    head_of: impl Fn(&T) -> &ObjectHead,
+) -> Result<T, S3Error> {
+    let Some(validator) = if_range(req, &asked)? else {
+        return Ok(read(asked).await?);
+    };
+    let ranged = read(asked).await;
     match &ranged {
-        Ok(output) if validator.holds(&output.head) => return Ok(ranged?),
+        Ok(output) if validator.holds(head_of(output)) => return Ok(ranged?),
         Ok(_) | Err(ObjectError::InvalidRange { .. }) => {}
         Err(_) => return Ok(ranged?),
     }
@@ -200,9 +204,9 @@ async fn conditional_range(
         range_text: String::new(),
         ..input(req, receipt).await?
     };
-    let whole = req.objects().get_object(req.scope(receipt), whole).await?;
+    let whole = read(whole).await?;
     // The range lies outside of the object that the client knows and that is still there.
-    if ranged.is_err() && validator.holds(&whole.head) {
+    if ranged.is_err() && validator.holds(head_of(&whole)) {
         return Ok(ranged?);
     }
     Ok(whole)

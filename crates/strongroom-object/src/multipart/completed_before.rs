@@ -20,7 +20,7 @@ use crate::objects::{Bucket, Objects};
 use crate::put_object::PutObjectOutput;
 use crate::rows::{StoredPart, VersionEntry, VersionRow, Versioning};
 use crate::table_key::{self, VERSIONS};
-use crate::version::Found;
+use crate::version::{Found, Standing};
 
 impl Objects {
     /// The answer to an upload that was completed before with these parts; [`Error::NoSuchUpload`]
@@ -53,7 +53,7 @@ impl Objects {
             .await?;
         check_sums(input, &parts, checksum.as_ref())?;
         Ok(PutObjectOutput {
-            version_id: (bucket.row.versioning != Versioning::Off).then_some(found.id()),
+            version_id: (bucket.row.versioning != Versioning::Off).then_some(found.id),
             etag: row.etag.clone(),
             size: row.size,
             encryption,
@@ -113,7 +113,7 @@ impl Objects {
         bucket: &Bucket,
         object_key: &str,
         uid: &[u8; 16],
-    ) -> Result<Option<(Found, VersionRow, Vec<StoredPart>)>, Error> {
+    ) -> Result<Option<(Standing, VersionRow, Vec<StoredPart>)>, Error> {
         for _ in 0..READ_TRIES_MAX {
             let Some((found, row)) = self.find_completed(bucket, object_key, uid)? else {
                 return Ok(None);
@@ -134,7 +134,7 @@ impl Objects {
         bucket: &Bucket,
         object_key: &str,
         uid: &[u8; 16],
-    ) -> Result<Option<(Found, VersionRow)>, Error> {
+    ) -> Result<Option<(Standing, VersionRow)>, Error> {
         let prefix = table_key::object_prefix(bucket.uid(), object_key);
         let end = table_key::prefix_end(&prefix);
         let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -144,12 +144,19 @@ impl Objects {
             .scan(VERSIONS, start, end, LOOKED_AT_MAX, false)?;
         for (key, row) in newest {
             let found = Found::read(key, &row)?;
-            if let VersionEntry::Object(row) = &found.entry
-                && let Some(completed) = &row.completed
-                && completed.upload_uid == *uid
+            let id = found.id();
+            if let VersionEntry::Object(row) = found.entry
+                && row
+                    .completed
+                    .as_ref()
+                    .is_some_and(|of| of.upload_uid == *uid)
             {
-                let row = VersionRow::clone(row);
-                return Ok(Some((found, row)));
+                let standing = Standing {
+                    table_key: found.table_key,
+                    id,
+                    seq: found.seq,
+                };
+                return Ok(Some((standing, *row)));
             }
         }
         Ok(None)

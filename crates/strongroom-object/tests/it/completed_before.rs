@@ -11,27 +11,12 @@ use strongroom_object::{
 
 use crate::dsse::new_key;
 use crate::harness::*;
-use crate::multipart::{completed, create, create_with, part};
+use crate::multipart::{complete_input as input, completed, create, create_with, part};
 
 /// A customer key, or none.
 type Key = fn() -> Option<strongroom_object::CustomerKey>;
 
 const MIB5: usize = 5 * 1024 * 1024;
-
-fn input(upload_id: &str, parts: &[CompletedPart]) -> CompleteMultipartUpload {
-    CompleteMultipartUpload {
-        bucket: "bucket".to_owned(),
-        object_key: "k".to_owned(),
-        upload_id: upload_id.to_owned(),
-        parts: parts.to_vec(),
-        checksum: None,
-        checksum_parts: None,
-        checksum_type: None,
-        object_size: None,
-        conditions: WriteConditions::default(),
-        customer_key: None,
-    }
-}
 
 async fn complete(house: &House, input: CompleteMultipartUpload) -> Result<PutObjectOutput, Error> {
     house

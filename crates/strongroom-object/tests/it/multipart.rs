@@ -103,6 +103,22 @@ pub(crate) fn completed(part_number: u32, output: &UploadPartOutput) -> Complete
     }
 }
 
+/// All that Complete has to say.
+pub(crate) fn complete_input(upload_id: &str, parts: &[CompletedPart]) -> CompleteMultipartUpload {
+    CompleteMultipartUpload {
+        bucket: "bucket".to_owned(),
+        object_key: "k".to_owned(),
+        upload_id: upload_id.to_owned(),
+        parts: parts.to_vec(),
+        checksum: None,
+        checksum_parts: None,
+        checksum_type: None,
+        object_size: None,
+        conditions: WriteConditions::default(),
+        customer_key: None,
+    }
+}
+
 pub(crate) async fn complete(
     house: &House,
     upload_id: &str,
@@ -110,16 +126,8 @@ pub(crate) async fn complete(
     customer_key: Option<CustomerKey>,
 ) -> Result<PutObjectOutput, Error> {
     let input = CompleteMultipartUpload {
-        bucket: "bucket".to_owned(),
-        object_key: "k".to_owned(),
-        upload_id: upload_id.to_owned(),
-        parts,
-        checksum: None,
-        checksum_parts: None,
-        checksum_type: None,
-        object_size: None,
-        conditions: WriteConditions::default(),
         customer_key,
+        ..complete_input(upload_id, &parts)
     };
     house
         .objects
