@@ -3,7 +3,9 @@
 //!
 //! A pair is measured in turns (A B A B ..), so that a noisy neighbour meets both. What is compared:
 //!
-//! - 4 KiB objects: SSE-KMS with bucket keys against SSE-S3, requests a second.
+//! - 4 KiB objects: SSE-KMS with bucket keys against SSE-S3, requests a second: writes that name SSE-KMS
+//!   against writes that name nothing, and writes that name nothing to two buckets of which one has
+//!   SSE-KMS for its default.
 //! - From 1 MiB: reads of each mode against those of SSE-S3. Writes of SSE-S3 compute an MD5, which the
 //!   other modes do not, and no client can turn it off: there they are compared with each other.
 //! - MD5 beside sealing: one stream of SSE-S3 against the slower of MD5 alone and of the same stream
@@ -44,6 +46,9 @@ const MIB64: u64 = 64 << 20;
 /// No ratio of two modes may be below this.
 const ALIKE: f64 = 0.95;
 const BUCKET: &str = "/bench-modes";
+/// Buckets whose defaults choose, for requests that differ in nothing else; names of the same length.
+const SSE_S3_BUCKET: &str = "/bench-by-s3";
+const BUCKET_KEY_BUCKET: &str = "/bench-by-bk";
 /// Bytes of blobs that the server read.
 const READ: &str = "strongroom_blob_bytes_read_total";
 const SSE: &str = "x-amz-server-side-encryption";
@@ -51,6 +56,7 @@ const SSE: &str = "x-amz-server-side-encryption";
 /// One side of a pair.
 #[derive(Clone, Copy)]
 struct Side {
+    /// As requests name it, or the bucket that decides.
     mode: &'static str,
     connections: usize,
     /// Bytes a second of a network that is slower than the server.
@@ -116,7 +122,7 @@ pub(crate) async fn rows(
         time,
         smoke,
     };
-    modes.make_bucket().await?;
+    modes.make_buckets().await?;
     let mut ratios = modes.small().await?;
     let sizes: &[u64] = if smoke { &[MIB1] } else { &[MIB1, MIB64] };
     for bytes in sizes {
@@ -128,31 +134,53 @@ pub(crate) async fn rows(
 }
 
 impl Modes<'_> {
-    async fn make_bucket(&self) -> Outcome<()> {
+    async fn make_buckets(&self) -> Outcome<()> {
         let nothing = Bytes::new;
-        load::once(&self.endpoint, Method::PUT, BUCKET, vec![], nothing()).await?;
-        let rule = "<ServerSideEncryptionConfiguration><Rule><BlockedEncryptionTypes>\
-            <EncryptionType>NONE</EncryptionType></BlockedEncryptionTypes></Rule>\
-            </ServerSideEncryptionConfiguration>";
-        let md5 = vec![(
-            "content-md5".to_owned(),
-            STANDARD.encode(strongroom_md5::digest(rule.as_bytes())),
-        )];
-        let path = format!("{BUCKET}?encryption");
-        load::once(&self.endpoint, Method::PUT, &path, md5, Bytes::from(rule)).await
+        let by_default = |algorithm: &str, bucket_key: bool| {
+            format!(
+                "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>{algorithm}</SSEAlgorithm>\
+                 </ApplyServerSideEncryptionByDefault>\
+                 <BucketKeyEnabled>{bucket_key}</BucketKeyEnabled>"
+            )
+        };
+        let nothing_blocked = "<BlockedEncryptionTypes><EncryptionType>NONE</EncryptionType>\
+            </BlockedEncryptionTypes>";
+        for (bucket, rule) in [
+            (BUCKET, nothing_blocked.to_owned()),
+            (SSE_S3_BUCKET, by_default("AES256", false)),
+            (BUCKET_KEY_BUCKET, by_default("aws:kms", true)),
+        ] {
+            load::once(&self.endpoint, Method::PUT, bucket, vec![], nothing()).await?;
+            let rule = format!(
+                "<ServerSideEncryptionConfiguration><Rule>{rule}</Rule>\
+                 </ServerSideEncryptionConfiguration>"
+            );
+            let md5 = vec![(
+                "content-md5".to_owned(),
+                STANDARD.encode(strongroom_md5::digest(rule.as_bytes())),
+            )];
+            let path = format!("{bucket}?encryption");
+            load::once(&self.endpoint, Method::PUT, &path, md5, Bytes::from(rule)).await?;
+        }
+        Ok(())
     }
 
     /// 4 KiB: what a bucket key spares is the use of the KMS key.
     async fn small(&self) -> Outcome<Vec<Ratio>> {
         let mut ratios = Vec::new();
-        let (a, b) = (Side::of("SSE-S3"), Side::of("SSE-KMS-BK"));
-        for operation in [Method::PUT, Method::GET] {
-            let what = format!("https {operation} 4 KiB: requests/s, SSE-KMS-BK / SSE-S3");
+        let (named, by_default) = (["SSE-S3", "SSE-KMS-BK"], [SSE_S3_BUCKET, BUCKET_KEY_BUCKET]);
+        for (operation, modes, how) in [
+            (Method::PUT, named, ""),
+            (Method::PUT, by_default, ", both by the default of a bucket"),
+            (Method::GET, named, ""),
+        ] {
+            let what = format!("https {operation} 4 KiB: requests/s, SSE-KMS-BK / SSE-S3{how}");
             if !what.contains(self.only) {
                 continue;
             }
             let turns = if self.smoke { TURNS } else { SHORT_TURNS };
             let each = self.time / SHORT_TURNS_OF_A_ROW;
+            let [a, b] = modes.map(Side::of);
             let (.., of_turns) = self.in_turns(&operation, KIB4, a, b, turns, each).await?;
             ratios.push(Ratio {
                 what,
@@ -437,7 +465,10 @@ fn work(mode: &str, bytes: u64) -> Outcome<Work> {
             MIB64.. => 1,
             _ => 4,
         },
-        prefix: format!("{BUCKET}/{mode}-{bytes}-"),
+        prefix: match mode {
+            SSE_S3_BUCKET | BUCKET_KEY_BUCKET => format!("{mode}/{bytes}-"),
+            _ => format!("{BUCKET}/{mode}-{bytes}-"),
+        },
         range: None,
         pace: None,
     })
