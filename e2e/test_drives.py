@@ -221,6 +221,31 @@ def test_dur_d9_drives_that_do_not_belong_are_refused(six, make_server):
     assert refused.returncode == 2
 
 
+def test_status_is_told_when_nothing_can_be_recorded(six):
+    """Without a majority of the copies of the tables there is no audit log either, and its next event
+    stops everything else: then above all an operator asks how the store is."""
+    s3 = clients.s3(six)
+    bucket = clients.make_bucket(s3)
+    with_tables = [drive for drive in status(six)["drives"] if drive["tables"]]
+    assert len(with_tables) == 3
+    for number, name in ((0, "a1"), (2, "b1")):
+        assert number in [drive["number"] for drive in with_tables]
+        lose(six.base / name)
+        until(six, lambda now: state(now, number) == "missing")
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    for _ in range(2):
+        found = status(six)
+        assert [state(found, number) for number in (0, 2)] == ["missing", "missing"]
+        text = six.command("status", check=False)
+        assert text.returncode == 1
+        assert "drive 0" in text.stdout and "drive 2" in text.stdout, text.stdout
+        assert six.command("scrub", "status", check=False).returncode == 0
+    refused = six.command("kms", "list", check=False)
+    assert "cannot write the audit log" in refused.stderr
+
+
 def test_a_drive_is_added_drained_and_removed(six):
     s3 = clients.s3(six)
     bucket = clients.make_bucket(s3)

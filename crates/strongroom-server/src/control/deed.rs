@@ -8,8 +8,8 @@
 //!
 //! INVARIANT: nothing is changed, and no secret is read, before the first line is durable: an act that
 //! was cut off (a crash, a client that hung up, a log that is out of service) has that line and not the
-//! second. What only looks at the state, and at once, has the second alone. Users are recorded by
-//! `strongroom-iam`, in one line.
+//! second. What only looks at the state, and at once, has the second alone; how the store is told even if
+//! there is no line. Users are recorded by `strongroom-iam`, in one line.
 
 use serde_json::{Value, json};
 use strongroom_audit::{
@@ -29,6 +29,8 @@ pub(crate) struct Deed {
     read_only: bool,
     /// Recorded before it is done, too.
     is_announced: bool,
+    /// Answered even if it cannot be recorded.
+    is_told_regardless: bool,
 }
 
 impl Deed {
@@ -40,6 +42,7 @@ impl Deed {
             resources: Vec::new(),
             read_only: false,
             is_announced: true,
+            is_told_regardless: false,
         }
     }
 
@@ -55,6 +58,15 @@ impl Deed {
         Self {
             is_announced: false,
             ..Self::long_look(name, Value::Null)
+        }
+    }
+
+    /// How the store is: an operator asks when something is broken, and most of all when the audit log is.
+    /// It says nothing of what is stored, nor of keys and users.
+    fn health(name: &'static str) -> Self {
+        Self {
+            is_told_regardless: true,
+            ..Self::look(name)
         }
     }
 
@@ -109,8 +121,8 @@ impl Deed {
             Request::FinishRestore {} => Self::act("FinishRestore", Value::Null),
             Request::Root { act } => Self::of_root(act),
             Request::Drive { act } => Self::of_drive(act),
-            Request::Status {} => Self::look("GetStoreStatus"),
-            Request::ScrubStatus {} => Self::look("ShowScrub"),
+            Request::Status {} => Self::health("GetStoreStatus"),
+            Request::ScrubStatus {} => Self::health("ShowScrub"),
             Request::ScrubStart {} => Self::act("StartScrub", Value::Null),
         })
     }
@@ -194,8 +206,13 @@ impl Deed {
             message: error.to_string(),
         });
         detail.request_parameters = self.asked;
-        let recorded = receipt.finish(detail, Durability::Durable).await;
-        recorded.map(drop).map_err(not_recorded)
+        match receipt.finish(detail, Durability::Durable).await {
+            Err(error) if self.is_told_regardless => {
+                tracing::warn!(command = self.name, %error, "the audit log has no line of this command");
+                Ok(())
+            }
+            recorded => recorded.map(drop).map_err(not_recorded),
+        }
     }
 
     fn detail(&self, name: &'static str) -> EventDetail {

@@ -333,10 +333,15 @@ impl Mirror {
         }
         if let Some(drive) = drive {
             self.copies.let_go(copy)?;
-            for path in drive.list(Folder::Vault)? {
-                files::destroy(drive.as_ref(), &path)?;
+            let doomed = drive.list(Folder::Vault)?;
+            for path in &doomed {
+                files::destroy(drive.as_ref(), path)?;
             }
-            drive.sync_folder(Folder::Vault)?;
+            // Where nothing was ever kept there is no folder, and to flush what is not there fails as
+            // a broken drive does.
+            if !doomed.is_empty() {
+                drive.sync_folder(Folder::Vault)?;
+            }
         }
         self.copies.forget(copy);
         Ok(())

@@ -232,6 +232,33 @@ async fn dur_d8_a_copy_is_given_to_a_drive_that_is_there() {
     stage::put(&store, BlobId([1; 16]), &stage::bytes(1, 100)).await;
 }
 
+/// Where no key was ever made there is no vault to empty, and to flush its folder failed as a broken drive
+/// does: the sound drive went out of service with shards on it that were still to move.
+#[tokio::test]
+async fn dur_d8_a_drive_that_gives_up_its_copy_of_the_tables_goes_on_serving() {
+    for has_vault in [false, true] {
+        let yard = Yard::made(&["a:a1", "b:b1", "c:c1", "c:c2"]).await;
+        let store = yard.open(&[]).await.unwrap();
+        let vault = yard.path("a1").join("vault");
+        assert!(!vault.exists());
+        if has_vault {
+            let put = store.vault().put([3; 16], [4; 16], b"sealed").await;
+            put.unwrap();
+            assert!(vault.exists());
+        }
+        store.drain_drive(DriveNo(0)).await.unwrap();
+        for _ in 0..4 {
+            store.look_for_drives().await.unwrap();
+            store.catch_up_copies().await.unwrap();
+            assert_eq!(states(&store)[0], DriveState::Draining);
+        }
+        assert_eq!(protection(&store).await.drives[0].copy_is_live, None);
+        assert_eq!(vault.exists(), has_vault);
+        assert_eq!(vault.read_dir().map_or(0, Iterator::count), 0);
+        store.remove_drive(DriveNo(0)).await.unwrap();
+    }
+}
+
 /// What a drive that was given up has on it is nobody's any more.
 #[tokio::test]
 async fn files_on_a_drive_that_was_given_up_are_not_owed() {
