@@ -180,7 +180,7 @@ impl<'a> Event<'a> {
                     event_id: event_id.to_string(),
                     request_id: receipt.facts().request_id.clone(),
                 };
-                kms.last_uses().note(uid, last);
+                kms.note_use(uid, last).await;
             }
         }
         result

@@ -23,7 +23,8 @@ pub struct GetKeyPolicyInput {
 /// Answer of GetKeyPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GetKeyPolicyOutput {
-    /// The document as it was set, or the one that is in force where none was.
+    /// The document as it was set, or the one that is in force where none was. Who was removed since
+    /// stands there by its unique id.
     pub policy: String,
     /// `default`.
     pub policy_name: &'static str,
@@ -58,8 +59,9 @@ impl Kms {
         let ask = Ask::new(caller, event.via(), KmsAction::GetKeyPolicy);
         self.authorize(&ask, &found.row)?;
         only_default(input.policy_name.as_deref())?;
+        let policy = self.key_policies().of(&found.row)?;
         Ok(GetKeyPolicyOutput {
-            policy: self.key_policies().of(&found.row)?.text.clone(),
+            policy: policy.shown(|arn| self.unique_id(arn))?,
             policy_name: POLICY_NAME,
         })
     }

@@ -56,6 +56,19 @@ impl KeyPolicy {
     }
 }
 
+impl KeyPolicy {
+    /// The document as it is shown: a principal whose ARN is not its any more, since it was removed, by
+    /// its unique id. Who puts back what was shown gives nobody else what it had.
+    pub(crate) fn shown(&self, now: impl Fn(&str) -> Option<String>) -> Result<String, Error> {
+        let gone = |arn: &str| {
+            let named = self.principals.iter().find(|named| named.arn == arn)?;
+            (now(arn).as_ref() != Some(&named.unique_id)).then(|| named.unique_id.clone())
+        };
+        Policy::with_principals(&self.text, gone)
+            .map_err(|_| Error::Internal("a key policy that was read before"))
+    }
+}
+
 /// The policies that are in force, parsed.
 pub(crate) struct KeyPolicies {
     default: Arc<KeyPolicy>,

@@ -212,7 +212,7 @@ impl KeyRow {
     }
 
     /// Whether it needs material that is not there.
-    fn has_gaps(&self) -> bool {
+    pub(crate) fn has_gaps(&self) -> bool {
         self.lacks_material || self.current_version == 0
     }
 

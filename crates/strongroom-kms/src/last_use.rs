@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! When each key was last used with success. It is kept in memory and written down every minute
-//! and at the end, so a crash may lose the last minute of it.
+//! and at the end, so a crash may lose the last minute of it. The first use is written down at once:
+//! that a key was never used is what somebody asks before it is destroyed.
 
 use std::collections::HashMap;
 use std::mem;
@@ -38,8 +39,17 @@ pub(crate) struct LastUses {
 }
 
 impl LastUses {
-    pub(crate) fn note(&self, uid: KeyUid, last: LastUse) {
-        self.uses().insert(uid, last);
+    /// Whether nothing was noted of the key before.
+    fn note(&self, uid: KeyUid, last: LastUse) -> bool {
+        self.uses().insert(uid, last).is_none()
+    }
+
+    /// Uses that could not be written down stay noted, but for those that are older by now.
+    fn put_back(&self, uses: impl IntoIterator<Item = (KeyUid, LastUse)>) {
+        let mut noted = self.uses();
+        for (uid, last) in uses {
+            noted.entry(uid).or_insert(last);
+        }
     }
 
     fn get(&self, uid: KeyUid) -> Option<LastUse> {
@@ -89,24 +99,47 @@ impl Kms {
         Ok(Some(last))
     }
 
+    /// Notes a use; the first of a key is written down before anybody is answered. Where that fails it
+    /// stays noted.
+    pub(crate) async fn note_use(&self, uid: KeyUid, last: LastUse) {
+        if !self.last_uses().note(uid, last.clone()) {
+            return;
+        }
+        let known = self.store().tables().get(LAST_USE, &uid.0);
+        if !matches!(known, Ok(None)) {
+            return;
+        }
+        // The key was used all the same. The next flush tries again, and says what fails.
+        let _or_later = self.write_last_use(uid, &last).await;
+    }
+
     /// Writes down what is only in memory. The server does so every minute, and before it closes
     /// the store.
     pub async fn flush_last_uses(&self) -> Result<(), Error> {
-        for (uid, last) in self.last_uses().take() {
-            let value = minicbor::to_vec(&last);
-            let value = value.map_err(|_| Error::Internal("encoding a last use"))?;
-            // A key that was destroyed meanwhile leaves nothing behind.
-            let present = Precondition::Present {
-                table: KEYS,
-                key: uid.0.to_vec(),
-            };
-            let put = Write::Put {
-                table: LAST_USE,
-                key: uid.0.to_vec(),
-                value,
-            };
-            let _kept = self.commit(vec![present], vec![put]).await?;
+        let mut uses = self.last_uses().take().into_iter();
+        while let Some((uid, last)) = uses.next() {
+            if let Err(error) = self.write_last_use(uid, &last).await {
+                self.last_uses().put_back(uses.chain([(uid, last)]));
+                return Err(error);
+            }
         }
+        Ok(())
+    }
+
+    async fn write_last_use(&self, uid: KeyUid, last: &LastUse) -> Result<(), Error> {
+        let value = minicbor::to_vec(last);
+        let value = value.map_err(|_| Error::Internal("encoding a last use"))?;
+        // A key that was destroyed meanwhile leaves nothing behind.
+        let present = Precondition::Present {
+            table: KEYS,
+            key: uid.0.to_vec(),
+        };
+        let put = Write::Put {
+            table: LAST_USE,
+            key: uid.0.to_vec(),
+            value,
+        };
+        let _kept = self.commit(vec![present], vec![put]).await?;
         Ok(())
     }
 }

@@ -109,7 +109,9 @@ impl Kms {
             None => None,
         };
         if let Some(id) = only {
-            let grant = self.grant(uid, id)?.filter(|grant| is_for(grant, input));
+            let grant = self
+                .grant(uid, id)?
+                .filter(|grant| self.is_for(grant, input));
             return Ok(ListGrantsOutput {
                 grants: grant.iter().map(|grant| self.listed(uid, grant)).collect(),
                 next_marker: None,
@@ -145,7 +147,7 @@ impl Kms {
                     next_marker: last.map(|id| page::marker(LISTING, &id.0)),
                 });
             }
-            if is_for(grant, input) {
+            if self.is_for(grant, input) {
                 grants.push(self.listed(uid, grant));
             }
             last = Some(grant.id);
@@ -181,14 +183,13 @@ impl Kms {
             unique_id.clone()
         }
     }
-}
 
-fn is_for(grant: &FoundGrant, input: &ListGrantsInput) -> bool {
-    let grantee = &grant.row.grantee;
-    input
-        .grantee_principal
-        .as_ref()
-        .is_none_or(|wanted| *wanted == grantee.arn || *wanted == grantee.unique_id)
+    /// Whether a grant is for the principal that is asked for, who is not whoever had that ARN before.
+    fn is_for(&self, grant: &FoundGrant, input: &ListGrantsInput) -> bool {
+        let grantee = &grant.row.grantee;
+        let wanted = input.grantee_principal.as_ref();
+        wanted.is_none_or(|wanted| *wanted == grantee.unique_id || *wanted == self.shown(grantee))
+    }
 }
 
 const LISTING: char = 'g';

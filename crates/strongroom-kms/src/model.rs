@@ -345,6 +345,8 @@ pub struct KeyMetadata {
     pub deletion_ms: Option<u64>,
     /// When imported material expires.
     pub valid_to_ms: Option<u64>,
+    /// Whether imported material is there, all that it needs.
+    pub has_imported_material: bool,
     /// Where the material comes from.
     pub origin: Origin,
     /// Who manages it.

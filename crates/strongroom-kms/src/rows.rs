@@ -107,6 +107,8 @@ impl KeyRow {
     }
 
     pub(crate) fn describe(&self, place: &Place) -> KeyMetadata {
+        // Material that has expired is gone before it is removed.
+        let lacks_material = self.has_gaps() || self.state == KeyState::PendingImport;
         KeyMetadata {
             account_id: self.account_id.clone(),
             key_id: self.uid().to_string(),
@@ -117,7 +119,8 @@ impl KeyRow {
             usage: self.usage,
             state: self.state,
             deletion_ms: self.deletion_ms,
-            valid_to_ms: self.valid_to_ms,
+            valid_to_ms: self.valid_to_ms.filter(|_| !lacks_material),
+            has_imported_material: self.origin == Origin::External && !lacks_material,
             origin: self.origin,
             manager: self.manager,
             spec: self.spec,

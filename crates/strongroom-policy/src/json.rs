@@ -10,10 +10,11 @@ use std::collections::BTreeSet;
 
 use crate::error::{PolicyError, Reason};
 
-/// A value and where it begins.
+/// A value, where it begins and the first byte behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) offset: usize,
+    pub(crate) end: usize,
     pub(crate) value: Value,
 }
 
@@ -67,7 +68,8 @@ impl Reader<'_> {
             Some(_) => return Err(self.refuse("expected a value")),
             None => return Err(self.refuse("the document ends early")),
         };
-        Ok(Node { offset, value })
+        let end = self.at;
+        Ok(Node { offset, end, value })
     }
 
     fn nested(

@@ -48,6 +48,38 @@ pub(crate) fn document(text: &str, kind: PolicyKind) -> Result<Vec<Statement>, P
     Ok(statements)
 }
 
+/// The places of the principals of type `AWS` that a document names, in the order of the text.
+pub(crate) fn named_principals(text: &str) -> Result<Vec<Node>, PolicyError> {
+    let mut found = Vec::new();
+    let root = json::read(text)?;
+    for statement in member(&root, "Statement").map(listed).unwrap_or_default() {
+        for element in ["Principal", "NotPrincipal"] {
+            let named = member(statement, element).and_then(|element| member(element, "AWS"));
+            found.extend(named.map(listed).unwrap_or_default().iter().cloned());
+        }
+    }
+    found.sort_by_key(|node| node.offset);
+    Ok(found)
+}
+
+fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let Value::Object(members) = &node.value else {
+        return None;
+    };
+    members
+        .iter()
+        .find(|(own, _)| own == name)
+        .map(|(_, value)| value)
+}
+
+/// The elements of a list, or the one value.
+fn listed(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::Array(nodes) => nodes,
+        _ => std::slice::from_ref(node),
+    }
+}
+
 struct Parser<'t> {
     text: &'t str,
     kind: PolicyKind,

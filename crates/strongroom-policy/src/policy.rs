@@ -4,6 +4,7 @@
 use crate::condition::Condition;
 use crate::context::KeyName;
 use crate::error::{PolicyError, Reason};
+use crate::json::Value;
 use crate::parse;
 use crate::pattern::{Case, Pattern};
 use crate::principal::{Named, PrincipalPattern};
@@ -168,6 +169,35 @@ impl Policy {
             }
         }
         Ok(self)
+    }
+
+    /// The document `text` with other principals: where `instead` knows something for an ARN under `AWS`
+    /// of `Principal` or `NotPrincipal`, which are letters and digits, that stands in its place. All
+    /// else stays as it was written.
+    ///
+    /// So a policy is shown whose names have become somebody else's: with the ids that it is bound to
+    /// (IAM User Guide, AWS JSON policy elements: Principal), which nobody can be given by putting
+    /// what was shown.
+    pub fn with_principals(
+        text: &str,
+        instead: impl Fn(&str) -> Option<String>,
+    ) -> Result<String, PolicyError> {
+        let mut shown = String::new();
+        let mut from = 0;
+        for node in parse::named_principals(text)? {
+            let Value::String(arn) = &node.value else {
+                continue;
+            };
+            if let Some(id) = instead(arn) {
+                shown.push_str(text.get(from..node.offset).unwrap_or_default());
+                shown.push('"');
+                shown.extend(id.chars().filter(char::is_ascii_alphanumeric));
+                shown.push('"');
+                from = node.end;
+            }
+        }
+        shown.push_str(text.get(from..).unwrap_or_default());
+        Ok(shown)
     }
 
     /// What [`Policy::pinned`] bound: ARN and unique id.

@@ -60,10 +60,11 @@ pub(super) async fn answer(
 ) -> Response<ResponseBody> {
     let wire_bytes = Arc::new(AtomicU64::new(0));
     let exchange = Arc::new(exchange);
+    let named = kms::named(target(&parts));
     let answer = match read(&parts, frames, &wire_bytes).await {
         Err(error) => {
             let receipt = services.audit.begin(exchange.facts.clone());
-            record(receipt, kms::refuse(&error)).await
+            record(receipt, kms::refuse(named, &error)).await
         }
         Ok((body, room)) => {
             let (services, exchange) = (Arc::clone(services), Arc::clone(&exchange));
@@ -73,7 +74,7 @@ pub(super) async fn answer(
                 record(receipt, answer).await
             });
             task.await
-                .unwrap_or_else(|error| kms::refuse(&S3Error::internal(error)))
+                .unwrap_or_else(|error| kms::refuse(named, &S3Error::internal(error)))
         }
     };
     let measured = Measured {
@@ -89,32 +90,26 @@ async fn admit(
     parts: Parts,
     body: Zeroizing<Vec<u8>>,
 ) -> (KmsAnswer, Receipt) {
+    let named = kms::named(target(&parts));
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(digest(&SHA256, &body).as_ref());
     match authenticate::authenticate(services, exchange, &parts, "kms", Some(sha256)) {
         Err(refused) => {
             let receipt = services.audit.begin(refused.facts);
-            (kms::refuse(&refused.error), receipt)
+            (kms::refuse(named, &refused.error), receipt)
         }
         Ok(authenticated) => {
             let receipt = services.audit.begin(authenticated.caller.facts().clone());
             if let Err(error) = audit::can_be_recorded(&services.audit) {
-                return (kms::refuse(&error), receipt);
+                return (kms::refuse(named, &error), receipt);
             }
             if !covers_body(authenticated.payload) {
                 let error = S3Error::from_code(S3Code::SignatureDoesNotMatch);
-                return (kms::refuse(&error), receipt);
+                return (kms::refuse(named, &error), receipt);
             }
-            // Every operation is a POST of the root; anything else names none.
-            let named = parts.method == Method::POST && parts.uri.path() == "/";
-            let target = parts
-                .headers
-                .get("x-amz-target")
-                .filter(|_| named)
-                .and_then(|t| t.to_str().ok());
             let request = KmsRequest {
                 caller: authenticated.caller,
-                target: target.unwrap_or_default().to_owned(),
+                target: target(&parts).unwrap_or_default().to_owned(),
                 body,
                 headers: parts.headers,
                 secure: exchange.secure,
@@ -123,6 +118,13 @@ async fn admit(
             (kms::handle(request, &receipt).await, receipt)
         }
     }
+}
+
+/// What a request asks for. Every operation is a POST of the root; anything else names none.
+fn target(parts: &Parts) -> Option<&str> {
+    let asks = parts.method == Method::POST && parts.uri.path() == "/";
+    let target = parts.headers.get("x-amz-target").filter(|_| asks)?;
+    target.to_str().ok()
 }
 
 /// Whether the signature is over the document too. S3 lets a client sign the head alone; here the
@@ -172,7 +174,7 @@ async fn record(receipt: Receipt, answer: KmsAnswer) -> KmsAnswer {
     });
     match receipt.finish(detail, Durability::Durable).await {
         Ok(_) => answer,
-        Err(error) => kms::refuse(&S3Error::unavailable(error)),
+        Err(error) => kms::refuse(answer.operation, &S3Error::unavailable(error)),
     }
 }
 

@@ -2,7 +2,7 @@
 //! `KeyMetadata`, the answer of CreateKey and DescribeKey.
 
 use serde::Serialize;
-use strongroom_kms::{KeyMetadata, KeyState, KeyUsage, Origin};
+use strongroom_kms::{KeyMetadata, KeyUsage};
 
 use super::fault::KmsFault;
 use super::reply::{EpochSeconds, Reply};
@@ -114,9 +114,8 @@ impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
             deletion_date: metadata.deletion_ms.map(EpochSeconds),
             valid_to: metadata.valid_to_ms.map(EpochSeconds),
             // Said of imported material that is there.
-            expiration_model: (metadata.origin == Origin::External
-                && metadata.current_key_material_id.is_some()
-                && metadata.state != KeyState::PendingImport)
+            expiration_model: metadata
+                .has_imported_material
                 .then(|| expiration_model(metadata.valid_to_ms)),
             origin: metadata.origin.as_str(),
             key_manager: metadata.manager.as_str(),
@@ -139,7 +138,7 @@ impl<'a> From<&'a KeyMetadata> for Metadata<'a> {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_kms::{KeyManager, KeySpec};
+    use strongroom_kms::{KeyManager, KeySpec, KeyState, Origin};
 
     use super::*;
 
@@ -155,6 +154,7 @@ mod tests {
             state: KeyState::Enabled,
             deletion_ms: None,
             valid_to_ms: None,
+            has_imported_material: false,
             origin: Origin::AwsKms,
             manager: KeyManager::Customer,
             spec: KeySpec::SymmetricDefault,

@@ -79,13 +79,14 @@ use fault::{KmsFault, KmsFaultKind};
 pub(crate) use json::Json;
 use members::Members;
 use operation::Operation;
+pub(crate) use operation::named;
 use reply::Reply;
 
 /// Answers an authenticated request.
 pub(crate) async fn handle(request: KmsRequest, receipt: &Receipt) -> KmsAnswer {
     let operation = match check(&request) {
         Ok(operation) => operation,
-        Err(fault) => return refusal(UNKNOWN, &fault),
+        Err(fault) => return refusal(named(Some(&request.target)), &fault),
     };
     let Ok(members) = Json::parse_object(&request.body) else {
         return refusal(operation.name(), &KmsFault::serialization(""));
@@ -107,8 +108,8 @@ pub(crate) async fn handle(request: KmsRequest, receipt: &Receipt) -> KmsAnswer 
 }
 
 /// Answers a request that the edge refused, for its form or its signature, in this protocol.
-pub(crate) fn refuse(error: &S3Error) -> KmsAnswer {
-    refusal(UNKNOWN, &KmsFault::from(error))
+pub(crate) fn refuse(operation: &'static str, error: &S3Error) -> KmsAnswer {
+    refusal(operation, &KmsFault::from(error))
 }
 
 /// What an operation works with.
@@ -273,8 +274,6 @@ fn response(status: StatusCode, body: ResponseBody) -> Response<ResponseBody> {
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const NO_STORE: &str = "no-cache, no-store, must-revalidate, private";
-/// The operation of requests that name none.
-const UNKNOWN: &str = "Unknown";
 
 #[cfg(test)]
 mod tests {
@@ -375,7 +374,7 @@ mod tests {
             ("InvalidCiphertextException".to_owned(), String::new())
         );
         assert!(answer.recorded);
-        let answer = refusal(UNKNOWN, &KmsFault::internal("secret cause"));
+        let answer = refusal(operation::UNKNOWN, &KmsFault::internal("secret cause"));
         assert_eq!(answer.response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!answer.fault.unwrap().1.contains("secret"));
         assert!(!answer.recorded);

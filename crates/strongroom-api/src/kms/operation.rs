@@ -88,6 +88,20 @@ impl Operation {
     }
 }
 
+/// The name of the operation that a target asks for, for the audit log: also of one that is refused, or
+/// that this server will not have. [`UNKNOWN`] for what nobody has.
+pub(crate) fn named(target: Option<&str>) -> &'static str {
+    let name = target.and_then(|target| target.strip_prefix(TARGET_PREFIX));
+    let ours = Operation::ALL.iter().map(|operation| operation.name());
+    let never = NEVER.iter().map(|(name, _)| *name);
+    ours.chain(never)
+        .find(|known| Some(*known) == name)
+        .unwrap_or(UNKNOWN)
+}
+
+/// The operation of requests that name none.
+pub(crate) const UNKNOWN: &str = "Unknown";
+
 /// What every target of the key service begins with.
 pub(crate) const TARGET_PREFIX: &str = "TrentService.";
 
@@ -120,11 +134,13 @@ mod tests {
         for operation in Operation::ALL {
             let target = format!("TrentService.{}", operation.name());
             assert_eq!(Operation::from_target(Some(&target)).unwrap(), *operation);
+            assert_eq!(named(Some(&target)), operation.name());
         }
         for (name, why) in NEVER {
             let fault = Operation::from_target(Some(&format!("TrentService.{name}"))).unwrap_err();
             assert_eq!(fault.kind, KmsFaultKind::UnsupportedOperation);
             assert_eq!(fault.message, why);
+            assert_eq!(named(Some(&format!("TrentService.{name}"))), name);
         }
     }
 

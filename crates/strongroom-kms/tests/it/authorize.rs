@@ -9,7 +9,7 @@
 )]
 
 use serde_json::{Value, json};
-use strongroom_iam::Caller;
+use strongroom_iam::{Caller, Conditions};
 use strongroom_kms::CreateAliasInput;
 
 use crate::users::{
@@ -321,7 +321,10 @@ async fn sec_n38_the_service_is_not_what_a_client_says() {
         ("kms:ViaService", service.clone()),
         ("aws:ViaAWSService", "true".to_owned()),
     ];
-    let liar = ann.clone().with_conditions(claims);
+    let liar = ann.clone().with_conditions(Conditions {
+        always: claims.clone(),
+        of_writes: claims,
+    });
     for caller in [&ann, &liar] {
         let in_context = context(&[("kms:ViaService", service.as_str())]);
         let refused = world

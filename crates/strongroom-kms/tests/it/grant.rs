@@ -21,7 +21,7 @@ use strongroom_kms::{
 use crate::users::{
     NOTHING_OF_KMS, allowed, delegation, denial, grant_to, policy, root_arn, statement, user_arn,
 };
-use crate::world::{World, context, new_world, refused};
+use crate::world::{World, call, context, new_world, refused};
 
 fn pairs(pairs: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
     let pairs = pairs.iter();
@@ -763,4 +763,38 @@ async fn sec_n27_a_deny_by_aliases_is_about_retiring_too() {
         let retired = retire(&world, caller, by_token).await;
         assert_eq!(allowed(&retired), may, "{name}");
     }
+}
+
+#[tokio::test]
+async fn sec_grants_of_who_is_gone_are_not_listed_for_the_next_of_that_name() {
+    let world = new_world().await;
+    let iam = world.iam().await;
+    let ann = world.user(&iam, "ann", None).await;
+    let key = world.key().await;
+    let make = |operation| grant_to(&key.key_id, "ann", &[operation]);
+    let old = world
+        .grant_as(&world.caller, make("Encrypt"))
+        .await
+        .unwrap();
+    iam.remove_user(world.receipt(), "ann").await.unwrap();
+    world.user(&iam, "ann", None).await;
+    let new = world
+        .grant_as(&world.caller, make("Decrypt"))
+        .await
+        .unwrap();
+    let listed = async |principal: &str, grant_id: Option<&str>| {
+        let input = ListGrantsInput {
+            grantee_principal: Some(principal.to_owned()),
+            grant_id: grant_id.map(str::to_owned),
+            ..all_of(&key.key_id)
+        };
+        let page = call!(world, list_grants, input).unwrap();
+        let ids = page.grants.into_iter().map(|grant| grant.grant_id);
+        ids.collect::<Vec<_>>()
+    };
+    let arn = user_arn("ann");
+    assert_eq!(listed(&arn, None).await, [new.grant_id.as_str()]);
+    assert_eq!(listed(ann.user_id(), None).await, [old.grant_id.as_str()]);
+    assert!(listed(&arn, Some(&old.grant_id)).await.is_empty());
+    assert_eq!(listed(&arn, Some(&new.grant_id)).await.len(), 1);
 }

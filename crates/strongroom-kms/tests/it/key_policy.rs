@@ -454,3 +454,47 @@ async fn sec_an_account_id_as_grantee_is_the_arn_to_policies() {
         assert!(allowed(&world.grant_as(&ann, input).await), "{name}");
     }
 }
+
+/// Whoever puts back what was shown gave everything to the next user of the name.
+#[tokio::test]
+async fn sec_a_policy_is_shown_by_the_ids_of_who_is_gone() {
+    let world = new_world().await;
+    let key = world.key().await;
+    let iam = world.iam().await;
+    let ann = world.user(&iam, "ann", Some(NOTHING_OF_KMS)).await;
+    world.user(&iam, "bob", None).await;
+    let only_ann = json!({ "StringEquals": { "aws:PrincipalArn": user_arn("ann") } });
+    let mut allows = statement("Allow", &json!({ "AWS": user_arn("ann") }), "kms:Decrypt");
+    allows["Condition"] = only_ann.clone();
+    let denies = json!({ "Effect": "Deny", "Action": "kms:Encrypt", "Resource": "*",
+        "NotPrincipal": { "AWS": [root_arn(), user_arn("bob"), user_arn("ann")] } });
+    let document = policy(&json!([delegation(), allows, denies]));
+    let root = &world.caller;
+    put(&world, root, &key.key_id, &document, false)
+        .await
+        .unwrap();
+    assert_eq!(get(&world, root, &key.key_id).await.unwrap(), document);
+
+    iam.remove_user(world.receipt(), "ann").await.unwrap();
+    for again in [false, true] {
+        if again {
+            world.user(&iam, "ann", Some(NOTHING_OF_KMS)).await;
+        }
+        let shown = get(&world, root, &key.key_id).await.unwrap();
+        let shown_json: Value = serde_json::from_str(&shown).unwrap();
+        let [_, allows, denies] = shown_json["Statement"].as_array().unwrap().as_slice() else {
+            panic!("three statements");
+        };
+        assert_eq!(allows["Principal"]["AWS"], ann.user_id());
+        assert_eq!(
+            allows["Condition"], only_ann,
+            "a value of a condition is no name"
+        );
+        assert_eq!(
+            denies["NotPrincipal"]["AWS"],
+            json!([root_arn(), user_arn("bob"), ann.user_id()])
+        );
+        let put_back = put(&world, root, &key.key_id, &shown, false).await;
+        assert_eq!(refused(put_back).0, "MalformedPolicyDocumentException");
+    }
+}

@@ -88,3 +88,37 @@ async fn destroyed_key_leaves_no_last_use() {
     world.kms.flush_last_uses().await.unwrap();
     assert!(row().is_none());
 }
+
+/// A crash may lose the last minute, but not that there was a use: `restarted` writes nothing down.
+#[tokio::test]
+async fn the_first_use_outlives_a_crash() {
+    let world = new_world().await;
+    let key = world.key().await;
+    world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    world.clock.advance_ms(1_000);
+    world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    let world = world.restarted().await;
+    let used = last(&world, &key.key_id).await.unwrap().last_use.unwrap();
+    assert_eq!(used.at_ms, NOON_MS);
+    // What is written down is not written again for each use after a start.
+    world.clock.advance_ms(1_000);
+    world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    let used = last(&world, &key.key_id).await.unwrap().last_use.unwrap();
+    assert_eq!(used.at_ms, NOON_MS + 2_000);
+    let world = world.restarted().await;
+    let used = last(&world, &key.key_id).await.unwrap().last_use.unwrap();
+    assert_eq!(used.at_ms, NOON_MS);
+}
+
+/// A flush that failed lost what it had taken.
+#[tokio::test]
+async fn uses_that_cannot_be_written_down_stay_noted() {
+    let world = new_world().await;
+    let keys = [world.key().await, world.key().await];
+    for key in &keys {
+        world.encrypt(&key.arn, b"x", &context(&[])).await.unwrap();
+    }
+    world.store.close().await.unwrap();
+    world.kms.flush_last_uses().await.unwrap_err();
+    world.kms.flush_last_uses().await.unwrap_err();
+}

@@ -307,3 +307,57 @@ fn sec_n35_what_is_no_principal_is_refused() {
         }
     }
 }
+
+/// A document is shown with the ids that it is bound to, and else as it was written.
+#[test]
+fn principals_stand_by_other_names() {
+    let ann = "arn:aws:iam::123456789012:user/ann";
+    let gone = |arn: &str| (arn == ann).then(|| "AIDAANN".to_owned());
+    let shown = |text: &str| Policy::with_principals(text, gone).unwrap();
+    let around = |element: &str| {
+        format!(
+            r#" {{ "Statement" : [ {{"Sid":"{ann}", {element} ,
+                "Condition":{{"ArnLike":{{"aws:PrincipalArn":"{ann}"}}}} }} ] }} "#
+        )
+    };
+    for (was, is) in [
+        (
+            format!(r#""Principal" : {{ "AWS" : "{ann}" }}"#),
+            r#""Principal" : { "AWS" : "AIDAANN" }"#,
+        ),
+        (
+            format!(r#""NotPrincipal":{{"AWS":["123456789012","{ann}" , "{ann}"]}}"#),
+            r#""NotPrincipal":{"AWS":["123456789012","AIDAANN" , "AIDAANN"]}"#,
+        ),
+        (
+            r#""Principal":{"AWS":"arn:aws:iam::123456789012:user\/\u0061nn"}"#.to_owned(),
+            r#""Principal":{"AWS":"AIDAANN"}"#,
+        ),
+        (
+            format!(r#""Pr\u0069ncipal":{{"\u0041WS":"{ann}"}}"#),
+            r#""Pr\u0069ncipal":{"\u0041WS":"AIDAANN"}"#,
+        ),
+        (r#""Principal":"*""#.to_owned(), r#""Principal":"*""#),
+        (
+            format!(r#""Principal":{{"Service":"{ann}"}}"#),
+            &format!(r#""Principal":{{"Service":"{ann}"}}"#),
+        ),
+    ] {
+        assert_eq!(shown(&around(&was)), around(is), "{was}");
+    }
+    let one = format!(r#"{{"Statement":{{"Principal":{{"AWS":"{ann}"}}}}}}"#);
+    assert_eq!(
+        shown(&one),
+        r#"{"Statement":{"Principal":{"AWS":"AIDAANN"}}}"#
+    );
+    for other in ["{}", r#"{"Statement":[1,[],{"Principal":{"AWS":[1,{}]}}]}"#] {
+        assert_eq!(shown(other), other);
+    }
+    assert!(Policy::with_principals("{", gone).is_err());
+    let quoting = |_: &str| Some("A\",\"B".to_owned());
+    assert_eq!(
+        Policy::with_principals(&one, quoting).unwrap(),
+        r#"{"Statement":{"Principal":{"AWS":"AB"}}}"#,
+        "an id is letters and digits"
+    );
+}
