@@ -231,3 +231,11 @@ def test_conditional_complete(s3, bucket):
     etag = s3.head_object(Bucket=bucket, Key="k")["ETag"]
     complete(s3, bucket, upload, [part], IfMatch=etag)
     assert read(s3.get_object(Bucket=bucket, Key="k")) == b"new"
+
+
+def test_no_uploads_asked_for_are_no_page(s3, bucket):
+    """Whoever followed its markers, which led nowhere, never ended."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    page = s3.list_multipart_uploads(Bucket=bucket, MaxUploads=0)
+    assert not page["IsTruncated"] and "Uploads" not in page
+    s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deletes that say what they mean to delete, one by one and many at once."""
 
+import base64
 import datetime
+import hashlib
 
 import pytest
 
@@ -77,3 +79,12 @@ def test_n74_versions_and_markers(s3, bucket, made):
     # A version that is named is what is compared.
     assert entry(s3, bucket, VersionId="null", Size=8)[0] == "PreconditionFailed"
     assert entry(s3, bucket, VersionId="null", Size=7)[0] is None
+
+
+@pytest.mark.parametrize("name", ["x-amz-mfa", "x-amz-bypass-governance-retention"])
+def test_sec_a_header_that_would_mean_something_is_not_ignored(raw, s3, bucket, made, name):
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>"
+    headers = {"content-md5": base64.b64encode(hashlib.md5(body).digest()).decode(), name: "true"}
+    assert raw.request("POST", f"/{bucket}?delete", body, headers).status == 501
+    assert raw.request("DELETE", f"/{bucket}/k", b"", {name: "true"}).status == 501
+    assert read(s3.get_object(Bucket=bucket, Key="k")) == b"seven b"

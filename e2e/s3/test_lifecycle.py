@@ -107,6 +107,11 @@ def test_rules_without_an_id_get_one(s3, bucket):
      "'Days' in the Expiration action for filter '(prefix=)' must be greater than 'Days' in the "
      "Transition action"),
     (rule(NoncurrentVersionExpiration={"NoncurrentDays": 0}), "InvalidArgument", None),
+    (rule(NoncurrentVersionExpiration={"NoncurrentDays": 1, "NewerNoncurrentVersions": 101}),
+     "InvalidArgument", "'NewerNoncurrentVersions' must be less than or equal to 100"),
+    (rule(NoncurrentVersionTransitions=[
+        {"NoncurrentDays": 1, "NewerNoncurrentVersions": 101, "StorageClass": "GLACIER"}]),
+     "InvalidArgument", "'NewerNoncurrentVersions' must be less than or equal to 100"),
     (rule(AbortIncompleteMultipartUpload={"DaysAfterInitiation": 0}), "InvalidArgument", None),
     ({"ID": "r", "Status": "Enabled", "Expiration": {"Days": 1}}, "MalformedXML", None),
     ({"ID": "r", "Status": "Enabled", "Expiration": {"Days": 1},

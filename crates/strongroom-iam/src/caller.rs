@@ -31,9 +31,19 @@ pub struct Caller {
     region: String,
     now_ms: u64,
     identity_policies: Arc<[Arc<Policy>]>,
-    conditions: Vec<(&'static str, String)>,
+    conditions: Conditions,
     /// [`Self::policy_context`]: a request is decided about more than once.
     context: OnceLock<SharedContext>,
+}
+
+/// What an adapter says for the conditions of its own service: names of its own, values of the client.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions {
+    /// For every decision about the request.
+    pub always: Vec<(&'static str, String)>,
+    /// For decisions about what the request writes or deletes. The same request may have to read, too
+    /// (a copy its source, a write what its `If-Match` compares with), and this says nothing of that.
+    pub of_writes: Vec<(&'static str, String)>,
 }
 
 /// Where the signature stood.
@@ -82,7 +92,7 @@ impl Caller {
             region: verified.region,
             now_ms: verified.now_ms,
             identity_policies: verified.identity_policies,
-            conditions: Vec::new(),
+            conditions: Conditions::default(),
             context: OnceLock::new(),
         }
     }
@@ -90,12 +100,17 @@ impl Caller {
     /// Adds what the request says for conditions of its own service, like `s3:prefix`. Only an
     /// adapter calls this, with names of its own: a client chooses values, never names.
     #[must_use]
-    pub fn with_conditions(self, conditions: Vec<(&'static str, String)>) -> Self {
+    pub fn with_conditions(self, conditions: Conditions) -> Self {
         Self { conditions, ..self }
     }
 
+    /// Adds one more that the body of a request says of what it writes.
+    pub fn add_condition_of_writes(&mut self, name: &'static str, value: String) {
+        self.conditions.of_writes.push((name, value));
+    }
+
     /// What the adapter added for conditions of its own service.
-    pub fn conditions(&self) -> &[(&'static str, String)] {
+    pub fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 

@@ -189,9 +189,7 @@ impl Directory {
             .get(&access_key_id)
             .is_some_and(|known| known.user.is_none())
         {
-            return Err(Error::Corrupted {
-                place: "an access key with the id of root's",
-            });
+            return Err(Error::RootKeyOfUser);
         }
         let arn = user_arn(&self.account_id, &owner.name);
         let principal = Principal {

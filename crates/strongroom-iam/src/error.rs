@@ -60,7 +60,9 @@ pub enum Error {
         reason: String,
     },
     /// A policy longer than IAM takes. IAM: `LimitExceeded`.
-    #[error("the policy is longer than 6144 characters without white space")]
+    #[error(
+        "the policy is longer than 6144 characters without white space, or than 20480 bytes with it"
+    )]
     PolicyTooLong,
     /// No such access key of this user. IAM: `NoSuchEntity`.
     #[error("the access key with id `{access_key_id}` cannot be found")]
@@ -97,6 +99,12 @@ pub enum Error {
         /// Which table, and what is wrong.
         place: &'static str,
     },
+    /// The access key id that was given to root is that of a user's key.
+    #[error(
+        "the access key id of the root user is that of a key of a user; give the root user another one \
+         (STRONGROOM_ROOT_ACCESS_KEY_ID)"
+    )]
+    RootKeyOfUser,
     /// The event could not be recorded.
     #[error(transparent)]
     Audit(#[from] strongroom_audit::Error),
@@ -126,6 +134,7 @@ impl Error {
             Self::Store(_)
             | Self::OutcomeUnknown
             | Self::Corrupted { .. }
+            | Self::RootKeyOfUser
             | Self::Audit(_)
             | Self::Random
             | Self::Interrupted => "ServiceFailure",

@@ -35,7 +35,7 @@ mod user_policy;
 
 pub use access_denied::AccessDenied;
 pub use authenticate::{Authenticated, claimed_identity};
-pub use caller::{AuthMethod, Caller};
+pub use caller::{AuthMethod, Caller, Conditions};
 #[cfg(feature = "testing")]
 pub use caller::{dangerous_caller_for_tests, dangerous_user_for_tests};
 pub use credential::{RootCredential, generate_root_credential};

@@ -93,6 +93,14 @@ impl Action {
             Self::GetLifecycleConfiguration => "s3:GetLifecycleConfiguration",
         }
     }
+
+    /// Whether what a request says of its write or delete is said of this.
+    fn writes(self) -> bool {
+        matches!(
+            self,
+            Self::CreateBucket | Self::PutObject | Self::DeleteObject | Self::DeleteObjectVersion
+        )
+    }
 }
 
 /// Proof that `authorize` said yes to this action on this resource.
@@ -177,7 +185,7 @@ impl Resource<'_> {
 
 /// Decide whether `caller` may do `action` on `resource`, which belongs to `owner_account`: what its
 /// identity policies allow. `conditions` are those of the action; the adapter's come with the
-/// caller.
+/// caller, and those of a write only for actions that are one.
 pub(crate) fn authorize(
     caller: &Caller,
     action: Action,
@@ -190,7 +198,9 @@ pub(crate) fn authorize(
     context.set("aws:ViaAWSService", "false");
     context.set("aws:ResourceAccount", owner_account);
     context.set("s3:ResourceAccount", owner_account);
-    let adapters = caller.conditions().iter();
+    let said = caller.conditions();
+    let of_writes = action.writes().then_some(said.of_writes.as_slice());
+    let adapters = said.always.iter().chain(of_writes.unwrap_or_default());
     let adapters = adapters.filter(|(name, _)| !conditions.iter().any(|(own, _)| own == name));
     for (name, value) in adapters {
         context.set(name, value);

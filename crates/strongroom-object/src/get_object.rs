@@ -160,10 +160,12 @@ impl Objects {
             None => Action::GetObject,
             Some(_) => Action::GetObjectVersion,
         };
-        // The id may have come as that of a copy source, which the adapter does not look at.
-        let shown = input.version_id.map(|id| ("s3:VersionId", id.to_string()));
-        let permit =
-            bucket.authorize_object_if(scope, action, &input.object_key, shown.as_slice())?;
+        // Both may have come as those of a copy source, which the adapter does not look at.
+        let version = input.version_id.map(|id| ("s3:VersionId", id.to_string()));
+        let customer_key = input.customer_key.as_ref();
+        let algorithm = customer_key.map(|_| (CUSTOMER_ALGORITHM, "AES256".to_owned()));
+        let shown: Vec<_> = version.into_iter().chain(algorithm).collect();
+        let permit = bucket.authorize_object_if(scope, action, &input.object_key, &shown)?;
         let HeldVersion {
             row,
             id,
@@ -397,6 +399,8 @@ fn spans(parts: &[StoredPart], served: Served) -> Vec<(&StoredPart, u64, u64)> {
     }
     shares
 }
+
+const CUSTOMER_ALGORITHM: &str = "s3:x-amz-server-side-encryption-customer-algorithm";
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,12 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     check_headers(req)?;
     let body = req.read_small_body(LIMITS.bytes).await?;
     let region = req.services.region.clone();
-    check_location(location_constraint(&body)?.as_deref(), &region)?;
+    let location = location_constraint(&body)?;
+    check_location(location.as_deref(), &region)?;
+    if let Some(location) = location {
+        let name = "s3:LocationConstraint";
+        req.caller.add_condition_of_writes(name, location);
+    }
     let bucket = req.bucket()?.to_owned();
     match req
         .objects()
@@ -40,7 +45,7 @@ fn check_headers(req: &S3Request) -> Result<(), S3Error> {
             return Err(S3Error::not_implemented(format!("The header `{name}`")));
         }
     }
-    check_ownership(req.header_named("x-amz-object-ownership")?)?;
+    check_ownership(req.header(&names::OBJECT_OWNERSHIP)?)?;
     check_object_lock(req.header_named("x-amz-bucket-object-lock-enabled")?)
 }
 

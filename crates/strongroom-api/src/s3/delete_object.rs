@@ -15,7 +15,7 @@ const REFUSED: [HeaderName; 5] = [
     header::IF_MODIFIED_SINCE,
     header::IF_UNMODIFIED_SINCE,
     names::MFA,
-    HeaderName::from_static("x-amz-bypass-governance-retention"),
+    names::BYPASS_GOVERNANCE,
 ];
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {

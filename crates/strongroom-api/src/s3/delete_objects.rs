@@ -22,11 +22,9 @@ use crate::response::Answer;
 use crate::xml::{Element, Limits, Malformed, Xml};
 
 pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Answer, S3Error> {
-    if req.headers.contains_key(names::MFA) {
-        return Err(S3Error::not_implemented(format!(
-            "The header `{}`",
-            names::MFA
-        )));
+    let refused = [&names::MFA, &names::BYPASS_GOVERNANCE];
+    if let Some(name) = refused.iter().find(|name| req.headers.contains_key(**name)) {
+        return Err(S3Error::not_implemented(format!("The header `{name}`")));
     }
     require_checksum(&req.headers)?;
     let body = req.read_small_body(LIMITS.bytes).await?;

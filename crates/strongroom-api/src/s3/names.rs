@@ -36,12 +36,14 @@ names! {
     TRANSITION_MINIMUM = "x-amz-transition-default-minimum-object-size";
     OPTIONAL_ATTRIBUTES = "x-amz-optional-object-attributes";
     ACL = "x-amz-acl";
+    OBJECT_OWNERSHIP = "x-amz-object-ownership";
     TAGGING = "x-amz-tagging";
     OBJECT_LOCK_MODE = "x-amz-object-lock-mode";
     OBJECT_LOCK_RETAIN_UNTIL = "x-amz-object-lock-retain-until-date";
     OBJECT_LOCK_LEGAL_HOLD = "x-amz-object-lock-legal-hold";
     WRITE_OFFSET = "x-amz-write-offset-bytes";
     MFA = "x-amz-mfa";
+    BYPASS_GOVERNANCE = "x-amz-bypass-governance-retention";
     IF_MATCH_LAST_MODIFIED_TIME = "x-amz-if-match-last-modified-time";
     IF_MATCH_SIZE = "x-amz-if-match-size";
     VERSION_ID = "x-amz-version-id";

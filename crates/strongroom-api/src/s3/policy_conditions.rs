@@ -2,11 +2,12 @@
 //! What a request says for the conditions of policies on S3: `s3:..` keys, each from one place.
 //!
 //! A name is never made from what a client sent; only values are. A header counts where the
-//! operation does something with it: what it ignores would let a client say what is not so.
+//! operation does something with it: what it ignores would let a client say what is not so. What a
+//! request says of its write counts for no decision about what it reads.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use strongroom_audit::RequestFacts;
-use strongroom_iam::AuthMethod;
+use strongroom_iam::{AuthMethod, Conditions};
 
 use super::{Operation, copy_source, names};
 use crate::query::Query;
@@ -26,8 +27,8 @@ pub(crate) fn of(
     query: &Query,
     operation: Operation,
     place: Place<'_>,
-) -> Vec<(&'static str, String)> {
-    let mut conditions = vec![
+) -> Conditions {
+    let mut always = vec![
         ("s3:signatureversion", "AWS4-HMAC-SHA256".to_owned()),
         (
             "s3:authType",
@@ -41,57 +42,67 @@ pub(crate) fn of(
     ];
     // As in S3, of what was signed for somebody else to use later.
     if matches!(signature.method, AuthMethod::Query | AuthMethod::Form) {
-        conditions.push(("s3:signatureAge", signature.age_ms.to_string()));
+        always.push(("s3:signatureAge", signature.age_ms.to_string()));
     }
     let tls = facts.tls.as_ref();
     if let Some(version) = tls.and_then(|tls| tls.version.strip_prefix("TLSv")) {
-        conditions.push(("s3:TlsVersion", version.to_owned()));
+        always.push(("s3:TlsVersion", version.to_owned()));
     }
     if let Some(id) = query.get("versionId") {
-        conditions.push(("s3:VersionId", id.to_owned()));
+        always.push(("s3:VersionId", id.to_owned()));
     }
-    let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let mut show = |key: &'static str, name: HeaderName| {
-        if let Some(value) = header(&name) {
-            conditions.push((key, value.to_owned()));
-        }
+    let of_header = |key: &'static str, name: &HeaderName| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok())?;
+        Some((key, value.to_owned()))
     };
-    show(
+    always.extend(of_header("aws:Referer", &header::REFERER));
+    always.extend(of_header(
         "s3:x-amz-content-sha256",
-        HeaderName::from_static("x-amz-content-sha256"),
+        &HeaderName::from_static("x-amz-content-sha256"),
+    ));
+    let mut of_writes = Vec::new();
+    let customer_key = of_header(
+        "s3:x-amz-server-side-encryption-customer-algorithm",
+        &names::SSE_C_ALGORITHM,
     );
-    if takes_customer_key(operation) {
-        show(
-            "s3:x-amz-server-side-encryption-customer-algorithm",
-            names::SSE_C_ALGORITHM,
-        );
+    if reads_with_customer_key(operation) {
+        always.extend(customer_key);
+    } else if writes_with_customer_key(operation) {
+        of_writes.extend(customer_key);
+    }
+    if let Some(creates) = creates_object(operation) {
+        of_writes.push(("s3:ObjectCreationOperation", creates.to_string()));
+    }
+    if may_depend(operation) {
+        of_writes.extend(of_header("s3:if-match", &header::IF_MATCH));
+        of_writes.extend(of_header("s3:if-none-match", &header::IF_NONE_MATCH));
+    }
+    if operation == Operation::CreateBucket {
+        of_writes.extend(of_header("s3:x-amz-acl", &names::ACL));
+        of_writes.extend(of_header(
+            "s3:x-amz-object-ownership",
+            &names::OBJECT_OWNERSHIP,
+        ));
     }
     if operation == Operation::CopyObject {
-        show("s3:x-amz-metadata-directive", names::METADATA_DIRECTIVE);
+        let (key, name) = ("s3:x-amz-metadata-directive", names::METADATA_DIRECTIVE);
+        of_writes.extend(of_header(key, &name));
     }
     if matches!(operation, Operation::CopyObject | Operation::UploadPartCopy)
         && let Some(source) = headers.get(&names::COPY_SOURCE)
     {
-        conditions.push(("s3:x-amz-copy-source", copied(source)));
+        of_writes.push(("s3:x-amz-copy-source", copied(source)));
     }
-    if !decides_on_storage(operation) {
-        return conditions;
+    if decides_on_storage(operation) {
+        of_writes.extend(of_header("s3:x-amz-acl", &names::ACL));
+        of_writes.extend(of_header("s3:x-amz-server-side-encryption", &names::SSE));
+        of_writes.extend(of_header("s3:x-amz-storage-class", &names::STORAGE_CLASS));
+        // An empty one is none: the key is the account's.
+        let key = "s3:x-amz-server-side-encryption-aws-kms-key-id";
+        let id = of_header(key, &names::SSE_KMS_KEY_ID).filter(|(_, id)| !id.is_empty());
+        of_writes.extend(id.map(|(key, id)| (key, place.arn(&id))));
     }
-    let mut show = |key: &'static str, name: HeaderName| {
-        if let Some(value) = header(&name) {
-            conditions.push((key, value.to_owned()));
-        }
-    };
-    show("s3:x-amz-server-side-encryption", names::SSE);
-    show("s3:x-amz-storage-class", names::STORAGE_CLASS);
-    // An empty one is none: the key is the account's.
-    if let Some(id) = header(&names::SSE_KMS_KEY_ID).filter(|id| !id.is_empty()) {
-        conditions.push((
-            "s3:x-amz-server-side-encryption-aws-kms-key-id",
-            place.arn(id),
-        ));
-    }
-    conditions
+    Conditions { always, of_writes }
 }
 
 /// Whether the operation says how an object is sealed and stored. Parts and the end of an upload do
@@ -106,19 +117,40 @@ fn decides_on_storage(operation: Operation) -> bool {
     )
 }
 
-/// Whether the operation does something with a customer key.
-fn takes_customer_key(operation: Operation) -> bool {
-    decides_on_storage(operation)
-        || matches!(
-            operation,
-            Operation::UploadPart
-                | Operation::UploadPartCopy
-                | Operation::CompleteMultipartUpload
-                | Operation::ListParts
-                | Operation::GetObject
-                | Operation::HeadObject
-                | Operation::GetObjectAttributes
-        )
+/// `s3:ObjectCreationOperation`: whether what `s3:PutObject` is asked for makes an object, which may
+/// depend on what is there, or a piece of an upload, which may not.
+fn creates_object(operation: Operation) -> Option<bool> {
+    match operation {
+        Operation::PutObject
+        | Operation::PostObject
+        | Operation::CopyObject
+        | Operation::CompleteMultipartUpload => Some(true),
+        Operation::CreateMultipartUpload | Operation::UploadPart | Operation::UploadPartCopy => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a write or delete looks at `If-Match` and `If-None-Match`.
+fn may_depend(operation: Operation) -> bool {
+    creates_object(operation) == Some(true) || operation == Operation::DeleteObject
+}
+
+/// Whether the operation reads with a customer key.
+fn reads_with_customer_key(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ListParts
+            | Operation::GetObject
+            | Operation::HeadObject
+            | Operation::GetObjectAttributes
+    )
+}
+
+/// Whether the operation writes with a customer key; that of a copy source is another.
+fn writes_with_customer_key(operation: Operation) -> bool {
+    creates_object(operation).is_some()
 }
 
 /// What a copy is of, as `BUCKET/KEY`: one spelling, whatever the client's. What cannot be read is

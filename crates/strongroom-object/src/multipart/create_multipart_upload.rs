@@ -80,7 +80,7 @@ impl Objects {
             checksum_algorithm: input.checksum_algorithm.map(ChecksumAlgorithm::number),
             composite: checksum_type == Some(ChecksumType::Composite),
             completion_key,
-            conditions: lasting_conditions(scope.caller.conditions()),
+            conditions: lasting_conditions(&scope.caller.conditions().of_writes),
             class: input.storage_class,
         };
         let bind = encryption::bind_upload(

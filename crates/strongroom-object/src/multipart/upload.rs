@@ -253,7 +253,8 @@ pub(crate) fn lasting_conditions(said: &[(&'static str, String)]) -> BTreeMap<St
         .collect()
 }
 
-const LASTING_CONDITIONS: [&str; 3] = [
+const LASTING_CONDITIONS: [&str; 4] = [
+    "s3:x-amz-acl",
     "s3:x-amz-server-side-encryption",
     "s3:x-amz-server-side-encryption-aws-kms-key-id",
     "s3:x-amz-storage-class",
