@@ -2,6 +2,8 @@
 """Condition keys about what a request writes: whether it depends on what is there, its ACL, where a
 bucket is made. They count for the write alone, and not for what the same request has to read."""
 
+import base64
+import hashlib
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "kms"))
 import clients  # noqa: E402
 from clients import CustomerKey, empty_and_delete, make_bucket  # noqa: E402
 from people import User, allow, deny, document  # noqa: E402
+from forms import Forms  # noqa: E402
 from rawhttp import Client  # noqa: E402
 from sse import C_ALG, SSE  # noqa: E402
 from strongroom import Server  # noqa: E402
@@ -165,6 +168,47 @@ def test_s7_1_referer(s3, person, raw, bucket):
     assert [status(raw, "GET", path, h) for h in ({}, good, evil)] == [200, 200, 403]
     under(person, deny("s3:GetObject", condition={"StringNotLike": {"aws:Referer": "http://good/*"}}))
     assert [status(raw, "GET", path, h) for h in ({}, good, evil)] == [403, 200, 403]
+
+
+def test_s7_1_the_referer_of_a_form_and_of_who_says_two(server, s3, person, raw, bucket):
+    path, evil = f"/{bucket}/k", {"referer": "http://evil/a"}
+    forms = Forms(server, credential=person.credential)
+
+    def post(headers):
+        return forms.upload(bucket, {"key": "k"}, b"x", headers=headers).status
+    under(person, deny("s3:PutObject", condition={"StringLike": {"aws:Referer": "http://evil/*"}}))
+    assert [post(h) for h in ({}, {"referer": "http://good/"}, evil)] == [204, 204, 403]
+    assert status(raw, "PUT", path, evil) == 403
+    # What is not text, or stands there twice, is no way around.
+    assert status(raw, "PUT", path, {"referer": "http://evil/é"}) == 403
+    answer = raw.request("PUT", path, b"x", after=lambda sent: [
+        *sent.items(), ("referer", "http://good/"), ("referer", "http://evil/a")])
+    assert answer.status == 400, answer.body
+
+
+def test_s7_1_the_condition_of_a_delete_is_the_same_in_a_document(s3, person, raw, bucket):
+    """S3's policies for conditional deletes: alone and among many."""
+    def many(etag):
+        body = f"<Delete><Object><Key>k</Key>{etag}</Object></Delete>".encode()
+        headers = {"content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()}
+        answer = raw.request("POST", f"/{bucket}?delete", body, headers)
+        assert answer.status == 200, answer.body
+        return "AccessDenied" if b"AccessDenied" in answer.body else "Deleted"
+
+    def put():
+        return s3.put_object(Bucket=bucket, Key="k", Body=b"x")["ETag"]
+    etag = put()
+    person.set_policy(document(allow("s3:GetObject"), allow(
+        "s3:DeleteObject", condition={"Null": {"s3:if-match": "false"}})))
+    assert many("") == "AccessDenied"
+    assert status(raw, "DELETE", f"/{bucket}/k") == 403
+    assert many(f"<ETag>{etag}</ETag>") == "Deleted"
+    put()
+    under(person, deny("s3:DeleteObject", condition={"StringEquals": {"s3:if-match": ["*", etag]}}))
+    for spelled in ("*", etag, etag.strip('"')):
+        assert many(f"<ETag>{spelled}</ETag>") == "AccessDenied"
+        assert status(raw, "DELETE", f"/{bucket}/k", {"if-match": spelled}) == 403
+    assert many("") == "Deleted"
 
 
 @pytest.mark.parametrize("target", ["copy", "part", "compared"])

@@ -3,7 +3,7 @@
 //! and at the end, so a crash may lose the last minute of it. The first use is written down at once:
 //! that a key was never used is what somebody asks before it is destroyed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,12 +36,21 @@ pub struct LastUse {
 #[derive(Debug, Default)]
 pub(crate) struct LastUses {
     uses: Mutex<HashMap<KeyUid, LastUse>>,
+    /// Keys of which some use is written down for certain.
+    known: Mutex<HashSet<KeyUid>>,
 }
 
 impl LastUses {
-    /// Whether nothing was noted of the key before.
-    fn note(&self, uid: KeyUid, last: LastUse) -> bool {
-        self.uses().insert(uid, last).is_none()
+    fn note(&self, uid: KeyUid, last: LastUse) {
+        self.uses().insert(uid, last);
+    }
+
+    fn is_known(&self, uid: KeyUid) -> bool {
+        self.known().contains(&uid)
+    }
+
+    fn know(&self, uid: KeyUid) {
+        self.known().insert(uid);
     }
 
     /// Uses that could not be written down stay noted, but for those that are older by now.
@@ -58,6 +67,10 @@ impl LastUses {
 
     fn take(&self) -> HashMap<KeyUid, LastUse> {
         mem::take(&mut *self.uses())
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<KeyUid>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn uses(&self) -> MutexGuard<'_, HashMap<KeyUid, LastUse>> {
@@ -99,14 +112,16 @@ impl Kms {
         Ok(Some(last))
     }
 
-    /// Notes a use; the first of a key is written down before anybody is answered. Where that fails it
-    /// stays noted.
+    /// Notes a use. Until one of the key is written down, each is before anybody is answered; where that
+    /// fails it stays noted.
     pub(crate) async fn note_use(&self, uid: KeyUid, last: LastUse) {
-        if !self.last_uses().note(uid, last.clone()) {
+        let uses = self.last_uses();
+        uses.note(uid, last.clone());
+        if uses.is_known(uid) {
             return;
         }
-        let known = self.store().tables().get(LAST_USE, &uid.0);
-        if !matches!(known, Ok(None)) {
+        if let Ok(Some(_)) = self.store().tables().get(LAST_USE, &uid.0) {
+            uses.know(uid);
             return;
         }
         // The key was used all the same. The next flush tries again, and says what fails.
@@ -116,14 +131,17 @@ impl Kms {
     /// Writes down what is only in memory. The server does so every minute, and before it closes
     /// the store.
     pub async fn flush_last_uses(&self) -> Result<(), Error> {
-        let mut uses = self.last_uses().take().into_iter();
-        while let Some((uid, last)) = uses.next() {
+        let uses = self.last_uses().take();
+        let mut done = Ok(());
+        let mut left = Vec::new();
+        for (uid, last) in uses {
             if let Err(error) = self.write_last_use(uid, &last).await {
-                self.last_uses().put_back(uses.chain([(uid, last)]));
-                return Err(error);
+                left.push((uid, last));
+                done = Err(error);
             }
         }
-        Ok(())
+        self.last_uses().put_back(left);
+        done
     }
 
     async fn write_last_use(&self, uid: KeyUid, last: &LastUse) -> Result<(), Error> {
@@ -140,6 +158,7 @@ impl Kms {
             value,
         };
         let _kept = self.commit(vec![present], vec![put]).await?;
+        self.last_uses().know(uid);
         Ok(())
     }
 }

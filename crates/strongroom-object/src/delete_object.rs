@@ -39,8 +39,12 @@ impl Objects {
         let name = input.object_key.as_str();
         ObjectName::parse(name)?;
         let bucket = self.bucket(&input.bucket)?;
+        // As a header or in the document of many deletes: to policies it is the same.
+        let said = input.conditions.if_match.as_deref();
+        let said = said.map(|tag| ("s3:if-match", spelled(tag)));
         let Some(id) = input.version_id else {
-            let permit = bucket.authorize_object(scope, Action::DeleteObject, name)?;
+            let said = said.as_slice();
+            let permit = bucket.authorize_object_if(scope, Action::DeleteObject, name, said)?;
             bucket.may_compare(scope, name, None, &input.conditions)?;
             let changed = self
                 .delete_name(&permit, &bucket, name, &input.conditions)
@@ -51,7 +55,8 @@ impl Objects {
                 delete_marker: changed.id.is_some(),
             });
         };
-        let shown = [("s3:VersionId", id.to_string())];
+        let version = [("s3:VersionId", id.to_string())];
+        let shown: Vec<_> = version.into_iter().chain(said).collect();
         let permit =
             bucket.authorize_object_if(scope, Action::DeleteObjectVersion, name, &shown)?;
         bucket.may_compare(scope, name, Some(id), &input.conditions)?;
@@ -63,6 +68,14 @@ impl Objects {
             version_id: Some(id),
             delete_marker: removed.is_some_and(|found| found.entry.object().is_none()),
         })
+    }
+}
+
+/// An entity tag as policies see it.
+fn spelled(tag: &str) -> String {
+    match tag {
+        "*" => "*".to_owned(),
+        tag => format!("\"{tag}\""),
     }
 }
 

@@ -12,7 +12,7 @@ const HEADER_BYTES_MAX: usize = 32 * 1024;
 const HEADER_LINES_MAX: usize = 128;
 
 /// Headers besides `x-amz-*` that decide something and may therefore be there only once.
-const SINGLE: [HeaderName; 19] = [
+const SINGLE: [HeaderName; 20] = [
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
     header::CONTENT_ENCODING,
@@ -29,6 +29,7 @@ const SINGLE: [HeaderName; 19] = [
     header::IF_RANGE,
     header::IF_UNMODIFIED_SINCE,
     header::RANGE,
+    header::REFERER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("content-md5"),

@@ -16,9 +16,10 @@ pub(crate) async fn handle(req: &mut S3Request, receipt: &Receipt) -> Result<Ans
     let region = req.services.region.clone();
     let location = location_constraint(&body)?;
     check_location(location.as_deref(), &region)?;
-    if let Some(location) = location {
+    if location.is_some() {
+        // By one of its names.
         let name = "s3:LocationConstraint";
-        req.caller.add_condition_of_writes(name, location);
+        req.caller.add_condition_of_writes(name, region.clone());
     }
     let bucket = req.bucket()?.to_owned();
     match req

@@ -130,8 +130,11 @@ impl FormFields {
                 (Some(_), Some(_)) => return Err(conflict()),
             }
         }
-        if let Some(host) = request.get(header::HOST) {
-            headers.insert(header::HOST, host.clone());
+        // What a browser says besides the form.
+        for name in [header::HOST, header::REFERER] {
+            if let Some(value) = request.get(&name) {
+                headers.insert(name, value.clone());
+            }
         }
         Ok(headers)
     }

@@ -55,7 +55,9 @@ pub(crate) fn of(
         let value = headers.get(name).and_then(|value| value.to_str().ok())?;
         Some((key, value.to_owned()))
     };
-    always.extend(of_header("aws:Referer", &header::REFERER));
+    // One that is not text is there all the same.
+    let referer = headers.get(header::REFERER).map(HeaderValue::as_bytes);
+    always.extend(referer.map(|url| ("aws:Referer", String::from_utf8_lossy(url).into_owned())));
     always.extend(of_header(
         "s3:x-amz-content-sha256",
         &HeaderName::from_static("x-amz-content-sha256"),
@@ -74,7 +76,8 @@ pub(crate) fn of(
         of_writes.push(("s3:ObjectCreationOperation", creates.to_string()));
     }
     if may_depend(operation) {
-        of_writes.extend(of_header("s3:if-match", &header::IF_MATCH));
+        let tag = of_header("s3:if-match", &header::IF_MATCH);
+        of_writes.extend(tag.map(|(key, tag)| (key, quoted(tag))));
         of_writes.extend(of_header("s3:if-none-match", &header::IF_NONE_MATCH));
     }
     if operation == Operation::CreateBucket {
@@ -151,6 +154,16 @@ fn reads_with_customer_key(operation: Operation) -> bool {
 /// Whether the operation writes with a customer key; that of a copy source is another.
 fn writes_with_customer_key(operation: Operation) -> bool {
     creates_object(operation).is_some()
+}
+
+/// An entity tag as answers have it: clients leave its quotes out.
+fn quoted(tag: String) -> String {
+    match tag.trim() {
+        bare if !bare.is_empty() && bare != "*" && !bare.contains(['"', ',']) => {
+            format!("\"{bare}\"")
+        }
+        _ => tag,
+    }
 }
 
 /// What a copy is of, as `BUCKET/KEY`: one spelling, whatever the client's. What cannot be read is
