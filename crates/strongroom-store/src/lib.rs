@@ -56,7 +56,8 @@ pub use blob::{
 pub use care::{CareOptions, DamagedBlob};
 pub use catalogue::CatalogueEntry;
 pub use cluster::{
-    AtPlace, CopyDrive, DriveOpener, DriveStatus, GivenDrive, LocalOpener, StoreDrives, Wish,
+    AtPlace, CopyDrive, DriveOpener, DriveStatus, GiveUp, GivenDrive, LocalOpener, LostDrive,
+    StoreDrives, TablesLeft, Wish,
 };
 pub use drives::Protection;
 pub use error::Error;

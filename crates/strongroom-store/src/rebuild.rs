@@ -12,12 +12,13 @@
 //! when the store opens. Files that no row stands for are kept until an operator says otherwise.
 
 use std::fmt;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::at_rest::AtRest;
-use crate::backup::restored_mark;
+use crate::backup::{BackupFile, Restored, restore, restored_mark};
 use crate::blob::{
     CatalogRow, Keeping, Placement, ShardSet, SurveyOptions, SurveyReport, SurveyedBlob,
     survey_with,
@@ -62,6 +63,68 @@ impl FoundDrives {
     ) -> Result<Self, Error> {
         let cluster = Cluster::open(drives, &at_rest, layout, false)?;
         Ok(Self { cluster, at_rest })
+    }
+
+    /// Finds the drives of a store that is there, as a start does, and writes nothing. `None` where a
+    /// start would make one, or take over a drive from before there were members. Blocks.
+    pub fn look(
+        drives: StoreDrives,
+        at_rest: Arc<dyn AtRest>,
+        layout: UnitLayout,
+    ) -> Result<Option<Self>, Error> {
+        let cluster = Cluster::look_at(drives, &at_rest, layout)?;
+        Ok(cluster.map(|cluster| Self { cluster, at_rest }))
+    }
+
+    /// Puts the tables of a backup back. Refused, and nothing is written, as [`Self::may_put_back`] does;
+    /// no table is written before the whole backup is verified. Returns where they were put, too. Blocks.
+    pub fn put_back<R: Read + Seek>(
+        &self,
+        options: TableOptions,
+        backup: &mut BackupFile<R>,
+        accept_loss: bool,
+    ) -> Result<(Restored, String), Error> {
+        let drive = self.may_put_back(&backup.head().cluster_id, accept_loss)?;
+        // What was found has to count before anything is made of it.
+        self.cluster.roster().begin(|_| Ok(()))?;
+        for other in self
+            .cluster
+            .copies()
+            .iter()
+            .filter_map(|of| of.drive.as_ref())
+        {
+            mark(other.as_ref())?;
+        }
+        let layout = self.cluster.layout();
+        let restored = restore(&drive, &self.at_rest, layout, options, backup)?;
+        Ok((restored, drive.label()))
+    }
+
+    /// The drive that the tables of a backup of this cluster are put on. Refused where a drive has tables,
+    /// where the backup is another cluster's, and, unless their loss is accepted, where a drive that
+    /// should have all of them is not there.
+    pub fn may_put_back(
+        &self,
+        cluster_id: &[u8; 16],
+        accept_loss: bool,
+    ) -> Result<Arc<dyn Drive>, Error> {
+        let refused = |drive: String, reason| Err(Error::DriveRefused { drive, reason });
+        if let Some(drive) = self.with_tables()? {
+            return refused(drive, HAS_TABLES_ALREADY);
+        }
+        let copies = self.cluster.copies();
+        let mut live = copies.iter().filter(|copy| copy.is_live);
+        let first = live.clone().find_map(|copy| copy.drive.as_ref());
+        let away = live.find(|copy| copy.drive.is_none());
+        if let Some(copy) = away.filter(|_| !accept_loss) {
+            return refused(self.place_of(copy.number), AWAY_FROM_BACKUP);
+        }
+        self.cluster.refuse_if_stuck()?;
+        let drive = first.ok_or(Error::NoMajority)?;
+        if self.cluster.id() != *cluster_id {
+            return refused(drive.label(), OF_ANOTHER);
+        }
+        Ok(Arc::clone(drive))
     }
 
     /// The cluster's name.
@@ -125,7 +188,7 @@ impl FoundDrives {
                 drive: self.place_of(copy.number),
                 reason: AWAY,
             }),
-            None => Ok(()),
+            None => self.cluster.refuse_if_stuck(),
         }
     }
 
@@ -289,6 +352,11 @@ impl fmt::Debug for Rebuild {
 const ROWS_AT_ONCE: usize = 1_024;
 const HAS_TABLES: &str = "it has tables, and they say more than any manifest: nothing is rebuilt. If \
      they cannot be read any more, move the folders `log` and `index` of every drive away first";
+const HAS_TABLES_ALREADY: &str = "it has tables: a backup is put back where every copy of them is lost. If they \
+     cannot be read any more, move the folders `log` and `index` of every drive away first, and keep them";
+const AWAY_FROM_BACKUP: &str = "it should have a copy of the tables and is not there: bring it back, its tables are \
+     newer than any backup. If it is lost for good, `--accept-loss`; it will not count if it comes back";
+const OF_ANOTHER: &str = "it belongs to another cluster than the backup";
 const AWAY: &str = "it should have a copy of the tables and is not there: bring it back, its tables say more \
      than any manifest. If it is lost for good, `--accept-loss`; it will not count if it comes back";
 const LOST_TABLES: &str = "its tables are gone and files of objects or keys are there: nothing is begun \

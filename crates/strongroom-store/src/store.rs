@@ -158,6 +158,7 @@ impl Store {
             move || {
                 let layout = options.blobs.layout;
                 let cluster = Cluster::open(drives, &at_rest, layout, inline)?;
+                cluster.refuse_if_stuck()?;
                 let copies = cluster.copies();
                 let copies: Vec<_> = copies.iter().filter_map(|of| of.drive.as_ref()).collect();
                 refuse_lost_tables(&copies, cluster.set())?;
@@ -461,11 +462,6 @@ fn mirror_of(
     options: StoreOptions,
 ) -> Result<Mirror, Error> {
     let copies = for_mirror(cluster.copies());
-    if copies.live.is_empty() {
-        return Err(Error::DrivesRefuse {
-            reason: "no drive with a whole copy of the tables is there".to_owned(),
-        });
-    }
     let options = MirrorOptions {
         ledger: Arc::<Roster>::clone(cluster.roster()),
         indexes: Arc::new(DriveIndexes {

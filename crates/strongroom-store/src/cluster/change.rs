@@ -275,6 +275,7 @@ impl Cluster {
         if self.inner.set.has_failed(row.number) {
             return Err(unfit(place, super::AFTER_A_RESTART));
         }
+        self.refuse_later_age(drive.as_ref(), place)?;
         super::prepare(drive.as_ref())?;
         let number = row.number;
         self.inner.roster.change(|members| {

@@ -198,6 +198,17 @@ impl Members {
     }
 }
 
+/// The age that an epoch lies in. Drives are given up without a majority by a leap into the next age, so
+/// that whatever those drives decided among themselves, in more starts than anybody makes, is older.
+pub(crate) fn age_of(epoch: u64) -> u64 {
+    epoch >> AGE_BITS
+}
+
+/// The first epoch of the age after that of `epoch`.
+pub(crate) fn next_age(epoch: u64) -> Option<u64> {
+    age_of(epoch).checked_add(1)?.checked_mul(1 << AGE_BITS)
+}
+
 /// Where the file lies on a drive and in the data directory.
 pub(crate) fn path() -> DrivePath {
     DrivePath::fixed(Folder::Top, "members")
@@ -215,6 +226,8 @@ fn aad(epoch: u64) -> Vec<u8> {
 }
 
 const MAGIC: &[u8; 8] = b"SRMEMB01";
+/// 65,536 starts in an age, and as many ages.
+const AGE_BITS: u32 = 48;
 
 #[cfg(test)]
 mod tests {
@@ -314,6 +327,17 @@ mod tests {
         for bad in [twice, backwards, one_uid, nowhere, nobody] {
             assert_eq!(Members::open(&Toy, &bad.seal(&Toy).unwrap()), None);
         }
+    }
+
+    #[test]
+    fn an_age_is_above_all_starts_of_the_age_before() {
+        let start = 1_u64 << 32;
+        for epoch in [0, 7, start, 9 * start + 3, (1 << 48) - 1] {
+            assert_eq!(next_age(epoch), Some(1 << 48));
+            assert_eq!(age_of(epoch), 0);
+        }
+        assert_eq!(next_age(1 << 48), Some(2 << 48));
+        assert_eq!(next_age(u64::MAX), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 mod change;
 mod copies;
+mod give_up;
 mod lanes;
 mod members;
 mod opener;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) use change::LeftOn;
 pub use copies::CopyDrive;
 pub(crate) use copies::{copy_counts, for_mirror};
+pub use give_up::{GiveUp, LostDrive, TablesLeft};
 pub use opener::{AtPlace, DriveOpener, LocalOpener};
 pub(crate) use roster::Roster;
 
@@ -139,24 +141,45 @@ impl Cluster {
         layout: UnitLayout,
         inline: bool,
     ) -> Result<Self, Error> {
-        let StoreDrives {
-            given,
-            otherwise,
-            wish,
-            witness,
-            opener,
-        } = drives;
-        let surveyor = survey::Surveyor {
-            at_rest: at_rest.as_ref(),
-            opener: opener.as_ref(),
-            witness: witness.as_deref(),
-            layout,
+        let wish = drives.wish;
+        let surveyor = surveyor(&drives, at_rest, layout);
+        let surveyed = surveyor.survey(drives.given.clone(), drives.otherwise.clone())?;
+        let (cluster, found) = Self::of(surveyed, drives, at_rest, layout, inline)?;
+        cluster.settle(&found, wish)?;
+        Ok(cluster)
+    }
+
+    /// Finds the drives of a cluster that is there, and writes nothing; `None` where a start would
+    /// make one. Blocks.
+    pub(crate) fn look_at(
+        drives: StoreDrives,
+        at_rest: &Arc<dyn AtRest>,
+        layout: UnitLayout,
+    ) -> Result<Option<Self>, Error> {
+        let surveyor = surveyor(&drives, at_rest, layout);
+        let known = surveyor.survey_known(drives.given.clone(), drives.otherwise.clone())?;
+        let Some(surveyed) = known else {
+            return Ok(None);
         };
+        let (cluster, _) = Self::of(surveyed, drives, at_rest, layout, false)?;
+        Ok(Some(cluster))
+    }
+
+    fn of(
+        surveyed: survey::Surveyed,
+        drives: StoreDrives,
+        at_rest: &Arc<dyn AtRest>,
+        layout: UnitLayout,
+        inline: bool,
+    ) -> Result<(Self, BTreeMap<DriveNo, survey::Found>), Error> {
         let survey::Surveyed {
             members,
             found,
             notes,
-        } = surveyor.survey(given, otherwise)?;
+        } = surveyed;
+        let StoreDrives {
+            witness, opener, ..
+        } = drives;
         let mut set_members = Vec::with_capacity(members.drives.len());
         for row in &members.drives {
             let drive = found.get(&row.number).map(|found| Arc::clone(&found.drive));
@@ -176,8 +199,7 @@ impl Cluster {
                 changing: Mutex::default(),
             }),
         };
-        cluster.settle(&found, wish)?;
-        Ok(cluster)
+        Ok((cluster, found))
     }
 
     /// What follows from a start: founding is over, drives are where they were found, and what
@@ -225,6 +247,20 @@ impl Cluster {
     /// Who keeps the members, and remembers which copies count.
     pub(crate) fn roster(&self) -> &Arc<Roster> {
         &self.inner.roster
+    }
+
+    /// Refuses to go on with the copies of the tables that are there, if those that would have to be
+    /// left behind are too many; names them.
+    pub(crate) fn refuse_if_stuck(&self) -> Result<(), Error> {
+        let view = self.inner.set.view();
+        let serves = view.members().iter().filter(|of| of.serving().is_some());
+        let there: Vec<_> = serves.map(|of| of.number).collect();
+        give_up::stuck(&self.inner.roster.members(), &there).map_or(Ok(()), Err)
+    }
+
+    /// How its blobs are laid out.
+    pub(crate) fn layout(&self) -> UnitLayout {
+        self.inner.layout
     }
 
     /// The cluster's name.
@@ -333,8 +369,22 @@ impl Cluster {
         if superblock.drive_uid != row.drive_uid() {
             return Err(unfit("another drive is in its place"));
         }
+        self.refuse_later_age(drive.as_ref(), place)?;
         prepare(drive.as_ref())?;
         Ok(drive)
+    }
+
+    /// Refuses a drive that others were given up with, while this process was started from those:
+    /// what it has is newer than what is served here, and would be made like it.
+    fn refuse_later_age(&self, drive: &dyn Drive, place: &str) -> Result<(), Error> {
+        if !self.inner.roster.is_of_a_later_age(drive)? {
+            return Ok(());
+        }
+        Err(survey::unfit(
+            place,
+            "it has newer tables: drives that this store was started from were given up meanwhile. Stop the server, \
+             take those away, and start with this one",
+        ))
     }
 
     /// Takes a drive back.
@@ -399,6 +449,19 @@ impl fmt::Debug for Cluster {
         f.debug_struct("Cluster")
             .field("set", &self.inner.set)
             .finish_non_exhaustive()
+    }
+}
+
+fn surveyor<'a>(
+    drives: &'a StoreDrives,
+    at_rest: &'a Arc<dyn AtRest>,
+    layout: UnitLayout,
+) -> survey::Surveyor<'a> {
+    survey::Surveyor {
+        at_rest: at_rest.as_ref(),
+        opener: drives.opener.as_ref(),
+        witness: drives.witness.as_deref(),
+        layout,
     }
 }
 

@@ -147,6 +147,14 @@ impl Roster {
         is_outbid() || (self.begin(|_| Ok(())).is_ok() && is_outbid())
     }
 
+    /// Whether a drive keeps members of a later age than these: others were given up with it.
+    pub(crate) fn is_of_a_later_age(&self, drive: &dyn Drive) -> Result<bool, Error> {
+        let kept = drive.read_small(&members::path())?;
+        let kept = kept.and_then(|bytes| Members::open(self.at_rest.as_ref(), &bytes));
+        let now = members::age_of(self.members().epoch);
+        Ok(kept.is_some_and(|kept| members::age_of(kept.epoch) > now))
+    }
+
     fn carry_out<T>(
         &self,
         change: impl FnOnce(&mut Members) -> Result<T, Error>,

@@ -62,6 +62,30 @@ struct Looked {
     free: Vec<(String, Option<String>, AtPlace)>,
     /// Places that were not named and cannot be used.
     trouble: BTreeMap<String, String>,
+    /// Those of them that another process has open.
+    in_use: BTreeSet<String>,
+}
+
+/// What there is, before anything is made of it.
+struct Around {
+    /// The drives that were named, or that stand for them.
+    given: Vec<GivenDrive>,
+    looked: Looked,
+    /// What the data directory remembers.
+    remembered: Option<Members>,
+    /// The newest members of all.
+    newest: Option<Members>,
+}
+
+/// What there is for who decides without a majority.
+pub(super) struct Unsure {
+    pub(super) surveyed: Surveyed,
+    /// Drives that are there with a members file that opens.
+    pub(super) knowing: Vec<DriveNo>,
+    /// Whether the data directory remembers the members.
+    pub(super) is_remembered: bool,
+    /// Places where something is that another process has open.
+    pub(super) in_use: BTreeSet<String>,
 }
 
 impl Surveyor<'_> {
@@ -70,6 +94,82 @@ impl Surveyor<'_> {
         given: Vec<GivenDrive>,
         otherwise: Option<GivenDrive>,
     ) -> Result<Surveyed, Error> {
+        let Around {
+            given,
+            mut looked,
+            remembered,
+            newest,
+        } = self.look_around(given, otherwise)?;
+        match newest {
+            None => self.first_members(looked, &given),
+            Some(members) if members.is_founding => {
+                let members = self.found_the_rest(&mut looked, members)?;
+                pass_over_half_made(&members, &mut looked)?;
+                identify(members, looked)
+            }
+            Some(members) => of_a_majority(members, looked, remembered.as_ref()),
+        }
+    }
+
+    /// The same, where nothing may be made or written: `None` where a start would found a cluster,
+    /// or take over the one drive of a store from before there were members.
+    pub(super) fn survey_known(
+        &self,
+        given: Vec<GivenDrive>,
+        otherwise: Option<GivenDrive>,
+    ) -> Result<Option<Surveyed>, Error> {
+        let Around {
+            given,
+            looked,
+            remembered,
+            newest,
+        } = self.look_around(given, otherwise)?;
+        match newest {
+            None => match (looked.candidates.as_slice(), given.as_slice()) {
+                ([], _) => Ok(None),
+                ([one], [_]) if one.holds_no_members()? => Ok(None),
+                _ => self.first_members(looked, &given).map(Some),
+            },
+            Some(members) if members.is_founding => Err(founding()),
+            Some(members) => of_a_majority(members, looked, remembered.as_ref()).map(Some),
+        }
+    }
+
+    /// The same without asking whether a majority is there. Nothing that this finds is known to be the
+    /// newest: it is for an operator who says that those who could know more are lost.
+    pub(super) fn survey_unsure(
+        &self,
+        given: Vec<GivenDrive>,
+        otherwise: Option<GivenDrive>,
+    ) -> Result<Unsure, Error> {
+        let Around {
+            mut looked,
+            remembered,
+            newest,
+            ..
+        } = self.look_around(given, otherwise)?;
+        let members = newest.ok_or_else(|| Error::DrivesRefuse {
+            reason: "no drive that is there, nor the data directory, knows which drives the store has; name one \
+                     of its drives by `--drive`"
+                .to_owned(),
+        })?;
+        if members.is_founding {
+            return Err(founding());
+        }
+        pass_over_half_made(&members, &mut looked)?;
+        Ok(Unsure {
+            knowing: knowing(&members, &looked),
+            is_remembered: remembered.is_some(),
+            in_use: std::mem::take(&mut looked.in_use),
+            surveyed: identify(members, looked)?,
+        })
+    }
+
+    fn look_around(
+        &self,
+        given: Vec<GivenDrive>,
+        otherwise: Option<GivenDrive>,
+    ) -> Result<Around, Error> {
         let remembered = self.remembered()?;
         let mut looked = Looked::default();
         let given = match (given.is_empty(), &remembered, otherwise) {
@@ -109,23 +209,12 @@ impl Surveyor<'_> {
             }
             newest = newest_of(&looked, remembered.as_ref());
         }
-        let has_witness = remembered.is_some();
-        match newest {
-            None => self.first_members(looked, &given),
-            Some(members) => {
-                let members = if members.is_founding {
-                    self.found_the_rest(&mut looked, members)?
-                } else {
-                    if remembered.as_ref() == Some(&members) {
-                        mend_the_only_voter(&members, &mut looked)?;
-                    }
-                    check_quorum(&members, &looked, has_witness)?;
-                    members
-                };
-                pass_over_half_made(&members, &mut looked)?;
-                identify(members, looked)
-            }
-        }
+        Ok(Around {
+            given,
+            looked,
+            remembered,
+            newest,
+        })
     }
 
     /// The members that the data directory remembers. A file that does not open is as none: the
@@ -169,6 +258,9 @@ impl Surveyor<'_> {
             Ok(candidate) => looked.candidates.extend(candidate),
             Err(error) if facility.is_some() => return Err(error),
             Err(error) => {
+                if matches!(error, Error::DriveInUse { .. }) {
+                    looked.in_use.insert(place.to_owned());
+                }
                 looked.trouble.insert(place.to_owned(), error.to_string());
             }
         }
@@ -359,6 +451,19 @@ fn identify(members: Members, looked: Looked) -> Result<Surveyed, Error> {
                 notes.insert(row.number, empty_in_place_of(row));
             }
             None if facility.is_some() => {
+                let was_given_up = |row: &&MemberRow| {
+                    row.standing == StoredStanding::Lost
+                        && row.replaced_by.is_none()
+                        && row.place == place
+                };
+                if let Some(row) = members.drives.iter().find(was_given_up) {
+                    let reason = format!(
+                        "drive {} was there, which was given up: name the place no more; a new drive there is taken in by \
+                         `strongroom drive add`, while the store is open without it",
+                        row.number
+                    );
+                    return Err(unfit(&place, &reason));
+                }
                 return Err(unfit(
                     &place,
                     "no drive of this store is there; a new drive is taken in by `strongroom drive add`, one in \
@@ -426,7 +531,15 @@ pub(super) fn check_standing(row: &MemberRow, place: &str) -> Result<(), Error> 
             );
             Err(unfit(place, &reason))
         }
-        (StoredStanding::Lost | StoredStanding::Removed, None) => {
+        (StoredStanding::Lost, None) => {
+            let reason = format!(
+                "it is drive {}, which was given up: what it has is older than what the store has now. Take it away, or \
+                 empty it to use it again",
+                row.number
+            );
+            Err(unfit(place, &reason))
+        }
+        (StoredStanding::Removed, None) => {
             let reason = format!(
                 "it is drive {}, which was removed from the cluster; empty it to use it again",
                 row.number
@@ -483,39 +596,75 @@ fn mend_the_only_voter(members: &Members, looked: &mut Looked) -> Result<(), Err
     Ok(())
 }
 
-fn check_quorum(members: &Members, looked: &Looked, has_witness: bool) -> Result<(), Error> {
+/// The drives of a cluster that is known, if a majority of those that vote is there.
+fn of_a_majority(
+    members: Members,
+    mut looked: Looked,
+    remembered: Option<&Members>,
+) -> Result<Surveyed, Error> {
+    if remembered == Some(&members) {
+        mend_the_only_voter(&members, &mut looked)?;
+    }
+    check_quorum(&members, &looked, remembered.is_some())?;
+    pass_over_half_made(&members, &mut looked)?;
+    identify(members, looked)
+}
+
+/// The drives of the cluster that are there with a members file that opens.
+fn knowing(members: &Members, looked: &Looked) -> Vec<DriveNo> {
     let knows = |row: &&MemberRow| {
         let mut candidates = looked.candidates.iter();
         candidates.any(|of| of.is(row) && of.members.is_some())
     };
-    let present: Vec<_> = members
-        .drives
-        .iter()
-        .filter(knows)
-        .map(|row| row.number)
-        .collect();
+    let rows = members.drives.iter().filter(knows);
+    rows.map(|row| row.number).collect()
+}
+
+fn check_quorum(members: &Members, looked: &Looked, has_witness: bool) -> Result<(), Error> {
+    let present = knowing(members, looked);
     if roster::is_quorate(members, &present, has_witness) {
         return Ok(());
     }
     let missing = members
         .copies()
         .filter(|row| !present.contains(&row.number));
-    let missing: Vec<_> = missing
-        .map(|row| {
-            let seen = looked.trouble.get(&row.place);
-            let seen = seen.map_or(String::new(), |seen| format!(" ({seen})"));
-            format!(
-                "drive {} of facility {}, last at `{}`{seen}",
-                row.number, row.facility, row.place
-            )
-        })
-        .collect();
+    let missing: Vec<_> = missing.collect();
+    let named = missing.iter().map(|row| {
+        let seen = looked.trouble.get(&row.place);
+        let seen = seen.map_or(String::new(), |seen| format!(" ({seen})"));
+        format!("{}{seen}", named(row))
+    });
     Err(Error::DrivesRefuse {
         reason: format!(
-            "no majority of the drives with a copy of the tables is there; missing: {}",
-            missing.join("; ")
+            "no majority of the drives with a copy of the tables is there; missing: {}. {}",
+            named.collect::<Vec<_>>().join("; "),
+            way_out(missing.iter().map(|row| row.number))
         ),
     })
+}
+
+/// A drive, as refusals name it.
+pub(super) fn named(row: &MemberRow) -> String {
+    format!(
+        "drive {} of facility {}, last at `{}`",
+        row.number, row.facility, row.place
+    )
+}
+
+/// What to do about drives without which nothing goes on.
+pub(super) fn way_out(missing: impl Iterator<Item = DriveNo>) -> String {
+    let numbers: Vec<_> = missing.map(|number| number.to_string()).collect();
+    format!(
+        "Bring them back; those that are lost for good are given up by `strongroom drive give-up {}`",
+        numbers.join(" ")
+    )
+}
+
+fn founding() -> Error {
+    Error::DrivesRefuse {
+        reason: "the store was begun and never finished: `strongroom serve` goes on with it"
+            .to_owned(),
+    }
 }
 
 /// The members of a cluster that has yet to be made.

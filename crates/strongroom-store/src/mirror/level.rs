@@ -76,6 +76,14 @@ impl Candidate {
         self.failure.is_none()
     }
 
+    fn failed_in_words(&self) -> String {
+        let label = self.drive.label();
+        match &self.failure {
+            Some(error) => format!("drive {} at `{label}`: {error}", self.no),
+            None => format!("drive {} at `{label}`", self.no),
+        }
+    }
+
     /// The outcome of an operation on this copy; a failure takes it out.
     fn tried<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
         match outcome {
@@ -102,6 +110,8 @@ impl Leveller<'_> {
         self.vault(&mut copies);
         self.restored(&mut copies);
         let (well, failed): (Vec<_>, Vec<_>) = copies.into_iter().partition(Candidate::is_well);
+        let in_words = failed.iter().map(Candidate::failed_in_words);
+        let in_words = in_words.collect::<Vec<_>>().join("; ");
         if well.is_empty() {
             let failure = failed.into_iter().find_map(|copy| copy.failure);
             return Err(failure.unwrap_or(Error::WorkerGone));
@@ -110,7 +120,13 @@ impl Leveller<'_> {
         let without = failed.iter().map(|copy| copy.no).chain(absent.to_vec());
         let without: Vec<_> = without.collect();
         if !without.is_empty() {
-            self.ledger.fence(&without)?;
+            let fenced = self.ledger.fence(&without);
+            fenced.map_err(|error| match error {
+                Error::NoMajority if !in_words.is_empty() => Error::DrivesRefuse {
+                    reason: format!("too few copies of the tables can be used: {in_words}"),
+                },
+                other => other,
+            })?;
         }
         self.report.fenced = without;
         for copy in &well {

@@ -71,16 +71,24 @@ impl Yard {
         }
     }
 
-    async fn try_to_open(&self, named: &[&str], wish: Wish) -> Result<Store, Error> {
+    pub(crate) fn drives(&self, named: &[&str], wish: Wish) -> Result<StoreDrives, Error> {
         let witness = LocalDrive::open(&self.path("witness"))?;
-        let drives = StoreDrives {
+        Ok(StoreDrives {
             given: self.given(named),
             otherwise: self.given(&["main:drive"]).pop(),
             wish,
             witness: Some(Arc::new(witness)),
             opener: Arc::new(LocalOpener),
-        };
-        let at_rest: Arc<dyn AtRest> = Arc::new(TestSealer::new(self.key));
+        })
+    }
+
+    pub(crate) fn sealer(&self) -> Arc<dyn AtRest> {
+        Arc::new(TestSealer::new(self.key))
+    }
+
+    async fn try_to_open(&self, named: &[&str], wish: Wish) -> Result<Store, Error> {
+        let drives = self.drives(named, wish)?;
+        let at_rest = self.sealer();
         let options = StoreOptions {
             blobs: BlobOptions {
                 layout: stage::layout(),
@@ -104,7 +112,7 @@ impl Yard {
         yard
     }
 
-    async fn refused(&self, named: &[&str]) -> String {
+    pub(crate) async fn refused(&self, named: &[&str]) -> String {
         self.open(named).await.unwrap_err().to_string()
     }
 

@@ -23,6 +23,7 @@ mod drive_changes;
 mod drive_members;
 mod drive_set;
 mod found_by_stories;
+mod give_up;
 mod heal;
 mod inline;
 mod layout;
