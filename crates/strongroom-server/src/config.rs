@@ -172,6 +172,15 @@ impl Place {
         Ok((Self::from_settings(&settings)?, settings))
     }
 
+    /// Drives that a command names stand for those of the configuration file.
+    pub(crate) fn name_drives(&mut self, said: &[String]) -> Result<(), Error> {
+        if !said.is_empty() {
+            let named = said.iter().map(|said| given_drive(said));
+            self.drives = named.collect::<Result<_, _>>()?;
+        }
+        Ok(())
+    }
+
     fn from_settings(settings: &Settings) -> Result<Self, Error> {
         let named = settings.drives.iter();
         Ok(Self {

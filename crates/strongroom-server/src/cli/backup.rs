@@ -35,9 +35,30 @@ pub(crate) enum BackupCommand {
 /// `strongroom restore ..`
 #[derive(Debug, Subcommand)]
 pub(crate) enum RestoreCommand {
-    /// Put the tables of a backup on a drive that has none; no server may run
+    /// Put the tables of a backup back where every copy of them is lost; no server may run
     #[command(after_help = RESTORE_HELP)]
     Metadata {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Go on although a drive that should have a copy of the tables is not there: if it comes back,
+        /// its tables are given up
+        #[arg(long)]
+        accept_loss: bool,
+        /// A drive and the facility that it stands in; may be repeated. Drives that the store knows
+        /// are found without it
+        #[arg(
+            long = "drive",
+            value_name = "FACILITY:PATH",
+            env = "STRONGROOM_DRIVE",
+            value_delimiter = ','
+        )]
+        drives: Vec<String>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Put the keyring of a backup into a data directory that has none, and nothing else
+    Keyring {
         /// The backup
         #[arg(value_name = "FILE")]
         file: PathBuf,
@@ -62,7 +83,9 @@ impl BackupCommand {
 impl RestoreCommand {
     pub(crate) fn place(&self) -> &PlaceArgs {
         match self {
-            Self::Metadata { place, .. } | Self::Finish { place } => place,
+            Self::Metadata { place, .. } | Self::Keyring { place, .. } | Self::Finish { place } => {
+                place
+            }
         }
     }
 }
@@ -85,7 +108,9 @@ destruction that has to mean something.";
 const RESTORE_HELP: &str = "\
 For the day when every copy of the tables is lost and the shards of the objects are not. Put the
 drive (or drives) in place without the folders `log` and `index`, and the root key where --data or
---root-key-file says; then restore, start the server, and run `strongroom verify`.
+--root-key-file says; then restore, start the server, and run `strongroom verify`. The drives are
+found as `strongroom serve` finds them. Where any of them has tables nothing is restored. Where a
+majority of the drives with a copy is lost for good, `strongroom drive give-up` comes first.
 
 Objects that were written after the backup are in no table any more. Their files are kept until
 `strongroom restore finish`.";

@@ -18,6 +18,10 @@ pub(crate) enum DriveCommand {
     Remove(DriveRemoveArgs),
     /// Take an empty folder in the place of a drive that is lost; what was on it is made again
     Replace(DriveReplaceArgs),
+    /// Go on without drives that are lost for good, where those that are left are no majority; no
+    /// server may run
+    #[command(after_help = GIVE_UP_HELP)]
+    GiveUp(DriveGiveUpArgs),
 }
 
 /// `strongroom drive list`
@@ -80,6 +84,31 @@ pub(crate) struct DriveReplaceArgs {
     pub(crate) place: PlaceArgs,
 }
 
+/// `strongroom drive give-up NUMBER..`
+#[derive(Debug, Args)]
+pub(crate) struct DriveGiveUpArgs {
+    /// The numbers of the drives that are lost for good, as the refused start names them
+    #[arg(value_name = "NUMBER", required = true)]
+    pub(crate) numbers: Vec<u16>,
+    /// Do it; without this it is only said what would be done
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+    /// Go on with the copy of the tables on this drive though it missed changes, which are lost then
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) tables_of: Option<u16>,
+    /// A drive that is there, and its facility; may be repeated. Drives that the store knows are found
+    /// without it
+    #[arg(
+        long = "drive",
+        value_name = "FACILITY:PATH",
+        env = "STRONGROOM_DRIVE",
+        value_delimiter = ','
+    )]
+    pub(crate) drives: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// Wait until it is finished, and show how far it is
@@ -105,6 +134,7 @@ impl DriveCommand {
             Self::Drain(args) => &args.place,
             Self::Remove(args) => &args.place,
             Self::Replace(args) => &args.place,
+            Self::GiveUp(args) => &args.place,
         }
     }
 }
@@ -118,6 +148,22 @@ Examples:
 
 FACILITY is the name of a place that shares power, network and fire: 1 to 64 of a-z, 0-9 and `-`.
 While a server runs on the data directory the command asks it; otherwise it opens the store.";
+
+const GIVE_UP_HELP: &str = "\
+For the day when `strongroom serve` refuses to start, because no majority of the drives with a copy of the
+tables is there, and those that are missing will never come back. Which drives there are, and which copies
+count, is then what those know that are left. Name every drive that is lost for good, and no other: a drive
+that was given up is refused when it comes back, with all that is on it.
+
+Tables go on from a copy that has every change that was answered, if one is there. If there is only one that
+missed changes, `--tables-of` has to name it. If there is none, `strongroom restore metadata FILE` comes
+next, or without a backup `strongroom rebuild`. No copy of the tables and no body is removed.
+
+Afterwards start the server, take in new drives with `strongroom drive add`, and run `strongroom verify`.
+
+Examples:
+  strongroom drive give-up 1 2                   # says what would be done
+  strongroom drive give-up 1 2 --accept-loss";
 
 pub(super) const STATUS_HELP: &str = "\
 The first line is `full redundancy` when, and only when, nothing is owed: every drive is there, no

@@ -46,7 +46,8 @@ pub(crate) struct RebuildArgs {
 pub(super) const REBUILD_HELP: &str = "\
 For the day when every copy of the tables is lost, and every backup of them, and the files of the
 objects are not. It needs the keyring and the root key, and no server may run. If there is a backup,
-restore that instead: it knows more.
+restore that instead: it knows more. Where a majority of the drives with a copy of the tables is lost for
+good, `strongroom drive give-up` comes first.
 
 Every file of an object says, sealed, what the tables said when it was written. So back come: objects
 that were written by one request and are larger than 32 KiB, their buckets, and the KMS keys they lie

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `strongroom backup metadata | check`, `strongroom restore metadata | finish`.
+//! `strongroom backup metadata | check`, `strongroom restore metadata | keyring | finish`.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,19 @@ use serde_json::json;
 use strongroom_store::backup::{BackupFile, Restored, restore};
 use strongroom_store::drive::{Drive, LocalDrive, small_file};
 use strongroom_store::layout::UnitLayout;
+use strongroom_store::rebuild::FoundDrives;
 use strongroom_store::table::TableOptions;
+use strongroom_store::{AtRest, GivenDrive, StoreDrives};
 
 use super::absolute;
 use crate::cli::backup::{BackupCommand, RestoreCommand};
 use crate::config::Place;
 use crate::control::{Answer, Request, client};
+use crate::data_dir::DataDir;
 use crate::error::Error;
 use crate::output;
 use crate::root_key::Keeper;
-use crate::start::Rooms;
+use crate::start::{Rooms, store_drives};
 
 pub(crate) async fn backup(command: BackupCommand) -> Result<(), Error> {
     let (place, _file) = Place::resolve(command.place())?;
@@ -31,9 +34,18 @@ pub(crate) async fn backup(command: BackupCommand) -> Result<(), Error> {
 }
 
 pub(crate) async fn put_back(command: RestoreCommand) -> Result<(), Error> {
-    let (place, _file) = Place::resolve(command.place())?;
+    let (mut place, _file) = Place::resolve(command.place())?;
     match command {
-        RestoreCommand::Metadata { file, .. } => put_tables_back(&place, file).await,
+        RestoreCommand::Metadata {
+            file,
+            accept_loss,
+            drives,
+            ..
+        } => {
+            place.name_drives(&drives)?;
+            put_tables_back(&place, file, accept_loss).await
+        }
+        RestoreCommand::Keyring { file, .. } => put_keyring_back(&place, &file).await,
         RestoreCommand::Finish { .. } => finish(&place).await,
     }
 }
@@ -87,9 +99,21 @@ async fn check(place: &Place, file: &Path) -> Result<(), Error> {
     ))
 }
 
-async fn put_tables_back(place: &Place, file: PathBuf) -> Result<(), Error> {
+/// Everything that a restore works with, on a thread that may block.
+struct Restore {
+    data: DataDir,
+    named: Vec<GivenDrive>,
+    drives: StoreDrives,
+    backup: Backup,
+    at_rest: Arc<dyn AtRest>,
+    /// Written if the data directory has none.
+    keyring: Option<Vec<u8>>,
+    accept_loss: bool,
+}
+
+async fn put_tables_back(place: &Place, file: PathBuf, accept_loss: bool) -> Result<(), Error> {
     let backup = open(&file)?;
-    let keyring_file = backup.head().keyring.clone();
+    let keyring = backup.head().keyring.clone();
     let (backup_id, seq) = (backup.head().backup_id, backup.head().seq);
     place.data.create()?;
     let held = place.data.hold()?;
@@ -98,51 +122,18 @@ async fn put_tables_back(place: &Place, file: PathBuf) -> Result<(), Error> {
     // A keyring that is there may be newer than the backup's, and opens all that is older.
     let keeper = match &in_place {
         Some(_) => Keeper::open(place).await?,
-        None => Keeper::of_backup(place, &keyring_file).await?,
+        None => Keeper::of_backup(place, &keyring).await?,
     };
-    let at_rest = keeper.keyring().at_rest();
-    // With several drives one of them is enough: the others are made level with it when the store
-    // opens.
-    let path = place
-        .drives
-        .first()
-        .map_or_else(|| place.data.drive(), |drive| PathBuf::from(&drive.place));
-    let data = place.data.clone();
-    let work = move || -> Result<Restored, Error> {
-        let mut backup = backup;
-        backup
-            .verify(at_rest.as_ref())
-            .map_err(Error::room("the backup is not whole, or of another store"))?;
-        if in_place.is_none() {
-            let path = data.keyring();
-            small_file::write_private_durably(&path, &keyring_file)
-                .map_err(Error::file("write", &path))?;
-        }
-        let drive = LocalDrive::open(&path).map_err(Error::room("drive"))?;
-        let drive: Arc<dyn Drive> = Arc::new(drive);
-        let restored = restore(
-            &drive,
-            &at_rest,
-            UnitLayout::PRODUCT,
-            TableOptions::default(),
-            &mut backup,
-        )
-        .map_err(Error::room("cannot restore"))?;
-        for (name, bytes) in &restored.files {
-            let Some(path) = data.private_file(name) else {
-                continue;
-            };
-            if small_file::read(&path)
-                .map_err(Error::file("read", &path))?
-                .is_none()
-            {
-                small_file::write_private_durably(&path, bytes)
-                    .map_err(Error::file("write", &path))?;
-            }
-        }
-        Ok(restored)
+    let work = Restore {
+        data: place.data.clone(),
+        named: place.drives.clone(),
+        drives: store_drives(place)?,
+        backup,
+        at_rest: keeper.keyring().at_rest(),
+        keyring: in_place.is_none().then_some(keyring),
+        accept_loss,
     };
-    let restored = tokio::task::spawn_blocking(work)
+    let (restored, drive) = tokio::task::spawn_blocking(|| work.run())
         .await
         .map_err(|_| Error::Refused("the restore did not end".to_owned()))??;
     drop(held);
@@ -162,12 +153,113 @@ async fn put_tables_back(place: &Place, file: PathBuf) -> Result<(), Error> {
         .await?;
     rooms.close().await?;
     output::print(&format!(
-        "{} rows and {} secrets are back.\n\
+        "{} rows and {} secrets are back, on `{drive}`.\n\
          Start the server, then run `strongroom verify`: it names every object whose bytes are \
          missing.\nFiles of objects that were written after the backup are kept until \
          `strongroom restore finish`.\n",
         restored.rows, restored.secrets
     ))
+}
+
+impl Restore {
+    /// Puts the tables back; says where, too. Nothing is written before all that can be refused was.
+    fn run(self) -> Result<(Restored, String), Error> {
+        let Self {
+            data,
+            named,
+            drives,
+            mut backup,
+            at_rest,
+            keyring,
+            accept_loss,
+        } = self;
+        backup
+            .verify(at_rest.as_ref())
+            .map_err(Error::room("the backup is not whole, or of another store"))?;
+        let found = FoundDrives::look(drives, Arc::clone(&at_rest), UnitLayout::PRODUCT)
+            .map_err(Error::room("cannot find the drives"))?;
+        let only = match &found {
+            Some(found) => {
+                found
+                    .may_put_back(&backup.head().cluster_id, accept_loss)
+                    .map_err(Error::room("cannot restore"))?;
+                None
+            }
+            None => Some(only_drive(&data, &named)?),
+        };
+        if let Some(keyring) = keyring {
+            let path = data.keyring();
+            small_file::write_private_durably(&path, &keyring)
+                .map_err(Error::file("write", &path))?;
+        }
+        let options = TableOptions::default();
+        let restored = match (found, only) {
+            (Some(found), _) => found.put_back(options, &mut backup, accept_loss),
+            (None, drive) => {
+                let path = drive.unwrap_or_else(|| data.drive());
+                LocalDrive::open(&path).and_then(|drive| {
+                    let (drive, layout): (Arc<dyn Drive>, _) =
+                        (Arc::new(drive), UnitLayout::PRODUCT);
+                    let restored = restore(&drive, &at_rest, layout, options, &mut backup)?;
+                    Ok((restored, drive.label()))
+                })
+            }
+        };
+        let (restored, drive) = restored.map_err(Error::room("cannot restore"))?;
+        put_files(&data, &restored)?;
+        Ok((restored, drive))
+    }
+}
+
+/// No drive is known, and none that was named has tables or members: a new machine, on which the
+/// store begins with one drive.
+fn only_drive(data: &DataDir, named: &[GivenDrive]) -> Result<PathBuf, Error> {
+    match named {
+        [] => Ok(data.drive()),
+        [only] => Ok(PathBuf::from(&only.place)),
+        _ => Err(Error::Config(
+            "none of the drives is known: name one, restore, and take the others in by `strongroom drive add`"
+                .to_owned(),
+        )),
+    }
+}
+
+/// Private files of the data directory that are not there.
+fn put_files(data: &DataDir, restored: &Restored) -> Result<(), Error> {
+    for (name, bytes) in &restored.files {
+        let Some(path) = data.private_file(name) else {
+            continue;
+        };
+        let is_there = small_file::read(&path).map_err(Error::file("read", &path))?;
+        if is_there.is_none() {
+            small_file::write_private_durably(&path, bytes).map_err(Error::file("write", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// For a data directory that is lost while drives are not: what else it held is made anew.
+async fn put_keyring_back(place: &Place, file: &Path) -> Result<(), Error> {
+    let mut backup = open(file)?;
+    let keyring = backup.head().keyring.clone();
+    place.data.create()?;
+    let _held = place.data.hold()?;
+    let path = place.data.keyring();
+    let in_place = small_file::read_private(&path).map_err(Error::file("read", &path))?;
+    if in_place.is_some() {
+        return Err(Error::Refused(format!(
+            "`{}` is there, and may be newer than that of the backup: nothing is restored",
+            path.display()
+        )));
+    }
+    let keeper = Keeper::of_backup(place, &keyring).await?;
+    let at_rest = keeper.keyring().at_rest();
+    let read = tokio::task::spawn_blocking(move || backup.verify(at_rest.as_ref()));
+    read.await
+        .map_err(|_| Error::Refused("the backup could not be read".to_owned()))?
+        .map_err(Error::room("the backup is not whole"))?;
+    small_file::write_private_durably(&path, &keyring).map_err(Error::file("write", &path))?;
+    output::print(&format!("`{}` is back.\n", path.display()))
 }
 
 async fn finish(place: &Place) -> Result<(), Error> {
@@ -182,7 +274,9 @@ async fn finish(place: &Place) -> Result<(), Error> {
     }
 }
 
-fn open(file: &Path) -> Result<BackupFile<BufReader<small_file::LargeFile>>, Error> {
+type Backup = BackupFile<BufReader<small_file::LargeFile>>;
+
+fn open(file: &Path) -> Result<Backup, Error> {
     let found = small_file::open_large(file).map_err(Error::file("open", file))?;
     BackupFile::open(BufReader::new(found)).map_err(Error::room("cannot read the backup"))
 }

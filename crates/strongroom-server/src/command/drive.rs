@@ -53,6 +53,7 @@ pub(crate) async fn run(command: DriveCommand) -> Result<(), Error> {
                 "drive {number} has nothing to do with this store any more\n"
             ))
         }
+        DriveCommand::GiveUp(args) => super::give_up::run(place, args).await,
         DriveCommand::Replace(args) => {
             let given = config::given_drive(&args.drive)?;
             let request = DriveRequest::Replace {
@@ -238,15 +239,52 @@ fn survives(report: &StatusReport) -> String {
         return "of bodies; but the tables are on one drive alone, and with it all would be lost"
             .to_owned();
     }
-    match (report.parity_shards, facilities) {
+    let tables = tables_may_lose(report);
+    let of_copies = if u64::from(report.parity_shards) > tables {
+        let drives = if tables == 1 {
+            "one".to_owned()
+        } else {
+            tables.to_string()
+        };
+        format!(", but of those with a copy of the tables only {drives}")
+    } else {
+        String::new()
+    };
+    match (
+        report.parity_shards,
+        facilities >= 3 && facility_may_go(report, tables),
+    ) {
         (0, _) => {
             "nothing may be lost; more drives make it safer (`strongroom drive add`)".to_owned()
         }
-        (1, 3..) => "any one drive, or any one facility, may be lost".to_owned(),
-        (1, _) => "any one drive may be lost".to_owned(),
-        (drives, 3..) => format!("any {drives} drives, or any one facility, may be lost"),
-        (drives, _) => format!("any {drives} drives may be lost"),
+        (1, true) => "any one drive, or any one facility, may be lost".to_owned(),
+        (1, false) => "any one drive may be lost".to_owned(),
+        (drives, true) => {
+            format!("any {drives} drives, or any one facility, may be lost{of_copies}")
+        }
+        (drives, false) => format!("any {drives} drives may be lost{of_copies}"),
     }
+}
+
+/// How many drives with a copy of the tables may be lost while the others still are a majority; the data
+/// directory is one of an even number.
+fn tables_may_lose(report: &StatusReport) -> u64 {
+    let copies = report.drives.iter().filter(|drive| drive.tables.is_some());
+    let copies = u64::try_from(copies.count()).unwrap_or(u64::MAX);
+    let voters = copies.saturating_add(u64::from(copies.is_multiple_of(2)));
+    voters.saturating_sub(1) / 2
+}
+
+/// Whether no facility has more copies of the tables than may be lost.
+fn facility_may_go(report: &StatusReport, tables: u64) -> bool {
+    let facilities = report.facilities.iter().map(|facility| {
+        let drives = report
+            .drives
+            .iter()
+            .filter(|drive| drive.tables.is_some() && drive.facility == facility.name);
+        u64::try_from(drives.count()).unwrap_or(u64::MAX)
+    });
+    facilities.max().unwrap_or(0) <= tables
 }
 
 /// The same of a class.
@@ -385,5 +423,37 @@ mod tests {
             }
             assert!(survives(&of).contains(said), "{}", survives(&of));
         }
+    }
+
+    /// With 1+2 on three drives it said that any two may be lost; the store stood without two of them.
+    #[test]
+    fn no_more_may_be_lost_than_the_copies_of_the_tables_bear() {
+        let facility = |name: &str| FacilityReport {
+            name: name.to_owned(),
+            drives: 2,
+            online: 2,
+        };
+        let mut of = report();
+        of.facilities = ["a", "b", "c"].map(facility).into();
+        let said = "any 2 drives, or any one facility, may be lost, but of those with a copy of the tables only one";
+        assert_eq!(survives(&of), said);
+        of.parity_shards = 1;
+        assert_eq!(
+            survives(&of),
+            "any one drive, or any one facility, may be lost"
+        );
+        // Of two copies one may be lost: the data directory votes.
+        of.drives[2].tables = None;
+        assert_eq!(
+            survives(&of),
+            "any one drive, or any one facility, may be lost"
+        );
+        of.parity_shards = 3;
+        assert!(survives(&of).ends_with("of the tables only one"));
+        // Two of three copies in one facility do not bear the loss of that facility.
+        of.drives[2].tables = Some("whole".to_owned());
+        of.drives[1].facility = "a".to_owned();
+        let said = "any 3 drives may be lost, but of those with a copy of the tables only one";
+        assert_eq!(survives(&of), said);
     }
 }

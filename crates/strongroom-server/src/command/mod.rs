@@ -4,6 +4,7 @@
 mod backup;
 mod drive;
 mod env;
+mod give_up;
 mod inspect;
 mod kms;
 mod rebuild;

@@ -14,7 +14,7 @@ use strongroom_store::rebuild::{FoundDrive, FoundDrives};
 use strongroom_store::table::TableOptions;
 
 use crate::cli::rebuild::RebuildArgs;
-use crate::config::{Place, given_drive};
+use crate::config::Place;
 use crate::error::Error;
 use crate::output;
 use crate::root_key::Keeper;
@@ -33,10 +33,7 @@ struct Outcome {
 
 pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
     let (mut place, _file) = Place::resolve(&args.place)?;
-    if !args.drives.is_empty() {
-        let named = args.drives.iter().map(|said| given_drive(said));
-        place.drives = named.collect::<Result<_, _>>()?;
-    }
+    place.name_drives(&args.drives)?;
     let held = place.data.hold()?;
     let keeper = Keeper::open(&place).await?;
     let drives = store_drives(&place)?;
