@@ -205,6 +205,7 @@ def test_dur_d9_drives_that_do_not_belong_are_refused(six, make_server):
         (("drive", "replace", "a:photos"), "no drive of facility `a` is missing"),
         (("drive", "add", "A:new"), "not the name of a facility"),
         (("drive", "drain", "9"), "no drive 9"),
+        (("drive", "add", "c:a1/sub"), "lie in each other"),
         (("drive", "remove", "0"), "drive drain 0"),
     ]:
         refused = six.command(*args, check=False)

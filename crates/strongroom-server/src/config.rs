@@ -177,16 +177,17 @@ impl Place {
         if !said.is_empty() {
             let named = said.iter().map(|said| given_drive(said));
             self.drives = named.collect::<Result<_, _>>()?;
+            refuse_nested(&self.drives)?;
         }
         Ok(())
     }
 
     fn from_settings(settings: &Settings) -> Result<Self, Error> {
-        let named = settings.drives.iter();
+        let named = settings.drives.iter().map(|said| given_drive(said));
+        let drives = named.collect::<Result<Vec<_>, _>>()?;
+        refuse_nested(&drives)?;
         Ok(Self {
-            drives: named
-                .map(|said| given_drive(said))
-                .collect::<Result<_, _>>()?,
+            drives,
             wish: wish(settings.redundancy.as_deref())?,
             ..Self::from_args(&settings.place)?
         })
@@ -392,6 +393,46 @@ pub(crate) fn given_drive(said: &str) -> Result<GivenDrive, Error> {
         facility: facility.to_owned(),
         place: crate::command::absolute_place(Path::new(path))?,
     })
+}
+
+/// Refuses drives of which one lies in another.
+fn refuse_nested(drives: &[GivenDrive]) -> Result<(), Error> {
+    for (at, drive) in drives.iter().enumerate() {
+        let others = drives.iter().take(at).map(|other| other.place.as_str());
+        stands_alone(&drive.place, others)?;
+    }
+    Ok(())
+}
+
+/// Refuses a drive that lies in the folder of another, or has another in its own: what takes the one takes
+/// the other, and whoever empties the outer one when it was removed ends the inner one.
+pub(crate) fn stands_alone<'a>(
+    place: &str,
+    others: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Error> {
+    let own = real(Path::new(place));
+    for other in others {
+        let its = real(Path::new(other));
+        if own != its && (own.starts_with(&its) || its.starts_with(&own)) {
+            return Err(Error::Config(format!(
+                "`{place}` and `{other}` lie in each other: a drive has a folder for itself"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A place without links, as far as it is there.
+fn real(place: &Path) -> PathBuf {
+    for there in place.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            return match place.strip_prefix(there) {
+                Ok(rest) => real.components().chain(rest.components()).collect(),
+                Err(_) => real,
+            };
+        }
+    }
+    place.to_owned()
 }
 
 /// `K+M`, or `auto`.
@@ -641,6 +682,39 @@ mod tests {
             assert!(wish(Some(said)).is_err(), "{said}");
         }
         assert!(wish(Some("1+0")).is_ok());
+    }
+
+    #[test]
+    fn a_drive_lies_in_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(top.join("a1/sub")).unwrap();
+        std::os::unix::fs::symlink(top.join("a1"), top.join("link")).unwrap();
+        let place = |name: &str| top.join(name).display().to_string();
+        for (one, other) in [
+            ("a1", "a1/sub"),
+            ("a1", "a1/not/yet"),
+            ("a1/sub", "link"),
+            ("link/sub", "a1"),
+            ("new", "new/sub"),
+            (".", "new"),
+        ] {
+            for (one, other) in [(one, other), (other, one)] {
+                let (one, other) = (place(one), place(other));
+                let refused = stands_alone(&one, [other.as_str()]).unwrap_err();
+                assert!(refused.to_string().contains(&other), "{one} {other}");
+                let named = [format!("a:{one}"), format!("b:{other}")];
+                let settings = format!("drive = ['{}', '{}']", named[0], named[1]);
+                assert!(
+                    toml::from_str::<Settings>(&settings)
+                        .is_ok_and(|s| Place::from_settings(&s).is_err())
+                );
+            }
+        }
+        let others = ["a1", "a11", "b/a1"].map(place);
+        stands_alone(&place("a2"), others.iter().map(String::as_str)).unwrap();
+        // The same place is said to be so elsewhere, or is that of a drive that is gone.
+        stands_alone(&place("a1"), [place("link").as_str()]).unwrap();
     }
 
     #[test]

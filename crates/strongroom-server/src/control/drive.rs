@@ -7,6 +7,7 @@ use strongroom_store::layout::Redundancy;
 use strongroom_store::{DriveStatus, GivenDrive, Protection};
 
 use super::Answer;
+use crate::config::stands_alone;
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -98,6 +99,13 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
         facility: facility.clone(),
         place: place.clone(),
     };
+    if let DriveRequest::Add { place, .. } | DriveRequest::Replace { place, .. } = act {
+        let found = store.protection().await.map_err(refused)?;
+        let drives = found.into_iter().flat_map(|found| found.drives);
+        let stay = drives.filter(|of| !matches!(of.state, DriveState::Removed | DriveState::Lost));
+        let places: Vec<_> = stay.map(|of| of.place).collect();
+        stands_alone(place, places.iter().map(String::as_str))?;
+    }
     let done = match act {
         DriveRequest::Add { facility, place } => {
             let added = store.add_drive(given(facility, place)).await;
