@@ -193,9 +193,24 @@ fn required_days(
 }
 
 fn newer(element: &Element) -> Result<Option<u32>, S3Error> {
-    let what = "'NewerNoncurrentVersions' must be a positive integer";
-    integer(element, "NewerNoncurrentVersions", what)
+    let name = "NewerNoncurrentVersions";
+    let kept = integer(
+        element,
+        name,
+        "'NewerNoncurrentVersions' must be a positive integer",
+    )?;
+    match kept {
+        Some(number) if number > NEWER_MAX => Err(S3Error::invalid_argument(
+            "'NewerNoncurrentVersions' must be less than or equal to 100",
+            name,
+            number.to_string(),
+        )),
+        kept => Ok(kept),
+    }
 }
+
+/// S3 API reference, NoncurrentVersionExpiration: up to 100 are kept.
+const NEWER_MAX: u32 = 100;
 
 /// An `xsd:int`; a negative one is well-formed, and says nothing that could be done.
 fn integer(

@@ -292,10 +292,6 @@ impl LifecycleRule {
             if newer == 0 {
                 return argument("'NewerNoncurrentVersions' must be a positive integer");
             }
-            // S3 API reference, NoncurrentVersionExpiration: up to 100 are kept.
-            if newer > 100 {
-                return argument("'NewerNoncurrentVersions' must be less than or equal to 100");
-            }
         }
         Ok(())
     }
