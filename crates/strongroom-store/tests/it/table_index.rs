@@ -229,6 +229,96 @@ fn a_manifest_of_fjall_with_any_bit_changed_is_damage() {
     assert_eq!(index.get(b"a").unwrap().unwrap(), "row");
 }
 
+/// fjall took a tree without its `current` for one that was never finished, removed it with all its
+/// rows, and made an empty one that it filled from its journal, the mark of what was applied among it:
+/// the next start served what was left, and removed the bodies of the rest.
+#[test]
+fn an_index_on_fjall_of_which_a_part_is_missing_is_damage_and_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    let index = FjallIndex::open(&whole, 1 << 20).unwrap();
+    let put = |key: &[u8]| IndexOp::Put {
+        key: key.to_vec(),
+        row: Bytes::from_static(b"row"),
+    };
+    index.apply(vec![put(b"a")]).unwrap();
+    index.persist().unwrap();
+    // What only fjall's journal has.
+    index.apply(vec![put(b"b")]).unwrap();
+    drop(index);
+    let all = files_below(&whole);
+    let trees = ["keyspaces/0/", "keyspaces/1/"];
+    assert!(
+        trees
+            .iter()
+            .all(|tree| all.iter().any(|(name, _)| name.starts_with(tree)))
+    );
+    let path = dir.path().join("index");
+    let parts = [
+        "keyspaces/1/current",
+        "keyspaces/1/",
+        "keyspaces/0/current",
+        "keyspaces/0/",
+        "keyspaces/",
+        "version",
+    ];
+    for lost in parts {
+        let left: Vec<_> = all
+            .iter()
+            .filter(|(name, _)| !name.starts_with(lost))
+            .cloned()
+            .collect();
+        assert!(left.len() < all.len(), "{lost}");
+        put_files(&path, &left);
+        for _ in 0..2 {
+            let error = FjallIndex::open(&path, 1 << 20).unwrap_err();
+            assert!(error.is_corruption(), "{lost}: {error}");
+            assert_eq!(files_below(&path), left, "{lost}");
+        }
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+    // As it was made before by such a start.
+    put_files(&path, &all);
+    std::fs::rename(path.join("keyspaces/1"), path.join("keyspaces/2")).unwrap();
+    let error = FjallIndex::open(&path, 1 << 20).unwrap_err();
+    assert!(error.to_string().contains("keyspaces/2"), "{error}");
+    std::fs::rename(path.join("keyspaces/2"), path.join("keyspaces/1")).unwrap();
+    let index = FjallIndex::open(&path, 1 << 20).unwrap();
+    assert_eq!(index.get(b"b").unwrap().unwrap(), "row");
+    drop(index);
+    // One that is made in its place is empty, and not refused.
+    std::fs::remove_file(path.join("keyspaces/1/current")).unwrap();
+    let index = FjallIndex::renew(&path, 1 << 20).unwrap();
+    assert_eq!(index.get(b"a").unwrap(), None);
+}
+
+/// Names and content of all files below a folder, in order.
+fn files_below(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                found.push((name, std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn put_files(dir: &Path, files: &[(String, Vec<u8>)]) {
+    for (name, content) in files {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+}
+
 #[test]
 fn the_index_in_memory_conforms() {
     let drive: Arc<dyn Drive> = Arc::new(SimDrive::new(1));

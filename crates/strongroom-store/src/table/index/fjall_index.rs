@@ -11,8 +11,8 @@
 //!   fjall, and what follows is lost without a word. So [`Index::persist`] does not sync that
 //!   journal but flushes the memtable into sorted tables, and our log is replayed from there
 //!   whatever the journal brought back. A journal that fjall refuses is emptied.
-//! - Nor are its manifests, which fjall believes without looking at their checksum: see
-//!   [`super::fjall_manifest`].
+//! - Nor are its manifests, which fjall believes without looking at their checksum, nor that it
+//!   refuses a database of which a part is missing: see [`super::fjall_manifest`].
 //! - Nor is the making of a database: fjall makes its first files one by one and does not open a
 //!   directory in which a crash left only some. It works beside the directory, which is then
 //!   renamed.
@@ -55,10 +55,12 @@ impl FjallIndex {
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
         let failed = |source| Error::from_io("make", "index", source);
         if let Some(new) = begin_dir(dir).map_err(failed)? {
-            drop(Self::open_made(&new, cache_bytes)?);
+            drop(Self::open_or_make(&new, cache_bytes)?);
             finish_dir(&new, dir).map_err(failed)?;
         }
-        Self::open_made(dir, cache_bytes)
+        // INVARIANT: before fjall sees it, which removes what it does not find whole.
+        fjall_manifest::check(dir)?;
+        Self::open_or_make(dir, cache_bytes)
     }
 
     /// Removes the index in `dir`, which nobody has open, and begins an empty one.
@@ -67,8 +69,7 @@ impl FjallIndex {
         Self::open(dir, cache_bytes)
     }
 
-    fn open_made(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
-        fjall_manifest::check(dir)?;
+    fn open_or_make(dir: &Path, cache_bytes: u64) -> Result<Self, Error> {
         let database = match open_database(dir, cache_bytes) {
             // Nothing in that journal is needed: the log is replayed from the last checkpoint.
             // Emptied and not removed, since without the files fjall forgets where it was.
