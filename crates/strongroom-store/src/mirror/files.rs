@@ -160,7 +160,9 @@ pub(crate) struct Spliced {
 impl Spliced {
     /// Takes from each copy what is proven; behind that, whatever the longest copy has, so that
     /// whoever opens the file sees all that speaks of more. Of several that are as long, it is the
-    /// most plausible one; the second answer is whether others are just as plausible.
+    /// most plausible one; of several that are as plausible, the one that most copies have: what was
+    /// changed on one drive never replaces what the others agree on. The second answer is whether as
+    /// many have another.
     pub(crate) fn of(
         path: &DrivePath,
         copies: &[Arc<dyn DriveFile>],
@@ -196,20 +198,35 @@ impl Spliced {
                 });
             }
         }
-        let mut tail: Option<(Rank, &Arc<dyn DriveFile>)> = None;
-        let mut is_undecided = false;
+        let mut best: Option<Rank> = None;
+        // The best, one of those that are alike and how many there are of it.
+        let mut tails: Vec<(&Arc<dyn DriveFile>, usize)> = Vec::new();
         for copy in copies {
-            let rank = (copy.len()?, look(&spliced, copy)?.plausible);
-            match tail {
-                Some((best, known)) if rank == best => {
-                    let known = known.as_ref();
-                    is_undecided |= !are_equal(known, copy.as_ref(), proven, |_| ())?;
+            let rank = Some((copy.len()?, look(&spliced, copy)?.plausible));
+            if rank < best {
+                continue;
+            }
+            if rank > best {
+                best = rank;
+                tails.clear();
+            }
+            let mut is_known = false;
+            for (known, count) in &mut tails {
+                if are_equal(known.as_ref(), copy.as_ref(), proven, |_| ())? {
+                    *count = count.saturating_add(1);
+                    is_known = true;
+                    break;
                 }
-                Some((best, _)) if rank < best => {}
-                _ => (tail, is_undecided) = (Some((rank, copy)), false),
+            }
+            if !is_known {
+                tails.push((copy, 1));
             }
         }
-        Ok(tail.map(|(_, copy)| (spliced.with(u64::MAX, copy), is_undecided)))
+        let most = tails.iter().map(|(_, count)| *count).max();
+        let mut of_most = tails.iter().filter(|(_, count)| Some(*count) == most);
+        let tail = of_most.next();
+        let is_undecided = of_most.next().is_some();
+        Ok(tail.map(|(copy, _)| (spliced.with(u64::MAX, copy), is_undecided)))
     }
 
     fn with(&self, until: u64, copy: &Arc<dyn DriveFile>) -> Self {

@@ -442,7 +442,7 @@ impl Leveller<'_> {
                 continue;
             };
             if is_undecided {
-                self.report.undecided.push(path.to_string());
+                self.undecided(path);
             }
             for copy in copies.iter_mut().filter(|copy| copy.is_well()) {
                 let written = files::copy(&whole, copy.drive.as_ref(), path, 0);
@@ -485,7 +485,7 @@ impl Leveller<'_> {
                 }
             }
             if whole.len() > 1 {
-                self.report.undecided.push(path.to_string());
+                self.undecided(&path);
                 continue;
             }
             let wanted = whole.first().copied().or_else(|| current_contents().next());
@@ -527,6 +527,15 @@ impl Leveller<'_> {
                 }
             }
         }
+    }
+
+    fn undecided(&mut self, path: &DrivePath) {
+        let place = path.to_string();
+        tracing::warn!(
+            place,
+            "copies of a file differ where nothing says which is right"
+        );
+        self.report.undecided.push(place);
     }
 
     fn mended(&mut self, path: &DrivePath, copy: &Candidate) {

@@ -517,6 +517,44 @@ fn audit_files_that_differ_are_taken_as_far_as_any_copy_proves_them() {
     }
 }
 
+/// The last record of the audit log is proven by no other. A line that was forged on the first drive
+/// replaced the one that both others had.
+#[test]
+fn what_nothing_proves_is_taken_as_most_copies_have_it() {
+    let path = DrivePath::numbered(Folder::Audit, "events", 1);
+    let with_last = |last: u8| {
+        let mut bytes: Vec<u8> = (0..9_000).map(counting).collect();
+        bytes.extend([last; 100]);
+        Some(bytes)
+    };
+    let (sound, forged, third) = (with_last(200), with_last(201), with_last(202));
+    let open = |contents: [&Option<Vec<u8>>; 3]| {
+        let world = World::new(3, 1);
+        for (drive, content) in world.drives.iter().zip(contents) {
+            if let Some(content) = content {
+                drive.plant(&path, content);
+            }
+        }
+        let mirror = world.mirror().unwrap();
+        world.assert_level("audit");
+        let report = mirror.report();
+        let taken = world.drives[0].contents(&path);
+        (taken, report.mended.clone(), report.undecided.clone())
+    };
+    for at in 0..3 {
+        let mut contents = [&sound; 3];
+        contents[at] = &forged;
+        let (taken, mended, undecided) = open(contents);
+        assert!(taken == sound, "forged on {at}");
+        assert_eq!((mended.len(), undecided.len()), (1, 0), "forged on {at}");
+    }
+    for contents in [[&sound, &forged, &None], [&sound, &forged, &third]] {
+        let (taken, _, undecided) = open(contents);
+        assert!(taken == sound);
+        assert_eq!(undecided, [path.to_string()]);
+    }
+}
+
 #[test]
 fn vault_files_that_differ_are_taken_from_a_whole_one() {
     let path = DrivePath::vault([3; 16]);
