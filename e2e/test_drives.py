@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import clients
+from strongroom import Server
 
 DRIVES = ["a:a1", "a:a2", "b:b1", "b:b2", "c:c1", "c:c2"]
 SIZES = [0, 1, 40_000, 65_536, 1_000_000, 9 * clients.MIB + 17]
@@ -222,6 +223,36 @@ def test_dur_d9_drives_that_do_not_belong_are_refused(six, make_server):
     assert refused.returncode == 2
 
 
+def test_a_copied_data_directory_does_not_use_the_drive_of_the_original(tmp_path):
+    """`verify` of a copy without a drive said that all is well: it had read the original's, and commands
+    changed that."""
+    with Server() as server:
+        s3 = clients.s3(server)
+        bucket = clients.make_bucket(s3)
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+        server.stop()
+        copy = tmp_path / "copy"
+        shutil.copytree(server.data, copy, ignore=shutil.ignore_patterns("drive"))
+        before = {path: path.stat().st_mtime_ns for path in (server.data / "drive" / "audit").iterdir()}
+        for command in (["verify", "--quiet"], ["status"], ["user", "add", "intruder"]):
+            refused = server.command(*command, env={"STRONGROOM_DATA": str(copy)}, check=False)
+            assert refused.returncode == 1, command
+            assert "drive of another data directory" in refused.stderr, refused.stderr
+            assert "give-up" not in refused.stderr
+        after = {path: path.stat().st_mtime_ns for path in (server.data / "drive" / "audit").iterdir()}
+        assert after == before
+        shutil.copytree(server.data / "drive", copy / "drive")
+        # Beside the original, which serves again.
+        server.start()
+        assert server.command("verify", "--quiet", env={"STRONGROOM_DATA": str(copy)}).returncode == 0
+        server.stop()
+        # A data directory that was moved finds its own drive.
+        server.data.rename(tmp_path / "moved")
+        server.data = tmp_path / "moved"
+        server.start()
+        assert clients.s3(server).get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
 def test_status_is_told_when_nothing_can_be_recorded(six):
     """Without a majority of the copies of the tables there is no audit log either, and its next event
     stops everything else: then above all an operator asks how the store is."""
@@ -236,6 +267,8 @@ def test_status_is_told_when_nothing_can_be_recorded(six):
     with pytest.raises(ClientError) as refused:
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    ready, text = six.admin("/health/ready")
+    assert ready == 503 and "a majority of the drives" in text, text
     for _ in range(2):
         found = status(six)
         assert [state(found, number) for number in (0, 2)] == ["missing", "missing"]

@@ -30,6 +30,12 @@ pub trait DriveOpener: Send + Sync + 'static {
 
     /// Opens the drive there, for this process alone; makes it where nothing is.
     fn open(&self, place: &str) -> Result<Arc<dyn Drive>, Error>;
+
+    /// Whether the place is the drive that lies in a data directory, whichever that is.
+    fn is_in_data_directory(&self, place: &str) -> Result<bool, Error> {
+        let _ = place;
+        Ok(false)
+    }
 }
 
 /// Places are directories of this machine.
@@ -55,6 +61,16 @@ impl DriveOpener for LocalOpener {
 
     fn open(&self, place: &str) -> Result<Arc<dyn Drive>, Error> {
         Ok(Arc::new(LocalDrive::open(Path::new(place))?))
+    }
+
+    fn is_in_data_directory(&self, place: &str) -> Result<bool, Error> {
+        let path = Path::new(place);
+        let Some(folder) = path.parent().filter(|_| path.ends_with("drive")) else {
+            return Ok(false);
+        };
+        let names = small_file::names_in(folder)
+            .map_err(|source| Error::from_io("look into", folder.display(), source))?;
+        Ok(names.is_some_and(|names| names.iter().any(|name| name == "keyring")))
     }
 }
 

@@ -172,6 +172,7 @@ impl Surveyor<'_> {
     ) -> Result<Around, Error> {
         let remembered = self.remembered()?;
         let mut looked = Looked::default();
+        let own = otherwise.as_ref().map(|drive| drive.place.clone());
         let given = match (given.is_empty(), &remembered, otherwise) {
             (true, None, otherwise) => otherwise.into_iter().collect(),
             (true, Some(_), Some(otherwise)) => {
@@ -199,10 +200,20 @@ impl Surveyor<'_> {
             let mut has_more = false;
             for row in members.drives.iter().filter(|row| row.is_expected()) {
                 let is_here = looked.candidates.iter().any(|of| of.is(row));
-                if !is_here && !looked.places.contains(&row.place) {
-                    self.look_at(&mut looked, &row.place, None)?;
-                    has_more = true;
+                if is_here || looked.places.contains(&row.place) {
+                    continue;
                 }
+                has_more = true;
+                // A copy of a data directory remembers where the drive of the original is.
+                let is_own = own.as_ref().is_none_or(|own| *own == row.place);
+                if !is_own && matches!(self.opener.is_in_data_directory(&row.place), Ok(true)) {
+                    looked.places.insert(row.place.clone());
+                    looked
+                        .trouble
+                        .insert(row.place.clone(), OF_ANOTHER.to_owned());
+                    continue;
+                }
+                self.look_at(&mut looked, &row.place, None)?;
             }
             if !has_more {
                 break;
@@ -620,6 +631,10 @@ fn knowing(members: &Members, looked: &Looked) -> Vec<DriveNo> {
     rows.map(|row| row.number).collect()
 }
 
+/// Why a place is not looked at.
+const OF_ANOTHER: &str =
+    "it is the drive of another data directory; name it with `--drive` to use it from here";
+
 fn check_quorum(members: &Members, looked: &Looked, has_witness: bool) -> Result<(), Error> {
     let present = knowing(members, looked);
     if roster::is_quorate(members, &present, has_witness) {
@@ -634,13 +649,23 @@ fn check_quorum(members: &Members, looked: &Looked, has_witness: bool) -> Result
         let seen = seen.map_or(String::new(), |seen| format!(" ({seen})"));
         format!("{}{seen}", named(row))
     });
-    Err(Error::DrivesRefuse {
-        reason: format!(
-            "no majority of the drives with a copy of the tables is there; missing: {}. {}",
-            named.collect::<Vec<_>>().join("; "),
-            way_out(missing.iter().map(|row| row.number))
-        ),
-    })
+    let mut reason = format!(
+        "no majority of the drives with a copy of the tables is there; missing: {}",
+        named.collect::<Vec<_>>().join("; ")
+    );
+    // Those that are there and sound are not to be given up.
+    let is_there = |row: &&&MemberRow| {
+        looked.in_use.contains(&row.place)
+            || looked
+                .trouble
+                .get(&row.place)
+                .is_some_and(|why| why == OF_ANOTHER)
+    };
+    let gone: Vec<_> = missing.iter().filter(|row| !is_there(row)).collect();
+    if !gone.is_empty() {
+        reason = format!("{reason}. {}", way_out(gone.iter().map(|row| row.number)));
+    }
+    Err(Error::DrivesRefuse { reason })
 }
 
 /// A drive, as refusals name it.
