@@ -2,6 +2,7 @@
 """Versions with boto3: each with its own mode and key, delete markers, null versions, pages."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,6 +10,7 @@ import leaks
 from clients import (
     CustomerKey, bucket_name, empty_and_delete, headers_of, make_bucket, noise, read, refused,
 )
+from clients import s3 as s3_client
 from drive_watch import DriveWatch
 
 NO_ID = "A" * 32
@@ -317,3 +319,48 @@ def test_s9_deletes_of_one_name_in_one_document_come_one_after_the_other(s3, ord
     assert [m["Key"] for m in listed["DeleteMarkers"] if m["Key"] == "k"] == []
     assert len(listed["DeleteMarkers"]) == len(others)
     empty_and_delete(s3, name)
+
+
+@pytest.mark.parametrize("status", [None, "Enabled", "Suspended"])
+def test_many_writers_of_one_name_take_turns(server, plain, status):
+    """From 24 clients on some were answered 500: each lost 64 times to the others."""
+    if status:
+        set_versioning(s3_client(server), plain, status)
+    client = s3_client(server, max_pool_connections=64)
+
+    def write(number):
+        match number % 4:
+            case 0 | 1:
+                client.put_object(Bucket=plain, Key="k", Body=b"%d" % number)
+            case 2:
+                client.copy_object(Bucket=plain, Key="k", CopySource=f"{plain}/source")
+            case _:
+                client.delete_object(Bucket=plain, Key="k")
+
+    client.put_object(Bucket=plain, Key="source", Body=b"copied")
+    with ThreadPoolExecutor(64) as pool:
+        assert list(pool.map(write, range(800))) == [None] * 800
+    if status == "Enabled":
+        found = entries(client, plain)
+        of_name = {kind: [entry for entry in found[kind] if entry[0] == "k"] for kind in found}
+        assert {kind: len(of) for kind, of in of_name.items()} == {
+            "Versions": 600, "DeleteMarkers": 200}
+
+
+def test_many_writers_of_one_part_and_one_rule_take_turns(server, plain):
+    client = s3_client(server, max_pool_connections=64)
+    upload = client.create_multipart_upload(Bucket=plain, Key="k")["UploadId"]
+
+    def write(number):
+        if number % 2:
+            named = {"Bucket": plain, "Key": "k", "UploadId": upload, "PartNumber": 1}
+            client.upload_part(**named, Body=b"%d" % number)
+        else:
+            default = {"SSEAlgorithm": "AES256"}
+            rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+            client.put_bucket_encryption(
+                Bucket=plain, ServerSideEncryptionConfiguration=rules)
+
+    with ThreadPoolExecutor(64) as pool:
+        assert list(pool.map(write, range(800))) == [None] * 800
+    assert len(client.list_parts(Bucket=plain, Key="k", UploadId=upload)["Parts"]) == 1

@@ -141,6 +141,9 @@ pub enum Error {
     /// Another writer won while a conditional write was under way (409).
     #[error("a conflicting conditional operation is in progress")]
     ConditionalConflict,
+    /// Others changed the same place again and again: nothing was changed (503).
+    #[error("too many requests change the same thing; nothing was changed")]
+    TooManyWriters,
     /// The range lies outside the object (416).
     #[error("the requested range is not satisfiable")]
     InvalidRange {

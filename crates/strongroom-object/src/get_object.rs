@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::objects::{Bucket, Objects};
 use crate::pipeline::read::{ObjectBody, SealedPart, SealedSource, open_body};
-use crate::rows::{ChecksumRow, Place, StoredPart, VersionRow, Versioning};
+use crate::rows::{ChecksumRow, Place, StoredPart, VersionRow};
 use crate::version::{Held, HeldVersion};
 use crate::version_id::VersionId;
 
@@ -72,7 +72,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// The version's id as answers show it: not in a bucket that never had versions.
     pub(crate) fn shown_id(&self) -> Option<VersionId> {
-        (self.bucket.row.versioning != Versioning::Off).then_some(self.id)
+        self.bucket.shown_id(self.id)
     }
 }
 

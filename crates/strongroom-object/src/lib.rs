@@ -51,6 +51,7 @@ mod shared_body;
 mod storage_class;
 mod table_key;
 mod transcribed_body;
+mod turns;
 mod update_object_encryption;
 mod verify;
 mod verify_store;

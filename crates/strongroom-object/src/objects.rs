@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::lifecycle::LifecycleCache;
 use crate::model::{ObjectName, Scope, WriteConditions};
 use crate::restore::RestoreDelays;
-use crate::rows::{self, BucketRow};
+use crate::rows::{self, BucketRow, Versioning};
 use crate::table_key;
+use crate::turns::Turns;
 use crate::version_id::VersionId;
 
 /// What the conductor needs to know of its deployment.
@@ -45,6 +46,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     options: ObjectsOptions,
     lifecycle: LifecycleCache,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Objects {
@@ -73,6 +75,7 @@ impl Objects {
             clock,
             options,
             lifecycle: LifecycleCache::load(store.tables())?,
+            turns: Turns::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -112,6 +115,11 @@ impl Objects {
     /// The lifecycle rules of all buckets.
     pub(crate) fn lifecycle(&self) -> &LifecycleCache {
         &self.inner.lifecycle
+    }
+
+    /// Turns of those who change the same place of the tables.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -175,6 +183,11 @@ impl Bucket {
     /// The bucket's uid: names can be reused, uids cannot.
     pub(crate) fn uid(&self) -> &[u8; 16] {
         &self.row.uid
+    }
+
+    /// A version's id as answers show it: not in a bucket that never had versions.
+    pub(crate) fn shown_id(&self, id: VersionId) -> Option<VersionId> {
+        (self.row.versioning != Versioning::Off).then_some(id)
     }
 
     /// Ask for an action on the bucket itself.

@@ -28,10 +28,9 @@ use crate::rows::{
     Versioning,
 };
 use crate::table_key::{self, BODIES, BUCKETS, PART_TABLES, VERSIONS};
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version_id::VersionId;
 
-/// How often a commit is tried again after another writer came first.
-const COMMIT_TRIES_MAX: usize = 64;
 /// How often a read starts again after the object was overwritten under it.
 const READ_TRIES_MAX: usize = 64;
 
@@ -465,6 +464,7 @@ impl Objects {
         let own_preconditions = own.preconditions.len();
         let own_writes = own.writes.len();
         let mut bucket = bucket.clone();
+        let mut turn = None;
         for _ in 0..COMMIT_TRIES_MAX {
             let versioning = bucket.row.versioning;
             let newest = self.find_version(&bucket, object_key)?;
@@ -530,6 +530,9 @@ impl Objects {
                 }
                 Err(CommitError::Precondition { index, batch }) => {
                     own = *batch;
+                    if turn.is_none() {
+                        turn = Some(self.turns().take(&prefix).await);
+                    }
                     if index == own_preconditions {
                         bucket = self.same_bucket(&bucket)?;
                     }
@@ -540,7 +543,7 @@ impl Objects {
         if is_conditional(conditions) {
             Err(Error::ConditionalConflict)
         } else {
-            Err(Error::Internal("too many writers of one object"))
+            Err(Error::TooManyWriters)
         }
     }
 
@@ -550,7 +553,9 @@ impl Objects {
         if now.uid() == bucket.uid() {
             Ok(now)
         } else {
-            Err(Error::ConditionalConflict)
+            Err(Error::NoSuchBucket {
+                bucket: bucket.name.clone(),
+            })
         }
     }
 
@@ -564,6 +569,7 @@ impl Objects {
         conditions: &WriteConditions,
     ) -> Result<Option<Found>, Error> {
         permit.covers(&[Action::DeleteObjectVersion], &bucket.name, object_key)?;
+        let mut turn = None;
         for _ in 0..COMMIT_TRIES_MAX {
             let found = self.find_by_id(bucket, object_key, id)?;
             check_write(
@@ -587,11 +593,16 @@ impl Objects {
                 .await
             {
                 Ok(_) => return Ok(Some(found)),
-                Err(CommitError::Precondition { .. }) => {}
+                Err(CommitError::Precondition { .. }) => {
+                    if turn.is_none() {
+                        let prefix = table_key::object_prefix(bucket.uid(), object_key);
+                        turn = Some(self.turns().take(&prefix).await);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Internal("too many writers of one object"))
+        Err(Error::TooManyWriters)
     }
 
     /// Delete a name whose newest entry is still the one that a rule was held against; `None` if it
@@ -616,7 +627,7 @@ impl Objects {
             .await
         {
             Ok(changed) => Ok(Some(changed)),
-            Err(Error::ConditionalConflict) => Ok(None),
+            Err(Error::ConditionalConflict | Error::NoSuchBucket { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -87,6 +87,8 @@ impl From<ObjectError> for S3Error {
                 last_modified_ms,
             } => not_modified(&etag, last_modified_ms),
             E::ConditionalConflict => code(S3Code::ConditionalRequestConflict),
+            E::TooManyWriters => code(S3Code::SlowDown)
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
             E::InvalidRange {
                 actual_size,
                 requested,

@@ -8,12 +8,13 @@ use crate::error::Error;
 use crate::model::Scope;
 use crate::objects::Objects;
 use crate::table_key::{BUCKET_ENCRYPTION, BUCKETS, LIFECYCLE, UPLOADS, VERSIONS, prefix_end};
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version::bucket_unchanged;
 
 impl Objects {
     /// Delete an empty bucket. Objects and open uploads both keep it.
     pub async fn delete_bucket(&self, scope: Scope<'_>, name: &str) -> Result<(), Error> {
-        let bucket = self.bucket(name)?;
+        let mut bucket = self.bucket(name)?;
         bucket.authorize(scope, Action::DeleteBucket)?;
         let start = bucket.uid().to_vec();
         let end = prefix_end(&start).unwrap_or_else(|| vec![0xFF; 17]);
@@ -22,38 +23,41 @@ impl Objects {
             start: start.clone(),
             end: end.clone(),
         };
-        let batch = Batch {
-            preconditions: vec![bucket_unchanged(&bucket), empty(VERSIONS), empty(UPLOADS)],
-            writes: vec![
-                Write::Delete {
-                    table: BUCKETS,
-                    key: name.as_bytes().to_vec(),
-                },
-                Write::Delete {
-                    table: BUCKET_ENCRYPTION,
-                    key: bucket.uid().to_vec(),
-                },
-                Write::Delete {
-                    table: LIFECYCLE,
-                    key: bucket.uid().to_vec(),
-                },
-            ],
-        };
-        match self.tables().commit(batch).await {
-            Ok(_) => {
-                self.lifecycle().forget(bucket.uid());
-                Ok(())
+        for _ in 0..COMMIT_TRIES_MAX {
+            let batch = Batch {
+                preconditions: vec![bucket_unchanged(&bucket), empty(VERSIONS), empty(UPLOADS)],
+                writes: vec![
+                    Write::Delete {
+                        table: BUCKETS,
+                        key: name.as_bytes().to_vec(),
+                    },
+                    Write::Delete {
+                        table: BUCKET_ENCRYPTION,
+                        key: start.clone(),
+                    },
+                    Write::Delete {
+                        table: LIFECYCLE,
+                        key: start.clone(),
+                    },
+                ],
+            };
+            match self.tables().commit(batch).await {
+                Ok(_) => {
+                    self.lifecycle().forget(bucket.uid());
+                    return Ok(());
+                }
+                // Its settings changed meanwhile.
+                Err(CommitError::Precondition { index: 0, .. }) => {
+                    bucket = self.same_bucket(&bucket)?;
+                }
+                Err(CommitError::Precondition { .. }) => {
+                    return Err(Error::BucketNotEmpty {
+                        bucket: name.to_owned(),
+                    });
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(CommitError::Precondition { index: 0, .. }) => match self.same_bucket(&bucket) {
-                Ok(_) => Err(Error::ConditionalConflict),
-                Err(_) => Err(Error::NoSuchBucket {
-                    bucket: name.to_owned(),
-                }),
-            },
-            Err(CommitError::Precondition { .. }) => Err(Error::BucketNotEmpty {
-                bucket: name.to_owned(),
-            }),
-            Err(error) => Err(error.into()),
         }
+        Err(Error::TooManyWriters)
     }
 }

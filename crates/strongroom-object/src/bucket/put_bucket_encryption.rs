@@ -11,10 +11,8 @@ use crate::model::{BucketEncryption, DefaultAlgorithm, Scope};
 use crate::objects::Objects;
 use crate::rows::{self, BucketEncryptionRow};
 use crate::table_key::BUCKET_ENCRYPTION;
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version::bucket_unchanged;
-
-/// How often a commit is tried again after another change of the bucket came first.
-const COMMIT_TRIES_MAX: usize = 64;
 
 /// A PutBucketEncryption request.
 #[derive(Debug, Clone)]
@@ -39,6 +37,7 @@ impl Objects {
         scope: Scope<'_>,
         input: PutBucketEncryption,
     ) -> Result<(), Error> {
+        let mut turn = None;
         for _ in 0..COMMIT_TRIES_MAX {
             let bucket = self.bucket(&input.bucket)?;
             bucket.authorize(scope, Action::PutEncryptionConfiguration)?;
@@ -70,16 +69,20 @@ impl Objects {
                 preconditions: vec![bucket_unchanged(&bucket), unchanged],
                 writes: vec![Write::Put {
                     table: BUCKET_ENCRYPTION,
-                    key,
+                    key: key.clone(),
                     value: rows::encode(&row)?,
                 }],
             };
             match self.tables().commit(batch).await {
                 Ok(_) => return Ok(()),
-                Err(CommitError::Precondition { .. }) => {}
+                Err(CommitError::Precondition { .. }) => {
+                    if turn.is_none() {
+                        turn = Some(self.turns().take(&key).await);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Internal("too many writers of one bucket's settings"))
+        Err(Error::TooManyWriters)
     }
 }

@@ -10,10 +10,8 @@ use crate::model::Scope;
 use crate::objects::{Bucket, Objects};
 use crate::rows;
 use crate::table_key::LIFECYCLE;
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version::bucket_unchanged;
-
-/// How often a commit is tried again after another change of the bucket came first.
-const COMMIT_TRIES_MAX: usize = 64;
 
 impl Objects {
     /// Replace the lifecycle rules of a bucket.
@@ -58,6 +56,6 @@ impl Objects {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Internal("too many writers of one bucket's settings"))
+        Err(Error::TooManyWriters)
     }
 }

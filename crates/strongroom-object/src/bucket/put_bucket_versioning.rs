@@ -9,10 +9,8 @@ use crate::model::{BucketVersioning, Scope};
 use crate::objects::Objects;
 use crate::rows::{self, Versioning};
 use crate::table_key::BUCKETS;
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version::bucket_unchanged;
-
-/// How often the change is tried again after another change of the bucket came first.
-const COMMIT_TRIES_MAX: usize = 64;
 
 impl Objects {
     /// Say what becomes of what is replaced. Writes under way notice: their commits fail while
@@ -23,6 +21,7 @@ impl Objects {
         name: &str,
         status: BucketVersioning,
     ) -> Result<(), Error> {
+        let mut turn = None;
         for _ in 0..COMMIT_TRIES_MAX {
             let bucket = self.bucket(name)?;
             bucket.authorize(scope, Action::PutBucketVersioning)?;
@@ -34,6 +33,7 @@ impl Objects {
                 return Ok(());
             }
             let precondition = bucket_unchanged(&bucket);
+            let uid = *bucket.uid();
             let mut row = bucket.row;
             row.versioning = versioning;
             let batch = Batch {
@@ -46,10 +46,14 @@ impl Objects {
             };
             match self.tables().commit(batch).await {
                 Ok(_) => return Ok(()),
-                Err(CommitError::Precondition { .. }) => {}
+                Err(CommitError::Precondition { .. }) => {
+                    if turn.is_none() {
+                        turn = Some(self.turns().take(&uid).await);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Internal("too many changes of one bucket"))
+        Err(Error::TooManyWriters)
     }
 }

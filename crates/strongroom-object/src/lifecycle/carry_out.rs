@@ -15,7 +15,6 @@ use super::worker::LifecycleReport;
 use crate::authorize::{RuleAction, permit_rule};
 use crate::error::Error;
 use crate::objects::{Bucket, Objects};
-use crate::rows::Versioning;
 use crate::storage_class::StorageClass;
 use crate::table_key::{self, VERSIONS, object_prefix, prefix_end};
 use crate::version::{Changed, Found, nothing_newer};
@@ -134,7 +133,7 @@ impl Objects {
         let version = match done {
             Done::Expired => None,
             Done::MarkerMade(marker) => Some(marker),
-            _ => (bucket.row.versioning != Versioning::Off).then(|| task.found.id()),
+            _ => bucket.shown_id(task.found.id()),
         };
         let mut parameters = Map::new();
         parameters.insert("bucketName".to_owned(), bucket.name.as_str().into());

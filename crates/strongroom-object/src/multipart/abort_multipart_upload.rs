@@ -7,10 +7,8 @@ use crate::authorize::{Action, Permit};
 use crate::error::Error;
 use crate::model::{ObjectName, PART_NUMBER_MAX, Scope};
 use crate::objects::{Bucket, Objects};
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version::remove_body;
-
-/// How often the abort is tried again while parts still come in.
-const COMMIT_TRIES_MAX: usize = 64;
 
 impl Objects {
     /// Give up an upload. Needs no key.
@@ -49,6 +47,6 @@ impl Objects {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Internal("too many writers of one upload"))
+        Err(Error::TooManyWriters)
     }
 }

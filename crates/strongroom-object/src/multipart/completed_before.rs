@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::model::{Checksum, ChecksumAlgorithm, ChecksumType, Encryption, Scope};
 use crate::objects::{Bucket, Objects};
 use crate::put_object::PutObjectOutput;
-use crate::rows::{StoredPart, VersionEntry, VersionRow, Versioning};
+use crate::rows::{StoredPart, VersionEntry, VersionRow};
 use crate::table_key::{self, VERSIONS};
 use crate::version::{Found, Standing};
 
@@ -53,7 +53,7 @@ impl Objects {
             .await?;
         check_sums(input, &parts, checksum.as_ref())?;
         Ok(PutObjectOutput {
-            version_id: (bucket.row.versioning != Versioning::Off).then_some(found.id),
+            version_id: bucket.shown_id(found.id),
             etag: row.etag.clone(),
             size: row.size,
             encryption,

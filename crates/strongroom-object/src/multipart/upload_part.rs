@@ -15,10 +15,8 @@ use crate::objects::{Bucket, Objects};
 use crate::part_store::Incoming;
 use crate::rows::{self, PartRowStored};
 use crate::table_key::{self, PARTS};
+use crate::turns::COMMIT_TRIES_MAX;
 use crate::version::remove_body;
-
-/// How often a commit is tried again after another attempt at the same part came first.
-const COMMIT_TRIES_MAX: usize = 64;
 
 /// An UploadPart request.
 pub struct UploadPart {
@@ -204,6 +202,7 @@ impl Objects {
             preconditions: vec![upload.still_open()],
             writes: vec![put, body],
         };
+        let mut turn = None;
         for _ in 0..COMMIT_TRIES_MAX {
             batch.preconditions.truncate(1);
             batch.writes.truncate(2);
@@ -230,11 +229,16 @@ impl Objects {
                         upload_id: upload_id.to_owned(),
                     });
                 }
-                Err(CommitError::Precondition { batch: again, .. }) => batch = *again,
+                Err(CommitError::Precondition { batch: again, .. }) => {
+                    batch = *again;
+                    if turn.is_none() {
+                        turn = Some(self.turns().take(&key).await);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Internal("too many writers of one part"))
+        Err(Error::TooManyWriters)
     }
 }
 
