@@ -108,7 +108,10 @@ fn metadata_value<'h>(name: &HeaderName, value: &'h HeaderValue) -> Result<&'h s
 }
 
 /// Writes the stored properties into an answer. Names and values were checked when they came in;
-/// what a header cannot carry (text beyond ASCII) is encoded as RFC 2047 says, as S3 does.
+/// what a header cannot carry (text beyond ASCII) is an encoded word of RFC 2047, as S3 has it: S3 takes
+/// the bytes of a header for Latin-1, and says in UTF-8 what it read so. Clients undo both (Amazon S3
+/// User Guide, "Working with object metadata": `ÄMÄZÕÑ S3` comes back as
+/// `=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=`).
 pub(crate) fn echo(headers: &mut HeaderMap, properties: &Properties) {
     let content_type = properties
         .content_type
@@ -146,7 +149,8 @@ pub(crate) fn echo(headers: &mut HeaderMap, properties: &Properties) {
         let value = if value.is_ascii() {
             HeaderValue::from_str(value)
         } else {
-            HeaderValue::from_str(&format!("=?UTF-8?B?{}?=", STANDARD.encode(value)))
+            let as_latin: String = value.bytes().map(char::from).collect();
+            HeaderValue::from_str(&format!("=?UTF-8?B?{}?=", STANDARD.encode(as_latin)))
         };
         if let (Ok(name), Ok(value)) = (name, value) {
             headers.insert(name, value);
@@ -265,10 +269,15 @@ mod tests {
 
     #[test]
     fn text_beyond_ascii_comes_back_encoded() {
-        let parsed = parse(&headers(&[("x-amz-meta-a", "\u{e9}".as_bytes())])).unwrap();
+        // The second is Amazon's example.
+        let sent = [("x-amz-meta-a", "\u{e9}"), ("x-amz-meta-b", "ÄMÄZÕÑ S3")];
+        let sent = sent.map(|(name, value)| (name, value.as_bytes()));
+        let parsed = parse(&headers(&sent)).unwrap();
         let mut out = HeaderMap::new();
         echo(&mut out, &parsed);
-        assert_eq!(out.get("x-amz-meta-a").unwrap(), "=?UTF-8?B?w6k=?=");
+        assert_eq!(out.get("x-amz-meta-a").unwrap(), "=?UTF-8?B?w4PCqQ==?=");
+        let word = "=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=";
+        assert_eq!(out.get("x-amz-meta-b").unwrap(), word);
         assert_eq!(out.get("content-type").unwrap(), "binary/octet-stream");
     }
 
