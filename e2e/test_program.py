@@ -170,6 +170,30 @@ def test_inspect(own):
         assert server.command("inspect", "object", bad, check=False).returncode != 0
 
 
+def test_inspect_of_a_version(own):
+    """Behind a delete marker nothing could be looked at."""
+    server, s3 = own
+    s3.create_bucket(Bucket="inspected")
+
+    def shown(*version):
+        done = server.command("inspect", "object", "s3://inspected/k", *version)
+        found = json.loads(done.stdout)
+        return found["version_id"], found["size"]
+
+    s3.put_object(Bucket="inspected", Key="k", Body=b"1")
+    assert shown() == (None, 1)
+    s3.put_bucket_versioning(Bucket="inspected", VersioningConfiguration={"Status": "Enabled"})
+    ids = [s3.put_object(Bucket="inspected", Key="k", Body=body)["VersionId"] for body in (b"22", b"333")]
+    assert shown() == (ids[1], 3)
+    marker = s3.delete_object(Bucket="inspected", Key="k")["VersionId"]
+    assert shown("--version-id", ids[0]) == (ids[0], 2)
+    assert shown("--version-id", "null") == ("null", 1)
+    for version in ((), ("--version-id", marker), ("--version-id", "A" * 32), ("--version-id", "x")):
+        refused = server.command("inspect", "object", "s3://inspected/k", *version, check=False)
+        assert refused.returncode != 0 and refused.stdout == "", version
+    assert "is no version id" in refused.stderr
+
+
 def data_file(server, key):
     name = json.loads(server.command("inspect", "object", f"s3://own/{key}").stdout)["parts"][0]["files"][0]
     path = server.data / name

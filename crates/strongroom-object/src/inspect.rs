@@ -6,6 +6,7 @@ use strongroom_format::SseMode;
 use crate::error::Error;
 use crate::objects::Objects;
 use crate::rows::Place;
+use crate::version_id::VersionId;
 
 /// What can be said about a stored object without a key.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Inspection {
     pub bucket: String,
     /// Object name.
     pub object_key: String,
+    /// Id of the version; `None` in a bucket that never had versions.
+    pub version_id: Option<VersionId>,
     /// Plaintext bytes.
     pub size: u64,
     /// Without quotes.
@@ -56,14 +59,19 @@ pub struct InspectedPart {
 }
 
 impl Objects {
-    /// Say how an object is sealed.
+    /// Say how an object is sealed: the current version, or the one that is named.
     #[expect(
         clippy::unused_async,
         reason = "remote tables will be asked over a network"
     )]
-    pub async fn inspect(&self, bucket: &str, object_key: &str) -> Result<Inspection, Error> {
+    pub async fn inspect(
+        &self,
+        bucket: &str,
+        object_key: &str,
+        version_id: Option<VersionId>,
+    ) -> Result<Inspection, Error> {
         let bucket = self.bucket(bucket)?;
-        let (_, row) = self.version(&bucket, object_key, None)?;
+        let (standing, row) = self.version(&bucket, object_key, version_id)?;
         let record = row.key.sealed_record()?;
         let multipart = row.shows_parts()?;
         let parts = self
@@ -81,6 +89,7 @@ impl Objects {
             })
             .collect();
         Ok(Inspection {
+            version_id: bucket.shown_id(standing.id),
             bucket: bucket.name,
             object_key: object_key.to_owned(),
             size: row.size,

@@ -340,6 +340,9 @@ pub(crate) enum InspectCommand {
     Object {
         /// The object, as s3://BUCKET/KEY
         uri: String,
+        /// A version that is not the current one, also one behind a delete marker
+        #[arg(long, value_name = "ID")]
+        version_id: Option<String>,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -517,6 +520,7 @@ While a server runs on the data directory the command asks it; otherwise it open
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   strongroom inspect object s3://photos/cat.jpg
+  strongroom inspect object s3://photos/cat.jpg --version-id null
   strongroom inspect object 's3://photos/with spaces' --data /srv/strongroom";
 
 const VERIFY_EXAMPLES: &str = "\

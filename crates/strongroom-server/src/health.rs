@@ -9,6 +9,13 @@ use strongroom_store::drive::HealthState;
 pub(crate) fn readiness(store: &Store, audit: &Audit) -> Result<(), String> {
     let status = store.status();
     let what = match status.health {
+        HealthState::OutOfService if store.lacks_majority() => {
+            return Err(
+                "a majority of the drives with a copy of the tables failed or is away, and writes are out of \
+                 service; `strongroom status` names the drives"
+                    .to_owned(),
+            );
+        }
         HealthState::OutOfService => {
             format!(
                 "drive {} is out of service after a failed flush",

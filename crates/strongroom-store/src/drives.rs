@@ -369,6 +369,13 @@ impl Store {
         self.tables().resume().await.map(|()| true)
     }
 
+    /// Whether changes are refused since of several copies of the tables no majority is left. None of
+    /// the drives that are still there need have failed then.
+    pub fn lacks_majority(&self) -> bool {
+        let lacks = |mirror: &Arc<Mirror>| mirror.refuses_changes() && mirror.status().len() > 1;
+        self.mirror().is_some_and(lacks)
+    }
+
     /// Whether commits are refused until copies are back.
     pub(crate) fn waits_for_copies(&self) -> bool {
         let refuses = |mirror: &Arc<Mirror>| mirror.refuses_changes();

@@ -483,6 +483,7 @@ async fn expired_material_is_of_no_use_before_and_after_it_is_destroyed() {
         .unwrap();
     let told = world.describe(&key.key_id).await.unwrap();
     assert_eq!(told.valid_to_ms, Some(NOON_MS + 30 * DAY_MS));
+    assert!(told.has_imported_material);
     let context = context(&[]);
     let blob = world.encrypt(&key.arn, b"x", &context).await.unwrap();
     let blob = blob.ciphertext_blob.0;
@@ -490,6 +491,13 @@ async fn expired_material_is_of_no_use_before_and_after_it_is_destroyed() {
     assert_eq!(world.run_due().await.expired, 0);
     assert!(world.decrypt(&blob, &context, None).await.is_ok());
     world.clock.advance_ms(1);
+    // It is gone for whoever asks, before it is removed.
+    let told = world.describe(&key.key_id).await.unwrap();
+    assert_eq!(told.state, KeyState::PendingImport);
+    assert_eq!(
+        (told.valid_to_ms, told.has_imported_material),
+        (None, false)
+    );
     let pending = (
         "KMSInvalidStateException",
         format!("{} is pending import.", key.arn),
@@ -637,4 +645,44 @@ async fn mac_keys_and_private_keys() {
     assert_eq!(refused(wrong).0, "IncorrectKeyMaterialException");
     let wrong = import(&world, &other.key_id, &MATERIAL, nothing).await;
     assert_eq!(refused(wrong).0, "IncorrectKeyMaterialException");
+}
+
+/// DescribeKey said nothing of the expiry of material that is not of a symmetric key.
+#[tokio::test]
+async fn imported_material_of_every_kind_is_told() {
+    let world = new_world().await;
+    let own = world.key().await;
+    assert!(!own.has_imported_material);
+    for (spec, usage) in [
+        ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
+        ("HMAC_256", "GENERATE_VERIFY_MAC"),
+    ] {
+        let key = external(&world, spec, usage).await;
+        assert!(!key.has_imported_material, "{spec}");
+        let for_a_day = |input: &mut ImportKeyMaterialInput| {
+            input.expiration_model = None;
+            input.valid_to_ms = Some(NOON_MS + DAY_MS);
+        };
+        import(&world, &key.key_id, &MATERIAL, for_a_day)
+            .await
+            .unwrap();
+        let told = world.describe(&key.key_id).await.unwrap();
+        let wanted = (Some(NOON_MS + DAY_MS), true);
+        assert_eq!(
+            (told.valid_to_ms, told.has_imported_material),
+            wanted,
+            "{spec}"
+        );
+        let input = DeleteImportedKeyMaterialInput {
+            key_id: key.key_id.clone(),
+            key_material_id: None,
+        };
+        call!(world, delete_imported_key_material, input).unwrap();
+        let told = world.describe(&key.key_id).await.unwrap();
+        assert_eq!(
+            (told.valid_to_ms, told.has_imported_material),
+            (None, false),
+            "{spec}"
+        );
+    }
 }

@@ -69,7 +69,7 @@ async fn objects_say_so_and_are_read_again() {
         let got = house.get_output("bucket", name, None).await.unwrap();
         assert!(says_so(&got.head.encryption));
         assert_eq!(collect(got).await.unwrap(), bytes);
-        let shown = house.objects.inspect("bucket", name).await.unwrap();
+        let shown = house.objects.inspect("bucket", name, None).await.unwrap();
         assert!(shown.bucket_key);
         let arn = ("aws:s3:arn".to_owned(), "arn:aws:s3:::bucket".to_owned());
         assert_eq!(shown.encryption_context, [arn]);

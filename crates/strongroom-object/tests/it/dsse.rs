@@ -402,7 +402,7 @@ async fn answers_say_two_layers_and_never_a_bucket_key() {
     assert_eq!(got.head.etag, put.etag);
     let md5 = "8d777f385d3dfec8815d20f7496026dc";
     assert_ne!(put.etag, md5);
-    let found = house.objects.inspect("bucket", "k").await.unwrap();
+    let found = house.objects.inspect("bucket", "k", None).await.unwrap();
     assert_eq!(found.mode, "DSSE-KMS");
     assert!(found.outer_record_bytes.is_some());
     assert_eq!(found.parts[0].sealed_bytes, 4 + 64);
@@ -572,7 +572,12 @@ async fn copies_go_into_two_layers_and_out_of_them() {
                 whole,
                 "{name}"
             );
-            let mode = house.objects.inspect("bucket", name).await.unwrap().mode;
+            let mode = house
+                .objects
+                .inspect("bucket", name, None)
+                .await
+                .unwrap()
+                .mode;
             let dual = matches!(name, "two" | "again");
             assert_eq!(mode == "DSSE-KMS", dual, "{name}: {mode}");
         }
@@ -589,7 +594,7 @@ async fn a_copy_under_the_same_key_shares_the_blob_and_keeps_both_layers() {
     house.put("bucket", "a", &whole, dsse()).await.unwrap();
     copy(&house, "a", "b", dsse()).await;
     let files = async |name: &str| {
-        let found = house.objects.inspect("bucket", name).await.unwrap();
+        let found = house.objects.inspect("bucket", name, None).await.unwrap();
         found.parts[0].files.clone()
     };
     assert_eq!(files("a").await, files("b").await);

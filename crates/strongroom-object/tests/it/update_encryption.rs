@@ -301,7 +301,7 @@ async fn bucket_keys_come_and_go_with_the_arn_in_the_context() {
             };
             update_as(&house, wish).await.unwrap();
             assert_eq!(record(&row(&house)).flags().bucket_key, bucket_key);
-            let shown = house.objects.inspect("bucket", "k").await.unwrap();
+            let shown = house.objects.inspect("bucket", "k", None).await.unwrap();
             let arn = if bucket_key {
                 "arn:aws:s3:::bucket"
             } else {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::PlaceArgs;
+use super::drive::NamedDrives;
 
 /// `strongroom backup ..`
 #[derive(Debug, Subcommand)]
@@ -45,15 +46,8 @@ pub(crate) enum RestoreCommand {
         /// its tables are given up
         #[arg(long)]
         accept_loss: bool,
-        /// A drive and the facility that it stands in; may be repeated. Drives that the store knows
-        /// are found without it
-        #[arg(
-            long = "drive",
-            value_name = "FACILITY:PATH",
-            env = "STRONGROOM_DRIVE",
-            value_delimiter = ','
-        )]
-        drives: Vec<String>,
+        #[command(flatten)]
+        named: NamedDrives,
         #[command(flatten)]
         place: PlaceArgs,
     },

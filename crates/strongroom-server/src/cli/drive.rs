@@ -96,8 +96,17 @@ pub(crate) struct DriveGiveUpArgs {
     /// Go on with the copy of the tables on this drive though it missed changes, which are lost then
     #[arg(long, value_name = "NUMBER")]
     pub(crate) tables_of: Option<u16>,
-    /// A drive that is there, and its facility; may be repeated. Drives that the store knows are found
-    /// without it
+    #[command(flatten)]
+    pub(crate) named: NamedDrives,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Drives that a command names.
+#[derive(Debug, Args)]
+pub(crate) struct NamedDrives {
+    /// A drive and the facility that it stands in; may be repeated. Drives that the store knows
+    /// are found without it
     #[arg(
         long = "drive",
         value_name = "FACILITY:PATH",
@@ -105,8 +114,6 @@ pub(crate) struct DriveGiveUpArgs {
         value_delimiter = ','
     )]
     pub(crate) drives: Vec<String>,
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
 }
 
 #[derive(Debug, Args)]

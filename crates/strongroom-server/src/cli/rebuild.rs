@@ -4,6 +4,7 @@
 use clap::Args;
 
 use super::PlaceArgs;
+use super::drive::NamedDrives;
 
 /// `strongroom rebuild`
 #[derive(Debug, Args)]
@@ -29,15 +30,8 @@ pub(crate) struct RebuildArgs {
     #[arg(long)]
     pub(crate) quiet: bool,
 
-    /// A drive and the facility that it stands in; may be repeated. Drives that the store knows
-    /// are found without it
-    #[arg(
-        long = "drive",
-        value_name = "FACILITY:PATH",
-        env = "STRONGROOM_DRIVE",
-        value_delimiter = ','
-    )]
-    pub(crate) drives: Vec<String>,
+    #[command(flatten)]
+    pub(crate) named: NamedDrives,
 
     #[command(flatten)]
     pub(crate) place: PlaceArgs,

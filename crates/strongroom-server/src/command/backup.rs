@@ -39,10 +39,10 @@ pub(crate) async fn put_back(command: RestoreCommand) -> Result<(), Error> {
         RestoreCommand::Metadata {
             file,
             accept_loss,
-            drives,
+            named,
             ..
         } => {
-            place.name_drives(&drives)?;
+            place.name_drives(&named.drives)?;
             put_tables_back(&place, file, accept_loss).await
         }
         RestoreCommand::Keyring { file, .. } => put_keyring_back(&place, &file).await,

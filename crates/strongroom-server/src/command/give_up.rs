@@ -16,7 +16,7 @@ use crate::root_key::Keeper;
 use crate::start::{Rooms, store_drives};
 
 pub(crate) async fn run(mut place: Place, args: DriveGiveUpArgs) -> Result<(), Error> {
-    place.name_drives(&args.drives)?;
+    place.name_drives(&args.named.drives)?;
     // Never beside a server: what it serves from is not lost.
     let held = place.data.hold()?;
     let keeper = Keeper::open(&place).await?;

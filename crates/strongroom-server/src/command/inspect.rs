@@ -9,9 +9,17 @@ use crate::error::Error;
 use crate::output;
 
 pub(crate) async fn run(command: InspectCommand) -> Result<(), Error> {
-    let InspectCommand::Object { uri, place } = command;
+    let InspectCommand::Object {
+        uri,
+        version_id,
+        place,
+    } = command;
     let (bucket, object_key) = split_uri(&uri)?;
-    let request = Request::InspectObject { bucket, object_key };
+    let request = Request::InspectObject {
+        bucket,
+        object_key,
+        version_id,
+    };
     let (place, _file) = Place::resolve(&place)?;
     match client::ask(&place, &request, &|_| ()).await? {
         Answer::Inspection(facts) => output::print_json(&facts),

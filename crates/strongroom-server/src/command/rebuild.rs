@@ -33,7 +33,7 @@ struct Outcome {
 
 pub(crate) async fn run(args: RebuildArgs) -> Result<(), Error> {
     let (mut place, _file) = Place::resolve(&args.place)?;
-    place.name_drives(&args.drives)?;
+    place.name_drives(&args.named.drives)?;
     let held = place.data.hold()?;
     let keeper = Keeper::open(&place).await?;
     let drives = store_drives(&place)?;

@@ -80,9 +80,18 @@ impl Deed {
             | Request::UserPolicyRemove { .. }
             | Request::UserRemove { .. } => return None,
             Request::RootCredential {} => Self::act("GetRootCredential", Value::Null),
-            Request::InspectObject { bucket, object_key } => Self::long_look(
+            Request::InspectObject {
+                bucket,
+                object_key,
+                version_id,
+            } => Self::long_look(
                 "InspectObject",
-                json!({ "bucketName": bucket, "key": object_key }),
+                match version_id {
+                    None => json!({ "bucketName": bucket, "key": object_key }),
+                    Some(id) => {
+                        json!({ "bucketName": bucket, "key": object_key, "versionId": id })
+                    }
+                },
             ),
             Request::Verify {} => Self::long_look("VerifyStore", Value::Null),
             Request::KmsList {} => Self::look("ListKmsKeys"),

@@ -4,7 +4,7 @@
 use serde_json::json;
 use strongroom_audit::Receipt;
 use strongroom_iam::{Access, User};
-use strongroom_object::{Inspection, Scope};
+use strongroom_object::{Inspection, Scope, VersionId};
 
 use super::deed::Deed;
 use super::{
@@ -48,8 +48,13 @@ async fn act(
             let key = AccessKey::new(root.access_key_id.clone(), &root.secret_access_key);
             Ok(Answer::Credential(key))
         }
-        Request::InspectObject { bucket, object_key } => {
-            let found = rooms.objects.inspect(bucket, object_key).await;
+        Request::InspectObject {
+            bucket,
+            object_key,
+            version_id,
+        } => {
+            let version_id = version_id.as_deref().map(version_named).transpose()?;
+            let found = rooms.objects.inspect(bucket, object_key, version_id).await;
             Ok(Answer::Inspection(shown(found.map_err(refused)?)))
         }
         Request::Verify {} => {
@@ -162,6 +167,14 @@ pub(super) fn refused<E: std::fmt::Display>(error: E) -> Error {
     Error::Refused(error.to_string())
 }
 
+fn version_named(text: &str) -> Result<VersionId, Error> {
+    VersionId::parse(text).ok_or_else(|| {
+        Error::Config(format!(
+            "`{text}` is no version id: `aws s3api list-object-versions` shows those of an object"
+        ))
+    })
+}
+
 fn shown(found: Inspection) -> serde_json::Value {
     let context: serde_json::Map<String, serde_json::Value> = found
         .encryption_context
@@ -185,6 +198,7 @@ fn shown(found: Inspection) -> serde_json::Value {
     json!({
         "bucket": found.bucket,
         "object_key": found.object_key,
+        "version_id": found.version_id.map(|id| id.to_string()),
         "size": found.size,
         "etag": found.etag,
         "created": date(found.created_ms),

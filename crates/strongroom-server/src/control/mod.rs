@@ -59,6 +59,8 @@ pub(crate) enum Request {
     InspectObject {
         bucket: String,
         object_key: String,
+        /// As clients write it; without it the current version.
+        version_id: Option<String>,
     },
     Verify {},
     KmsList {},
