@@ -91,6 +91,9 @@ pub(crate) async fn status(args: StatusArgs) -> Result<(), Error> {
     } else {
         output::print(&words(&report))?;
     }
+    if let Some(why) = report.out_of_service {
+        return Err(Error::Refused(format!("requests are refused: {why}")));
+    }
     if report.full_redundancy {
         return Ok(());
     }
@@ -177,6 +180,9 @@ fn words(report: &StatusReport) -> String {
         text.push_str(&line);
         text.push('\n');
     };
+    if let Some(why) = &report.out_of_service {
+        line(format!("OUT OF SERVICE, requests are refused: {why}"));
+    }
     if report.full_redundancy {
         line("full redundancy".to_owned());
     } else {
@@ -330,6 +336,7 @@ mod tests {
             replaced_by: None,
         };
         StatusReport {
+            out_of_service: None,
             full_redundancy: true,
             owed: Vec::new(),
             redundancy: "1+2".to_owned(),
@@ -351,6 +358,14 @@ mod tests {
     fn full_redundancy_is_said_only_when_it_is() {
         let full = report();
         assert_eq!(words(&full).lines().next(), Some("full redundancy"));
+        // All shards may be there while nothing can be written.
+        let refusing = StatusReport {
+            out_of_service: Some("the audit log is out of service".to_owned()),
+            ..report()
+        };
+        let text = words(&refusing);
+        let first = text.lines().next().unwrap();
+        assert!(first.contains("refused: the audit log"), "{text}");
         let owing = StatusReport {
             full_redundancy: false,
             owed: vec!["drive 2 of facility c is missing".to_owned()],

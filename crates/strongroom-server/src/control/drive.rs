@@ -38,6 +38,9 @@ pub(crate) enum DriveRequest {
 /// How the store is, in words and numbers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StatusReport {
+    /// Why requests are refused, as `/health/ready` says it; none when they are served.
+    #[serde(default)]
+    pub(crate) out_of_service: Option<String>,
     /// True when, and only when, nothing is owed.
     pub(crate) full_redundancy: bool,
     /// What is owed, in words.
@@ -152,10 +155,9 @@ pub(super) async fn execute(rooms: &Rooms, act: &DriveRequest) -> Result<Answer,
 pub(super) async fn status(rooms: &Rooms) -> Result<Answer, Error> {
     let found = rooms.store.protection().await.map_err(refused)?;
     let found = found.ok_or_else(|| Error::Refused("the store has no members".to_owned()))?;
-    Ok(Answer::Status(Box::new(report(
-        &found,
-        super::scrub::care_status(rooms)?,
-    ))))
+    let mut report = report(&found, super::scrub::care_status(rooms)?);
+    report.out_of_service = crate::health::readiness(&rooms.store, &rooms.audit).err();
+    Ok(Answer::Status(Box::new(report)))
 }
 
 fn report(found: &Protection, care: super::CareStatus) -> StatusReport {
@@ -163,6 +165,7 @@ fn report(found: &Protection, care: super::CareStatus) -> StatusReport {
     let redundancy = in_words(found.redundancy);
     let wished = found.wished.map(in_words);
     StatusReport {
+        out_of_service: None,
         full_redundancy: found.is_full(),
         owed: found.shortcomings(),
         wished: wished.filter(|wished| *wished != redundancy),
