@@ -9,7 +9,7 @@
 //! INVARIANT: nothing is changed, and no secret is read, before the first line is durable: an act that
 //! was cut off (a crash, a client that hung up, a log that is out of service) has that line and not the
 //! second. What only looks at the state, and at once, has the second alone; how the store is told even if
-//! there is no line. Users are recorded by `strongroom-iam`, in one line.
+//! there is no line. The second line of commands on users is the event of IAM, by `strongroom-iam`.
 
 use serde_json::{Value, json};
 use strongroom_audit::{
@@ -70,15 +70,23 @@ impl Deed {
         }
     }
 
-    /// What a request is to the log; `None` where it is recorded elsewhere.
-    pub(super) fn of(request: &Request) -> Option<Self> {
-        Some(match request {
-            Request::UserAdd { .. }
-            | Request::UserList {}
-            | Request::UserPolicy { .. }
-            | Request::UserPolicySet { .. }
-            | Request::UserPolicyRemove { .. }
-            | Request::UserRemove { .. } => return None,
+    /// What a request is to the log. How a command on users ends is recorded by `strongroom-iam`.
+    pub(super) fn of(request: &Request) -> Self {
+        match request {
+            Request::UserAdd { name, policy } => Self::act(
+                "AddUser",
+                json!({ "userName": name, "policyDocument": policy }),
+            ),
+            Request::UserList {} => Self::look("ListUsers"),
+            Request::UserPolicy { .. } => Self::look("ShowUserPolicy"),
+            Request::UserPolicySet { name, policy } => Self::act(
+                "SetUserPolicy",
+                json!({ "userName": name, "policyDocument": policy }),
+            ),
+            Request::UserPolicyRemove { name } => {
+                Self::act("RemoveUserPolicy", json!({ "userName": name }))
+            }
+            Request::UserRemove { name } => Self::act("RemoveUser", json!({ "userName": name })),
             Request::RootCredential {} => Self::act("GetRootCredential", Value::Null),
             Request::InspectObject {
                 bucket,
@@ -133,7 +141,7 @@ impl Deed {
             Request::Status {} => Self::health("GetStoreStatus"),
             Request::ScrubStatus {} => Self::health("ShowScrub"),
             Request::ScrubStart {} => Self::act("StartScrub", Value::Null),
-        })
+        }
     }
 
     fn of_root(act: &RootRequest) -> Self {
@@ -294,7 +302,51 @@ mod tests {
     use crate::root_key::source::RootSource;
 
     fn of(request: &Request) -> Deed {
-        Deed::of(request).unwrap()
+        Deed::of(request)
+    }
+
+    /// With the audit log out of service users were made, given everything and removed, and the
+    /// answer was that nothing could be recorded.
+    #[test]
+    fn changes_of_users_are_announced_with_what_was_asked() {
+        let name = || "alice".to_owned();
+        let policy = || "{}".to_owned();
+        for (act, command, asked) in [
+            (
+                Request::UserAdd {
+                    name: name(),
+                    policy: Some(policy()),
+                },
+                "AddUser",
+                json!({ "userName": "alice", "policyDocument": "{}" }),
+            ),
+            (
+                Request::UserPolicySet {
+                    name: name(),
+                    policy: policy(),
+                },
+                "SetUserPolicy",
+                json!({ "userName": "alice", "policyDocument": "{}" }),
+            ),
+            (
+                Request::UserPolicyRemove { name: name() },
+                "RemoveUserPolicy",
+                json!({ "userName": "alice" }),
+            ),
+            (
+                Request::UserRemove { name: name() },
+                "RemoveUser",
+                json!({ "userName": "alice" }),
+            ),
+        ] {
+            let deed = of(&act);
+            assert!(deed.is_announced && !deed.read_only, "{deed:?}");
+            assert_eq!((deed.name, &deed.asked), (command, &asked));
+        }
+        for look in [Request::UserList {}, Request::UserPolicy { name: name() }] {
+            let deed = of(&look);
+            assert!(!deed.is_announced && deed.read_only, "{deed:?}");
+        }
     }
 
     #[test]

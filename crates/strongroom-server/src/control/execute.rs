@@ -23,10 +23,11 @@ pub(crate) async fn execute(
     // The operator acts as the root user and is audited as such.
     let caller = rooms.operator()?;
     let receipt = rooms.audit.begin(caller.facts().clone());
-    let Some(deed) = Deed::of(request) else {
-        return users(rooms, receipt, request).await;
-    };
+    let deed = Deed::of(request);
     deed.announce(&receipt).await?;
+    if is_of_users(request) {
+        return users(rooms, receipt, request).await;
+    }
     let scope = Scope {
         caller: &caller,
         receipt: &receipt,
@@ -98,7 +99,19 @@ async fn act(
     }
 }
 
-/// Commands on users: `strongroom-iam` records them.
+fn is_of_users(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::UserAdd { .. }
+            | Request::UserList {}
+            | Request::UserPolicy { .. }
+            | Request::UserPolicySet { .. }
+            | Request::UserPolicyRemove { .. }
+            | Request::UserRemove { .. }
+    )
+}
+
+/// Commands on users: `strongroom-iam` records how they end.
 async fn users(rooms: &Rooms, receipt: Receipt, request: &Request) -> Result<Answer, Error> {
     match request {
         Request::UserAdd { name, policy } => {
