@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use zeroize::Zeroizing;
+
 use crate::error::Error;
 
 /// Writes lines. Whatever in them could command a terminal is written as an escape.
@@ -11,6 +13,20 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     write(&escaped(text, |c| {
         c.is_control() && !matches!(c, '\n' | '\t')
     }))
+}
+
+/// Writes lines that cannot be had again. That nobody reads them is an error as well, which says what is
+/// `true_now` and what to do.
+pub(crate) fn print_once(text: &str, true_now: &str) -> Result<(), Error> {
+    let shown = Zeroizing::new(escaped(text, |c| {
+        c.is_control() && !matches!(c, '\n' | '\t')
+    }));
+    write_once(&mut std::io::stdout().lock(), &shown, true_now)
+}
+
+fn write_once(out: &mut impl std::io::Write, text: &str, true_now: &str) -> Result<(), Error> {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|e| Error::Refused(format!("cannot write to standard output: {e}; {true_now}")))
 }
 
 /// Writes a JSON document. JSON lets a string hold U+007F to U+009F as they are; a terminal should
@@ -63,6 +79,34 @@ fn escaped(text: &str, which: impl Fn(char) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Closed(std::io::ErrorKind);
+
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Shares went to a pipe that nobody read, and the command had succeeded.
+    #[test]
+    fn what_cannot_be_had_again_is_missed_by_nobody() {
+        use std::io::ErrorKind::{BrokenPipe, StorageFull};
+
+        for kind in [BrokenPipe, StorageFull] {
+            let lost = write_once(&mut Closed(kind), "telling-share", "make new shares");
+            let said = lost.unwrap_err().to_string();
+            assert!(said.ends_with("; make new shares"), "{said}");
+            assert!(!said.contains("telling"), "{said}");
+        }
+        let mut out = Vec::new();
+        write_once(&mut out, "a\n", "").unwrap();
+        assert_eq!(out, b"a\n");
+    }
 
     #[test]
     fn sec_names_write_no_lines_and_command_no_terminal() {

@@ -82,7 +82,7 @@ async fn rekey(place: &Place, to: ToArgs) -> Result<(), Error> {
     let request = Request::Root { act };
     match client::ask(place, &request, &|_| ()).await? {
         Answer::Done {} => output::print(&format!(
-            "The keyring is sealed with the {} now, and the old secret does not open it.\n\
+            "The keyring is sealed with the {} now; another secret, as the old one, does not open it.\n\
              Start the server from now on with:\n\n  {}\n\n\
              If the old secret could be in the wrong hands, destroy it and copies of the old \
              `keyring`. If there are shares,\nmake new ones then (`strongroom root escrow`): until \
@@ -112,7 +112,11 @@ async fn escrow(place: &Place, threshold: u8, shares: u8) -> Result<(), Error> {
          are of no use any more.\n",
         shares.len()
     );
-    output::print(&text)
+    output::print_once(
+        &text,
+        "the new shares are lost, and shares made before are of no use any more: run `strongroom root \
+         escrow` again",
+    )
 }
 
 async fn recover(mut place: Place, files: &[PathBuf], to: ToArgs) -> Result<(), Error> {

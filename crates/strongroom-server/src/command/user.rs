@@ -35,21 +35,28 @@ pub(crate) async fn run(command: UserCommand) -> Result<(), Error> {
     };
     let answer = client::ask(&place, &request, &|_| ()).await?;
     let mut text = Zeroizing::new(String::new());
+    let mut shown_once = None;
     // Writing to a string cannot fail.
     let _ok = match answer {
         Answer::UserAdded {
             name,
             arn,
             access_key,
-        } => write!(
-            text,
-            "Added user {name} ({arn}).\n\
-             This is the only time the secret access key is shown:\n\n\
-             AWS_ACCESS_KEY_ID={}\n\
-             AWS_SECRET_ACCESS_KEY={}\n",
-            access_key.access_key_id,
-            access_key.expose_secret()
-        ),
+        } => {
+            shown_once = Some(format!(
+                "user {name} is there, but its secret access key is lost: `strongroom user remove \
+                 {name}`, and add it again"
+            ));
+            write!(
+                text,
+                "Added user {name} ({arn}).\n\
+                 This is the only time the secret access key is shown:\n\n\
+                 AWS_ACCESS_KEY_ID={}\n\
+                 AWS_SECRET_ACCESS_KEY={}\n",
+                access_key.access_key_id,
+                access_key.expose_secret()
+            )
+        }
         Answer::Users(users) if users.is_empty() => {
             writeln!(
                 text,
@@ -77,7 +84,10 @@ pub(crate) async fn run(command: UserCommand) -> Result<(), Error> {
             return Err(Error::Refused("the server gave another answer".to_owned()));
         }
     };
-    output::print(&text)
+    match shown_once {
+        Some(true_now) => output::print_once(&text, &true_now),
+        None => output::print(&text),
+    }
 }
 
 fn read_policy(path: &Path) -> Result<String, Error> {
