@@ -5,6 +5,7 @@ random; shares; new epochs; wrapped keys brought forward (killed: crash/test_kil
 import hashlib
 import itertools
 import json
+import os
 import random
 import subprocess
 import time
@@ -265,6 +266,75 @@ def test_escrow_and_restore_drill(store, roots):
         assert "RecoverRoot" in names and "EscrowRecoveryKey" in names
         store.stop()
     assert not any(share in store.log() + json.dumps(store.audit(settle=False)) for share in shares)
+
+
+def test_a_key_of_the_store_does_not_seal_its_keyring(make_server, roots):
+    """It was taken, and nothing opened the keyring at the next start: the key service that has the key
+    starts when the keyring is open."""
+    server = make_server(env=roots.env)
+    kms = clients.kms(server)
+    key = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName="alias/own", TargetKeyId=key["KeyId"])
+    access_key, secret = server.credential
+    credentials = private(
+        server.base / "credentials", f"aws_access_key_id={access_key}\naws_secret_access_key={secret}")
+    shares = [line for line in root(server, roots, "escrow").stdout.splitlines()
+              if line.startswith("SRSHARE-")]
+    file = private(server.base / "shares", "\n".join(shares))
+    before = (server.data / "keyring").read_bytes()
+    for act in (["rekey"], ["recover", "--share-file", file]):
+        for name in (key["KeyId"], key["Arn"], "alias/own"):
+            refused = root(
+                server, roots, *act, "--to-root-kms-endpoint", server.url(), "--to-root-kms-key-id", name,
+                "--to-root-kms-credentials-file", credentials, "--to-root-kms-ca", server.ca, check=False)
+            assert refused.returncode == 1, refused.stdout
+            assert f"is a key of this store ({key['Arn']})" in refused.stderr, refused.stderr
+    assert (server.data / "keyring").read_bytes() == before
+    # A key of another store, of the same region and account, is taken.
+    root(server, roots, "rekey", *roots.to("kms"))
+    again = root(server, roots, "rekey", *roots.to("kms"), check=False)
+    assert again.returncode == 1 and "is the secret that seals the keyring now" in again.stderr
+    server.flags = roots.flags["kms"]
+    server.restart()
+
+
+def test_shares_that_nobody_got_are_missed(store, roots):
+    """The old shares were void, the new ones nowhere, and a pipe that nobody read was a success."""
+    command = [str(program()), "root", "escrow"]
+    env = clean_environment() | {"STRONGROOM_DATA": str(store.data)} | roots.env
+    reader, closed = os.pipe()
+    os.close(reader)
+    with open("/dev/full", "wb") as full:
+        for out in (full, closed):
+            lost = subprocess.run(command, env=env, stdout=out, stderr=subprocess.PIPE, text=True,
+                                  check=False)
+            assert lost.returncode == 1
+            assert "are of no use any more: run `strongroom root escrow` again" in lost.stderr
+    command = [str(program()), "user", "add", "lost"]
+    lost = subprocess.run(command, env=env, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(closed)
+    assert lost.returncode == 1 and "`strongroom user remove lost`" in lost.stderr
+    store.command("user", "remove", "lost")
+
+
+def test_an_older_keyring_and_an_older_secret_are_called_so(store, roots):
+    """It was said that the stored data is damaged, and that the root key is of another store."""
+    older = (store.data / "keyring").read_bytes()
+    root(store, roots, "rotate")
+    store.stop()
+    newer = (store.data / "keyring").read_bytes()
+    # Beginning with the new epoch the log's anchor is sealed anew at the next start.
+    store.start()
+    clients.make_bucket(clients.s3(store))
+    store.stop()
+    (store.data / "keyring").write_bytes(older)
+    with pytest.raises(AssertionError, match="it may be older than the tables"):
+        store.start()
+    (store.data / "keyring").write_bytes(newer)
+    root(store, roots, "rekey", *roots.to("passphrase"), flags=store.flags)
+    root(store, roots, "rekey", *roots.to("key-file"), flags=roots.flags["passphrase"])
+    refused = root(store, roots, "show", flags=store.flags, check=False)
+    assert refused.returncode == 1 and "it sealed this keyring before" in refused.stderr, refused.stderr
 
 
 def test_recover_while_the_server_runs(store, roots):

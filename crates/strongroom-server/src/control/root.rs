@@ -24,6 +24,7 @@ pub(super) async fn execute(rooms: &Rooms, act: &RootRequest) -> Result<Answer, 
             show(rooms).await
         }
         RootRequest::Rekey { to } => {
+            refuse_own_key(rooms, to).await?;
             let done = rooms.keeper.rekey(to.clone(), now_ms).await;
             done.map(|()| Answer::Done {})
         }
@@ -66,9 +67,35 @@ async fn recover(
     to: RootSource,
 ) -> Result<Answer, Error> {
     let shares = parse_shares(shares)?;
+    refuse_own_key(rooms, &to).await?;
     let now_ms = rooms.clock.now_ms();
     rooms.keeper.recover(shares, to, now_ms).await?;
     Ok(Answer::Done {})
+}
+
+/// A key of this very store cannot seal its keyring: the next start would have to ask the key service
+/// that this start opens.
+async fn refuse_own_key(rooms: &Rooms, to: &RootSource) -> Result<(), Error> {
+    let Some(arn) = root_key::kms_key_arn(to).await? else {
+        return Ok(());
+    };
+    match rooms.kms.overview(&arn) {
+        Ok(_) => Err(Error::Refused(format!(
+            "the {} is a key of this store ({arn}): sealed with it the keyring could never be opened \
+             again, since the key service that has it starts after that; take a key of another server",
+            to.describe()
+        ))),
+        // Of another account, region or service, or another key.
+        Err(kms)
+            if matches!(
+                kms.code(),
+                "NotFoundException" | "InvalidArnException" | "ValidationException"
+            ) =>
+        {
+            Ok(())
+        }
+        Err(kms) => Err(refused(kms)),
+    }
 }
 
 /// Shares from their printed form.

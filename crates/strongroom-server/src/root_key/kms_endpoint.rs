@@ -65,6 +65,31 @@ impl KmsEndpoint {
         })
     }
 
+    /// The ARN of the key, as the service gives it for whatever name the key has here: something
+    /// random is encrypted as the keyring's key will be. On a thread that may block.
+    pub(super) fn key_arn(&self) -> Result<String, RootError> {
+        let mut something = Zeroizing::new([0; 32]);
+        let mut aad = [0; 32];
+        for random in [&mut *something, &mut aad] {
+            aws_lc_rs::rand::fill(random).map_err(|_| RootError::System("randomness"))?;
+        }
+        let something = FileKey::from_bytes(something.as_slice())
+            .ok_or(RootError::System("a key of 32 bytes"))?;
+        let answer = self.encrypt(&aad, &something)?;
+        let arn = answer.get("KeyId").and_then(Value::as_str);
+        arn.map(str::to_owned)
+            .ok_or_else(|| self.failed("an answer that does not name its key"))
+    }
+
+    fn encrypt(&self, aad: &[u8], key: &FileKey) -> Result<Value, RootError> {
+        let request = json!({
+            "KeyId": self.source.key_id,
+            "Plaintext": BASE64.encode(key.expose_secret()),
+            "EncryptionContext": context(aad),
+        });
+        self.ask("Encrypt", &request)
+    }
+
     /// Asks for an operation, on a thread that may block.
     fn ask(&self, operation: &'static str, request: &Value) -> Result<Value, RootError> {
         let runtime = tokio::runtime::Handle::try_current()
@@ -202,14 +227,7 @@ impl RootProvider for KmsEndpoint {
 
     fn wrap(&self, parameters: &[u8], aad: &[u8], key: &FileKey) -> Result<Vec<u8>, RootError> {
         need_none(parameters)?;
-        let answer = self.ask(
-            "Encrypt",
-            &json!({
-                "KeyId": self.source.key_id,
-                "Plaintext": BASE64.encode(key.expose_secret()),
-                "EncryptionContext": context(aad),
-            }),
-        )?;
+        let answer = self.encrypt(aad, key)?;
         field(&answer, "CiphertextBlob")
             .map(|blob| blob.to_vec())
             .ok_or_else(|| self.failed("an answer without a ciphertext"))

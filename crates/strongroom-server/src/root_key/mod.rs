@@ -29,7 +29,7 @@ use strongroom_kms::root::{
 };
 use strongroom_store::drive::small_file;
 
-use self::source::RootSource;
+use self::source::{Kdf, RootSource};
 use crate::config::Place;
 use crate::error::Error;
 
@@ -149,8 +149,18 @@ impl Keeper {
             let path = &inner.path;
             let new = to.provider_or_make()?;
             let file = inner.read()?;
+            let opens_it = file.open(&*new).is_ok();
+            if opens_it && seals_already(&file, &to) {
+                let used = to.describe();
+                // The same secret may have got another name.
+                *source = to;
+                return Err(Error::Root(format!(
+                    "the {used} is the secret that seals the keyring now: nothing is changed, and that \
+                     secret still opens it"
+                )));
+            }
             // A rekey that was broken off has done its first half.
-            if file.open(&*new).is_err() {
+            if !opens_it {
                 let old = source.provider()?;
                 let mut open = file.open(&*old).map_err(|e| explain(&e, source, path))?;
                 inner.check(&open)?;
@@ -239,14 +249,40 @@ pub(crate) async fn recover_closed(
     blocking(move || recover_file(&path, &shares, &to, now_ms, unchecked).map(drop)).await
 }
 
+/// The ARN of the KMS key that is to seal a keyring, as its key service names it; `None` if it is no
+/// KMS key.
+pub(crate) async fn kms_key_arn(to: &RootSource) -> Result<Option<String>, Error> {
+    let to = to.clone();
+    blocking(move || to.kms_key_arn()).await
+}
+
+/// Whether the file, which `to` opens, is sealed by it alone and as `to` would seal it.
+fn seals_already(file: &KeyringFile, to: &RootSource) -> bool {
+    let mut usual = file
+        .wraps()
+        .iter()
+        .filter(|wrap| wrap.kind() != WrapKind::Recovery);
+    let (Some(wrap), None) = (usual.next(), usual.next()) else {
+        // A rekey was broken off.
+        return false;
+    };
+    match to {
+        // The same passphrase may be stretched in another way from now on.
+        RootSource::Passphrase { kdf, .. } => (*kdf == Kdf::Pbkdf2) == is_pbkdf2(wrap),
+        RootSource::KeyFile(_) | RootSource::Pkcs11(_) | RootSource::Kms(_) => true,
+    }
+}
+
+fn is_pbkdf2(wrap: &Wrap) -> bool {
+    wrap.parameters().first() == Some(&2)
+}
+
 /// How a wrap is shown to people.
 pub(crate) fn describe(wrap: &Wrap) -> String {
     match wrap.kind() {
         WrapKind::KeyFile => "root key in a file".to_owned(),
-        WrapKind::Passphrase => match wrap.parameters().first() {
-            Some(2) => "passphrase, PBKDF2-HMAC-SHA-512".to_owned(),
-            _ => "passphrase, Argon2id".to_owned(),
-        },
+        WrapKind::Passphrase if is_pbkdf2(wrap) => "passphrase, PBKDF2-HMAC-SHA-512".to_owned(),
+        WrapKind::Passphrase => "passphrase, Argon2id".to_owned(),
         WrapKind::Pkcs11 => "AES key of a PKCS#11 token".to_owned(),
         WrapKind::Kms => "KMS key at another endpoint".to_owned(),
         WrapKind::Recovery => match RecoveryInfo::parse(wrap.parameters()) {
@@ -404,7 +440,10 @@ fn explain(error: &RootError, source: &RootSource, keyring: &Path) -> Error {
     let shown = keyring.display();
     Error::Root(match error {
         RootError::WrongSecret(_) => {
-            format!("the {used} does not open `{shown}`: it belongs to another store")
+            format!(
+                "the {used} does not open `{shown}`: it belongs to another store, or it sealed this \
+                 keyring before another secret took its place (`strongroom root rekey`)"
+            )
         }
         RootError::OtherProvider(kind) => {
             let flags = match kind {
@@ -501,6 +540,37 @@ mod tests {
         std::fs::remove_dir(dir.path().join("keyring.new")).unwrap();
         keeper.rotate(both, START_MS).await.unwrap();
         assert_eq!(newest(&keeper), (2, 2));
+    }
+
+    /// It was said that the old secret does not open the keyring any more: it was the new one.
+    #[tokio::test]
+    async fn a_secret_does_not_take_its_own_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeper = keeper(dir.path());
+        let key = dir.path().join("root.key");
+        let copy = dir.path().join("copy.key");
+        small_file::write_private_durably(&copy, &std::fs::read(&key).unwrap()).unwrap();
+        let before = std::fs::read(dir.path().join("keyring")).unwrap();
+        for same in [key, copy] {
+            let refused = keeper.rekey(RootSource::KeyFile(same), START_MS).await;
+            let said = refused.unwrap_err().to_string();
+            assert!(
+                said.contains("is the secret that seals the keyring now"),
+                "{said}"
+            );
+        }
+        assert_eq!(std::fs::read(dir.path().join("keyring")).unwrap(), before);
+        let phrase = dir.path().join("phrase");
+        small_file::write_private_durably(&phrase, b"a phrase of many words\n").unwrap();
+        let by = |kdf| RootSource::Passphrase {
+            file: phrase.clone(),
+            kdf,
+        };
+        keeper.rekey(by(Kdf::Argon2id), START_MS).await.unwrap();
+        assert!(keeper.rekey(by(Kdf::Argon2id), START_MS).await.is_err());
+        // Stretched otherwise, it is a change.
+        keeper.rekey(by(Kdf::Pbkdf2), START_MS).await.unwrap();
+        assert!(keeper.rekey(by(Kdf::Pbkdf2), START_MS).await.is_err());
     }
 
     #[tokio::test]

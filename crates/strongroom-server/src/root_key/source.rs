@@ -92,6 +92,17 @@ impl RootSource {
         self.provider()
     }
 
+    /// The ARN of the KMS key, as the other key service names it; `None` of another source. On a
+    /// thread that may block.
+    pub(super) fn kms_key_arn(&self) -> Result<Option<String>, Error> {
+        let Self::Kms(source) = self else {
+            return Ok(None);
+        };
+        let arn = KmsEndpoint::new(source)?.key_arn();
+        arn.map(Some)
+            .map_err(|e| Error::Root(format!("the {} is not usable: {e}", self.describe())))
+    }
+
     /// For people.
     pub(crate) fn describe(&self) -> String {
         match self {
