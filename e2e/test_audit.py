@@ -275,6 +275,30 @@ def test_client_that_hangs_up_is_recorded(raw, bucket, trail):
     until(lambda: trail.events("gone"), "the event of a request that was cut off", pause=0.5)
 
 
+def test_the_root_credential_is_handed_out_with_a_record_or_not_at_all(make_server):
+    """Without a server `strongroom env` read it from its file, and nobody knew."""
+    server = make_server()
+    server.stop()
+
+    def handed_out():
+        events = server.audit(settle=False)
+        return [e["eventName"] for e in events if "GetRootCredential" in (
+            e["eventName"], (e["requestParameters"] or {}).get("command"))]
+
+    assert handed_out() == []
+    secret = server.env()["AWS_SECRET_ACCESS_KEY"]
+    assert handed_out() == ["BeginCommand", "GetRootCredential"]
+    path = server.audit_files()[-1]
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"GetRootCredential", b"GetSomeOtherThing"))
+    refused = server.command("env", check=False)
+    assert refused.returncode == 1 and "audit" in refused.stderr
+    assert secret not in refused.stdout + refused.stderr
+    path.write_bytes(data)
+    server.start()
+    assert server.env()["AWS_SECRET_ACCESS_KEY"] == secret
+
+
 def test_an_edited_log_is_found_at_the_next_start(make_server):
     server = make_server()
     client = s3_client(server)

@@ -109,14 +109,18 @@ async fn stored_credential(place: &Place) -> Result<AccessKey, Error> {
         ));
     }
     let keeper = crate::root_key::Keeper::open(place).await?;
-    let key = RootAccessKey::read(keeper.keyring(), &place.data)?.ok_or_else(|| {
-        Error::Root(
+    if RootAccessKey::read(keeper.keyring(), &place.data)?.is_none() {
+        return Err(Error::Root(
             "this store has no generated root credential: it was started with one from the \
              environment"
                 .to_owned(),
-        )
-    })?;
-    Ok(AccessKey::new(key.access_key_id, &key.secret_access_key))
+        ));
+    }
+    // It is handed out as by a server: recorded before, or not at all.
+    match client::ask(place, &Request::RootCredential {}, &|_| ()).await? {
+        Answer::Credential(key) => Ok(key),
+        _ => Err(Error::Refused("the server gave another answer".to_owned())),
+    }
 }
 
 fn lines(target: &Target, key: &AccessKey, session_token_is_set: bool) -> Zeroizing<String> {
