@@ -130,6 +130,39 @@ def test_a_key_that_lives_is_not_destroyed(server, kms, make_key):
     kms.cancel_key_deletion(KeyId=key)
 
 
+def test_a_drive_that_was_lost_is_named_until_it_is_said_to_be_gone(make_server, travel):
+    """When another drive had taken its place it was said that nothing can be opened any more."""
+    server = make_server("--drive", "a:a1", "--drive", "b:b1", "--drive", "c:c1")
+    kms = clients.kms(server)
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    server.stop()
+    (server.base / "c1").rename(server.base / "c1-away")
+    travel.to(server, 8)
+    server.command("kms", "confirm-clock", "--yes")
+    proof = ["kms", "verify-destroyed", key]
+    done = server.command(*proof, check=False)
+    assert done.returncode == 1 and "REMAINS drive 2 of facility c" in done.stdout
+    assert "is drive 3" in server.command("drive", "replace", "c:c2").stdout
+
+    def has_healed():
+        found = json.loads(server.command("status", "--json", check=False).stdout)
+        return found["full_redundancy"] and found["drives"][2]["state"] == "removed"
+
+    until(has_healed)
+    done = server.command(*proof, check=False)
+    assert done.returncode == 1 and "found: 1" in done.stdout, done.stdout
+    assert "REMAINS perhaps on drive 2 of facility c" in done.stdout
+    done = server.command(*proof, "--also", str(server.base / "c1-away"), "--gone", "2", check=False)
+    assert done.returncode == 1 and "REMAINS a shred key in" in done.stdout
+    assert server.command(*proof, "--gone", "3", check=False).returncode == 1
+    shutil.rmtree(server.base / "c1-away")
+    assert "found: nothing" in server.command(*proof, "--gone", "2").stdout
+    server.flags = []
+    travel.back(server)
+
+
 def test_a_destroyed_key_is_found_in_a_copy_only(make_server, travel, tmp_path):
     server = make_server()
     kms, s3 = clients.kms(server), clients.s3(server)
@@ -141,6 +174,7 @@ def test_a_destroyed_key_is_found_in_a_copy_only(make_server, travel, tmp_path):
     blob = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
     shutil.copytree(server.data / "drive/vault", tmp_path / "old/vault")
     assert any((tmp_path / "old/vault").iterdir())
+    server.command("backup", "metadata", str(server.base / "older"), "--quiet")
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
 
     # A leap of the clock: of no use, and still there.
@@ -179,6 +213,19 @@ def test_a_destroyed_key_is_found_in_a_copy_only(make_server, travel, tmp_path):
     assert done.returncode == 1 and "backup.tar" in done.stdout
     (packed / "backup.tar").write_bytes(os.urandom(70_001))
     assert server.command("kms", "verify-destroyed", key, "--also", str(packed)).returncode == 0
+    # A backup of the tables that is older brings the key back; one that is not does not have it.
+    shutil.copy(server.base / "older", packed / "older")
+    done = server.command("kms", "verify-destroyed", key, "--also", str(packed), check=False)
+    assert done.returncode == 1 and "found: nothing" not in done.stdout
+    assert line_of(done.stdout, "REMAINS the key in ").startswith(f"{packed}/older: a backup")
+    (packed / "older").unlink()
+    server.command("backup", "metadata", str(packed / "newer"), "--quiet")
+    assert server.command("kms", "verify-destroyed", key, "--also", str(packed)).returncode == 0
+    # What a link leads to was not searched.
+    (packed / "link").symlink_to(copies)
+    done = server.command("kms", "verify-destroyed", key, "--also", str(packed), check=False)
+    assert done.returncode == 1 and "symbolic link" in done.stdout and "found: 1" in done.stdout
+    (packed / "link").unlink()
     # The other key is as it was, also in what remains of the first.
     assert server.command("kms", "verify-destroyed", kept, check=False).returncode == 1
 

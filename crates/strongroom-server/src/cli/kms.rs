@@ -51,6 +51,9 @@ pub(crate) struct VerifyDestroyedArgs {
     /// A further directory to search, such as one with backups; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) also: Vec<PathBuf>,
+    /// A lost drive that you have destroyed or wiped, by its number; may be repeated
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) gone: Vec<u16>,
     /// Do not draw a progress bar
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -89,7 +92,10 @@ const VERIFY_DESTROYED_HELP: &str = "\
 It looks for the tombstone, for rows of the key, for its files in the vault, and then searches all
 files below the data directory and each --also DIR for the beginning of such a file. It finds copies
 of files as they are; compressed or encrypted archives have to be unpacked first, and free blocks of a
-drive are not searched. It exits with 1 when the key was not destroyed or anything remains.";
+drive are not searched. Backups of the tables (`strongroom backup metadata`) from before the destruction
+bring the key back and are named, as are symbolic links that lead out of what is searched, and drives
+that were lost: they may hold the key until they are destroyed or wiped (--gone says so of one). It
+exits with 1 when the key was not destroyed or anything remains or was not searched.";
 const CONFIRM_CLOCK_HELP: &str = "\
 Keys and imported material whose time has come are of no use at once, by the clock of the machine. They
 are destroyed when the server has also seen that time pass: while it runs, and for at most a day more

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use strongroom_kms::KeyOverview;
+use strongroom_store::drive::DriveState;
 
 use super::execute::{date, refused};
-use super::{Answer, BucketImpact, KmsClock, KmsDestruction, KmsKey, Progress, Stage};
+use super::{Answer, BucketImpact, KmsClock, KmsDestruction, KmsKey, LostDrive, Progress, Stage};
 use crate::error::Error;
 use crate::start::Rooms;
 
@@ -45,6 +46,7 @@ pub(super) async fn destruction(rooms: &Rooms, key: &str) -> Result<Answer, Erro
     let found = rooms.kms.destruction(key).map_err(refused)?;
     let mut remains = found.remains;
     let mut drives = Vec::new();
+    let mut lost = Vec::new();
     if let Some(protection) = rooms.store.protection().await.map_err(refused)? {
         for drive in protection.drives {
             // A copy of the vault that missed a destruction loses what it holds when it is
@@ -56,13 +58,27 @@ pub(super) async fn destruction(rooms: &Rooms, key: &str) -> Result<Answer, Erro
                     drive.number, drive.facility, drive.place
                 ));
             }
+            // A drive that was drained lost its vault before it went; nobody has seen that of one that was
+            // lost, and `drive remove` only ends what is known of it.
+            let is_replaced = drive.replaced_by.is_some();
+            if drive.state == DriveState::Lost
+                || (drive.state == DriveState::Removed && is_replaced)
+            {
+                lost.push(LostDrive {
+                    number: drive.number.0,
+                    facility: drive.facility,
+                    place: drive.place.clone(),
+                });
+            }
             drives.push(PathBuf::from(drive.place));
         }
     }
     Ok(Answer::KmsDestruction(KmsDestruction {
         key_arn: found.key_arn,
         destroyed: found.destroyed_ms.map(date),
+        destroyed_ms: found.destroyed_ms,
         remains,
+        lost,
         mark: hex::encode(found.mark),
         drives,
     }))

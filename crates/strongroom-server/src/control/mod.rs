@@ -227,11 +227,24 @@ pub(crate) struct KmsDestruction {
     pub(crate) key_arn: String,
     /// When; `None` without a tombstone.
     pub(crate) destroyed: Option<String>,
+    /// The same in Unix time, milliseconds.
+    pub(crate) destroyed_ms: Option<u64>,
     pub(crate) remains: Vec<String>,
+    /// Drives that nobody has seen without the key.
+    pub(crate) lost: Vec<LostDrive>,
     /// How files of its vault begin, in hexadecimal digits.
     pub(crate) mark: String,
     /// Where the drives are.
     pub(crate) drives: Vec<PathBuf>,
+}
+
+/// A drive that was lost: what it held is still on it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LostDrive {
+    pub(crate) number: u16,
+    pub(crate) facility: String,
+    /// Where it was last.
+    pub(crate) place: String,
 }
 
 /// What the clocks say, and what waits for them.
