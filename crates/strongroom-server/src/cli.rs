@@ -123,7 +123,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_CERT", help_heading = LISTENERS)]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// The private key of --tls-cert, PEM
+    /// The private key of --tls-cert, PEM, mode 0600
     #[arg(long, value_name = "FILE", env = "STRONGROOM_TLS_KEY", help_heading = LISTENERS)]
     pub(crate) tls_key: Option<PathBuf>,
 

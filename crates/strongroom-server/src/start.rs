@@ -33,7 +33,7 @@ use crate::error::Error;
 use crate::lifecycle::Gate;
 use crate::root_key::Keeper;
 use crate::sealed_file::{self, Content};
-use crate::tls::local_ca::{CaKey, LocalCa};
+use crate::tls::local_ca::{self, CaKey, LocalCa};
 use crate::told::Told;
 
 /// Everything below the listeners, open.
@@ -177,9 +177,8 @@ impl Rooms {
             None => (CaKey::generate()?, true),
         };
         let path = place.data.ca_certificate();
-        let is_there = small_file::read(&path)
-            .map_err(Error::file("read", &path))?
-            .is_some();
+        let stored = small_file::read(&path).map_err(Error::file("read", &path))?;
+        let is_there = stored.is_some();
         if is_new {
             sealed_file::write(
                 &self.keyring,
@@ -192,6 +191,12 @@ impl Rooms {
             let pem = key.certificate_pem(self.clock.now_ms())?;
             small_file::write_public_durably(&path, pem.as_bytes())
                 .map_err(Error::file("write", &path))?;
+        } else if let Some(trouble) = local_ca::trouble(stored.as_deref(), self.clock.now_ms()) {
+            let path = path.display();
+            tracing::error!(
+                "the certificate of the local CA {trouble}: take `{path}` away, start the server again, which \
+                 makes another one, and give that to the clients"
+            );
         }
         LocalCa::new(&key)
     }
@@ -344,7 +349,16 @@ async fn open_store(place: &Place, keyring: &Keyring) -> Result<Store, Error> {
     };
     Store::open_set(store_drives(place)?, keyring.at_rest(), options)
         .await
-        .map_err(Error::room("cannot open the store"))
+        .map_err(|error| {
+            let mut message = error.to_string();
+            if message.contains("does not open") {
+                message.push_str(
+                    "; if `keyring` was put back from a copy, it may be older than the tables: take the \
+                     newest copy, from after the last `strongroom root rotate`",
+                );
+            }
+            Error::room("cannot open the store")(message)
+        })
 }
 
 /// Where the drives are looked for.

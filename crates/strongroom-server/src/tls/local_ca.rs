@@ -12,9 +12,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
+use super::validity::Validity;
+use crate::control::date;
 use crate::error::Error;
 
 pub(crate) struct LocalCa {
@@ -89,6 +92,19 @@ impl LocalCa {
         let key_der = PrivatePkcs8KeyDer::from(key.serialized_der().to_vec());
         Ok((leaf.der().clone(), PrivateKeyDer::Pkcs8(key_der)))
     }
+}
+
+/// What is wrong with the CA's certificate, as its file has it; also if that is so within a year, for
+/// it takes time to give another one to all clients.
+pub(crate) fn trouble(pem: Option<&[u8]>, now_ms: u64) -> Option<String> {
+    let certificate = CertificateDer::from_pem_slice(pem?);
+    let Some(validity) = certificate.ok().and_then(|der| Validity::of(&der)) else {
+        return Some("is not one, or damaged".to_owned());
+    };
+    validity.trouble(now_ms).or_else(|| {
+        let left_ms = validity.until_ms.saturating_sub(now_ms);
+        (left_ms < WARNED_BEFORE_MS).then(|| format!("expires on {}", date(validity.until_ms)))
+    })
 }
 
 fn ca_params(key: &KeyPair) -> CertificateParams {
@@ -174,3 +190,35 @@ const DAY_MS: i64 = 86_400_000;
 const CA_VALID_DAYS: i64 = 3_650;
 /// What browsers and operating systems accept at most for a server.
 const LEAF_VALID_DAYS: i64 = 397;
+const WARNED_BEFORE_MS: u64 = 365 * 24 * 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was made once, for ten years, and nobody was told when they were over.
+    #[test]
+    fn a_ca_that_ends_is_told_a_year_before() {
+        let now_ms = 1_795_255_200_000;
+        let day_ms = 86_400_000;
+        let pem = CaKey::generate().unwrap().certificate_pem(now_ms).unwrap();
+        let at = |day: u64| trouble(Some(pem.as_bytes()), now_ms + day * day_ms);
+        for (day, says) in [
+            (0, None),
+            (3_280, None),
+            (3_290, Some("expires on 2036-11-18")),
+            (3_649, Some("expires on 2036-11-18")),
+            (3_651, Some("has expired on 2036-11-18")),
+        ] {
+            let said = at(day);
+            match says {
+                None => assert_eq!(said, None, "{day}"),
+                Some(says) => assert!(said.unwrap().starts_with(says), "{day}"),
+            }
+        }
+        let early = trouble(Some(pem.as_bytes()), now_ms - 2 * day_ms).unwrap();
+        assert!(early.starts_with("is not valid before"), "{early}");
+        assert!(trouble(Some(b"no certificate"), now_ms).is_some());
+        assert!(trouble(None, now_ms).is_none());
+    }
+}

@@ -11,6 +11,7 @@
 //! a millisecond, so one is made at each start.
 
 pub(crate) mod local_ca;
+pub(crate) mod validity;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -29,6 +30,7 @@ use zeroize::Zeroizing;
 use crate::config::Listen;
 use crate::error::Error;
 use local_ca::LocalCa;
+use validity::Validity;
 
 /// The certificate that new connections get; replaced as a whole, never half.
 #[derive(Debug)]
@@ -69,16 +71,31 @@ impl CurrentCertificate {
             },
         };
         let certificate = source.certificate(now_ms)?;
+        if let Some(trouble) = trouble(&certificate, now_ms) {
+            tracing::error!(
+                "the certificate of --tls-cert {trouble}: clients refuse it; put another one in its place and \
+                 send SIGHUP"
+            );
+        }
         Ok(Arc::new(Self {
             source,
             current: ArcSwap::from_pointee(certificate),
         }))
     }
 
-    /// Reads or makes the certificate again. On an error the old one stays in use.
+    /// Reads or makes the certificate again. On an error the old one stays in use; it is one, too, to
+    /// give up a certificate that is valid now for one that is not.
     pub(crate) fn reload(&self, now_ms: u64) -> Result<(), Error> {
-        self.current
-            .store(Arc::new(self.source.certificate(now_ms)?));
+        let certificate = self.source.certificate(now_ms)?;
+        if let Some(trouble) = trouble(&certificate, now_ms) {
+            if self::trouble(&self.current.load(), now_ms).is_none() {
+                return Err(Error::Tls(format!(
+                    "the certificate of --tls-cert {trouble}"
+                )));
+            }
+            tracing::error!("the certificate of --tls-cert {trouble}: clients refuse it");
+        }
+        self.current.store(Arc::new(certificate));
         Ok(())
     }
 }
@@ -103,6 +120,15 @@ impl Source {
             }
         }
     }
+}
+
+/// Why clients will refuse a chain now, whatever its names are; a certificate that is not understood
+/// here is for them to judge.
+fn trouble(certificate: &CertifiedKey, now_ms: u64) -> Option<String> {
+    let validities = certificate.cert.iter().map(|der| Validity::of(der));
+    validities
+        .flatten()
+        .find_map(|validity| validity.trouble(now_ms))
 }
 
 /// What the HTTPS listener needs: the versions and suites, and where certificates come from.
@@ -154,7 +180,7 @@ pub(crate) fn names(
 }
 
 fn own_certificate(chain: &Path, key: &Path) -> Result<CertifiedKey, Error> {
-    let chain_pem = pem_file(chain)?;
+    let chain_pem = existing(chain, small_file::read)?;
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain_pem)
         .collect::<Result<_, _>>()
         .map_err(|e| Error::Tls(format!("`{}` is not a PEM file: {e}", chain.display())))?;
@@ -165,13 +191,16 @@ fn own_certificate(chain: &Path, key: &Path) -> Result<CertifiedKey, Error> {
         )));
     }
     // The error of the key file's parser is not shown: it could quote the file.
-    let private_key = PrivateKeyDer::from_pem_slice(&pem_file(key)?)
+    let private_key = PrivateKeyDer::from_pem_slice(&existing(key, small_file::read_private)?)
         .map_err(|_| Error::Tls(format!("`{}` holds no usable private key", key.display())))?;
     certified(certificates, private_key, &format!("`{}`", chain.display()))
 }
 
-fn pem_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    small_file::read(path)
+fn existing(
+    path: &Path,
+    read: fn(&Path) -> std::io::Result<Option<Vec<u8>>>,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    read(path)
         .map_err(Error::file("read", path))?
         .map(Zeroizing::new)
         .ok_or_else(|| Error::Tls(format!("`{}` does not exist", path.display())))

@@ -141,10 +141,72 @@ fn key_of_another_certificate_does_not_start() {
     );
 }
 
+/// A key that all users of the machine could read was used without a word.
+#[test]
+fn sec_key_that_others_can_read_does_not_start() {
+    let rig = Rig::new();
+    let (cert, key) = (rig.beside("own.pem"), rig.beside("own.key"));
+    write_own(&cert, &key, "one.example.org");
+    let rig = rig
+        .flag("--tls-cert", cert.to_str().unwrap())
+        .flag("--tls-key", key.to_str().unwrap());
+    for mode in [0o644, 0o640] {
+        set_mode(&key, mode);
+        let output = rig.serve_failing();
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("readable by others"), "{said}");
+    }
+    set_mode(&key, 0o600);
+    let server = rig.start();
+    assert!(serves_name(&server, &cert, "one.example.org"));
+    // Nor is it read again.
+    set_mode(&key, 0o644);
+    server.signal(Signal::HUP);
+    rig.wait_for_log("the old one stays in use");
+    server.stop();
+}
+
+#[test]
+fn certificate_that_is_not_valid_is_told_and_takes_no_good_ones_place() {
+    let rig = Rig::new();
+    let (cert, key) = (rig.beside("own.pem"), rig.beside("own.key"));
+    write_own_until(&cert, &key, "one.example.org", 2020);
+    let rig = rig
+        .flag("--tls-cert", cert.to_str().unwrap())
+        .flag("--tls-key", key.to_str().unwrap());
+    let server = rig.start();
+    rig.wait_for_log("has expired on 2020-01-01");
+    write_own(&cert, &key, "two.example.org");
+    server.signal(Signal::HUP);
+    rig.wait_for_log("certificate read again");
+    let two = rig.beside("two.pem");
+    std::fs::copy(&cert, &two).unwrap();
+    write_own_until(&cert, &key, "three.example.org", 2021);
+    server.signal(Signal::HUP);
+    rig.wait_for_log("the old one stays in use");
+    assert!(serves_name(&server, &two, "two.example.org"));
+    server.stop();
+}
+
 fn write_own(cert: &std::path::Path, key: &std::path::Path, name: &str) {
-    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    std::fs::write(cert, made.cert.pem()).unwrap();
-    std::fs::write(key, made.signing_key.serialize_pem()).unwrap();
+    write_own_until(cert, key, name, 4096);
+}
+
+fn write_own_until(cert: &std::path::Path, key: &std::path::Path, name: &str, year: i32) {
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&signing_key).unwrap();
+    std::fs::write(cert, made.pem()).unwrap();
+    std::fs::write(key, signing_key.serialize_pem()).unwrap();
+    set_mode(key, 0o600);
+}
+
+fn set_mode(file: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn serves_name(server: &crate::rig::Server, ca: &std::path::Path, name: &str) -> bool {
