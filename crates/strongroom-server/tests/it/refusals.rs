@@ -22,6 +22,8 @@ fn wrong_command_lines_end_with_2() {
     fails(&Rig::new().flag("--account-id", "1"), 2, "twelve digits");
     fails(&Rig::new().flag("--tls-cert", "x"), 2, "belong together");
     fails(&Rig::new().flag("--log", "a=b=c"), 2, "log filter");
+    fails(&Rig::new().flag("--log", "nonsense="), 2, "log filter");
+    fails(&Rig::new().flag("--log", "infoo"), 2, "log filter");
     fails(
         &Rig::new().flag("--http", "none").flag("--https", "none"),
         2,
