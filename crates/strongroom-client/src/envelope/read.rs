@@ -88,6 +88,16 @@ impl Partial {
         }
     }
 
+    /// What to say if there is no instruction file: an object that says nothing may never have been
+    /// encrypted, one of format V3 was.
+    #[cfg(feature = "s3")]
+    pub(crate) fn without_file(&self) -> Error {
+        match self {
+            Self::Nothing => Error::NotEncrypted,
+            Self::V3 { .. } => Error::Envelope("the instruction file is missing"),
+        }
+    }
+
     /// Whether this can be an instruction file of any format, rather than somebody's own object.
     #[cfg(feature = "s3")]
     pub(crate) fn is_file(file: &[u8]) -> bool {

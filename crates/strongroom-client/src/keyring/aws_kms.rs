@@ -109,6 +109,8 @@ fn failed<E>(error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    // Never the client's own words: they may hold the request, and so a data key that was to be
+    // wrapped.
     match error.code() {
         Some("IncorrectKeyException") => Error::WrongKey,
         _ => Error::KeyService(said(&error).into()),

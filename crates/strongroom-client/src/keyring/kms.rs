@@ -158,6 +158,11 @@ impl<S: KeyService> KmsKeyring<S> {
 }
 
 impl<S: KeyService> Keyring for KmsKeyring<S> {
+    fn name(&self) -> Option<String> {
+        let key_id = self.key_id.as_deref()?;
+        Some(format!("{} {key_id}", Wrap::KmsContext.name()))
+    }
+
     fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey> {
         Box::pin(self.make(cipher, context))
     }

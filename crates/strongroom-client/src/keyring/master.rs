@@ -130,6 +130,19 @@ impl MasterKeyring {
 }
 
 impl Keyring for MasterKeyring {
+    fn name(&self) -> Option<String> {
+        let (description, writer) = self.writes.as_ref()?;
+        let wrap = match writer {
+            Writer::Aes => Wrap::AesGcm,
+            Writer::Rsa(_) => Wrap::RsaOaepSha1,
+        };
+        Some(format!(
+            "{} {}",
+            wrap.name(),
+            crate::envelope::shown(description)
+        ))
+    }
+
     fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey> {
         Box::pin(async move { self.make(cipher, context) })
     }

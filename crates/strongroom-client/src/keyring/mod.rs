@@ -71,6 +71,13 @@ pub struct Wrapped<'a> {
 
 /// Makes and unwraps data keys.
 pub trait Keyring: Send + Sync {
+    /// What tells the key that new data keys are wrapped under from others: a name, and nothing secret.
+    /// An interrupted upload goes on under the name only that it was begun under. `None` if nothing
+    /// tells.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
     /// A new data key for content under `cipher`, wrapped. `context` is the caller's encryption
     /// context, which only key services take.
     fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey>;
@@ -96,6 +103,10 @@ pub trait Keyring: Send + Sync {
 }
 
 impl<K: Keyring + ?Sized> Keyring for Arc<K> {
+    fn name(&self) -> Option<String> {
+        (**self).name()
+    }
+
     fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey> {
         (**self).generate(cipher, context)
     }

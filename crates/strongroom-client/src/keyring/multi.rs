@@ -54,6 +54,10 @@ fn says_little(error: &Error) -> bool {
 }
 
 impl Keyring for MultiKeyring {
+    fn name(&self) -> Option<String> {
+        self.first.name()
+    }
+
     fn generate<'a>(&'a self, cipher: Cipher, context: &'a TextMap) -> Answer<'a, NewDataKey> {
         self.first.generate(cipher, context)
     }

@@ -19,6 +19,7 @@ mod files;
 mod get_object;
 mod get_range;
 mod head_object;
+mod instruction;
 mod list_objects;
 mod outcome;
 mod plaintext;
@@ -218,7 +219,7 @@ fn suffix_of(given: Option<&str>) -> Result<Option<&str>, Error> {
     }
 }
 
-/// Tries again what may be tried again: where no answer came. The caller sees to it that doing it
+/// Tries again what may be tried again: where no answer came, but not after a wait for one. The caller sees to it that doing it
 /// twice does what doing it once does.
 async fn persistently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, TransportError>
 where
@@ -227,7 +228,7 @@ where
     let mut pause = PAUSE_FIRST;
     for _ in 1..ATTEMPTS {
         match attempt().await {
-            Err(error) if error.kind == TransportErrorKind::Unavailable => {}
+            Err(error) if error.kind == TransportErrorKind::Unavailable && !error.is_timeout() => {}
             answer => return answer,
         }
         tokio::time::sleep(pause).await;

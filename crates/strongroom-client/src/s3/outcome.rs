@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What became of a write whose answer nobody heard.
 //!
-//! An object with an instruction file is written twice: the file, then the object. Between the two,
-//! and when the second fails, the file that is there belongs to an object that may not be. Which
-//! object is there is asked of the store, never guessed:
+//! Which object is there is asked of the store, never guessed. If it is the new one, it was written, and
+//! the answer is all that was lost.
+//!
+//! A copy to another name writes the instruction file first ([`super::instruction`] has what other
+//! writes do), and when it fails the file that is there belongs to an object that may not be:
 //!
 //! ```text
 //!   the new one                     it was written; the answer is all that was lost
 //!   another, or none                the old file is put back, and it is asked again: a write that
 //!                                   came late gets its own file back
 //!   refused, and nobody answers     the old file is put back
-//!   lost, and nobody answers        nothing is touched: writing the object again mends it
+//!   lost, and nobody answers        nothing is touched: copying the object again mends it
 //! ```
 //!
 //! Another object may be the old one, or a third that somebody else has written meanwhile, with a
@@ -42,6 +44,15 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// Of the same object with these fields instead.
+    pub(super) fn of_bare(&self, fields: &Fields) -> Self {
+        Self::new(fields, self.stored_bytes, self.last)
+    }
+
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
+
     /// Of an object with these fields among others, which ends so.
     pub(super) fn new(fields: &Fields, stored_bytes: u64, last: Option<[u8; TAG_BYTES]>) -> Self {
         let mut fields = fields.clone();
@@ -144,7 +155,7 @@ impl EncryptedS3 {
         Ok(None)
     }
 
-    async fn which(&self, at: &Address, mark: &Mark) -> Found {
+    pub(super) async fn which(&self, at: &Address, mark: &Mark) -> Found {
         let transport = self.transport();
         let facts = match persistently(|| transport.head_object(at, None)).await {
             Ok(facts) => facts,

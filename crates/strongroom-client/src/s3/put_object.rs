@@ -7,19 +7,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::files::RecordFile;
-use super::outcome::{self, Mark};
+use super::outcome::Mark;
 use super::plaintext::{Plaintext, SealedPart, Source, blocking};
 use super::read::progress;
 use super::record::{self, Found};
 use super::upload::{self, Parts};
-use super::{EncryptedS3, Progress, beside, persistently};
+use super::{EncryptedS3, Progress};
 use crate::content::{ContentKey, PLAINTEXT_BYTES_MAX, combine};
 use crate::envelope::{Stored, TextMap, is_reserved};
 use crate::error::Error;
-use crate::object::NewObject;
-use crate::transport::{
-    Address, Attributes, Condition, TransportError, TransportErrorKind, Written,
-};
+use crate::object::{NewObject, Storage};
+use crate::transport::{Address, Attributes, Condition, Written};
 
 /// A write of an object, to be sent.
 #[must_use]
@@ -50,6 +48,10 @@ pub struct PutObjectOutput {
     pub parts: u32,
     /// How many of them an interrupted upload had left.
     pub resumed_parts: u32,
+    /// Where its wrapped key lies. In its metadata although an instruction file was asked for, if
+    /// there was something at its name and the store copies no object of this length onto itself
+    /// (5 GiB, S3's limit), or has no conditions on copies.
+    pub storage: Storage,
 }
 
 impl PutObject {
@@ -192,6 +194,44 @@ impl PutObject {
     }
 
     async fn begin(self, body: Source, file: Option<RecordFile>) -> Result<PutObjectOutput, Error> {
+        let First {
+            stored,
+            key,
+            body,
+            first,
+        } = match self.seal_first(body).await {
+            Ok(first) => first,
+            Err(error) => {
+                upload::discard(file).await;
+                return Err(error);
+            }
+        };
+        match (body, first) {
+            (Source::Stream(stream), Some(first))
+                if first.plain_bytes() == self.s3.settings().part_bytes =>
+            {
+                let upload = upload::begin(&self, stored, key, None, file).await?;
+                upload.run(&self, Source::Stream(stream), Some(first)).await
+            }
+            (_, Some(whole)) => {
+                if let Some(file) = file {
+                    blocking(move || Ok(file.remove()?)).await?;
+                }
+                self.put(stored, &key, whole).await
+            }
+            (body, None) => {
+                let bytes = match &body {
+                    Source::Seekable(seekable) => Some(seekable.bytes()),
+                    Source::Stream(_) => None,
+                };
+                let upload = upload::begin(&self, stored, key, bytes, file).await?;
+                upload.run(&self, body, None).await
+            }
+        }
+    }
+
+    /// The data key, and what is sealed before it is known whether one PUT is enough.
+    async fn seal_first(&self, body: Source) -> Result<First, Error> {
         let settings = self.s3.settings();
         let context = self.s3.context_for(&self.to, &self.context)?;
         let new = self
@@ -201,6 +241,7 @@ impl PutObject {
             .begin(&context, settings.storage)
             .await?;
         let NewObject { stored, key } = new;
+        let stored = self.placed(stored).await?;
         let key = Arc::new(key);
         let part_bytes = settings.part_bytes;
         let (body, first) = match body {
@@ -225,26 +266,12 @@ impl PutObject {
                 (Source::Stream(stream), Some(sealed))
             }
         };
-        match (body, first) {
-            (Source::Stream(stream), Some(first)) if first.plain_bytes() == part_bytes => {
-                let upload = upload::begin(&self, stored, key, None, file).await?;
-                upload.run(&self, Source::Stream(stream), Some(first)).await
-            }
-            (_, Some(whole)) => {
-                if let Some(file) = file {
-                    blocking(move || Ok(file.remove()?)).await?;
-                }
-                self.put(stored, &key, whole).await
-            }
-            (body, None) => {
-                let bytes = match &body {
-                    Source::Seekable(seekable) => Some(seekable.bytes()),
-                    Source::Stream(_) => None,
-                };
-                let upload = upload::begin(&self, stored, key, bytes, file).await?;
-                upload.run(&self, body, None).await
-            }
-        }
+        Ok(First {
+            stored,
+            key,
+            body,
+            first,
+        })
     }
 
     /// One PUT. Should it have to be sent twice, it is the same ciphertext.
@@ -264,8 +291,14 @@ impl PutObject {
         attributes.metadata.extend(stored.object.clone());
         let transport = self.s3.transport();
         let mark = Mark::new(&stored.object, stored_bytes, Some(tag));
-        let put = || transport.put_object(&self.to, body.clone(), &attributes, &self.condition);
-        let written = self.beside_file(&stored, &mark, None, put).await?;
+        let put = |condition: Condition| {
+            let (body, attributes) = (body.clone(), &attributes);
+            async move {
+                let put = transport.put_object(&self.to, body, attributes, &condition);
+                put.await
+            }
+        };
+        let (written, storage) = self.write(&stored, &mark, None, put).await?;
         if let Some(told) = &self.progress {
             told(plaintext_bytes);
         }
@@ -276,68 +309,21 @@ impl PutObject {
             stored_bytes,
             parts: 0,
             resumed_parts: 0,
+            storage,
         })
-    }
-
-    /// Writes the instruction file if there is one, then makes the object by `attempt`. If that
-    /// fails, [`super::outcome`] sees to it that the object that is there has its own file. `upload`
-    /// is ended before that is asked, so that it does not come to be later.
-    pub(super) async fn beside_file<F>(
-        &self,
-        stored: &Stored,
-        mark: &Mark,
-        upload: Option<&str>,
-        attempt: impl FnMut() -> F,
-    ) -> Result<Written, Error>
-    where
-        F: Future<Output = Result<Written, TransportError>>,
-    {
-        let mut replaced = None;
-        if let Some(file) = &stored.instruction {
-            if self.condition != Condition::default() {
-                self.check_condition().await?;
-            }
-            let attributes = Attributes {
-                metadata: file.metadata.clone(),
-                content_type: Some("application/json".to_owned()),
-                ..Attributes::default()
-            };
-            let at = beside(&self.to, None);
-            replaced = Some(self.s3.replace_file(at, file.clone(), attributes).await?);
-        }
-        let (answer, is_lost) = outcome::written(attempt).await;
-        let error = match answer {
-            Ok(written) => return Ok(written),
-            Err(error) => error,
-        };
-        if let (true, Some(id)) = (is_lost, upload) {
-            let transport = self.s3.transport();
-            let _ = persistently(|| transport.abort_multipart_upload(&self.to, id)).await;
-        }
-        let settled = self.s3.settle(&self.to, Some(mark), is_lost, replaced);
-        let settled = settled.await?;
-        settled.ok_or_else(|| super::changed(error))
-    }
-
-    /// Before anything is written beside the object.
-    async fn check_condition(&self) -> Result<(), Error> {
-        let transport = self.s3.transport();
-        let e_tag = match persistently(|| transport.head_object(&self.to, None)).await {
-            Ok(facts) => Some(facts.e_tag),
-            Err(error) if error.kind == TransportErrorKind::NotFound => None,
-            Err(error) => return Err(error.into()),
-        };
-        let holds = match (&self.condition.if_match, e_tag) {
-            (Some(wanted), Some(Some(e_tag))) => *wanted == e_tag,
-            (Some(_), _) => false,
-            (None, present) => present.is_none() || !self.condition.if_none_match_any,
-        };
-        if holds { Ok(()) } else { Err(Error::Changed) }
     }
 }
 
+/// A write that nothing was sent of.
+struct First {
+    stored: Stored,
+    key: Arc<ContentKey>,
+    body: Source,
+    first: Option<SealedPart>,
+}
+
 impl PutObjectOutput {
-    pub(super) fn of(written: Written, parts: &Parts) -> Self {
+    pub(super) fn of(written: Written, storage: Storage, parts: &Parts) -> Self {
         Self {
             e_tag: written.e_tag,
             version_id: written.version_id,
@@ -345,6 +331,7 @@ impl PutObjectOutput {
             stored_bytes: parts.plaintext_bytes.saturating_add(16),
             parts: parts.count,
             resumed_parts: parts.resumed,
+            storage,
         }
     }
 }

@@ -38,6 +38,11 @@ pub(super) struct InstructionFile {
 }
 
 impl InstructionFile {
+    /// Whether the store names it by an ETag, so that it can be replaced and nothing else.
+    pub(super) fn is_named(&self) -> bool {
+        self.e_tag.is_some()
+    }
+
     /// Whether it is one: by its mark, which not all clients write, or by what it says.
     fn is_one(&self) -> bool {
         let mut names = self.attributes.metadata.keys();
@@ -107,7 +112,7 @@ impl EncryptedS3 {
             Detected::Here(envelope) => Ok((envelope, Storage::Metadata)),
             Detected::Elsewhere(partial) => {
                 let file = self.instruction_file(&beside(at, suffix)).await?;
-                let file = file.ok_or(Error::NotEncrypted)?;
+                let file = file.ok_or_else(|| partial.without_file())?;
                 Ok((partial.complete(&file.body)?, Storage::InstructionFile))
             }
         }
@@ -126,6 +131,18 @@ impl EncryptedS3 {
         }
     }
 
+    /// What a new instruction file would replace: somebody's own object that has the name is not
+    /// written over.
+    pub(super) async fn own_file(&self, at: &Address) -> Result<Option<InstructionFile>, Error> {
+        let there = self.instruction_file(at).await?;
+        if there.as_ref().is_some_and(|there| !there.is_one()) {
+            return Err(Error::Config(
+                "an object that is no instruction file has the name of one",
+            ));
+        }
+        Ok(there)
+    }
+
     /// Writes an instruction file over the one that is there, or where there is none; if that is
     /// another one by then, it is somebody else's. Somebody's own object that has the name is not
     /// written over.
@@ -135,12 +152,7 @@ impl EncryptedS3 {
         new: Instruction,
         attributes: Attributes,
     ) -> Result<Replaced, Error> {
-        let before = self.instruction_file(&at).await?;
-        if before.as_ref().is_some_and(|before| !before.is_one()) {
-            return Err(Error::Config(
-                "an object that is no instruction file has the name of one",
-            ));
-        }
+        let before = self.own_file(&at).await?;
         self.write_file(&at, &new.body, &attributes, before.as_ref())
             .await?;
         Ok(Replaced {
@@ -173,7 +185,7 @@ impl EncryptedS3 {
     }
 
     /// Writes an instruction file where `seen` is, or where there is none if nothing was seen.
-    async fn write_file(
+    pub(super) async fn write_file(
         &self,
         at: &Address,
         body: &[u8],

@@ -7,7 +7,7 @@
 //! a part whose ciphertext has another fingerprint than the one on record is not sent, ever.
 //!
 //! ```text
-//!   {"line":{"begun":{bucket, key, upload id, part size, attributes, envelope}},"mac":".."}
+//!   {"line":{"begun":{bucket, key, upload id, part size, attributes, envelope, key}},"mac":".."}
 //!   {"line":{"part":{number, bytes, print}},"mac":".."}          before the part is sent
 //!   {"line":{"stored":{number, ETag}},"mac":".."}                after it was stored
 //! ```
@@ -45,6 +45,9 @@ pub(super) struct Begun {
     /// The caller's, without the envelope.
     pub(super) attributes: Attributes,
     pub(super) envelope: Stored,
+    /// What the key is called that wrapped the data key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) under: Option<String>,
 }
 
 impl Begun {

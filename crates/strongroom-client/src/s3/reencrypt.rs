@@ -47,7 +47,8 @@ impl Reencrypt {
         self
     }
 
-    /// Where it is written; without it over the object itself, if nobody wrote meanwhile.
+    /// Where it is written; without it over the object itself, if nobody wrote meanwhile, with the same
+    /// storage class, server-side encryption and redirection.
     pub fn to_key(mut self, bucket: impl Into<String>, key: impl Into<String>) -> Self {
         self.to = Address::new(bucket, key);
         self
@@ -75,9 +76,12 @@ impl Reencrypt {
         let read = GetObject::of(self.reading).send().await?;
         let mut attributes = read.attributes;
         attributes.metadata = own_metadata(&attributes.metadata);
-        // It may go to another store, which does not know the class and the keys of this one.
-        attributes.storage_class = None;
-        attributes.server_side_encryption = None;
+        if self.to != at {
+            // It may go to another store, which does not know the class and the keys of this one.
+            attributes.storage_class = None;
+            attributes.server_side_encryption = None;
+            attributes.website_redirect_location = None;
+        }
         let put = self
             .target
             .put_object(&self.to.bucket, &self.to.key)

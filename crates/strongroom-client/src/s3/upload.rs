@@ -18,16 +18,17 @@ use tokio::task::JoinSet;
 
 use super::buffers::Buffers;
 use super::files::RecordFile;
+use super::instruction::{envelope_of, is_first};
 use super::outcome::Mark;
 use super::plaintext::{SealedPart, Seekable, Source, Stream, blocking};
 use super::put_object::{PutObject, PutObjectOutput};
 use super::record::{Begun, Record, Unverified, read_to_end_it};
 use super::{EncryptedS3, Progress, persistently};
 use crate::content::{ContentKey, PartDigest, TAG_BYTES, combine};
-use crate::envelope::{Detected, Envelope, Stored, detect};
+use crate::envelope::{Envelope, Stored};
 use crate::error::Error;
-use crate::object::Content;
-use crate::transport::{Address, ListedPart, TransportError, TransportErrorKind};
+use crate::object::{Content, Storage};
+use crate::transport::{Address, Condition, ListedPart, TransportError, TransportErrorKind};
 
 /// An upload that is under way.
 pub(super) struct Upload {
@@ -76,8 +77,14 @@ pub(super) async fn begin(
     attributes.metadata.extend(envelope.object.clone());
     let transport = put.s3.transport();
     // An answer that is lost leaves an upload behind that nobody knows: it has no parts.
-    let upload_id =
-        persistently(|| transport.create_multipart_upload(&put.to, &attributes)).await?;
+    let upload_id = persistently(|| transport.create_multipart_upload(&put.to, &attributes)).await;
+    let upload_id = match upload_id {
+        Ok(upload_id) => upload_id,
+        Err(error) => {
+            discard(file).await;
+            return Err(error.into());
+        }
+    };
     let begun = Begun {
         bucket: put.to.bucket.clone(),
         key: put.to.key.clone(),
@@ -85,6 +92,7 @@ pub(super) async fn begin(
         part_bytes,
         attributes: put.attributes.clone(),
         envelope: envelope.clone(),
+        under: put.s3.inner.keyring.name(),
     };
     let record = match file {
         None => None,
@@ -107,6 +115,15 @@ pub(super) async fn begin(
     }))
 }
 
+/// Removes the file of a record that was not begun: an empty one would look like an interrupted
+/// upload.
+pub(super) async fn discard(file: Option<RecordFile>) {
+    if let Some(file) = file {
+        // What failed before is what matters.
+        let _ = blocking(move || Ok(file.remove()?)).await;
+    }
+}
+
 /// Goes on with the upload of a record.
 pub(super) async fn resume(put: &PutObject, earlier: Unverified) -> Result<Resumed, Error> {
     let begun = earlier.begun.clone();
@@ -115,6 +132,15 @@ pub(super) async fn resume(put: &PutObject, earlier: Unverified) -> Result<Resum
     }
     if begun.attributes != put.attributes {
         return Err(Error::State("the upload was begun with other metadata"));
+    }
+    let is_in_file = put.s3.settings().storage == Storage::InstructionFile;
+    if begun.envelope.instruction.is_some() != is_in_file {
+        return Err(Error::State(
+            "the upload was begun with the wrapped key in another place",
+        ));
+    }
+    if begun.under.is_some() && begun.under != put.s3.inner.keyring.name() {
+        return Err(Error::State("the upload was begun under another key"));
     }
     let envelope = envelope_of(&begun.envelope)?;
     let (policy, _) = put.s3.inner.client.judges();
@@ -215,17 +241,29 @@ impl Upload {
         parts.e_tags.sort_unstable_by_key(|(number, _)| *number);
         let transport = self.s3.transport();
         let (id, list) = (&self.id, &parts.e_tags);
-        let complete = || transport.complete_multipart_upload(&self.to, id, list, &put.condition);
+        let complete = |condition: Condition| async move {
+            let done = transport.complete_multipart_upload(&self.to, id, list, &condition);
+            done.await
+        };
         let stored_bytes = parts.plaintext_bytes.saturating_add(16);
         let mark = Mark::new(&self.envelope.object, stored_bytes, Some(parts.tag));
         // One with a record goes on later, and is not ended.
         let ended = self.record.is_none().then_some(self.id.as_str());
-        let written = put
-            .beside_file(&self.envelope, &mark, ended, complete)
-            .await?;
+        let written = put.write(&self.envelope, &mark, ended, complete).await;
+        if matches!(written, Err(Error::Changed)) && is_first(&self.envelope)? {
+            // It was begun where nothing was, and cannot be completed over what is there now: gone
+            // on with, it would fail for ever.
+            let _ = persistently(|| transport.abort_multipart_upload(&self.to, id)).await;
+            self.forget().await?;
+        }
+        let (written, storage) = written?;
+        self.forget().await?;
+        Ok(PutObjectOutput::of(written, storage, &parts))
+    }
+
+    async fn forget(self: &Arc<Self>) -> Result<(), Error> {
         let upload = Arc::clone(self);
-        blocking(move || upload.record.as_ref().map_or(Ok(()), Record::remove)).await?;
-        Ok(PutObjectOutput::of(written, &parts))
+        blocking(move || upload.record.as_ref().map_or(Ok(()), Record::remove)).await
     }
 
     async fn from_seekable(self: &Arc<Self>, seekable: Seekable) -> Result<Parts, Error> {
@@ -442,15 +480,6 @@ impl Parts {
         self.plaintext_bytes = self.plaintext_bytes.saturating_add(bytes);
         self.digests.insert(stored.part, stored.digest);
         self.e_tags.push((stored.part, stored.e_tag));
-    }
-}
-
-/// The envelope of a new object, as it is about to be stored.
-fn envelope_of(stored: &Stored) -> Result<Envelope, Error> {
-    match (detect(&stored.object)?, &stored.instruction) {
-        (Detected::Here(envelope), None) => Ok(envelope),
-        (Detected::Elsewhere(partial), Some(file)) => partial.complete(&file.body),
-        _ => Err(Error::State("it is damaged")),
     }
 }
 

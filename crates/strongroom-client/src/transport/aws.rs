@@ -6,12 +6,20 @@
 //!
 //! Signatures cover bodies over plain HTTP only. Over TLS nobody changes them on the way, what changes
 //! by mistake has another CRC, which is signed, and SHA-256 of each would be computed here and there.
+//!
+//! The SDK's read timeout counts from the beginning of a request, its body included. So where a body is
+//! sent, [`AwsS3::read_timeout`] grants it the time that a slow line takes; that a line stands still is
+//! the business of the SDK's protection against stalled streams, which has a patience of its own.
+//!
+//! What the SDK says of requests that it could not make or send may hold the request, and with it a data
+//! key that was to be wrapped. None of it is repeated but what is known to be harmless ([`said`]).
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use aws_runtime::auth::PayloadSigningOverride;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -24,7 +32,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Address, Attributes, Condition, Entry, Facts, Fetch, Fetched, ListQuery, ListedPart,
-    ListedUpload, Page, Pieces, Reply, ServerSideEncryption, Transport, TransportError,
+    ListedUpload, Page, Pieces, Reply, ServerSideEncryption, TimedOut, Transport, TransportError,
     TransportErrorKind, Written,
 };
 
@@ -33,6 +41,7 @@ use super::{
 pub struct AwsS3 {
     client: aws_sdk_s3::Client,
     signs_bodies: bool,
+    read_timeout: Option<Duration>,
 }
 
 impl AwsS3 {
@@ -41,7 +50,17 @@ impl AwsS3 {
         Self {
             client,
             signs_bodies: false,
+            read_timeout: None,
         }
+    }
+
+    /// How long an answer may take to begin, for each of the SDK's attempts. A body that is sent has
+    /// a second for each 64 KiB besides; what a store does before it answers (completing an upload,
+    /// copying an object) has ten times as long. Without it the SDK's client decides for itself.
+    #[must_use]
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = Some(timeout);
+        self
     }
 
     /// Whether signatures cover bodies over TLS, too, as buckets' policies may demand. Over plain
@@ -52,10 +71,66 @@ impl AwsS3 {
         self
     }
 
+    /// Settings of one request that sends so many bytes.
+    fn sending(&self, body: &Bytes) -> aws_sdk_s3::config::Builder {
+        let timeout = self.read_timeout.map(|timeout| {
+            let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            patience(timeout, bytes)
+        });
+        settings(timeout)
+    }
+
+    /// Settings of one request that the store works on.
+    fn working(&self) -> aws_sdk_s3::config::Builder {
+        settings(self.read_timeout.map(|timeout| timeout.saturating_mul(10)))
+    }
+
     fn signing(&self) -> BodySigning {
         BodySigning {
             always: self.signs_bodies,
         }
+    }
+}
+
+fn settings(read_timeout: Option<Duration>) -> aws_sdk_s3::config::Builder {
+    let settings = aws_sdk_s3::config::Builder::new();
+    match read_timeout {
+        None => settings,
+        Some(timeout) => {
+            settings.timeout_config(TimeoutConfig::builder().read_timeout(timeout).build())
+        }
+    }
+}
+
+/// How long the answer to a request with a body of so many bytes may take. Of few different lengths:
+/// for each the SDK keeps connections of its own.
+fn patience(timeout: Duration, body_bytes: u64) -> Duration {
+    let one = timeout.as_secs().max(1);
+    let whole = (body_bytes / SLOWEST_BYTES_PER_SECOND).saturating_add(one);
+    let times = whole.div_ceil(one).next_power_of_two();
+    timeout.saturating_mul(u32::try_from(times).unwrap_or(u32::MAX))
+}
+
+/// Sends Expires as it was given, which the SDK takes as a time only.
+#[derive(Debug)]
+struct Expires(Option<String>);
+
+impl Intercept for Expires {
+    fn name(&self) -> &'static str {
+        "expires"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(value) = &self.0 {
+            let headers = context.request_mut().headers_mut();
+            headers.try_insert("expires", value.clone())?;
+        }
+        Ok(())
     }
 }
 
@@ -102,6 +177,7 @@ macro_rules! with_attributes {
             .set_content_disposition($attributes.content_disposition.clone())
             .set_content_encoding($attributes.content_encoding.clone())
             .set_content_language($attributes.content_language.clone())
+            .set_website_redirect_location($attributes.website_redirect_location.clone())
             .set_storage_class($attributes.storage_class.as_deref().map(StorageClass::from))
             .set_server_side_encryption(algorithm($attributes))
             .set_ssekms_key_id(kms_key_id($attributes))
@@ -124,6 +200,8 @@ macro_rules! facts_of {
                 content_disposition: $answer.content_disposition.take(),
                 content_encoding: $answer.content_encoding.take(),
                 content_language: $answer.content_language.take(),
+                expires: $answer.expires_string.take(),
+                website_redirect_location: $answer.website_redirect_location.take(),
                 storage_class: $answer
                     .storage_class
                     .take()
@@ -150,12 +228,15 @@ impl Transport for AwsS3 {
     ) -> Reply<'a, Written> {
         Box::pin(async move {
             let request = self.client.put_object().bucket(&to.bucket).key(&to.key);
+            let settings = self.sending(&body);
             let sent = with_attributes!(request, attributes)
                 .set_if_match(condition.if_match.clone())
                 .set_if_none_match(any(condition))
                 .body(ByteStream::from(body))
                 .customize()
+                .config_override(settings)
                 .interceptor(self.signing())
+                .interceptor(Expires(attributes.expires.clone()))
                 .send()
                 .await
                 .map_err(failed)?;
@@ -247,7 +328,10 @@ impl Transport for AwsS3 {
                 Some(attributes) => with_attributes!(request, attributes)
                     .metadata_directive(MetadataDirective::Replace),
             };
-            let answer = request.send().await.map_err(failed);
+            let expires = attributes.and_then(|attributes| attributes.expires.clone());
+            let request = request.customize().config_override(self.working());
+            let answer = request.interceptor(Expires(expires)).send().await;
+            let answer = answer.map_err(failed);
             let answer = answer.map_err(|error| match error.kind {
                 TransportErrorKind::Unsupported if guard.is_some() => {
                     TransportError::new(error.kind, NO_GUARD)
@@ -302,6 +386,8 @@ impl Transport for AwsS3 {
             let request = self.client.create_multipart_upload();
             let request = request.bucket(&to.bucket).key(&to.key);
             let answer = with_attributes!(request, attributes)
+                .customize()
+                .interceptor(Expires(attributes.expires.clone()))
                 .send()
                 .await
                 .map_err(failed)?;
@@ -317,6 +403,7 @@ impl Transport for AwsS3 {
         body: Bytes,
     ) -> Reply<'a, String> {
         Box::pin(async move {
+            let settings = self.sending(&body);
             let answer = self
                 .client
                 .upload_part()
@@ -326,6 +413,7 @@ impl Transport for AwsS3 {
                 .part_number(part_number(number)?)
                 .body(ByteStream::from(body))
                 .customize()
+                .config_override(settings)
                 .interceptor(self.signing())
                 .send()
                 .await
@@ -358,6 +446,8 @@ impl Transport for AwsS3 {
                 .multipart_upload(completed.build())
                 .set_if_match(condition.if_match.clone())
                 .set_if_none_match(any(condition))
+                .customize()
+                .config_override(self.working())
                 .send()
                 .await
                 .map_err(failed)?;
@@ -535,10 +625,15 @@ where
         (_, _, Some(408 | 429 | 500..)) => TransportErrorKind::Unavailable,
         _ => TransportErrorKind::Other,
     };
+    if is_timeout(&error) {
+        return TransportError::new(kind, TimedOut(said(&error)));
+    }
     TransportError::new(kind, said(&error))
 }
 
-/// What the service or the client said, without the answer's own bytes.
+/// What the service said, or in our words what became of the request. The client's own words may hold
+/// the request as a whole, with keys and signatures in it: of them only causes are repeated that
+/// come from below HTTP, or that are known.
 pub(crate) fn said<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -546,15 +641,66 @@ where
     if let (Some(code), message) = (error.code(), error.message()) {
         return format!("{code}: {}", message.unwrap_or("no reason given"));
     }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let what = match error {
+        SdkError::ConstructionFailure(_) => "the request could not be made",
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no answer in time",
+        SdkError::DispatchFailure(_) => "the request could not be sent",
+        SdkError::ResponseError(_) => "an answer that makes no sense",
+        SdkError::ServiceError(answer) => {
+            return format!("an answer with status {}", answer.raw().status().as_u16());
+        }
+        _ => "the request failed",
+    };
+    match harmless_cause(error) {
+        Some(cause) => format!("{what}: {cause}"),
+        None => what.to_owned(),
+    }
+}
+
+fn harmless_cause(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut source = error.source();
     while let Some(error) = source {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ": {error}");
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.to_string().chars().take(CAUSE_CHARS_MAX).collect());
+        }
+        let words = error.to_string();
+        if let Some((_, known)) = KNOWN.iter().find(|(begin, _)| words.starts_with(begin)) {
+            return Some((*known).to_owned());
+        }
         source = error.source();
     }
-    text
+    None
 }
+
+/// Whether a request was given up after its time.
+fn is_timeout<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_timeout(),
+        _ => false,
+    }
+}
+
+/// How causes begin that the SDK's client has for failing before anything is sent, and what they mean.
+const KNOWN: [(&str, &str); 4] = [
+    ("the credential provider was not enabled", "no credentials"),
+    (
+        "the credentials provided were invalid",
+        "the credentials are invalid",
+    ),
+    (
+        "the credentials provider was not properly configured",
+        "the credentials are invalid",
+    ),
+    (
+        "an error occurred while loading credentials",
+        "credentials could not be loaded",
+    ),
+];
+const CAUSE_CHARS_MAX: usize = 200;
+/// A line that is slower has its uploads given up.
+const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
 
 /// Of a store that copies an object onto itself without asking what is there by then.
 const NO_GUARD: &str =
@@ -572,7 +718,26 @@ const PARTS_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{BodySigning, content_range};
+    use std::time::Duration;
+
+    use super::{BodySigning, content_range, patience};
+
+    #[test]
+    fn bodies_have_the_time_of_a_slow_line() {
+        let minute = Duration::from_secs(60);
+        for (bytes, minutes) in [
+            (0, 1),
+            (64 * 1023, 1),
+            (64 * 1024 * 59, 2),
+            (7 << 20, 4),
+            (5 << 30, 2048),
+        ] {
+            let granted = patience(minute, bytes);
+            assert_eq!(granted, minute * minutes, "{bytes}");
+            assert!(granted.as_secs() >= 60 + bytes / (64 * 1024));
+        }
+        assert!(patience(Duration::from_secs(1), u64::MAX) > minute);
+    }
 
     #[test]
     fn bodies_are_signed_without_tls() {

@@ -150,6 +150,12 @@ pub struct Attributes {
     pub content_encoding: Option<String>,
     /// Content-Language.
     pub content_language: Option<String>,
+    /// Expires, in the words it was given in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Where a website sends who asks for the object (`x-amz-website-redirect-location`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub website_redirect_location: Option<String>,
     /// The storage class. Without one a new object gets the store's usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
@@ -404,6 +410,21 @@ impl TransportError {
             kind,
             source: Some(source.into()),
         }
+    }
+}
+
+/// Of a request that had no answer in time. Asking again would wait as long once more, after a client
+/// has done so several times.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TimedOut(pub(crate) String);
+
+impl TransportError {
+    /// Whether a request was given up after its time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_some_and(|source| source.is::<TimedOut>())
     }
 }
 

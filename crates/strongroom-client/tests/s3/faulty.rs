@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     NoCondition,
     /// The store says that it has no conditions on writes.
     RefusesConditions,
+    /// Others go on first, so many times.
+    Later(usize),
     /// The process is killed before it, or after it.
     KilledBefore,
     KilledAfter,
@@ -132,6 +134,12 @@ impl Faulty {
     async fn done<T>(&self, fault: Fault, work: Reply<'_, T>) -> Result<T, TransportError> {
         match fault {
             Fault::Refused(kind) => Err(kind.into()),
+            Fault::Later(turns) => {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                work.await
+            }
             Fault::KilledBefore => {
                 self.killed.notify_one();
                 std::future::pending().await
@@ -243,7 +251,10 @@ impl Transport for Faulty {
         attributes: Option<&'a Attributes>,
     ) -> Reply<'a, Written> {
         Box::pin(async move {
-            let fault = self.fault(Call::Copy(to.key.clone()));
+            let mut fault = self.fault(Call::Copy(to.key.clone()));
+            if fault == Fault::RefusesConditions && if_match.is_some() {
+                fault = Fault::Refused(TransportErrorKind::Unsupported);
+            }
             self.done(
                 fault,
                 self.store.copy_object(from, to, if_match, attributes),

@@ -14,6 +14,7 @@
 )]
 
 mod faulty;
+mod interrupted;
 mod keys;
 mod nonces;
 mod object_store;

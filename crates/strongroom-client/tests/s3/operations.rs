@@ -357,6 +357,8 @@ async fn rewrap_changes_neither_class_nor_encryption_at_the_store() {
         kms_key_id: Some("arn:of:key".to_owned()),
         bucket_key: true,
     });
+    attributes.expires = Some("some day".to_owned());
+    attributes.website_redirect_location = Some("/there".to_owned());
     store.place("k", content, &attributes).await;
     let rewrap = one.rewrap("b", "k").to(keyring(2));
     rewrap.send().await.unwrap();
@@ -364,12 +366,25 @@ async fn rewrap_changes_neither_class_nor_encryption_at_the_store() {
     assert_ne!(after.metadata, attributes.metadata);
     attributes.metadata = after.metadata.clone();
     assert_eq!(after, attributes);
-    // What is written anew may go anywhere.
+    // Neither does writing it anew in its place, wherever its wrapped key goes.
+    for storage in STORAGES {
+        let two = client(&store, 2, storage);
+        let one = client(&store, 2, Storage::Metadata);
+        let reencrypt = one.reencrypt("b", "k").to(two);
+        reencrypt.send().await.unwrap();
+        let after = store.stored("k").1;
+        attributes.metadata = after.metadata.clone();
+        assert_eq!(after, attributes, "{storage:?}");
+    }
+    // What goes elsewhere may go anywhere.
     let two = client(&store, 2, Storage::Metadata);
-    two.reencrypt("b", "k").send().await.unwrap();
-    let after = store.stored("k").1;
+    let reencrypt = two.reencrypt("b", "k").to_key("b", "other");
+    reencrypt.send().await.unwrap();
+    let after = store.stored("other").1;
     assert_eq!(after.storage_class, None);
     assert_eq!(after.server_side_encryption, None);
+    assert_eq!(after.website_redirect_location, None);
+    assert_eq!(after.expires, attributes.expires);
 }
 
 /// Story: the suffix of an instruction file for another reader was empty, and the file was written

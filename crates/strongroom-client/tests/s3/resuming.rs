@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use strongroom_client::keyring::{KmsKeyring, MasterKeyring, MultiKeyring};
 use strongroom_client::s3::PutObjectOutput;
-use strongroom_client::transport::TransportErrorKind;
-use strongroom_client::{EncryptedS3, Error, Plaintext};
+use strongroom_client::transport::{Attributes, TransportErrorKind};
+use strongroom_client::{EncryptedS3, Error, Plaintext, Storage};
 
 use crate::faulty::{Call, Fault, Faulty, plain};
-use crate::keys::keyring;
+use crate::keys::{AnyService, aes, keyring, map};
 use crate::writing::{PART, small_parts};
 
 struct Interrupted {
@@ -250,10 +251,7 @@ async fn another_call_does_not_go_on_with_it() {
     ));
     let stranger = EncryptedS3::new(Arc::clone(&upload.store), keyring(2));
     let refused = put(&stranger, "k", &source, &record).await;
-    assert!(
-        matches!(refused, Err(Error::UnknownDescription(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::State(_))), "{refused:?}");
     let old = EncryptedS3::builder(Arc::clone(&upload.store), keyring(1));
     let old = old.commitment_policy(strongroom_client::CommitmentPolicy::ForbidEncryptAllowDecrypt);
     let refused = put(&old.build().unwrap(), "k", &source, &record).await;
@@ -363,6 +361,8 @@ async fn no_secret_is_in_the_record() {
                 "envelope",
                 "key",
                 "part_bytes",
+                // The name of the wrapping key, as the envelope has it, or as the key service knows it.
+                "under",
                 "upload_id",
             ],
             "part" => &["bytes", "number", "print"],
@@ -460,4 +460,125 @@ async fn a_damaged_record_can_be_ended() {
     std::fs::write(upload.record(), "{\"line\":{\"beg").unwrap();
     upload.s3.abort_resumable(upload.record()).await.unwrap();
     assert!(!upload.record().exists());
+}
+
+/// Story: a wrapping key was rotated, the upload was gone on with under the old one, which the keyring
+/// still reads with, and nobody was told. The same for where the wrapped key was to lie.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_goes_on_under_its_own_key_and_place_only() {
+    let upload = Interrupted::new().await;
+    let part = u64::try_from(PART).unwrap();
+    let rotated = || {
+        let old = map(&[("kid", "1")]);
+        let keyring = MasterKeyring::new().write_aes(map(&[("kid", "2")]), aes(2));
+        keyring.unwrap().read_aes(old, aes(1)).unwrap()
+    };
+    let multi = MultiKeyring::new(KmsKeyring::new(AnyService::default(), "new")).read(keyring(1));
+    let store = || Arc::clone(&upload.store);
+    for (what, other) in [
+        ("master", EncryptedS3::builder(store(), rotated())),
+        ("kms", EncryptedS3::builder(store(), multi)),
+        (
+            "place",
+            EncryptedS3::builder(store(), keyring(1)).storage(Storage::InstructionFile),
+        ),
+    ] {
+        let other = other.part_bytes(part).build().unwrap();
+        let refused = put(&other, "k", &upload.source(), &upload.record()).await;
+        assert!(
+            matches!(refused, Err(Error::State(_))),
+            "{what}: {refused:?}"
+        );
+    }
+    // With more keys to read with it is the same one.
+    let more = keyring(1).read_aes(map(&[("kid", "2")]), aes(2)).unwrap();
+    let same = EncryptedS3::builder(store(), more).part_bytes(part);
+    let same = same.build().unwrap();
+    let done = put(&same, "k", &upload.source(), &upload.record()).await;
+    assert!(done.unwrap().resumed_parts >= 1);
+    assert!(upload.stored().await == upload.content);
+}
+
+/// Two keys of one service are told apart by their names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_goes_on_under_its_own_key_of_a_service() {
+    let (store, service) = (Faulty::new(), AnyService::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (source, record) = (folder.path().join("source"), folder.path().join("record"));
+    std::fs::write(&source, plain(4 * PART)).unwrap();
+    let kms = |key: &str| KmsKeyring::new(service.clone(), key);
+    let client = |keyring: MultiKeyring| {
+        let s3 = EncryptedS3::builder(Arc::clone(&store), keyring);
+        s3.part_bytes(u64::try_from(PART).unwrap()).build().unwrap()
+    };
+    store.rule(|call| match call {
+        Call::Part(2) => Fault::Refused(TransportErrorKind::AccessDenied),
+        _ => Fault::Nothing,
+    });
+    let old = client(MultiKeyring::new(kms("old")));
+    assert!(put(&old, "k", &source, &record).await.is_err());
+    store.rule(|_| Fault::Nothing);
+    let new = client(MultiKeyring::new(kms("new")).read(kms("old")));
+    let refused = put(&new, "k", &source, &record).await;
+    assert!(matches!(refused, Err(Error::State(_))), "{refused:?}");
+    put(&old, "k", &source, &record).await.unwrap();
+}
+
+/// Story: the key service refused, and the empty file that was left looked like an interrupted upload.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_begun_leaves_no_record() {
+    let store = Faulty::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (source, record) = (folder.path().join("source"), folder.path().join("record"));
+    std::fs::write(&source, plain(4 * PART)).unwrap();
+    let part = u64::try_from(PART).unwrap();
+    let reads = MasterKeyring::new().read_aes(map(&[]), aes(1)).unwrap();
+    let reads = EncryptedS3::builder(Arc::clone(&store), reads).part_bytes(part);
+    let refused = put(&reads.build().unwrap(), "k", &source, &record).await;
+    assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
+    assert!(!record.exists());
+    store.rule(|call| match call {
+        Call::Create => Fault::Refused(TransportErrorKind::AccessDenied),
+        _ => Fault::Nothing,
+    });
+    assert!(
+        put(&small_parts(&store), "k", &source, &record)
+            .await
+            .is_err()
+    );
+    assert!(!record.exists());
+}
+
+/// Story: an upload was begun where nothing was, somebody stored an object there, and the upload that
+/// could not be completed over it was gone on with for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_cannot_be_completed_is_begun_anew() {
+    let store = Faulty::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (source, record) = (folder.path().join("source"), folder.path().join("record"));
+    let content = plain(4 * PART);
+    std::fs::write(&source, &content).unwrap();
+    let s3 = EncryptedS3::builder(Arc::clone(&store), keyring(1))
+        .part_bytes(u64::try_from(PART).unwrap())
+        .storage(Storage::InstructionFile)
+        .build()
+        .unwrap();
+    let writer = Arc::clone(&store);
+    store.rule(move |call| {
+        if *call == Call::Complete {
+            let attributes = Attributes::default();
+            let put = writer.place("k", "theirs", &attributes);
+            futures_util::FutureExt::now_or_never(put).unwrap();
+        }
+        Fault::Nothing
+    });
+    let refused = put(&s3, "k", &source, &record).await;
+    assert!(matches!(refused, Err(Error::Changed)), "{refused:?}");
+    assert_eq!(store.stored("k").0, "theirs");
+    assert!(!record.exists());
+    assert_eq!(store.store_uploads().await, 0);
+    store.rule(|_| Fault::Nothing);
+    put(&s3, "k", &source, &record).await.unwrap();
+    let object = s3.get_object("b", "k").send().await.unwrap();
+    assert!(object.body.collect().await.unwrap() == content);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
-use strongroom_client::transport::{AwsS3, TransportErrorKind};
+use strongroom_client::transport::{Address, AwsS3, Transport as _, TransportErrorKind};
 use strongroom_client::{Client, EncryptedS3, Error, Storage};
 
 use crate::keys::keyring;
@@ -163,4 +163,114 @@ async fn a_copy_elsewhere_asks_for_its_source_only() {
         .await
         .unwrap();
     assert_eq!(*there.lock().unwrap(), "\"3\"");
+}
+
+/// Expires may be any text, and a copy with new metadata has what it is given again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rewrap_has_to_say_again_is_said() {
+    let client = Client::new(keyring(1));
+    let context = BTreeMap::default();
+    let begun = client.begin(&context, Storage::Metadata);
+    let (stored, content) = begun.await.unwrap().encrypt(b"hello").unwrap();
+    let said = Arc::new(Mutex::new(BTreeMap::new()));
+    let heard = Arc::clone(&said);
+    let store = store(move |request| {
+        if request.method == "HEAD" {
+            let named =
+                |(name, value): (&String, &String)| (format!("x-amz-meta-{name}"), value.clone());
+            let mut headers: Vec<_> = stored.object.iter().map(named).collect();
+            for (name, value) in [
+                ("etag", OLD),
+                ("expires", "0"),
+                ("x-amz-website-redirect-location", "/there"),
+            ] {
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+            headers.push(("content-length".to_owned(), content.len().to_string()));
+            return (200, headers, "");
+        }
+        heard.lock().unwrap().clone_from(&request.headers);
+        (200, Vec::new(), COPIED)
+    });
+    let s3 = EncryptedS3::new(store, keyring(1));
+    s3.rewrap("b", "k").to(keyring(2)).send().await.unwrap();
+    let said = said.lock().unwrap();
+    assert_eq!(said["expires"], "0");
+    assert_eq!(said["x-amz-website-redirect-location"], "/there");
+}
+
+/// Story: a store took a request and never answered, and its client waited for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_never_answers_is_given_up() {
+    let silent = store(|_| {
+        loop {
+            std::thread::park();
+        }
+    });
+    let silent = silent.read_timeout(std::time::Duration::from_millis(200));
+    let (at, attributes, always) = (
+        Address::new("b", "k"),
+        Default::default(),
+        Default::default(),
+    );
+    let put = silent.put_object(&at, "hello".into(), &attributes, &always);
+    let patience = std::time::Duration::from_secs(60);
+    let answer = tokio::time::timeout(patience, put).await.unwrap();
+    let error = answer.unwrap_err();
+    assert_eq!(error.kind, TransportErrorKind::Unavailable);
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.starts_with("no answer in time"), "{why}");
+}
+
+/// Story: the address of the key service was none, and the error of the SDK showed the request that it
+/// could not send: with the data key in it that was to be wrapped.
+#[tokio::test]
+async fn sec_what_fails_says_nothing_of_what_was_to_be_sent() {
+    use strongroom_client::AesKey;
+    use strongroom_client::keyring::{AwsKms, KeyService as _};
+
+    let key = AesKey::new(vec![0xa7; 32]).unwrap();
+    for url in [
+        "127.0.0.1:9000",
+        "localhost:9000",
+        "https//kms.example.com",
+        "kms.example.com",
+        "/x",
+        "ht tp://x",
+        "https://a b",
+        " https://127.0.0.1:1",
+        "https://127.0.0.1:1 ",
+        "https://127.0.0.1:1\n",
+        "https://127.0.0.1:99999",
+        "http://[::1",
+        "ftp://127.0.0.1:1",
+        "http://127.0.0.1:1",
+    ] {
+        let config = aws_sdk_kms::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("AKIA", "secret", None, None, "test"))
+            .endpoint_url(url)
+            .retry_config(RetryConfig::disabled());
+        let kms = AwsKms::new(aws_sdk_kms::Client::from_conf(config.build()));
+        let context = BTreeMap::default();
+        let error = kms.encrypt("key", &key, &context).await.unwrap_err();
+        let mut text = format!("{error:?}");
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            text += &error.to_string();
+            cause = error.source();
+        }
+        for secret in [
+            "p6enp6en",
+            "a7a7",
+            "167, 167",
+            "Plaintext",
+            "AKIA",
+            "Signature",
+        ] {
+            assert!(!text.contains(secret), "{url:?}: {text}");
+        }
+        assert!(text.len() < 500, "{text}");
+    }
 }
