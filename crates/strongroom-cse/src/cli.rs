@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use strongroom_client::CommitmentPolicy;
 
@@ -44,7 +45,8 @@ pub struct CpArgs {
     pub(crate) target: String,
     #[command(flatten)]
     pub(crate) writing: WritingArgs,
-    /// Bytes of a part of a multipart upload, as 16MiB or 16777216 [default: 7MiB]
+    /// Bytes of a part of a multipart upload, as 16MiB or 16777216; S3 takes no less than 5MiB
+    /// [default: 7MiB]
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, help_heading = UPLOAD)]
     pub(crate) part_size: Option<u64>,
     /// Parts that are uploaded or downloaded at the same time
@@ -52,11 +54,11 @@ pub struct CpArgs {
     pub(crate) parallel: u8,
     /// Where uploads that may go on later are recorded; no key is in it
     /// [default: ~/.local/state/strongroom/cse]
-    #[arg(long, value_name = "DIR", env = "STRONGROOM_CSE_STATE", help_heading = UPLOAD)]
+    #[arg(long, value_name = "DIR", env = "STRONGROOM_CSE_STATE", value_parser = path(), help_heading = UPLOAD)]
     pub(crate) state: Option<PathBuf>,
-    #[arg(long, env = "XDG_STATE_HOME", hide = true)]
+    #[arg(long, env = "XDG_STATE_HOME", value_parser = path(), hide = true)]
     pub(crate) state_home: Option<PathBuf>,
-    #[arg(long, env = "HOME", hide = true)]
+    #[arg(long, env = "HOME", value_parser = path(), hide = true)]
     pub(crate) home: Option<PathBuf>,
     /// Begin at the start again, even if an upload of this file was interrupted
     #[arg(long, help_heading = UPLOAD)]
@@ -310,15 +312,28 @@ pub(crate) struct ServiceArgs {
     pub(crate) profile: Option<String>,
     #[arg(long, env = "AWS_ENDPOINT_URL_S3", hide = true)]
     pub(crate) s3_endpoint_url: Option<String>,
+    #[arg(long, env = "AWS_ENDPOINT_URL", hide = true)]
+    pub(crate) general_url: Option<String>,
+    #[arg(long, env = "AWS_ENDPOINT_URL_KMS", hide = true)]
+    pub(crate) kms_service_url: Option<String>,
     /// The region
     #[arg(long, value_name = "NAME", help_heading = SERVICE)]
     pub(crate) region: Option<String>,
     /// Certificates that may sign the services', PEM
-    #[arg(long, value_name = "FILE", env = "AWS_CA_BUNDLE", help_heading = SERVICE)]
+    #[arg(long, value_name = "FILE", env = "AWS_CA_BUNDLE", value_parser = path(), help_heading = SERVICE)]
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Seconds that an answer may take to begin, for each attempt; 0 waits for ever. A body that is sent
+    /// has a second for each 64 KiB besides, what S3 completes or copies ten times as long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400), help_heading = SERVICE)]
+    pub(crate) read_timeout: u32,
     /// Have signatures cover bodies over TLS, too, where a bucket's policy demands it. Slower
     #[arg(long, help_heading = SERVICE)]
     pub(crate) sign_bodies: bool,
+}
+
+/// A path that may be empty: a variable that is set to nothing is one that is not set.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 const KEYS: &str = "Keys";
@@ -355,6 +370,9 @@ it was: parts that arrived are not sent again, and the file is compared with wha
 Standard input does not come twice, and a public key opens nothing: such an upload is begun anew, and
 if it is killed its parts stay at the store until `aws s3api abort-multipart-upload` or a lifecycle
 rule of the bucket takes them.
+
+With --instruction-file over an object that is there, the wrapped key is in the object's metadata, too, until its
+file is written, so that an interruption loses nothing; above 5 GiB it stays there.
 
 A file that is written is complete and verified when it appears under its name: nothing is left of a
 download that fails, is interrupted or does not authenticate (on file systems without nameless files a

@@ -5,11 +5,15 @@
 //! code leaves out: a profile that is named on the command line goes before credentials in the
 //! environment, and certificates may come from a file.
 
-use std::net::IpAddr;
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_kms::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -35,67 +39,119 @@ use strongroom_client::transport::AwsS3;
 use crate::cli::{KeyArgs, ReadingArgs, ServiceArgs, ToArgs};
 use crate::error::Error;
 use crate::keys::WrappingKey;
-use crate::{files, keys, maps};
+use crate::{files, keys, maps, show};
 
 /// S3 and the key service, wherever they are.
 pub(crate) struct Services {
     config: SdkConfig,
-    kms_endpoint: Option<String>,
-    s3_endpoint: Option<String>,
+    /// The address for all services, wherever it was found.
+    general: Option<String>,
+    s3: Endpoint,
+    kms: Endpoint,
     signs_bodies: bool,
+    read_timeout: u32,
+}
+
+/// Where one service is.
+enum Endpoint {
+    /// Here, or where the SDK knows it to be.
+    Known(Option<String>),
+    /// The SDK looks for it: in variables and in the profile.
+    Looked,
+}
+
+impl Endpoint {
+    /// `variable` is the service's own one in the environment: empty, it does not hide the general
+    /// address.
+    fn of(found: Option<String>, variable: Option<&str>, general: Option<&String>) -> Self {
+        match (found, variable) {
+            (Some(url), _) => Self::Known(Some(url)),
+            (None, Some("")) => Self::Known(general.cloned()),
+            (None, _) => Self::Looked,
+        }
+    }
 }
 
 impl Services {
     pub(crate) async fn find(args: &ServiceArgs) -> Result<Self, Error> {
+        let given = |name: &str, text: &Option<String>| address(name, text.as_deref());
+        let asked = given("--endpoint-url", &args.endpoint_url)?;
+        let kms_asked = given("--kms-endpoint-url", &args.kms_endpoint_url)?;
+        let s3_found = given("AWS_ENDPOINT_URL_S3", &args.s3_endpoint_url)?;
+        given("AWS_ENDPOINT_URL_KMS", &args.kms_service_url)?;
+        // The SDK goes on without one that it does not understand: to Amazon.
+        given("AWS_ENDPOINT_URL", &args.general_url)?;
+        if args.endpoint_url.is_some() && asked.is_none() {
+            return Err(Error::usage("--endpoint-url: an address without anything"));
+        }
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(profile) = &args.profile {
-            let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile);
-            loader = loader
-                .profile_name(profile)
-                .credentials_provider(credentials.build());
+        match &args.profile {
+            Some(profile) => {
+                let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile);
+                loader = loader
+                    .profile_name(profile)
+                    .credentials_provider(credentials.build());
+            }
+            None => check_credentials(|name| std::env::var_os(name))?,
         }
         if let Some(region) = &args.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(url) = &args.endpoint_url {
+        if let Some(url) = &asked {
             loader = loader.endpoint_url(url);
         }
-        loader = loader.http_client(http_client(args.ca_bundle.as_deref())?);
-        let config = loader.load().await;
-        if config.region().is_none() {
-            return Err(Error::usage(
-                "no region: say --region, set AWS_REGION, or name one in the profile",
-            ));
+        let ca_bundle = args.ca_bundle.as_deref();
+        let ca_bundle = ca_bundle.filter(|path| !path.as_os_str().is_empty());
+        loader = loader.http_client(http_client(ca_bundle)?);
+        loader = loader.timeout_config(timeouts(args));
+        let mut config = loader.load().await;
+        check_region(config.region().map(AsRef::as_ref))?;
+        let general = address("the endpoint address", config.endpoint_url())?;
+        if general.is_none() && config.endpoint_url().is_some() {
+            // A variable that is empty is one that is not set.
+            let mut builder = config.into_builder();
+            builder.set_endpoint_url(None);
+            config = builder.build();
         }
         // An address on the command line is for both services.
-        let s3_endpoint = match &args.endpoint_url {
-            Some(url) => Some(url.clone()),
-            None => args.s3_endpoint_url.clone(),
-        };
+        let s3 = asked.clone().or(s3_found);
         Ok(Self {
             config,
-            kms_endpoint: args.kms_endpoint_url.clone(),
-            s3_endpoint,
+            s3: Endpoint::of(s3, args.s3_endpoint_url.as_deref(), general.as_ref()),
+            kms: Endpoint::of(
+                kms_asked.or(asked),
+                args.kms_service_url.as_deref(),
+                general.as_ref(),
+            ),
+            general,
             signs_bodies: args.sign_bodies,
+            read_timeout: args.read_timeout,
         })
     }
 
     /// Where S3 is, in words that tell one from another.
     pub(crate) fn s3_address(&self) -> String {
         let region = self.config.region().map_or("", |region| region.as_ref());
-        match self.s3_endpoint.as_deref().or(self.config.endpoint_url()) {
+        match self.s3_url() {
             Some(url) => url.to_owned(),
             None => format!("aws {region}"),
         }
     }
 
+    fn s3_url(&self) -> Option<&str> {
+        match &self.s3 {
+            Endpoint::Known(url) => url.as_deref(),
+            Endpoint::Looked => self.general.as_deref(),
+        }
+    }
+
     fn s3(&self) -> AwsS3 {
         let mut builder = aws_sdk_s3::config::Builder::from(&self.config);
-        if let Some(url) = &self.s3_endpoint {
-            builder = builder.endpoint_url(url);
+        if let Endpoint::Known(url) = &self.s3 {
+            builder.set_endpoint_url(url.clone());
         }
         // A server of one's own has seldom a name for each bucket.
-        let is_amazons = match self.s3_endpoint.as_deref().or(self.config.endpoint_url()) {
+        let is_amazons = match self.s3_url() {
             Some(url) => host(url).is_some_and(|host| {
                 host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
             }),
@@ -103,13 +159,17 @@ impl Services {
         };
         builder = builder.force_path_style(!is_amazons);
         let s3 = AwsS3::new(aws_sdk_s3::Client::from_conf(builder.build()));
-        s3.sign_bodies(self.signs_bodies)
+        let s3 = s3.sign_bodies(self.signs_bodies);
+        match self.read_timeout {
+            0 => s3,
+            seconds => s3.read_timeout(Duration::from_secs(seconds.into())),
+        }
     }
 
     fn kms(&self) -> AwsKms {
         let mut builder = aws_sdk_kms::config::Builder::from(&self.config).interceptor(NotInClear);
-        if let Some(url) = &self.kms_endpoint {
-            builder = builder.endpoint_url(url);
+        if let Endpoint::Known(url) = &self.kms {
+            builder.set_endpoint_url(url.clone());
         }
         AwsKms::new(aws_sdk_kms::Client::from_conf(builder.build()))
     }
@@ -208,7 +268,9 @@ impl Intercept for NotInClear {
         if may_carry_keys(context.request().uri()) {
             Ok(())
         } else {
-            Err("data keys would go over the network in clear: say an https:// address".into())
+            // Of this type, which is repeated: others may hold the request.
+            let words = "data keys would go over the network in clear: say an https:// address";
+            Err(io::Error::other(words).into())
         }
     }
 }
@@ -324,6 +386,95 @@ fn descriptions(args: &KeyArgs) -> Result<Vec<TextMap>, Error> {
     Ok(found)
 }
 
+/// An address of a service as it was given: `http` or `https`, a host, perhaps a port and a path. An
+/// empty one is none. The SDK takes any text, panics at some, and says of others what it was to send.
+fn address(name: &str, text: Option<&str>) -> Result<Option<String>, Error> {
+    match text {
+        None | Some("") => Ok(None),
+        Some(text) if is_address(text) => Ok(Some(text.to_owned())),
+        // It is not repeated: there may be a password in it.
+        Some(_) => Err(Error::usage(format!(
+            "{name}: an address is http:// or https:// with a host, as https://s3.example.com:9000"
+        ))),
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~%".contains(&b);
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((ip, port)) if ip.parse::<Ipv6Addr>().is_ok() => ("ip", port),
+            _ => return false,
+        },
+        None => authority
+            .find(':')
+            .and_then(|at| authority.split_at_checked(at))
+            .unwrap_or((authority, "")),
+    };
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    let has_port = match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => {
+            digits.bytes().all(|b| b.is_ascii_digit())
+                && digits.parse().is_ok_and(|port: u16| port > 0)
+        }
+    };
+    is_http
+        && !host.is_empty()
+        && host.bytes().all(is_host)
+        && has_port
+        && path.bytes().all(is_path)
+}
+
+/// Regions are parts of host names and of headers.
+fn check_region(region: Option<&str>) -> Result<(), Error> {
+    let Some(region) = region.filter(|region| !region.is_empty()) else {
+        return Err(Error::usage(
+            "no region: say --region, set AWS_REGION, or name one in the profile",
+        ));
+    };
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if region.len() <= 64 && region.bytes().all(is_plain) {
+        return Ok(());
+    }
+    let region = show::on_one_line(region);
+    Err(Error::usage(format!("`{region}` is no region")))
+}
+
+/// Credentials of the environment go into headers, which take no end of a line.
+fn check_credentials(read: impl Fn(&str) -> Option<OsString>) -> Result<(), Error> {
+    for name in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ] {
+        let value = read(name).unwrap_or_default();
+        let is_plain = |b: &u8| b.is_ascii_graphic();
+        if !value.as_encoded_bytes().iter().all(is_plain) {
+            return Err(Error::usage(format!(
+                "{name} has a space, an end of a line or another character that no credential has"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// How long the services may take to begin their answers. How long connecting may take is the SDK's.
+fn timeouts(args: &ServiceArgs) -> TimeoutConfig {
+    let timeouts = TimeoutConfig::builder();
+    match args.read_timeout {
+        0 => timeouts.disable_read_timeout().build(),
+        seconds => timeouts
+            .read_timeout(Duration::from_secs(seconds.into()))
+            .build(),
+    }
+}
+
 /// The host of a URL, without user, port and path.
 fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
@@ -363,6 +514,82 @@ mod tests {
             (1, vec!["kid"]),
         ] {
             assert!(descriptions(&keys(files, &matdesc)).is_err(), "{matdesc:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_whole() {
+        for url in [
+            "https://kms.eu-west-1.amazonaws.com",
+            "http://127.0.0.1:9000/",
+            "HTTPS://[::1]:9443",
+            "http://minio_1:9000/s3/a%20b",
+        ] {
+            assert_eq!(address("x", Some(url)).unwrap().as_deref(), Some(url));
+        }
+        assert_eq!(address("x", Some("")).unwrap(), None);
+        for url in [
+            "127.0.0.1:9000",
+            "localhost:9000",
+            "kms.example.com",
+            "https//kms.example.com",
+            "/x",
+            "https:///",
+            "https://",
+            "https://:1",
+            "ftp://127.0.0.1:1",
+            "ht tp://x",
+            "https://a b",
+            " https://a",
+            "https://a ",
+            "https://a\n",
+            "https://a\r",
+            "http://[::1",
+            "http://[::1]x",
+            "http://[127.0.0.1]",
+            "https://127.0.0.1:99999",
+            "https://127.0.0.1:+1",
+            "https://127.0.0.1:",
+            "https://127.0.0.1:0",
+            "https://a?x=y",
+            "https://a#b",
+            "https://a/b c",
+            "https://user:pass@a",
+            "https://é",
+        ] {
+            let error = address("x", Some(url)).unwrap_err().to_string();
+            assert!(!error.contains("pass"), "{url:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn regions_and_credentials_are_words() {
+        for region in ["us-east-1", "eu_west", "here.local"] {
+            check_region(Some(region)).unwrap();
+        }
+        for region in [
+            None,
+            Some(""),
+            Some("us-east-1\n"),
+            Some("us east"),
+            Some("x/y"),
+            Some("é"),
+            Some("a#"),
+        ] {
+            assert!(check_region(region).is_err(), "{region:?}");
+        }
+        let with = |bad: &'static str, value: &'static str| {
+            check_credentials(move |name| Some(if name == bad { value } else { "AKIA+/=" }.into()))
+        };
+        with("none", "").unwrap();
+        check_credentials(|_| None).unwrap();
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ] {
+            let error = with(name, "secret\r").unwrap_err().to_string();
+            assert!(error.contains(name) && !error.contains("secret"), "{error}");
         }
     }
 

@@ -166,6 +166,11 @@ pub(crate) fn source_len(path: &Path) -> Result<u64, Error> {
     Ok(found.len())
 }
 
+/// Whether a file is there and not empty.
+pub(crate) fn is_filled(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() > 0)
+}
+
 /// Makes a folder for records of uploads, for its owner alone.
 pub(crate) fn private_folder(path: &Path) -> Result<(), Error> {
     if path.is_dir() {

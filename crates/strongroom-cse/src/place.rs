@@ -33,6 +33,18 @@ impl Object {
         })
     }
 
+    /// Refuses to have this written where it may be the instruction file of another object, which nothing
+    /// would open then.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        if !self.key.ends_with(INSTRUCTION_SUFFIX) {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "`{self}`: names that end in {INSTRUCTION_SUFFIX} are those of instruction files, without which \
+             their objects do not open: choose another one"
+        )))
+    }
+
     /// The name behind the last slash, if it can be that of a file.
     pub(crate) fn file_name(&self) -> Option<&str> {
         let name = self.key.rsplit('/').next()?;
@@ -80,6 +92,9 @@ pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     (!bucket.is_empty()).then_some((bucket, key))
 }
 
+/// What an instruction file is called behind its object's name.
+const INSTRUCTION_SUFFIX: &str = ".instruction";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +117,25 @@ mod tests {
         }
         for wrong in ["b/k", "s3://b", "s3://b/", "s3:///k", "https://b/k"] {
             assert!(Object::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn instruction_files_are_not_written_over() {
+        let check = |key: &str| {
+            Object::parse(&format!("s3://b/{key}"))
+                .unwrap()
+                .check_writable()
+        };
+        for key in ["a", "instruction", "a.instruction.txt", "a.instructions"] {
+            check(key).unwrap();
+        }
+        for key in [
+            "a.instruction",
+            "a/.instruction",
+            "a.instruction.instruction",
+        ] {
+            assert!(check(key).is_err(), "{key}");
         }
     }
 

@@ -4,7 +4,10 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
+use strongroom_client::Storage;
+
 use crate::error::Error;
+use crate::place::Object;
 
 /// Writes lines; whatever in them could command a terminal is written as an escape.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
@@ -45,6 +48,17 @@ fn write(bytes: &[u8]) -> Result<(), Error> {
 /// One line on standard error. Nobody is left to tell if that is gone.
 pub(crate) fn warn(words: &str) {
     let _unheard = writeln!(io::stderr(), "strongroom: {}", on_one_line(words));
+}
+
+/// Says where the wrapped key of an object is, if it is not in the instruction file that was asked
+/// for.
+pub(crate) fn place_of_key(object: &Object, storage: Storage) {
+    if storage == Storage::Metadata {
+        warn(&format!(
+            "{object}: its wrapped key stays in its metadata: there was an object already, and the store cannot \
+             copy this one onto itself"
+        ));
+    }
 }
 
 /// Names are other people's: none of them writes a line of its own.

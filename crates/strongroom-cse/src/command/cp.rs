@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
+use strongroom_client::transport::TransportErrorKind;
 use strongroom_client::{EncryptedS3, Error as ClientError, Plaintext, Storage};
 
 use super::cat;
@@ -43,12 +44,14 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
             ))
         })?);
     }
+    target.check_writable()?;
     let metadata = maps::metadata(&args.writing.metadata)?;
     let context = maps::pairs("--context", &args.keys.context)?;
     let (len, path) = match &source {
         Place::File(path) => (Some(files::source_len(path)?), Some(path.as_path())),
         _ => (None, None),
     };
+    check_part_size(args.part_size, len)?;
     let services = Services::find(&args.service).await?;
     // Going on with an upload wants the data key, which a public key does not give back.
     let (s3, can_go_on) = client(args, &services)?;
@@ -81,21 +84,24 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
             end(&s3, &state, &target).await?;
         }
         if can_go_on {
-            was_begun = state.exists();
+            was_begun = files::is_filled(&state);
             put = put.resumable(state);
         }
     }
     let done = put.send().await;
     bar.finish_and_clear();
     if let (Err(error), true) = (&done, was_begun)
-        && wants_another_key(error)
+        && let Some(wants) = wanted(error)
     {
         show::warn(&format!(
-            "{target}: an upload of this file was interrupted and goes on only with its own key and context: \
+            "{target}: an upload of this file was interrupted and goes on only with {wants}: \
              --no-resume begins again"
         ));
     }
     let done = done.map_err(Error::object(&target))?;
+    if args.writing.instruction_file {
+        show::place_of_key(&target, done.storage);
+    }
     if done.resumed_parts > 0 && !args.quiet {
         show::warn(&format!(
             "{target}: went on with an interrupted upload, {} of {} parts were there",
@@ -105,14 +111,30 @@ async fn upload(args: &CpArgs, source: Place, mut target: Object) -> Result<(), 
     Ok(())
 }
 
-fn wants_another_key(error: &ClientError) -> bool {
-    matches!(
-        error,
+/// What an upload that goes on may lack, if it fails so.
+fn wanted(error: &ClientError) -> Option<&'static str> {
+    match error {
         ClientError::WrongKey
-            | ClientError::UnknownDescription(_)
-            | ClientError::WrongContext
-            | ClientError::KeyService(_)
-    )
+        | ClientError::UnknownDescription(_)
+        | ClientError::WrongContext
+        | ClientError::KeyService(_) => Some("its own key and context"),
+        // As of parts that the store does not take.
+        ClientError::Transport(error) if error.kind == TransportErrorKind::Other => {
+            Some("parts as long as it was begun with")
+        }
+        _ => None,
+    }
+}
+
+/// S3 takes no parts below 5 MiB but the last one, and says so when all were sent. Of standard input
+/// nobody knows whether one will be enough.
+fn check_part_size(part: Option<u64>, len: Option<u64>) -> Result<(), Error> {
+    match part {
+        Some(part) if part < PART_BYTES_MIN && len.is_none_or(|len| len > part) => Err(
+            Error::usage("--part-size: S3 takes no parts below 5MiB, and this needs several"),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Ends an interrupted upload. A record that nobody can read any more goes all the same.
@@ -186,8 +208,10 @@ fn state_file(
     source: &Path,
     target: &Object,
 ) -> Result<PathBuf, Error> {
-    let folder = match (&args.state, &args.state_home, &args.home) {
-        (Some(folder), _, _) => folder.clone(),
+    // A variable that is empty is one that is not set.
+    let set = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+    let folder = match (set(&args.state), set(&args.state_home), set(&args.home)) {
+        (Some(folder), _, _) => folder,
         (None, Some(state), _) if state.is_absolute() => state.join("strongroom/cse"),
         (None, _, Some(home)) => home.join(".local/state/strongroom/cse"),
         _ => {
@@ -209,4 +233,31 @@ fn state_file(
         hash.update(part);
     }
     Ok(folder.join(format!("upload-{}", hex::encode(hash.finish()))))
+}
+
+/// S3's limit.
+const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_parts_are_for_what_needs_one() {
+        for (part, len) in [
+            (None, None),
+            (None, Some(1 << 40)),
+            (Some(PART_BYTES_MIN), None),
+            (Some(65_536), Some(65_536)),
+        ] {
+            check_part_size(part, len).unwrap();
+        }
+        for (part, len) in [
+            (65_536, None),
+            (65_536, Some(65_537)),
+            (PART_BYTES_MIN - 16, Some(1 << 30)),
+        ] {
+            assert!(check_part_size(Some(part), len).is_err(), "{part} {len:?}");
+        }
+    }
 }

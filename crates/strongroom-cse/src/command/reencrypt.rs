@@ -16,6 +16,7 @@ pub(super) async fn run(args: ReencryptArgs) -> Result<(), Error> {
         Some(text) => Object::parse(text)?,
         None => object.clone(),
     };
+    target.check_writable()?;
     let context = maps::pairs("--context", &args.keys.context)?;
     let services = Services::find(&args.service).await?;
     let keyring = services.keyring(&args.keys)?;
@@ -46,6 +47,9 @@ pub(super) async fn run(args: ReencryptArgs) -> Result<(), Error> {
     let done = reencrypt.send().await;
     bar.finish_and_clear();
     let done = done.map_err(Error::object(&object))?;
+    if args.instruction_file {
+        show::place_of_key(&target, done.storage);
+    }
     show::print(&format!(
         "{target}: {} bytes of plaintext\n",
         done.plaintext_bytes
