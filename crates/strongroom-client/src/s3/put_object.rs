@@ -198,7 +198,7 @@ impl PutObject {
             stored,
             key,
             body,
-            first,
+            sealed: first,
         } = match self.seal_first(body).await {
             Ok(first) => first,
             Err(error) => {
@@ -270,7 +270,7 @@ impl PutObject {
             stored,
             key,
             body,
-            first,
+            sealed: first,
         })
     }
 
@@ -319,7 +319,7 @@ struct First {
     stored: Stored,
     key: Arc<ContentKey>,
     body: Source,
-    first: Option<SealedPart>,
+    sealed: Option<SealedPart>,
 }
 
 impl PutObjectOutput {

@@ -724,7 +724,7 @@ mod tests {
 
     #[test]
     fn bodies_have_the_time_of_a_slow_line() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         for (bytes, minutes) in [
             (0, 1),
             (64 * 1023, 1),
