@@ -36,6 +36,22 @@ pub enum CseCommand {
     Keygen(KeygenArgs),
 }
 
+impl CseCommand {
+    /// What it says of the services; one that makes a key asks none.
+    pub(crate) fn service(&self) -> Option<&ServiceArgs> {
+        match self {
+            Self::Cp(args) => Some(&args.service),
+            Self::Cat(args) => Some(&args.service),
+            Self::Ls(args) => Some(&args.service),
+            Self::Head(args) => Some(&args.service),
+            Self::Inspect(args) => Some(&args.service),
+            Self::Rewrap(args) => Some(&args.service),
+            Self::Reencrypt(args) => Some(&args.service),
+            Self::Keygen(_) => None,
+        }
+    }
+}
+
 /// `strongroom cse cp`
 #[derive(Debug, Args)]
 pub struct CpArgs {

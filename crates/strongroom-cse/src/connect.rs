@@ -85,14 +85,11 @@ impl Services {
             return Err(Error::usage("--endpoint-url: an address without anything"));
         }
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        match &args.profile {
-            Some(profile) => {
-                let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile);
-                loader = loader
-                    .profile_name(profile)
-                    .credentials_provider(credentials.build());
-            }
-            None => check_credentials(|name| std::env::var_os(name))?,
+        if let Some(profile) = &args.profile {
+            let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile);
+            loader = loader
+                .profile_name(profile)
+                .credentials_provider(credentials.build());
         }
         if let Some(region) = &args.region {
             loader = loader.region(Region::new(region.clone()));
@@ -447,7 +444,7 @@ fn check_region(region: Option<&str>) -> Result<(), Error> {
 }
 
 /// Credentials of the environment go into headers, which take no end of a line.
-fn check_credentials(read: impl Fn(&str) -> Option<OsString>) -> Result<(), Error> {
+pub(crate) fn check_credentials(read: impl Fn(&str) -> Option<OsString>) -> Result<(), Error> {
     for name in [
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
@@ -555,7 +552,7 @@ mod tests {
             "https://a#b",
             "https://a/b c",
             "https://user:pass@a",
-            "https://é",
+            "https://\u{e9}",
         ] {
             let error = address("x", Some(url)).unwrap_err().to_string();
             assert!(!error.contains("pass"), "{url:?}: {error}");
@@ -573,7 +570,7 @@ mod tests {
             Some("us-east-1\n"),
             Some("us east"),
             Some("x/y"),
-            Some("é"),
+            Some("\u{e9}"),
             Some("a#"),
         ] {
             assert!(check_region(region).is_err(), "{region:?}");

@@ -9,14 +9,25 @@ mod ls;
 mod reencrypt;
 mod rewrap;
 
+use std::ffi::OsString;
+
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::CseCommand;
+use crate::connect::check_credentials;
 use crate::error::Error;
 use crate::{keys, show};
 
 /// Does what the words say. A signal ends it in order, so that files on the way are removed.
-pub async fn run(command: CseCommand) -> Result<(), Error> {
+/// `environment` is asked for the credentials that the SDK finds there: it does not bear all that they
+/// can be.
+pub async fn run(
+    command: CseCommand,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<(), Error> {
+    if command.service().is_some_and(|args| args.profile.is_none()) {
+        check_credentials(environment)?;
+    }
     let signals = |kind| {
         signal(kind).map_err(|source| Error::Io {
             doing: "cannot wait for signals".to_owned(),

@@ -36,6 +36,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Error> {
         Command::Restore(command) => backup::put_back(command).await,
         Command::Rebuild(args) => rebuild::run(args).await,
         Command::Root(command) => root::run(command).await,
-        Command::Cse(command) => Ok(strongroom_cse::run(*command).await?),
+        Command::Cse(command) => {
+            let environment = |name: &str| std::env::var_os(name);
+            Ok(Box::pin(strongroom_cse::run(*command, environment)).await?)
+        }
     }
 }
