@@ -75,8 +75,7 @@ pub(crate) fn of(
     if let Some(creates) = creates_object(operation) {
         of_writes.push(("s3:ObjectCreationOperation", creates.to_string()));
     }
-    // Deletes, which come in documents, too, say so where they are decided about.
-    if creates_object(operation) == Some(true) {
+    if may_depend(operation) {
         let tag = of_header("s3:if-match", &header::IF_MATCH);
         of_writes.extend(tag.map(|(key, tag)| (key, quoted(tag))));
         of_writes.extend(of_header("s3:if-none-match", &header::IF_NONE_MATCH));
@@ -134,6 +133,11 @@ fn creates_object(operation: Operation) -> Option<bool> {
         }
         _ => None,
     }
+}
+
+/// Whether a write or delete looks at `If-Match` and `If-None-Match`.
+fn may_depend(operation: Operation) -> bool {
+    creates_object(operation) == Some(true) || operation == Operation::DeleteObject
 }
 
 /// Whether the operation reads with a customer key.
